@@ -1,0 +1,48 @@
+# Set-up is part of every target: a fresh clone with git, make and Python 3.11 to 3.13 needs nothing else.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+INSTALLED := $(VENV)/.installed
+# The demo's corpus: fewer EEG-like channels than TUH, to stay under 500 MB.
+DEMO := dataset.synthesis.eeg_channels=6
+UI_PORT ?= 5000
+
+export PATH := $(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint ui lock
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
+
+demo: $(INSTALLED)  ## from nothing to a served detector, on a synthetic corpus (about 3 minutes)
+	python -m aura synthesize $(DEMO)
+	mlflow run . -e main --env-manager local --experiment-name aura -P overrides="$(DEMO)"
+	python -m aura.demo
+
+test: $(INSTALLED)  ## lint and test
+	ruff check .
+	ruff format --check .
+	mypy
+	python -m pytest
+
+lint: $(INSTALLED)  ## put the code in order and check it
+	ruff check --fix .
+	ruff format .
+	mypy
+
+ui: $(INSTALLED)  ## open the MLflow UI on http://127.0.0.1:5000 (UI_PORT=...)
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
+		--host 127.0.0.1 --port $(UI_PORT) --workers 1
+
+lock: $(INSTALLED)  ## resolve requirements.lock anew, for Python 3.11 to 3.13
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--no-emit-index-url --no-header --output-file requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "aura needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@

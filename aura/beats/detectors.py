@@ -1,0 +1,37 @@
+"""Heartbeat detectors, one function each: ECG in, R-peaks out."""
+
+import numpy as np
+
+from aura.types import Floats, Ints
+
+
+def sleepecg(ecg_mv: Floats, fs_hz: float) -> Ints:
+    """Detect beats with SleepECG's variant of Pan and Tompkins (doi:10.21105/joss.05411).
+
+    Parameters
+    ----------
+    ecg_mv
+        (n_samples,) ECG in millivolts.
+    fs_hz
+        Sampling rate in hertz.
+
+    Returns
+    -------
+    (n_beats,) Ints
+        Sample indices of the R-peaks, rising.
+    """
+    from sleepecg import detect_heartbeats
+
+    return np.asarray(detect_heartbeats(ecg_mv, fs_hz), dtype=np.int64)
+
+
+def neurokit(ecg_mv: Floats, fs_hz: float) -> Ints:
+    """Detect beats with NeuroKit2's own method (doi:10.3758/s13428-020-01516-y): slower, better in heavy noise.
+
+    Parameters and returns are those of `sleepecg`.
+    """
+    import neurokit2
+
+    cleaned = neurokit2.ecg_clean(ecg_mv, sampling_rate=fs_hz, method="neurokit")
+    _, found = neurokit2.ecg_peaks(cleaned, sampling_rate=fs_hz, method="neurokit")
+    return np.asarray(found["ECG_R_Peaks"], dtype=np.int64)

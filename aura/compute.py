@@ -1,0 +1,50 @@
+"""Run one function over many items, in this process or in several, with a progress bar."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def over(items: Sequence[Item], work: Callable[[Item], Result], *, workers: int | None, title: str) -> list[Result]:
+    """Call ``work`` on every item.
+
+    Parameters
+    ----------
+    items
+        What to work on.
+    work
+        A function that can be pickled.
+    workers
+        Number of processes; None is one per core, 0 this process alone.
+    title
+        What the progress bar says.
+
+    Returns
+    -------
+    list
+        The results, in the order of the items.
+    """
+    n_processes = min(os.cpu_count() or 1 if workers is None else workers, len(items))
+    # One process is no faster than this one, and takes seconds to start.
+    results = _in_processes(items, work, n_processes) if n_processes > 1 else map(work, items)
+    return list(tqdm(results, total=len(items), desc=title, unit="recording", dynamic_ncols=True))
+
+
+def _in_processes(items: Sequence[Item], work: Callable[[Item], Result], n_processes: int) -> Iterator[Result]:
+    # Spawned, not forked: a fork of a process with threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_processes, mp_context=context, initializer=_one_thread) as executor:
+        yield from executor.map(work, items)
+
+
+def _one_thread() -> None:
+    """Keep the libraries under numpy to one thread: the processes share the cores already."""
+    threadpool_limits(1)

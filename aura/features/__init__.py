@@ -1,0 +1,5 @@
+"""Heart rate variability features of sliding windows."""
+
+from aura.features.extract import FeatureSpec, extract
+
+__all__ = ["FeatureSpec", "extract"]

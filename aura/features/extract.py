@@ -1,0 +1,135 @@
+"""RR intervals in, a row of features per window out: the one path of training, detection and serving."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from aura.errors import AuraError
+from aura.features import entropy, frequency_domain, poincare, time_domain
+from aura.rr import clean
+from aura.types import Floats, NNSeries, RRSeries
+from aura.windows import beats_in_windows, window_ends
+
+FAMILIES: Mapping[str, tuple[Callable[[Floats], dict[str, float]], int]] = MappingProxyType(
+    {
+        "time_domain": (time_domain.time_domain, time_domain.MIN_INTERVALS),
+        "poincare": (poincare.poincare, poincare.MIN_INTERVALS),
+        "entropy": (entropy.entropy, entropy.MIN_INTERVALS),
+        "frequency_domain": (frequency_domain.frequency_domain, frequency_domain.MIN_INTERVALS),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """All that decides the numbers in a row of features; a model carries the one it was trained on.
+
+    Parameters
+    ----------
+    lengths_s
+        Families of features in their order, each with the lengths of its windows in seconds.
+    step_s
+        Time from one window to the next in seconds.
+    min_coverage
+        Share of a window that NN intervals have to cover for its features to be given.
+    low_ms, high_ms, max_change
+        Cleaning, see `aura.rr.clean`.
+    """
+
+    lengths_s: tuple[tuple[str, tuple[float, ...]], ...]
+    step_s: float
+    min_coverage: float
+    low_ms: float
+    high_ms: float
+    max_change: float
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be computed."""
+        for family, lengths_s in self.lengths_s:
+            if family not in FAMILIES:
+                raise AuraError(f"no feature family is called {family!r}; there are {', '.join(FAMILIES)}")
+            for length_s in lengths_s:
+                if not length_s >= self.step_s > 0:
+                    raise AuraError(
+                        f"windows.lengths_s.{family}: a window of {length_s:g} s is shorter than "
+                        f"windows.step_s ({self.step_s:g} s); allowed are lengths of at least a step"
+                    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return {**asdict(self), "lengths_s": {family: list(lengths) for family, lengths in self.lengths_s}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "FeatureSpec":
+        """Back from what `to_dict` gave."""
+        lengths_s = tuple((family, tuple(map(float, lengths))) for family, lengths in values["lengths_s"].items())
+        return cls(**{**values, "lengths_s": lengths_s})
+
+
+def extract(rr: RRSeries, spec: FeatureSpec) -> pd.DataFrame:
+    """Compute the features of all windows of a recording.
+
+    Parameters
+    ----------
+    rr
+        RR intervals as detected, not cleaned.
+    spec
+        Which features, on which windows.
+
+    Returns
+    -------
+    DataFrame
+        (n_windows, 1 + n_features): ``t_s``, the end of the window, and a column per feature and window length,
+        such as ``rmssd__60s``. NaN where a window has not enough valid beats for a feature to mean anything.
+
+    Examples
+    --------
+    >>> rr = RRSeries(np.arange(1, 21) * 0.8, np.full(20, 800.0), 16.0)
+    >>> spec = FeatureSpec((("time_domain", (10.0,)),), 5.0, 0.5, 300.0, 1800.0, 0.2)
+    >>> extract(rr, spec)[["t_s", "mean_nni__10s"]].to_numpy().tolist()
+    [[5.0, nan], [10.0, 800.0], [15.0, 800.0]]
+    """
+    nn = clean(rr, low_ms=spec.low_ms, high_ms=spec.high_ms, max_change=spec.max_change)
+    end_s = window_ends(rr.duration_s, spec.step_s)
+    columns: dict[str, Floats] = {"t_s": end_s}
+    for family, lengths_s in spec.lengths_s:
+        for length_s in lengths_s:
+            columns.update(_family(nn, end_s, family, length_s, spec.min_coverage))
+    return pd.DataFrame(columns)
+
+
+def feature_columns(spec: FeatureSpec) -> list[str]:
+    """Names of the feature columns that `extract` gives for a specification, in their order."""
+    nothing = RRSeries(np.empty(0), np.empty(0), 0.0)
+    return [name for name in extract(nothing, spec).columns if name != "t_s"]
+
+
+def _family(nn: NNSeries, end_s: Floats, family: str, length_s: float, min_coverage: float) -> dict[str, Floats]:
+    """Columns of one family on one window length."""
+    describe, min_intervals = FAMILIES[family]
+    first, stop = beats_in_windows(nn.t_s, end_s, length_s)
+    covered_ms = np.concatenate(([0.0], np.cumsum(nn.nn_ms)))
+    enough = covered_ms[stop] - covered_ms[first] >= min_coverage * length_s * 1000.0
+    enough &= stop - first >= min_intervals
+    columns = {f"{name}__{length_s:g}s": np.full(len(end_s), np.nan) for name in _names(family)}
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # Of constant intervals some features are not defined; the libraries warn and give nan or inf.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        # On windows under 64 s Welch's segment is the whole window.
+        warnings.filterwarnings("ignore", message="nperseg", category=UserWarning)
+        for window in np.flatnonzero(enough):
+            values = describe(nn.nn_ms[first[window] : stop[window]])
+            for column, value in zip(columns.values(), values.values(), strict=True):
+                column[window] = value if np.isfinite(value) else np.nan
+    return columns
+
+
+def _names(family: str) -> list[str]:
+    """Names of a family's features, from the family itself."""
+    describe, _ = FAMILIES[family]
+    return list(describe(np.tile([800.0, 810.0, 790.0, 805.0], 64)))

@@ -1,0 +1,134 @@
+"""Scores under the rules of SzCORE (doi:10.1111/epi.18113): counts first, which add up; ratios after."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from timescoring.annotations import Annotation
+from timescoring.scoring import EventScoring, SampleScoring
+
+from aura.events import unite
+from aura.types import Event
+
+SAMPLE_HZ = 1
+# The rate at which timescoring scores events.
+EVENT_HZ = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EventRules:
+    """When a detected event counts as a reference event found; the defaults are SzCORE's."""
+
+    tolerance_before_s: float = 30.0
+    tolerance_after_s: float = 60.0
+    merge_gap_s: float = 90.0
+    max_event_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was found, missed and raised in vain, in events or in seconds; adds up over recordings.
+
+    Parameters
+    ----------
+    n_ref
+        Reference events, or seconds of them.
+    tp
+        Of these, found.
+    fp
+        Detected where there is none.
+    duration_s
+        Time looked at.
+    """
+
+    n_ref: int = 0
+    tp: int = 0
+    fp: int = 0
+    duration_s: float = 0.0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Pool two sets of counts."""
+        return Counts(
+            self.n_ref + other.n_ref, self.tp + other.tp, self.fp + other.fp, self.duration_s + other.duration_s
+        )
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of the reference that was found; NaN where there is none."""
+        return self.tp / self.n_ref if self.n_ref else float("nan")
+
+    @property
+    def precision(self) -> float:
+        """Share of the detections that are right; NaN where there is none."""
+        return self.tp / (self.tp + self.fp) if self.tp + self.fp else float("nan")
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of both; NaN where there is neither reference nor detection."""
+        return 2 * self.tp / (self.n_ref + self.tp + self.fp) if self.n_ref + self.fp else float("nan")
+
+    @property
+    def false_alarms_per_24h(self) -> float:
+        """False alarms (or seconds of them) per day; NaN where no time was looked at."""
+        return self.fp / (self.duration_s / 86_400) if self.duration_s else float("nan")
+
+    def ratios(self) -> dict[str, float]:
+        """All scores by name."""
+        return {
+            "sensitivity": self.sensitivity,
+            "precision": self.precision,
+            "f1": self.f1,
+            "false_alarms_per_24h": self.false_alarms_per_24h,
+        }
+
+
+def score_events(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: float, rules: EventRules) -> Counts:
+    """Count events found and false alarms of one recording.
+
+    Parameters
+    ----------
+    ref, hyp
+        Reference and detected events, in any order; they are united and clipped first.
+    duration_s
+        Length of the recording.
+    rules
+        Of matching.
+    """
+    n_samples = int(duration_s * EVENT_HZ)
+    if n_samples < 1:
+        return Counts()
+    parameters = EventScoring.Parameters(
+        toleranceStart=rules.tolerance_before_s,
+        toleranceEnd=rules.tolerance_after_s,
+        minDurationBetweenEvents=rules.merge_gap_s,
+        maxEventDuration=rules.max_event_s,
+    )
+    scored = EventScoring(_annotation(ref, EVENT_HZ, n_samples), _annotation(hyp, EVENT_HZ, n_samples), parameters)
+    return Counts(int(scored.refTrue), int(scored.tp), int(scored.fp), duration_s)
+
+
+def score_samples(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: float) -> Counts:
+    """Count seconds found and falsely alarmed of one recording, at 1 Hz.
+
+    Parameters
+    ----------
+    ref, hyp
+        Reference and detected events, in any order; they are united and clipped first.
+    duration_s
+        Length of the recording; a last part of a second is not looked at.
+    """
+    n_samples = int(duration_s * SAMPLE_HZ)
+    if n_samples < 1:
+        return Counts()
+    scored = SampleScoring(_annotation(ref, SAMPLE_HZ, n_samples), _annotation(hyp, SAMPLE_HZ, n_samples), SAMPLE_HZ)
+    return Counts(int(scored.refTrue), int(scored.tp), int(scored.fp), float(n_samples))
+
+
+def pool(counts: Iterable[Counts]) -> Counts:
+    """Add up the counts of recordings: a seizure counts the same wherever it was."""
+    return sum(counts, Counts())
+
+
+def _annotation(events: Sequence[Event], fs_hz: int, n_samples: int) -> Annotation:
+    """Events as timescoring takes them: sorted and disjoint, or its counts are wrong."""
+    united = unite(events, duration_s=n_samples / fs_hz)
+    return Annotation([(e.onset_s, e.end_s) for e in united], fs_hz, n_samples)

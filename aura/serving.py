@@ -1,0 +1,175 @@
+"""The model that is served: raw RR intervals in, the probability of a seizure per window out.
+
+It is kept as plain data, a skops file and a JSON file, which MLflow loads with `_load_pyfunc` from the copy of this
+package beside them. Loading it runs no pickle.
+"""
+
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import skops.io
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.types import ColSpec, Schema
+from sklearn.base import BaseEstimator
+
+from aura.errors import AuraError
+from aura.features import FeatureSpec, extract
+from aura.training import probability
+from aura.types import RRSeries
+
+MODEL_FILE, DETECTOR_FILE = "model.skops", "detector.json"
+# Types of scikit-learn that skops does not know as harmless, and that are.
+TRUSTED_TYPES = ("sklearn.tree._tree.Tree",)
+# Not all that Aura needs: what a server of the model does.
+REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pyarrow", "hrv-analysis", "nolds")
+# Longer than any recording; times beyond it are no seconds.
+MAX_DURATION_S = 14 * 86_400.0
+
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [ColSpec("double", "t_s"), ColSpec("double", "rr_ms"), ColSpec("string", "recording", required=False)]
+    ),
+    outputs=Schema(
+        [
+            ColSpec("string", "recording", required=False),
+            ColSpec("double", "t_s"),
+            ColSpec("double", "probability"),
+        ]
+    ),
+)
+
+
+def save_detector(folder: Path, model: BaseEstimator, spec: FeatureSpec, *, threshold: float) -> None:
+    """Write a fitted model and what has to be known to use it.
+
+    Raises
+    ------
+    AuraError
+        Where the model holds types that cannot be loaded without running foreign code.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # A server answers one small request at a time: threads would cost more than they bring.
+    if "n_jobs" in model.get_params():
+        model.set_params(n_jobs=1)
+    skops.io.dump(model, folder / MODEL_FILE)
+    unknown = set(skops.io.get_untrusted_types(file=folder / MODEL_FILE)) - set(TRUSTED_TYPES)
+    if unknown:
+        raise AuraError(f"model: {type(model).__name__} cannot be served; it holds {', '.join(sorted(unknown))}")
+    values = {"features": spec.to_dict(), "threshold": threshold}
+    (folder / DETECTOR_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def requirements() -> list[str]:
+    """Pinned packages that a server of the model needs."""
+    names = [*REQUIREMENTS, "setuptools"] if version("hrv-analysis") == "1.0.5" else REQUIREMENTS
+    return [f"{name}=={version(name)}" for name in names]
+
+
+class Detector:
+    """A fitted model with its features and threshold.
+
+    Parameters
+    ----------
+    model
+        Fitted classifier.
+    spec
+        The features it was fitted on.
+    threshold
+        Probability from which on a window is an alarm.
+    """
+
+    def __init__(self, model: BaseEstimator, spec: FeatureSpec, threshold: float) -> None:
+        self.model = model
+        self.spec = spec
+        self.threshold = threshold
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Give the probability of a seizure for each window.
+
+        Parameters
+        ----------
+        model_input
+            A row per RR interval: ``t_s``, time of its second beat in seconds from the start of the recording;
+            ``rr_ms``, its length in ms; optionally ``recording``, where there are several.
+        params
+            Not used; MLflow passes it.
+
+        Returns
+        -------
+        DataFrame
+            A row per window: ``recording`` where it was given, ``t_s`` of the window's end, ``probability``,
+            missing where a window has not enough valid beats.
+
+        Raises
+        ------
+        MlflowException
+            INVALID_PARAMETER_VALUE (HTTP 400) with a sentence, for input that is no RR series.
+        """
+        parts = []
+        for recording, rr in _series(model_input):
+            windows = extract(rr, self.spec)
+            features = windows.drop(columns="t_s").to_numpy()
+            part = pd.DataFrame({"t_s": windows["t_s"], "probability": probability(self.model, features)})
+            # A window without features has no probability: null in JSON, where NaN would be no JSON.
+            part["probability"] = part["probability"].astype("Float64")
+            if recording is not None:
+                part.insert(0, "recording", recording)
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+
+def load_detector(folder: Path) -> Detector:
+    """Read what `save_detector` wrote."""
+    values = json.loads((folder / DETECTOR_FILE).read_text(encoding="utf-8"))
+    model = skops.io.load(folder / MODEL_FILE, trusted=list(TRUSTED_TYPES))
+    return Detector(model, FeatureSpec.from_dict(values["features"]), values["threshold"])
+
+
+def _load_pyfunc(path: str) -> Detector:
+    """What MLflow calls to load the model."""
+    return load_detector(Path(path))
+
+
+def _series(rows: pd.DataFrame) -> Iterator[tuple[str | None, RRSeries]]:
+    """RR series of each recording of a request, checked before any is computed."""
+    if not len(rows):
+        raise _bad("there is no row; give at least one RR interval as t_s (s) and rr_ms (ms)")
+    if "recording" not in rows.columns or rows["recording"].isna().all():
+        groups: list[tuple[str | None, pd.DataFrame]] = [(None, rows)]
+    else:
+        if rows["recording"].isna().any():
+            raise _bad("recording is missing in some rows; give it in all rows or in none")
+        groups = [(str(name), group) for name, group in rows.groupby("recording", sort=False)]
+    yield from [(name, _one_series(name, group)) for name, group in groups]
+
+
+def _one_series(name: str | None, rows: pd.DataFrame) -> RRSeries:
+    """Check the rows of one recording."""
+    where = "" if name is None else f"recording {name!r}: "
+    t_s, rr_ms = rows["t_s"].to_numpy(np.float64, copy=True), rows["rr_ms"].to_numpy(np.float64, copy=True)
+    if not (np.isfinite(t_s).all() and np.isfinite(rr_ms).all()):
+        raise _bad(f"{where}t_s and rr_ms have to be numbers; some are missing or not finite")
+    if (rr_ms <= 0).any():
+        raise _bad(f"{where}rr_ms has to be positive; the smallest is {rr_ms.min():g}")
+    if (t_s < 0).any() or (t_s > MAX_DURATION_S).any():
+        raise _bad(
+            f"{where}t_s has to be in seconds from the start of the recording, 0 to {MAX_DURATION_S:g}; "
+            f"there is {t_s.max() if t_s.max() > MAX_DURATION_S else t_s.min():g}"
+        )
+    if (np.diff(t_s) <= 0).any():
+        at = int(np.argmax(np.diff(t_s) <= 0)) + 1
+        raise _bad(f"{where}t_s has to rise from row to row; row {at} has {t_s[at]:g} after {t_s[at - 1]:g}")
+    if np.median(rr_ms) < 100:
+        raise _bad(f"{where}rr_ms has to be in milliseconds; the median is {np.median(rr_ms):g}")
+    return RRSeries(t_s=t_s, rr_ms=rr_ms, duration_s=float(t_s[-1]))
+
+
+def _bad(message: str) -> MlflowException:
+    return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)

@@ -1,0 +1,13 @@
+"""Prepare, featurize and train in a row, as child runs of one run."""
+
+from aura import tracking
+from aura.config import Config
+from aura.stages import featurize, prepare, train
+
+
+def run(config: Config) -> None:
+    """Go all the way from EDF files to a registered detector."""
+    train.check(config)
+    with tracking.stage_run("main", config):
+        for stage in (prepare, featurize, train):
+            stage.run(config)

@@ -1,0 +1,189 @@
+"""MLflow: what a run logs, and which version of the model is the champion."""
+
+import logging
+import os
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+import numpy as np
+import pandas as pd
+import yaml
+from matplotlib.figure import Figure
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
+
+from aura import serving
+from aura.config import PROJECT, Config
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+@contextmanager
+def stage_run(stage: str, config: Config, *, upstream: Mapping[str, str] | None = None) -> Iterator[mlflow.ActiveRun]:
+    """Open the run of a stage, and log what every stage logs.
+
+    A run that ``mlflow run`` opened for this process is adopted; inside another stage's run this one is its child.
+
+    Parameters
+    ----------
+    stage
+        Name of the stage.
+    config
+        Logged as dotted parameters and as a file.
+    upstream
+        Ids of the runs whose output this one reads, by stage.
+    """
+    adopted = "MLFLOW_RUN_ID" in os.environ
+    nested = mlflow.active_run() is not None
+    if not adopted and not nested:
+        mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or config.tracking.uri)
+        _set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment)
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+    mlflow.set_system_metrics_sampling_interval(1)
+    with mlflow.start_run(run_name=None if adopted else stage, nested=nested, log_system_metrics=True) as active:
+        mlflow.set_tags({"aura.stage": stage, **_git_tags()})
+        mlflow.set_tags({f"aura.upstream.{name}": run_id for name, run_id in (upstream or {}).items()})
+        values = asdict(config)
+        mlflow.log_params(dict(_dotted(values)))
+        mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")
+        if config.question:
+            mlflow.set_tag("mlflow.note.content", config.question)
+        yield active
+
+
+def log_metrics(values: Mapping[str, float]) -> None:
+    """Log numbers; NaN is logged as NaN."""
+    mlflow.log_metrics(dict(values))
+
+
+def log_table(frame: pd.DataFrame, file: str) -> None:
+    """Log a table for the artifact viewer."""
+    mlflow.log_table(frame, file)
+
+
+def log_figures(figures: Mapping[str, Figure]) -> None:
+    """Log pictures by name."""
+    for name, figure in figures.items():
+        mlflow.log_figure(figure, f"plots/{name}.png", save_kwargs={"dpi": 110})
+
+
+def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame) -> None:
+    """Log what the model was made from and scored on."""
+    with warnings.catch_warnings():
+        # MLflow registers its own local source twice.
+        warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
+        source = resolve_dataset_source(str(folder.resolve()))
+    dataset = MetaDataset(source=source, name=name, digest=digest)
+    mlflow.log_input(dataset, context="training and test")
+    mlflow.log_params(
+        {
+            "data.digest": digest,
+            "data.subjects": recordings["subject"].nunique(),
+            "data.recordings": len(recordings),
+            "data.hours": round(float(recordings["duration_s"].sum() / 3600), 3),
+            "data.seizures": int(recordings["n_seizures"].sum()),
+        }
+    )
+
+
+def log_model(folder: Path, name: str) -> str:
+    """Log a detector that `aura.serving.save_detector` wrote, and register it.
+
+    Returns
+    -------
+    str
+        Version of the registered model.
+    """
+    example = pd.DataFrame({"t_s": np.round(np.arange(1, 13) * 0.8, 3), "rr_ms": np.full(12, 800.0)})
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        loader_module="aura.serving",
+        data_path=str(folder),
+        code_paths=[str(PROJECT / "aura")],
+        signature=serving.SIGNATURE,
+        input_example=example,
+        pip_requirements=serving.requirements(),
+        registered_model_name=name,
+    )
+    return str(info.registered_model_version)
+
+
+def promote(name: str, version: str, metric: str) -> str:
+    """Give a new version of the model the alias it deserves.
+
+    Parameters
+    ----------
+    name, version
+        Of the registered model.
+    metric
+        Metric of the runs by which versions are compared; higher is better.
+
+    Returns
+    -------
+    str
+        A sentence: which alias, and why.
+    """
+    client = mlflow.MlflowClient()
+    ours = _metric(client, client.get_model_version(name, version).run_id, metric)
+    try:
+        champion = client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException:
+        champion = None
+    if champion is None:
+        alias, why = CHAMPION, "there was none"
+    else:
+        theirs = _metric(client, champion.run_id, metric)
+        comparison = f"{metric} {ours:.4f} against {theirs:.4f} of version {champion.version}"
+        # A metric that could not be computed (NaN) is not better than anything.
+        better = ours > theirs or (ours == ours and theirs != theirs)
+        alias, why = (CHAMPION if better else CHALLENGER), comparison
+    client.set_registered_model_alias(name, alias, version)
+    client.set_model_version_tag(name, version, "aura.promotion", f"{alias}: {why}")
+    return f"{name} version {version} is the {alias}: {why}"
+
+
+def _set_experiment(name: str) -> None:
+    """Use an experiment; a new one in the embedded store keeps its artifacts beside the database, wherever we are."""
+    embedded = mlflow.get_tracking_uri().startswith("sqlite:")
+    if embedded and mlflow.get_experiment_by_name(name) is None:
+        mlflow.create_experiment(name, artifact_location=(PROJECT / "mlruns").as_uri())
+    mlflow.set_experiment(name)
+
+
+def _metric(client: mlflow.MlflowClient, run_id: str | None, metric: str) -> float:
+    """Metric of a run; NaN where it has none."""
+    if run_id is None:
+        return float("nan")
+    return float(client.get_run(run_id).data.metrics.get(metric, float("nan")))
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested values under dotted keys, as they are written on the command line."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _git_tags() -> dict[str, str]:
+    """Commit of the code, and whether it was changed since; nothing outside a checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"aura.git_commit": commit, "aura.git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PROJECT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

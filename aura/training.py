@@ -1,0 +1,136 @@
+"""Fit a classifier, and choose its threshold on subjects it has not seen in fitting."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from hydra.errors import HydraException
+
+from aura.alarms import events_from_probability
+from aura.errors import AuraError
+from aura.labels import ICTAL, LEFT_OUT
+from aura.scoring import Counts, EventRules, pool, score_events
+from aura.split import folds_by_subject
+from aura.types import Bools, Event, Floats, Ints
+
+N_THRESHOLDS = 60
+
+
+class Classifier(Protocol):
+    """What is needed of a scikit-learn classifier."""
+
+    def fit(self, x: Floats, y: Ints) -> object:
+        """Fit it to (n_windows, n_features) features, NaN where missing, and labels."""
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """(n_windows, 2) probabilities."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredRecording:
+    """What a detector said of a recording, and what is true."""
+
+    recording: str
+    subject: str
+    duration_s: float
+    step_s: float
+    probability: Floats
+    seizures: tuple[Event, ...]
+
+    def alarms(self, threshold: float) -> tuple[Event, ...]:
+        """Detected events at a threshold."""
+        return events_from_probability(self.probability, threshold=threshold, step_s=self.step_s)
+
+
+def check_parameters(make_model: Callable[[], Classifier]) -> None:
+    """Fit the model to a handful of rows, so that wrong parameters are refused before any long work.
+
+    Raises
+    ------
+    AuraError
+        With what the library says is allowed.
+    """
+    try:
+        fit(make_model(), np.tile([[0.0, 1.0], [1.0, np.nan]], (256, 1)), np.tile([0, ICTAL], 256))
+    except (TypeError, ValueError, HydraException) as error:
+        raise AuraError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
+
+
+def fit(model: Classifier, x: Floats, labels: Ints) -> Classifier:
+    """Fit a model to all windows that have features and are not left out."""
+    used = np.flatnonzero((labels != LEFT_OUT) & _described(x))
+    model.fit(x[used], (labels[used] == ICTAL).astype(np.int64))
+    return model
+
+
+def probability(model: Classifier, x: Floats) -> Floats:
+    """Probability of a seizure for each row of features; NaN where a window has none.
+
+    A forest would give a number for such a row too, made up from whatever is missing most often.
+    """
+    out = np.full(len(x), np.nan)
+    described = _described(x)
+    if described.any():
+        out[described] = model.predict_proba(x[described])[:, 1]
+    return out
+
+
+def _described(x: Floats) -> Bools:
+    """Windows with at least one feature."""
+    described: Bools = ~np.isnan(x).all(axis=1)
+    return described
+
+
+def out_of_fold(
+    make_model: Callable[[], Classifier], x: Floats, labels: Ints, subjects: Ints, *, n_folds: int, seed: int
+) -> Floats:
+    """Probability of each window by a model that was fitted without its subject.
+
+    Parameters
+    ----------
+    make_model
+        Gives an unfitted model.
+    x
+        (n_windows, n_features) features.
+    labels, subjects
+        (n_windows,) of each window.
+    n_folds
+        Number of folds.
+    seed
+        Of the folds.
+    """
+    out = np.full(len(x), np.nan)
+    for train, test in folds_by_subject(labels, subjects, n_folds=n_folds, seed=seed):
+        out[test] = probability(fit(make_model(), x[train], labels[train]), x[test])
+    return out
+
+
+def event_curve(recordings: Sequence[ScoredRecording], rules: EventRules) -> pd.DataFrame:
+    """Event scores over thresholds.
+
+    Returns
+    -------
+    DataFrame
+        A row per threshold, rising: ``threshold``, ``sensitivity``, ``precision``, ``f1``, ``false_alarms_per_24h``.
+    """
+    everything = np.concatenate([r.probability for r in recordings])
+    # Alarms are rare: most of the thresholds worth a look lie among the highest probabilities.
+    quantiles = 1 - np.geomspace(0.5, 1e-4, N_THRESHOLDS)
+    rows = []
+    for threshold in np.unique(np.nanquantile(everything, quantiles)):
+        counts = pool(event_counts(recordings, float(threshold), rules))
+        rows.append({"threshold": float(threshold), **counts.ratios()})
+    return pd.DataFrame(rows)
+
+
+def event_counts(recordings: Sequence[ScoredRecording], threshold: float, rules: EventRules) -> list[Counts]:
+    """Event counts of each recording at a threshold."""
+    return [score_events(r.seizures, r.alarms(threshold), duration_s=r.duration_s, rules=rules) for r in recordings]
+
+
+def choose_threshold(curve: pd.DataFrame) -> float:
+    """Threshold with the best event F1; of equals the highest, which alarms least."""
+    best = curve["f1"].max()
+    return float(curve.loc[curve["f1"] >= best, "threshold"].max())

@@ -1,0 +1,52 @@
+"""Which beats are in which window. A window is stamped with its end and sees nothing after it."""
+
+import numpy as np
+
+from aura.types import Floats, Ints
+
+
+def window_ends(duration_s: float, step_s: float) -> Floats:
+    """Ends of the windows of a recording: one after each full step.
+
+    Parameters
+    ----------
+    duration_s
+        Length of the recording in seconds.
+    step_s
+        Time from one window to the next in seconds.
+
+    Returns
+    -------
+    (n_windows,) Floats
+        In seconds from the start of the recording.
+
+    Examples
+    --------
+    >>> window_ends(7.0, 2.0)
+    array([2., 4., 6.])
+    """
+    # A recording of 0.3 s holds three steps of 0.1 s, which 0.3 // 0.1 does not say.
+    n_windows = int(np.floor(duration_s / step_s + 1e-9))
+    return np.arange(1, n_windows + 1, dtype=np.float64) * step_s
+
+
+def beats_in_windows(t_s: Floats, end_s: Floats, length_s: float) -> tuple[Ints, Ints]:
+    """First and one past the last interval of each window ``(end - length, end]``.
+
+    Parameters
+    ----------
+    t_s
+        (n_intervals,) times of the intervals, rising.
+    end_s
+        (n_windows,) ends of the windows.
+    length_s
+        Length of each window in seconds.
+
+    Returns
+    -------
+    first, stop : (n_windows,) Ints
+        ``t_s[first[i]:stop[i]]`` are the intervals of window i.
+    """
+    first = np.searchsorted(t_s, end_s - length_s, side="right")
+    stop = np.searchsorted(t_s, end_s, side="right")
+    return first.astype(np.int64), stop.astype(np.int64)
