@@ -109,7 +109,8 @@ def run() -> None:
     print(
         f"""
 real ECG: {len(rr)} RR intervals posted to the served model, {len(predictions)} of {len(windows)} windows answered,
-          probability at most {predictions["probability"].max():.2f} (threshold {scores["threshold"]:.2f}); it holds no seizure
+          probability at most {predictions["probability"].max():.2f} (threshold {scores["threshold"]:.2f});
+          there is no seizure in it
 
 champion: {name} version {version.version}, run {version.run_id}, on the synthetic corpus
 

@@ -79,8 +79,7 @@ def probability(model: Classifier, x: Floats) -> Floats:
 
 def _described(x: Floats) -> Bools:
     """Windows with at least one feature."""
-    described: Bools = ~np.isnan(x).all(axis=1)
-    return described
+    return np.asarray(~np.isnan(x).all(axis=1), dtype=np.bool_)
 
 
 def out_of_fold(
