@@ -1,4 +1,4 @@
-"""``python -m aura STAGE [key=value ...]``: dispatch only."""
+"""``python -m aura STAGE [key=value ...]``, or ``aura`` for short: dispatch only."""
 
 import os
 import shlex
@@ -13,11 +13,17 @@ STAGES = {
     "train": "features to a scored, logged and registered seizure detector",
     "main": "prepare, featurize and train in a row, as child runs of one run",
 }
-USAGE = "usage: python -m aura STAGE [key=value ...]"
+COMPLETION = ("-sc", "--shell-completion")
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one stage, or list them.
+
+    Parameters
+    ----------
+    argv
+        The stage and its overrides. What stands behind ``--`` comes from ``mlflow run``, which hands all overrides
+        over as one word, or as an empty one; it is split into words here.
 
     Returns
     -------
@@ -25,35 +31,44 @@ def main(argv: Sequence[str]) -> int:
         0 when it did what it should, 1 when it could not, 2 when it was asked for in a way it does not know.
     """
     if not argv or argv[0] in ("-h", "--help"):
-        print(f"{USAGE}\n\nstages:")
-        for name, what in STAGES.items():
-            print(f"  {name:<11} {what}")
-        print("\npython -m aura STAGE --help shows the configuration; --cfg job prints it; README.md has the tour.")
+        print(_usage())
         return 0
+    if argv[0] in COMPLETION:
+        return _complete(argv)
     stage, *overrides = argv
     if stage not in STAGES:
         return _refuse(f"there is no stage {stage!r}; there are {', '.join(STAGES)}", 2)
-
-    try:
-        overrides = _split_again(overrides)
-    except ValueError as error:
-        return _refuse(f"{stage}: the overrides cannot be split into words ({error})", 2)
-    unknown = [a for a in overrides if a.startswith("--") and "--" in argv and a not in argv[: argv.index("--")]]
-    if unknown:
-        return _refuse(f"{stage}: {unknown[0]} is no parameter of the entry point; write -P overrides='key=value'", 2)
+    if "--" in overrides:
+        at = overrides.index("--")
+        try:
+            words = [word for argument in overrides[at + 1 :] for word in shlex.split(argument)]
+        except ValueError as error:
+            return _refuse(f"{stage}: the overrides cannot be split into words ({error})", 2)
+        # A -P that MLproject does not declare arrives as an option.
+        if undeclared := next((word for word in words if word.startswith("-")), None):
+            return _refuse(f"{stage}: {undeclared} is no parameter here; write -P overrides='key=value ...'", 2)
+        overrides = [*overrides[:at], *words]
     return _run(stage, overrides)
 
 
-def _split_again(arguments: Sequence[str]) -> list[str]:
-    """Split what stands behind ``--``: MLflow hands all overrides over as one word, or as an empty one."""
-    if "--" not in arguments:
-        return list(arguments)
-    at = list(arguments).index("--")
-    return [*arguments[:at], *(word for argument in arguments[at + 1 :] for word in shlex.split(argument))]
+def entry_point() -> None:
+    """Run the installed command ``aura``."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _usage() -> str:
+    stages = "\n".join(f"  {name:<11} {what}" for name, what in STAGES.items())
+    return f"""usage: python -m aura STAGE [key=value ...]
+
+stages:
+{stages}
+
+python -m aura STAGE --help shows the configuration, --cfg job prints it; README.md has the tour.
+Tab completion in bash: eval "$(aura -sc install=bash)"; then aura STAGE key..."""
 
 
 def _run(stage: str, overrides: Sequence[str]) -> int:
-    """Hand over to Hydra, which composes the configuration and calls the stage."""
+    """Have Hydra compose the configuration, then call the stage."""
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig
@@ -82,10 +97,26 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
     return 0
 
 
+def _complete(argv: Sequence[str]) -> int:
+    """Complete the stage here; Hydra, which knows no stages, completes the rest."""
+    import hydra
+
+    from aura.config import CONF
+
+    words = os.environ.get("COMP_LINE", "").split(" ")
+    if "query=bash" in argv and len(words) <= 2:
+        print(" ".join(STAGES))
+        return 0
+    os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+    sys.argv = ["aura", *argv]
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda _: None)()
+    return 0
+
+
 def _refuse(message: str, code: int) -> int:
     print(f"aura {message}", file=sys.stderr)
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    entry_point()

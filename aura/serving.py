@@ -19,9 +19,9 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.types import ColSpec, Schema
 from sklearn.base import BaseEstimator
 
+from aura.classifier import seizure_probability
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract
-from aura.training import probability
 from aura.types import RRSeries
 
 MODEL_FILE, DETECTOR_FILE = "model.skops", "detector.json"
@@ -116,7 +116,7 @@ class Detector:
         for recording, rr in _series(model_input):
             windows = extract(rr, self.spec)
             features = windows.drop(columns="t_s").to_numpy()
-            part = pd.DataFrame({"t_s": windows["t_s"], "probability": probability(self.model, features)})
+            part = pd.DataFrame({"t_s": windows["t_s"], "probability": seizure_probability(self.model, features)})
             # A window without features has no probability: null in JSON, where NaN would be no JSON.
             part["probability"] = part["probability"].astype("Float64")
             if recording is not None:

@@ -1,31 +1,22 @@
-"""Fit a classifier, and choose its threshold on subjects it has not seen in fitting."""
+"""Try a classifier on subjects it has not seen in fitting, and choose its threshold there."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from hydra.errors import HydraException
+from tqdm import tqdm
 
 from aura.alarms import events_from_probability
+from aura.classifier import Classifier, fit, seizure_probability
 from aura.errors import AuraError
-from aura.labels import ICTAL, LEFT_OUT
+from aura.labels import ICTAL
 from aura.scoring import Counts, EventRules, pool, score_events
 from aura.split import folds_by_subject
-from aura.types import Bools, Event, Floats, Ints
+from aura.types import Event, Floats, Ints
 
 N_THRESHOLDS = 60
-
-
-class Classifier(Protocol):
-    """What is needed of a scikit-learn classifier."""
-
-    def fit(self, x: Floats, y: Ints) -> object:
-        """Fit it to (n_windows, n_features) features, NaN where missing, and labels."""
-
-    def predict_proba(self, x: Floats) -> Floats:
-        """(n_windows, 2) probabilities."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,30 +49,6 @@ def check_parameters(make_model: Callable[[], Classifier]) -> None:
         raise AuraError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
 
 
-def fit(model: Classifier, x: Floats, labels: Ints) -> Classifier:
-    """Fit a model to all windows that have features and are not left out."""
-    used = np.flatnonzero((labels != LEFT_OUT) & _described(x))
-    model.fit(x[used], (labels[used] == ICTAL).astype(np.int64))
-    return model
-
-
-def probability(model: Classifier, x: Floats) -> Floats:
-    """Probability of a seizure for each row of features; NaN where a window has none.
-
-    A forest would give a number for such a row too, made up from whatever is missing most often.
-    """
-    out = np.full(len(x), np.nan)
-    described = _described(x)
-    if described.any():
-        out[described] = model.predict_proba(x[described])[:, 1]
-    return out
-
-
-def _described(x: Floats) -> Bools:
-    """Windows with at least one feature."""
-    return np.asarray(~np.isnan(x).all(axis=1), dtype=np.bool_)
-
-
 def out_of_fold(
     make_model: Callable[[], Classifier], x: Floats, labels: Ints, subjects: Ints, *, n_folds: int, seed: int
 ) -> Floats:
@@ -101,8 +68,9 @@ def out_of_fold(
         Of the folds.
     """
     out = np.full(len(x), np.nan)
-    for train, test in folds_by_subject(labels, subjects, n_folds=n_folds, seed=seed):
-        out[test] = probability(fit(make_model(), x[train], labels[train]), x[test])
+    folds = folds_by_subject(labels, subjects, n_folds=n_folds, seed=seed)
+    for train, test in tqdm(folds, total=n_folds, desc="train", unit="fold", dynamic_ncols=True):
+        out[test] = seizure_probability(fit(make_model(), x[train], labels[train]), x[test])
     return out
 
 

@@ -103,12 +103,6 @@ def extract(rr: RRSeries, spec: FeatureSpec) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def feature_columns(spec: FeatureSpec) -> list[str]:
-    """Names of the feature columns that `extract` gives for a specification, in their order."""
-    nothing = RRSeries(np.empty(0), np.empty(0), 0.0)
-    return [name for name in extract(nothing, spec).columns if name != "t_s"]
-
-
 def _family(nn: NNSeries, end_s: Floats, family: str, length_s: float, min_coverage: float) -> dict[str, Floats]:
     """Columns of one family on one window length."""
     describe, min_intervals = FAMILIES[family]

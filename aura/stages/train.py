@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from aura import report, split, tracking, training
+from aura.classifier import Classifier, fit, seizure_probability
 from aura.config import Config
 from aura.labels import ICTAL, LEFT_OUT
 from aura.scoring import Counts, EventRules, pool, score_samples
 from aura.serving import save_detector
 from aura.stages.folders import features_folder, require
 from aura.table import digest, read_table
-from aura.training import Classifier, ScoredRecording
+from aura.training import ScoredRecording
 from aura.types import Bools, Event, Floats, Ints
 
 N_TIMELINES = 3
@@ -85,8 +86,8 @@ def run(config: Config) -> None:
         )
         train_curve = training.event_curve(train.scored(out_of_fold), rules)
         threshold = training.choose_threshold(train_curve)
-        model = training.fit(make_model(), train.x, train.labels)
-        probability = training.probability(model, test.x)
+        model = fit(make_model(), train.x, train.labels)
+        probability = seizure_probability(model, test.x)
         scored = test.scored(probability)
         events, samples = _counts(scored, threshold, rules)
 

@@ -1,0 +1,69 @@
+"""What is asked of a classifier, in training and in serving alike."""
+
+from typing import Protocol
+
+import numpy as np
+
+from aura.labels import ICTAL, LEFT_OUT
+from aura.types import Bools, Floats, Ints
+
+
+class Classifier(Protocol):
+    """What is needed of a scikit-learn classifier."""
+
+    def fit(self, x: Floats, y: Ints) -> object:
+        """Fit it to (n_windows, n_features) features, NaN where missing, and labels of 0 and 1."""
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """(n_windows, 2) probabilities."""
+
+
+def fit(model: Classifier, x: Floats, labels: Ints) -> Classifier:
+    """Fit a model to all windows that have features and are not left out.
+
+    Parameters
+    ----------
+    model
+        Unfitted; it is fitted in place.
+    x
+        (n_windows, n_features) features, NaN where missing.
+    labels
+        (n_windows,) by `aura.labels.label`.
+
+    Returns
+    -------
+    Classifier
+        The model.
+    """
+    used = np.flatnonzero((labels != LEFT_OUT) & _described(x))
+    model.fit(x[used], (labels[used] == ICTAL).astype(np.int64))
+    return model
+
+
+def seizure_probability(model: Classifier, x: Floats) -> Floats:
+    """Probability of a seizure for each row of features; NaN where a window has none.
+
+    A forest would give a number for such a row too, made up from whatever is missing most often.
+
+    Parameters
+    ----------
+    model
+        Fitted.
+    x
+        (n_windows, n_features) features, NaN where missing.
+
+    Returns
+    -------
+    (n_windows,) Floats
+        Between 0 and 1, or NaN.
+    """
+    out = np.full(len(x), np.nan)
+    described = _described(x)
+    if described.any():
+        out[described] = model.predict_proba(x[described])[:, 1]
+    return out
+
+
+def _described(x: Floats) -> Bools:
+    """Windows with at least one feature."""
+    return np.asarray(~np.isnan(x).all(axis=1), dtype=np.bool_)

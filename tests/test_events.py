@@ -1,0 +1,36 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura.events import from_mask, to_mask, unite
+from aura.types import Event
+
+EVENTS = st.lists(st.builds(Event, st.floats(-50, 150), st.floats(0, 80)), max_size=12)
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_a_mask_survives_the_way_to_events_and_back(values: list[bool]) -> None:
+    mask = np.array(values, dtype=np.bool_)
+    assert (to_mask(from_mask(mask, step_s=0.5), step_s=0.5, n_steps=len(mask)) == mask).all()
+
+
+@given(EVENTS)
+def test_united_events_are_sorted_disjoint_and_inside(events: list[Event]) -> None:
+    united = unite(events, duration_s=100)
+    edges = [edge for event in united for edge in (event.onset_s, event.end_s)]
+    assert edges == sorted(edges)
+    assert all(event.duration_s > 0 for event in united)
+    assert all(0 <= event.onset_s and event.end_s <= 100 + 1e-9 for event in united)
+    # Once is enough, but for the last digit of onset + (end - onset).
+    again = unite(united, duration_s=100)
+    assert np.allclose([(e.onset_s, e.end_s) for e in again], [(e.onset_s, e.end_s) for e in united])
+
+
+@given(EVENTS)
+def test_uniting_covers_the_same_time(events: list[Event]) -> None:
+    t_s = np.linspace(0, 100, 400)[1:-1]
+
+    def covered(some: list[Event] | tuple[Event, ...]) -> np.ndarray:
+        return np.any([(e.onset_s <= t_s) & (t_s <= e.end_s) & (e.duration_s > 0) for e in some] or [t_s < 0], axis=0)
+
+    assert (covered(unite(events, duration_s=100)) == covered(events)).mean() > 0.99

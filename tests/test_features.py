@@ -1,0 +1,123 @@
+"""Features against hrv-analysis called by hand, and what has to hold of any features."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aura.errors import AuraError
+from aura.features import FeatureSpec, extract
+from aura.features.reference import hrvanalysis
+from aura.rr import clean
+from aura.types import Floats, RRSeries
+
+SPEC = FeatureSpec(
+    lengths_s=(
+        ("time_domain", (10.0, 30.0)),
+        ("poincare", (60.0,)),
+        ("entropy", (60.0,)),
+        ("frequency_domain", (150.0,)),
+    ),
+    step_s=5.0,
+    min_coverage=0.5,
+    low_ms=300.0,
+    high_ms=1800.0,
+    max_change=0.2,
+)
+
+
+def heart(seed: int, n: int = 500, noise_ms: float = 30) -> RRSeries:
+    rng = np.random.default_rng(seed)
+    rr_ms = 800 + 60 * np.sin(np.arange(n) / 4) + rng.normal(0, noise_ms, n)
+    rr_ms[rng.integers(0, n, 8)] *= 0.6
+    t_s = np.cumsum(rr_ms) / 1000
+    return RRSeries(t_s, rr_ms, float(t_s[-1]))
+
+
+def by_hand(rr: RRSeries, length_s: float, compute: Callable[[list[float]], dict[str, float]]) -> pd.DataFrame:
+    nn = clean(rr, low_ms=300, high_ms=1800, max_change=0.2)
+    rows = []
+    for end_s in np.arange(SPEC.step_s, rr.duration_s + 1e-9, SPEC.step_s):
+        inside = (nn.t_s > end_s - length_s) & (nn.t_s <= end_s)
+        window = nn.nn_ms[inside].tolist()
+        enough = sum(window) >= 0.5 * length_s * 1000
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            rows.append(compute(window) if enough else {})
+    # Sample entropy is infinite where nothing repeats: not enough beats, so missing.
+    return pd.DataFrame(rows).replace([np.inf, -np.inf], np.nan)
+
+
+@pytest.mark.parametrize("noise_ms", [5, 80])
+@pytest.mark.parametrize(
+    ("function", "length_s"),
+    [
+        ("get_time_domain_features", 10),
+        ("get_time_domain_features", 30),
+        ("get_poincare_plot_features", 60),
+        ("get_csi_cvi_features", 60),
+        ("get_sampen", 60),
+        ("get_frequency_domain_features", 150),
+    ],
+)
+def test_each_feature_is_that_of_hrv_analysis(function: str, length_s: int, noise_ms: float) -> None:
+    rr = heart(1, noise_ms=noise_ms)
+    ours = extract(rr, SPEC)
+    theirs = by_hand(rr, length_s, getattr(hrvanalysis(), function))
+    compared = 0
+    for name in theirs.columns:
+        column = f"{name}__{length_s}s"
+        if column in ours:
+            np.testing.assert_allclose(ours[column], theirs[name].astype(float), rtol=1e-9)
+            compared += 1
+    assert compared >= 1
+    assert theirs.notna().any().all()
+
+
+def test_the_originals_27_features_are_there() -> None:
+    columns = extract(heart(2), SPEC).columns
+    assert len({name.split("__")[0] for name in columns if name != "t_s"}) == 27
+
+
+def test_later_beats_change_no_row_before_them() -> None:
+    longer = heart(3)
+    for n in (100, 203, 377):
+        shorter = RRSeries(longer.t_s[:n].copy(), longer.rr_ms[:n].copy(), float(longer.t_s[n - 1]))
+        rows = extract(shorter, SPEC)
+        pd.testing.assert_frame_equal(rows, extract(longer, SPEC).iloc[: len(rows)])
+
+
+def test_a_shift_by_whole_steps_shifts_the_rows() -> None:
+    rr = heart(4)
+    later = RRSeries(rr.t_s + 600.0, rr.rr_ms.copy(), rr.duration_s + 600.0)
+    rows, shifted = extract(rr, SPEC), extract(later, SPEC)
+    np.testing.assert_allclose(shifted.iloc[120:, 1:], rows.iloc[:, 1:], rtol=1e-9)
+    # Before the first beat nothing is known, and it is not made up.
+    assert shifted.iloc[:120, 1:].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("rr_ms", [np.full(400, 800.0), np.array([800.0]), np.empty(0), np.full(400, 299.0)])
+def test_what_cannot_be_computed_is_missing_never_infinite(rr_ms: Floats) -> None:
+    t_s = np.cumsum(rr_ms) / 1000
+    rows = extract(RRSeries(t_s, rr_ms, 320.0), SPEC)
+    assert len(rows) == 64
+    assert not np.isinf(rows.to_numpy()).any()
+
+
+def test_a_gap_leaves_windows_without_features() -> None:
+    rr = heart(5)
+    kept = (rr.t_s < 100) | (rr.t_s > 200)
+    rows = extract(RRSeries(rr.t_s[kept], rr.rr_ms[kept], rr.duration_s), SPEC).set_index("t_s")
+    assert rows.loc[110:195, "mean_nni__10s"].isna().all()
+    assert rows.loc[210, "mean_nni__10s"] > 0
+
+
+def test_a_window_shorter_than_its_step_is_refused() -> None:
+    with pytest.raises(AuraError, match=r"windows\.lengths_s\.entropy: a window of 2 s is shorter"):
+        FeatureSpec((("entropy", (2.0,)),), 5.0, 0.5, 300, 1800, 0.2)
+
+
+def test_a_specification_survives_json() -> None:
+    assert FeatureSpec.from_dict(SPEC.to_dict()) == SPEC
