@@ -1,6 +1,6 @@
 """What is asked of a classifier, in training and in serving alike."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,6 +10,12 @@ from aura.types import Bools, Floats, Ints
 
 class Classifier(Protocol):
     """What is needed of a scikit-learn classifier."""
+
+    def get_params(self) -> dict[str, Any]:
+        """Its parameters by name."""
+
+    def set_params(self, **params: Any) -> object:
+        """Set some of them."""
 
     def fit(self, x: Floats, y: Ints) -> object:
         """Fit it to (n_windows, n_features) features, NaN where missing, and labels of 0 and 1."""
@@ -33,10 +39,14 @@ def fit(model: Classifier, x: Floats, labels: Ints) -> Classifier:
     Returns
     -------
     Classifier
-        The model.
+        The model; it predicts in one thread.
     """
     used = np.flatnonzero((labels != LEFT_OUT) & _described(x))
     model.fit(x[used], (labels[used] == ICTAL).astype(np.int64))
+    if "n_jobs" in model.get_params():
+        # Threads that predict add up the trees in the order they end, which changes the last digit from run to run;
+        # and a server answers one small request at a time.
+        model.set_params(n_jobs=1)
     return model
 
 

@@ -17,9 +17,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.types import ColSpec, Schema
-from sklearn.base import BaseEstimator
 
-from aura.classifier import seizure_probability
+from aura.classifier import Classifier, seizure_probability
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract
 from aura.types import RRSeries
@@ -46,7 +45,7 @@ SIGNATURE = ModelSignature(
 )
 
 
-def save_detector(folder: Path, model: BaseEstimator, spec: FeatureSpec, *, threshold: float) -> None:
+def save_detector(folder: Path, model: Classifier, spec: FeatureSpec, *, threshold: float) -> None:
     """Write a fitted model and what has to be known to use it.
 
     Raises
@@ -55,9 +54,6 @@ def save_detector(folder: Path, model: BaseEstimator, spec: FeatureSpec, *, thre
         Where the model holds types that cannot be loaded without running foreign code.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # A server answers one small request at a time: threads would cost more than they bring.
-    if "n_jobs" in model.get_params():
-        model.set_params(n_jobs=1)
     skops.io.dump(model, folder / MODEL_FILE)
     unknown = set(skops.io.get_untrusted_types(file=folder / MODEL_FILE)) - set(TRUSTED_TYPES)
     if unknown:
@@ -85,7 +81,7 @@ class Detector:
         Probability from which on a window is an alarm.
     """
 
-    def __init__(self, model: BaseEstimator, spec: FeatureSpec, threshold: float) -> None:
+    def __init__(self, model: Classifier, spec: FeatureSpec, threshold: float) -> None:
         self.model = model
         self.spec = spec
         self.threshold = threshold

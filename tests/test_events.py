@@ -20,7 +20,7 @@ def test_united_events_are_sorted_disjoint_and_inside(events: list[Event]) -> No
     edges = [edge for event in united for edge in (event.onset_s, event.end_s)]
     assert edges == sorted(edges)
     assert all(event.duration_s > 0 for event in united)
-    assert all(0 <= event.onset_s and event.end_s <= 100 + 1e-9 for event in united)
+    assert all(event.onset_s >= 0 and event.end_s <= 100 + 1e-9 for event in united)
     # Once is enough, but for the last digit of onset + (end - onset).
     again = unite(united, duration_s=100)
     assert np.allclose([(e.onset_s, e.end_s) for e in again], [(e.onset_s, e.end_s) for e in united])

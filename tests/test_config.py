@@ -1,0 +1,118 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aura.__main__ import STAGES, main
+from aura.config import CONF, PROJECT, RANGES, _lookup, compose
+from aura.errors import AuraError
+
+GROUP_FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
+EXPERIMENTS = sorted(path.stem for path in (PROJECT / "experiments").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", GROUP_FILES, ids=str)
+def test_every_file_of_every_group_composes(path: Path) -> None:
+    config = compose([f"{path.parent}={path.stem}", "dataset.root=somewhere"])
+    assert config.feature_spec.step_s > 0
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_and_asks_something(name: str) -> None:
+    assert compose([f"experiments={name}"]).question.endswith("?")
+    assert compose([f"experiments={name}"]) != compose()
+
+
+def test_every_range_is_of_a_key_that_exists() -> None:
+    for key in RANGES:
+        assert _lookup(compose(), key) is not None
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("model.n_estimatorz=3", "there is no key model.n_estimatorz; allowed beside it are: _target_, n_estimators"),
+        ("+model.depth=3", "there is no key model.depth; allowed beside it are: n_estimators, criterion, max_depth"),
+        ("+detector.low=3", "there is no key detector.low; allowed beside it are: none"),
+        ("+nothing=1", "there is no key nothing; allowed beside it are: dataset, detector"),
+        ("windows.steps=1", "there is no key windows.steps; allowed beside it are: step_s, lengths_s, min_coverage"),
+        ("windows.step_s=soon", "windows.step_s: Value 'soon' of type 'str' could not be converted to Float"),
+        ("windows.step_s=11", "windows.lengths_s.time_domain: a window of 10 s is shorter than windows.step_s (11 s)"),
+        ("windows.step_s=0", "windows.step_s=0 is out of range; allowed is above 0 to 3600"),
+        ("windows.lengths_s.entropy=60", "windows.lengths_s.entropy=60; allowed is a list of window lengths"),
+        ("windows.lengths_s.entropy=[a]", "windows.lengths_s.entropy=['a']; allowed is a list"),
+        ("+windows.lengths_s.pulse=[9]", "there is no key windows.lengths_s.pulse; allowed are: time_domain"),
+        ("features.families=[pulse]", "features.families: no family is called 'pulse'; allowed are time_domain"),
+        ("labels.min_overlap=2", "labels.min_overlap=2 is out of range; allowed is 0.01 to 1"),
+        ("cleaning.low_ms=1900", "cleaning.low_ms is not below cleaning.high_ms"),
+        ("compute.workers=-1", "compute.workers is negative"),
+        ("split.folds=few", "split.folds: Value 'few' of type 'str' could not be converted to Integer"),
+        ("dataset=tuh", "dataset.root has no value; give one, such as dataset.root=..."),
+        ("model=boost", "In 'config': Could not find 'model/boost' Available options in 'model': random_forest"),
+        ("experiments=none_such", "Could not find 'experiments/none_such' Available options"),
+        ("model._target_=no.such.Thing", "model._target_: 'no.such.Thing' cannot be imported"),
+        ("seed=[1", "no viable alternative at input '[1'"),
+        ("=3", "Config group override must be a string"),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_names_the_key(
+    override: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prepare", override]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert captured.err.startswith("aura prepare: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_wrong_model_parameter_is_refused_before_any_work(capsys: pytest.CaptureFixture[str]) -> None:
+    for stage in ("train", "main"):
+        assert main([stage, "model.n_estimators=many"]) == 1
+        assert f"aura {stage}: model: The 'n_estimators' parameter" in capsys.readouterr().err
+
+
+def test_overrides_of_mlflow_come_as_one_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--cfg", "job", "--", "seed=3 'workspace=my work'"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert (printed["seed"], printed["workspace"]) == (3, "my work")
+    assert main(["train", "--cfg", "job", "--", ""]) == 0
+    assert main(["train", "--", "", "--seed", "3"]) == 2
+    assert "--seed is no parameter here; write -P overrides=" in capsys.readouterr().err
+    assert main(["train", "--", "seed='3"]) == 2
+
+
+def test_listing_the_stages_imports_nothing_heavy() -> None:
+    code = "import sys, aura.__main__ as m; m.main([]); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
+    assert all(stage in done.stdout for stage in STAGES)
+    assert not {"numpy", "hydra", "mlflow", "pandas", "sklearn"} & set(done.stdout.split("\n")[-2].split())
+
+
+def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict"]) == 2
+    assert "there is no stage 'predict'; there are synthesize, prepare" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [("aura tr", "train"), ("aura train windows.st", "windows.step_s="), ("aura train model=", "model=random_forest")],
+)
+def test_tab_completion(line: str, offers: str) -> None:
+    command = [sys.executable, "-m", "aura", "-sc", "query=bash"]
+    environment = {**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT, env=environment)
+    assert offers in done.stdout.split()
+
+
+def test_help_shows_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", "--help"])
+    assert "model: random_forest" in capsys.readouterr().out
+
+
+def test_compose_raises_for_libraries() -> None:
+    with pytest.raises(AuraError, match="is out of range"):
+        compose(["split.test_share=7"])

@@ -1,0 +1,184 @@
+"""The model as it is registered and served."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+
+from aura.__main__ import main
+from aura.classifier import seizure_probability
+from aura.demo import REAL_ECG, post, served, write_real_ecg
+from aura.serving import REQUIREMENTS, load_detector
+from aura.table import read_table
+from tests.conftest import Project
+
+MODEL = "models:/aura-seizure-detector@champion"
+
+
+@pytest.fixture(scope="module")
+def model(trained: Project) -> mlflow.pyfunc.PyFuncModel:
+    return mlflow.pyfunc.load_model(MODEL)
+
+
+def rr_of(project: Project, number: int = 0) -> pd.DataFrame:
+    rr, _ = read_table(sorted((project.folder("prepared") / "rr").glob("*.parquet"))[number])
+    return rr
+
+
+def test_the_model_answers_with_the_features_of_training(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
+    detector = load_detector(
+        Path(mlflow.artifacts.download_artifacts(f"{MODEL}/{Path(model.metadata.flavors['python_function']['data'])}"))
+    )
+    for number in range(3):
+        answer = model.predict(rr_of(trained, number))
+        windows, _ = read_table(sorted((trained.folder("features") / "windows").glob("*.parquet"))[number])
+        expected = seizure_probability(detector.model, windows.drop(columns=["t_s", "label"]).to_numpy())
+        # A recording may go on after its last beat, which the served model cannot know.
+        n = len(answer)
+        assert len(windows) - 1 <= n <= len(windows)
+        assert np.array_equal(answer["t_s"], windows["t_s"][:n])
+        got = answer["probability"].to_numpy(dtype=np.float64, na_value=np.nan)
+        assert np.array_equal(got, expected[:n], equal_nan=True)
+
+
+def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
+    one, other = rr_of(trained, 0), rr_of(trained, 1)
+    both = pd.concat([one.assign(recording="a"), other.assign(recording="b")])
+    answer = model.predict(both).set_index("recording")
+    pd.testing.assert_frame_equal(answer.loc["a"].reset_index(drop=True), model.predict(one))
+    pd.testing.assert_frame_equal(answer.loc["b"].reset_index(drop=True), model.predict(other))
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "there is no row"),
+        ([(1.0, -800.0)], "rr_ms has to be positive; the smallest is -800"),
+        ([(1.0, 0.0)], "rr_ms has to be positive"),
+        ([(2.0, 800.0), (1.0, 800.0)], "t_s has to rise from row to row; row 1 has 1 after 2"),
+        ([(1.0, 800.0), (1.0, 800.0)], "t_s has to rise"),
+        ([(np.nan, 800.0)], "have to be numbers"),
+        ([(1.0, np.inf)], "have to be numbers"),
+        ([(-1.0, 800.0)], "t_s has to be in seconds"),
+        ([(1e12, 800.0)], "t_s has to be in seconds"),
+        ([(1.0, 0.8), (1.8, 0.8)], "rr_ms has to be in milliseconds; the median is 0.8"),
+    ],
+)
+def test_garbage_is_refused_with_a_sentence(
+    model: mlflow.pyfunc.PyFuncModel, rows: list[tuple[float, float]], says: str
+) -> None:
+    frame = pd.DataFrame(rows, columns=["t_s", "rr_ms"], dtype=np.float64)
+    with pytest.raises(MlflowException, match=says) as error:
+        model.predict(frame)
+    assert error.value.get_http_status_code() == 400
+
+
+def test_a_recording_id_is_given_in_all_rows_or_in_none(model: mlflow.pyfunc.PyFuncModel) -> None:
+    frame = pd.DataFrame({"t_s": [1.0, 2.0], "rr_ms": [800.0, 900.0], "recording": ["a", None]})
+    with pytest.raises(MlflowException, match="recording is missing in some rows"):
+        model.predict(frame)
+
+
+def test_the_model_is_code_and_data_without_a_pickle(trained: Project) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(MODEL))
+    files = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert {"model.skops", "detector.json", "serving.py", "input_example.json"} <= files
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".joblib", ".pyc"))]
+    pinned = (folder / "requirements.txt").read_text().split()
+    assert all(any(line.startswith(f"{name}==") for line in pinned) for name in REQUIREMENTS)
+
+
+def test_the_model_loads_from_another_folder_with_nothing_else_of_ours(trained: Project, tmp_path: Path) -> None:
+    """In a process that has neither the checkout nor what only the stages need."""
+    folder = mlflow.artifacts.download_artifacts(MODEL, dst_path=str(tmp_path))
+    code = f"""
+import sys
+for name in ("hydra", "omegaconf", "edfio", "pyedflib", "sleepecg", "neurokit2", "timescoring", "tqdm"):
+    sys.modules[name] = None
+import mlflow, pandas as pd
+model = mlflow.pyfunc.load_model({folder!r})
+rows = pd.DataFrame({{"t_s": [float(i) for i in range(1, 31)], "rr_ms": [1000.0] * 30}})
+print(model.predict(rows).to_json())
+import aura
+print(aura.__file__)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    answer, place = done.stdout.splitlines()
+    assert len(json.loads(answer)["t_s"]) == 7
+    assert str(tmp_path) in place
+
+
+@pytest.fixture(scope="module")
+def url(trained: Project) -> Iterator[str]:
+    with served(MODEL) as address:
+        yield address
+
+
+def payload(rows: list[list[object]], columns: tuple[str, ...] = ("t_s", "rr_ms")) -> dict[str, object]:
+    return {"dataframe_split": {"columns": columns, "data": rows}}
+
+
+def test_a_real_ecg_goes_all_the_way(url: str, trained: Project, tmp_path: Path) -> None:
+    write_real_ecg(tmp_path / "real")
+    places = [
+        f"dataset.root={tmp_path / 'real'}",
+        f"workspace={trained.workspace}",
+        "windows.step_s=4",
+        "compute=serial",
+    ]
+    for stage in ("prepare", "featurize"):
+        assert main([stage, *REAL_ECG, *places]) == 0
+    (rr_file,) = (trained.workspace / "real_ecg").glob("prepared-*/rr/*.parquet")
+    rr, _ = read_table(rr_file)
+    # 5 min of a heart that beats about 100 times a minute.
+    assert 400 < len(rr) < 600
+    status, answer = post(url, {"dataframe_split": rr.to_dict("split", index=False)})
+    assert status == 200
+    probabilities = [row["probability"] for row in answer["predictions"]]
+    assert len(probabilities) in (74, 75)
+    # After 4 s there are not enough beats for any feature.
+    assert probabilities[0] is None
+    assert all(0 <= p <= 1 for p in probabilities[1:])
+    model = mlflow.pyfunc.load_model(MODEL)
+    assert probabilities[1:] == model.predict(rr)["probability"].tolist()[1:]
+
+
+def test_windows_without_beats_are_null(url: str) -> None:
+    beats = [[float(t), 1000.0] for t in (*range(1, 101), *range(401, 501))]
+    status, answer = post(url, payload(beats))
+    assert status == 200
+    by_time = {row["t_s"]: row["probability"] for row in answer["predictions"]}
+    assert by_time[100.0] is not None
+    assert by_time[300.0] is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        payload([[1, -1000]]),
+        payload([["soon", "long"]]),
+        payload([]),
+        payload([[2, 1000], [1, 1000]]),
+        payload([[None, 1000]]),
+        payload([[1]], ("t_s",)),
+        {"inputs": "text"},
+        [],
+        {},
+        "text",
+    ],
+)
+def test_garbage_gets_400_a_sentence_and_no_stack_trace(url: str, body: object) -> None:
+    status, answer = post(url, body)
+    assert status == 400
+    assert answer["message"]
+    assert "stack_trace" not in answer
+    assert "predictions" not in answer
+    assert "Traceback" not in json.dumps(answer)

@@ -1,0 +1,243 @@
+"""The stages as a user runs them: again, after a loss, after a kill, on damaged input."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from aura.config import PROJECT
+from aura.table import read_table
+from tests.conftest import SMALL_CORPUS, Project
+
+RunOf = Callable[[str], mlflow.entities.Run]
+
+
+def files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file with what changes when it is written anew."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in folder.rglob("*.parquet")
+    }
+
+
+def rewritten(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> set[str]:
+    return {name for name in after if after[name] != before.get(name)}
+
+
+def tables(project: Project) -> dict[str, pd.DataFrame]:
+    """All that the stages left, as tables by name; the name of the workspace does not count."""
+    return {
+        path.relative_to(project.workspace).as_posix(): read_table(path)[0]
+        for path in sorted(project.workspace.rglob("*.parquet"))
+    }
+
+
+def assert_same_tables(one: Project, other: Project) -> None:
+    left, right = tables(one), tables(other)
+    assert left.keys() == right.keys()
+    for name, frame in left.items():
+        pd.testing.assert_frame_equal(frame, right[name])
+
+
+def test_a_second_run_does_nothing_again(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    before = files(trained.workspace)
+    assert trained.run("prepare") == trained.run("featurize") == 0
+    assert "(0 now, 12 unchanged)" in capsys.readouterr().out
+    # The tables of recordings carry the id of the run that last looked.
+    assert {Path(name).name for name in rewritten(before, files(trained.workspace))} == {
+        "recordings.parquet",
+        "failures.parquet",
+    }
+
+
+@pytest.mark.parametrize("kind", ["rr", "windows"])
+def test_a_lost_file_is_made_again_and_only_it(trained: Project, project: Project, kind: str) -> None:
+    shutil.copytree(trained.workspace, project.workspace)
+    before = files(project.workspace)
+    lost = sorted(project.workspace.rglob(f"{kind}/*.parquet"))[5]
+    lost.unlink()
+    assert project.run("prepare") == project.run("featurize") == 0
+    changed = rewritten(before, files(project.workspace))
+    assert {name for name in changed if f"/{kind}/" in name or "/rr/" in name or "/windows/" in name} == {
+        lost.relative_to(project.workspace).as_posix()
+    }
+    assert_same_tables(project, trained)
+
+
+def test_a_half_written_file_is_made_again(trained: Project, project: Project) -> None:
+    shutil.copytree(trained.workspace, project.workspace)
+    for kind in ("rr", "windows"):
+        damaged = sorted(project.workspace.rglob(f"{kind}/*.parquet"))[3]
+        damaged.write_bytes(damaged.read_bytes()[:100])
+    assert project.run("prepare") == project.run("featurize") == 0
+    assert_same_tables(project, trained)
+
+
+def test_a_changed_annotation_changes_its_recording_alone(corpus: Path, trained: Project, tmp_path: Path) -> None:
+    project = Project(tmp_path / "corpus", tmp_path / "workspace")
+    shutil.copytree(corpus, project.corpus)
+    shutil.copytree(trained.workspace, project.workspace)
+    assert project.run("prepare") == project.run("featurize") == 0
+    before = files(project.workspace)
+    annotations = sorted(project.corpus.rglob("*.tse_bi"))[2]
+    annotations.write_text("version = tse_v1.0.0\n\n100.0 140.0 seiz 1.0\n")
+    assert project.run("prepare") == project.run("featurize") == 0
+    changed = {name for name in rewritten(before, files(project.workspace)) if "recordings" not in name}
+    assert {Path(name).stem for name in changed} == {annotations.stem, "failures"}
+    recordings, _ = read_table(project.folder("features") / "recordings.parquet")
+    row = recordings.set_index("recording").loc[annotations.stem]
+    assert (row["n_seizures"], row["seizure_s"], row["n_ictal"]) == (1, 40.0, 10)
+
+
+def test_another_step_makes_another_table_and_keeps_the_first(trained: Project, project: Project) -> None:
+    shutil.copytree(trained.workspace, project.workspace)
+    before = files(project.workspace)
+    assert project.run("featurize", "windows.step_s=10") == 0
+    after = files(project.workspace)
+    assert before.items() <= after.items()
+    assert len(list((project.workspace / "synthetic").glob("features-*"))) == 2
+
+
+STARTED = {
+    "synthesize": "edf/**/*.tse_bi",
+    "prepare": "synthetic/prepared-*/rr/*.parquet",
+    "featurize": "synthetic/features-*/windows/*.parquet",
+}
+
+
+def kill_in_the_middle(command: list[str], started: Callable[[], bool]) -> None:
+    """Run a command and end it with SIGKILL, together with its workers, once it has begun to write."""
+    with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        deadline = time.monotonic() + 120
+        while not started():
+            assert process.poll() is None, "the stage ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+
+def test_kill_9_in_synthesize_loses_nothing(corpus: Path, tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    command = [sys.executable, "-m", "aura", "synthesize", *SMALL_CORPUS, f"dataset.root={root}", "compute=serial"]
+    kill_in_the_middle(command, lambda: any(root.glob(STARTED["synthesize"])))
+    n_made = len(list(root.glob(STARTED["synthesize"])))
+    assert 0 < n_made < 12
+    assert subprocess.run(command, cwd=PROJECT, check=False, capture_output=True).returncode == 0
+    assert _contents(root) == _contents(corpus)
+
+
+def _contents(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.suffix != ".part"
+    }
+
+
+@pytest.mark.parametrize("compute", ["serial", "processes"])
+@pytest.mark.parametrize("stage", ["prepare", "featurize"])
+def test_kill_9_in_a_stage_and_a_second_run_give_the_same_tables(
+    stage: str, compute: str, trained: Project, project: Project
+) -> None:
+    if stage == "featurize":
+        assert project.run("prepare") == 0
+    words = (
+        [*project.overrides, f"compute={compute}", "compute.workers=2"] if compute == "processes" else project.overrides
+    )
+    kill_in_the_middle(
+        [sys.executable, "-m", "aura", stage, *words], lambda: any(project.workspace.glob(STARTED[stage]))
+    )
+    n_made = len(list(project.workspace.glob(STARTED[stage])))
+    assert 0 < n_made < 12
+    assert project.run("prepare") == project.run("featurize") == 0
+    assert_same_tables(project, trained)
+
+
+def test_kill_9_in_train_and_a_second_run_give_the_same_scores(
+    trained: Project, run_of: RunOf, tracking_uri: str
+) -> None:
+    undisturbed = run_of("train").data.metrics
+
+    def training() -> bool:
+        newest = run_of("train")
+        return newest.info.status == "RUNNING"
+
+    # Enough trees to be caught at it.
+    command = [sys.executable, "-m", "aura", "train", *trained.overrides, "model.n_estimators=4000"]
+    kill_in_the_middle(command, training)
+    assert trained.run("train") == 0
+    again = run_of("train").data.metrics
+    scores = {name for name in undisturbed if not name.startswith("system/")}
+    assert {name: again[name] for name in scores} == pytest.approx(
+        {name: undisturbed[name] for name in scores}, abs=0, nan_ok=True
+    )
+
+
+def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path / "corpus", tmp_path / "workspace")
+    shutil.copytree(corpus, project.corpus)
+    edfs = sorted(project.corpus.rglob("*.edf"))
+    edfs[0].write_bytes(b"no EDF")
+    edfs[1].with_suffix(".tse_bi").unlink()
+    edfs[2].with_suffix(".tse_bi").write_text("version = tse_v1.0.0\n")
+    content = edfs[3].read_bytes()
+    for label in (b"EEG EKG1-REF", b"EEG EKG-LE  ", b"EEG EKG-REF ", b"ECG EKG-REF "):
+        content = content.replace(label, b"EEG OZ-REF  ", 1)
+    edfs[3].write_bytes(content)
+    double = edfs[4].parents[1] / "s009_2004_01_01" / edfs[4].name
+    double.parent.mkdir()
+    shutil.copy(edfs[4], double)
+    assert project.run("prepare") == 0
+    failures, _ = read_table(project.folder("prepared") / "failures.parquet")
+    recordings, _ = read_table(project.folder("prepared") / "recordings.parquet")
+    assert dict(zip(failures["reason"], failures["recording"], strict=True)) == {
+        "unreadable_edf": edfs[0].stem,
+        "no_annotations": edfs[1].stem,
+        "bad_annotations": edfs[2].stem,
+        "no_ecg_channel": edfs[3].stem,
+        "duplicate_id": edfs[4].stem,
+    }
+    assert len(recordings) + len(failures) == 13
+    assert failures["message"].str.len().gt(20).all()
+    out = capsys.readouterr().out
+    assert "prepare: 8 of 13 recordings" in out
+    assert "1 no_ecg_channel" in out
+
+
+def test_nothing_prepared_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path, tmp_path / "workspace")
+    assert project.run("prepare") == 1
+    assert "holds no .edf file" in capsys.readouterr().err
+    (tmp_path / "a.edf").write_bytes(b"")
+    assert project.run("prepare") == 1
+    assert "no recording could be prepared; the first: a.edf: not a readable EDF file" in capsys.readouterr().err
+
+
+def test_a_stage_without_the_one_before_says_which(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    for stage, before in (("featurize", "prepare"), ("train", "featurize")):
+        assert project.run(stage) == 1
+        assert f"run `python -m aura {before}` with the same settings" in capsys.readouterr().err
+
+
+def test_a_missing_corpus_says_how_to_make_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Project(tmp_path / "none", tmp_path).run("prepare") == 1
+    assert "is no folder; run `python -m aura synthesize` to make it" in capsys.readouterr().err
+
+
+def test_a_corpus_of_other_settings_is_not_overwritten(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from aura.__main__ import main
+
+    words = [*SMALL_CORPUS, f"dataset.root={corpus}", "compute=serial"]
+    assert main(["synthesize", *words, "dataset.synthesis.seed=8"]) == 1
+    assert "holds a corpus made with other settings" in capsys.readouterr().err
+    assert main(["synthesize", *words]) == 0
+    assert "(0 written, 12 already there)" in capsys.readouterr().out

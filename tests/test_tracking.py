@@ -1,0 +1,155 @@
+"""What a run leaves in MLflow, and who becomes the champion."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+
+from aura import tracking
+from aura.config import PROJECT, compose
+from tests.conftest import Project
+
+RunOf = Callable[[str], mlflow.entities.Run]
+MlflowRun = Callable[..., "subprocess.CompletedProcess[str]"]
+SCORES = ("sensitivity", "precision", "f1", "false_alarms_per_24h")
+
+
+def artifacts(run_id: str, path: str = "") -> set[str]:
+    found = mlflow.MlflowClient().list_artifacts(run_id, path or None)
+    return {item.path for item in found if not item.is_dir}.union(
+        *(artifacts(run_id, item.path) for item in found if item.is_dir)
+    )
+
+
+def test_a_train_run_logs_all_that_is_needed_to_compare(trained: Project, run_of: RunOf) -> None:
+    assert trained.run("train") == 0
+    run = run_of("train")
+    assert run.info.status == "FINISHED"
+    params = run.data.params
+    assert (params["windows.step_s"], params["model.n_estimators"], params["seed"]) == ("4.0", "20", "42")
+    assert (params["data.subjects"], params["data.recordings"], params["data.hours"]) == ("6", "12", "3.0")
+    assert int(params["data.seizures"]) > 6
+    metrics = run.data.metrics
+    assert {f"{kind}_{score}" for kind in ("event", "sample") for score in SCORES} <= metrics.keys()
+    assert 0 <= metrics["roc_auc"] <= 1
+    assert 0 <= metrics["pr_auc"] <= 1
+    tags = run.data.tags
+    assert len(tags["aura.git_commit"]) == 40
+    assert tags["aura.git_dirty"] in ("true", "false")
+    client = mlflow.MlflowClient()
+    for stage in ("prepare", "featurize"):
+        assert client.get_run(tags[f"aura.upstream.{stage}"]).data.tags["aura.stage"] == stage
+    (used,) = run.inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("synthetic", params["data.digest"])
+    assert {
+        "config.yaml",
+        "per_subject.json",
+        *(
+            f"plots/{name}.png"
+            for name in ("sensitivity_false_alarms", "precision_recall", "feature_importance", "timelines")
+        ),
+    } <= artifacts(run.info.run_id)
+
+
+def test_the_logged_configuration_runs_again(trained: Project, run_of: RunOf) -> None:
+    logged = mlflow.artifacts.load_text(f"{run_of('train').info.artifact_uri}/config.yaml")
+    values = yaml.safe_load(logged)
+    assert values["windows"]["step_s"] == 4
+    assert values["model"]["n_estimators"] == 20
+
+
+def test_per_subject_scores_add_up(trained: Project, run_of: RunOf) -> None:
+    run = run_of("train")
+    table = json.loads(mlflow.artifacts.load_text(f"{run.info.artifact_uri}/per_subject.json"))
+    rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert len(rows) == 2
+    assert sum(row["found"] for row in rows) / sum(row["seizures"] for row in rows) == pytest.approx(
+        run.data.metrics["event_sensitivity"]
+    )
+
+
+def test_main_is_one_run_with_three_children(trained: Project, run_of: RunOf) -> None:
+    assert trained.run("main") == 0
+    parent = run_of("main")
+    for stage in ("prepare", "featurize", "train"):
+        assert run_of(stage).data.tags["mlflow.parentRunId"] == parent.info.run_id
+    # Sampled each second, so a run has to last longer than that.
+    assert any(name.startswith("system/") for name in parent.data.metrics)
+
+
+def register(metric: float | None, name: str) -> str:
+    """Register a version of a model whose run has this metric."""
+    with mlflow.start_run() as run:
+        if metric is not None:
+            mlflow.log_metric("event_f1", metric)
+    client = mlflow.MlflowClient()
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+    return str(client.create_model_version(name, "source", run.info.run_id).version)
+
+
+def test_the_champion_is_the_best_and_the_rest_are_challengers(tracking_uri: str) -> None:
+    mlflow.set_experiment("tests")
+    said = []
+    for metric in (float("nan"), 0.5, 0.4, 0.5, 0.6, None, float("nan")):
+        version = register(metric, "promotion")
+        said.append(tracking.promote("promotion", version, "event_f1"))
+    assert [sentence.split(" is the ")[1].split(":")[0] for sentence in said] == [
+        *("champion", "champion", "challenger", "challenger", "champion", "challenger", "challenger")
+    ]
+    assert said[0] == "promotion version 1 is the champion: there was none"
+    assert said[2] == "promotion version 3 is the challenger: event_f1 0.4000 against 0.5000 of version 2"
+    client = mlflow.MlflowClient()
+    assert str(client.get_model_version_by_alias("promotion", "champion").version) == "5"
+    assert client.get_model_version("promotion", "3").tags["aura.promotion"].startswith("challenger: ")
+
+
+@pytest.fixture
+def mlflow_run(trained: Project, monkeypatch: pytest.MonkeyPatch) -> MlflowRun:
+    """Start `mlflow run` as from a shell with the environment of the tests activated."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    # Set by the runs of this process.
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "mlflow", "run", ".", "--env-manager", "local", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT)
+
+    return run
+
+
+def test_mlflow_run_trains_and_is_one_run(trained: Project, run_of: RunOf, mlflow_run: MlflowRun) -> None:
+    words = shlex.join([*trained.overrides, "model.n_estimators=10"])
+    done = mlflow_run("-e", "train", "-P", f"overrides={words}")
+    assert done.returncode == 0, done.stderr
+    run = run_of("train")
+    assert f"Run (ID '{run.info.run_id}') succeeded" in done.stderr
+    assert run.data.params["model.n_estimators"] == "10"
+    assert "mlflow.project.entryPoint" in run.data.tags
+
+
+def test_mlflow_run_refuses_in_one_line(mlflow_run: MlflowRun) -> None:
+    done = mlflow_run("-e", "train", "-P", "seed=3")
+    assert done.returncode != 0
+    assert "aura train: --seed is no parameter here; write -P overrides='key=value ...'" in done.stderr
+
+
+def test_every_stage_is_an_entry_point() -> None:
+    from aura.__main__ import STAGES
+
+    declared = yaml.safe_load((PROJECT / "MLproject").read_text())["entry_points"]
+    assert declared.keys() == STAGES.keys()
+    for name, entry in declared.items():
+        assert entry["command"] == f"python -m aura {name} -- {{overrides}}"
+
+
+def test_the_environment_variable_wins_over_the_configuration(tracking_uri: str) -> None:
+    config = compose(["tracking.uri=sqlite:////nowhere/at/all.db"])
+    with tracking.stage_run("check", config):
+        assert mlflow.get_tracking_uri() == tracking_uri
