@@ -33,6 +33,7 @@ def false_alarm_curve(test: pd.DataFrame, train: pd.DataFrame, *, sensitivity: f
     point = f"threshold chosen on training subjects: {sensitivity:.0%} at {false_alarms:.1f}"
     axes.plot([false_alarms], [sensitivity], "o", color=ORANGE, markersize=9, label=point)
     axes.set_xscale("symlog", linthresh=1)
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlim=(0, None), ylim=(0, 1.02), xlabel="false alarms per 24 h", ylabel="event sensitivity")
     axes.legend(loc="upper left", fontsize=8)
     return figure

@@ -49,8 +49,9 @@ def stage_run(stage: str, config: Config, *, upstream: Mapping[str, str] | None 
         _set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment)
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     mlflow.set_system_metrics_sampling_interval(1)
-    with mlflow.start_run(run_name=None if adopted else stage, nested=nested, log_system_metrics=True) as active:
-        mlflow.set_tags({"aura.stage": stage, **_git_tags()})
+    with mlflow.start_run(run_name=stage, nested=nested, log_system_metrics=True) as active:
+        # The name again, as an adopted run has one already, and a random one.
+        mlflow.set_tags({"mlflow.runName": stage, "aura.stage": stage, **_git_tags()})
         mlflow.set_tags({f"aura.upstream.{name}": run_id for name, run_id in (upstream or {}).items()})
         values = asdict(config)
         mlflow.log_params(dict(_dotted(values)))

@@ -18,6 +18,7 @@ from aura.demo import REAL_ECG, post, served, write_real_ecg
 from aura.serving import REQUIREMENTS, load_detector
 from aura.table import read_table
 from tests.conftest import Project
+from tests.test_readme import commands
 
 MODEL = "models:/aura-seizure-detector@champion"
 
@@ -130,13 +131,13 @@ def test_a_real_ecg_goes_all_the_way(url: str, trained: Project, tmp_path: Path)
     write_real_ecg(tmp_path / "real")
     places = [
         f"dataset.root={tmp_path / 'real'}",
-        f"workspace={trained.workspace}",
+        f"workspace={tmp_path}",
         "windows.step_s=4",
         "compute=serial",
     ]
     for stage in ("prepare", "featurize"):
         assert main([stage, *REAL_ECG, *places]) == 0
-    (rr_file,) = (trained.workspace / "real_ecg").glob("prepared-*/rr/*.parquet")
+    (rr_file,) = (tmp_path / "real_ecg").glob("prepared-*/rr/*.parquet")
     rr, _ = read_table(rr_file)
     # 5 min of a heart that beats about 100 times a minute.
     assert 400 < len(rr) < 600
@@ -149,6 +150,15 @@ def test_a_real_ecg_goes_all_the_way(url: str, trained: Project, tmp_path: Path)
     assert all(0 <= p <= 1 for p in probabilities[1:])
     model = mlflow.pyfunc.load_model(MODEL)
     assert probabilities[1:] == model.predict(rr)["probability"].tolist()[1:]
+
+
+def test_the_curl_of_the_readme_is_answered(url: str) -> None:
+    (words,) = commands("curl")
+    status, answer = post(url, json.loads(words[words.index("-d") + 1]))
+    assert status == 200
+    assert [row["t_s"] for row in answer["predictions"]] == [4.0, 8.0, 12.0]
+    assert answer["predictions"][0]["probability"] is None
+    assert all(0 <= row["probability"] <= 1 for row in answer["predictions"][1:])
 
 
 def test_windows_without_beats_are_null(url: str) -> None:

@@ -196,6 +196,7 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     double = edfs[4].parents[1] / "s009_2004_01_01" / edfs[4].name
     double.parent.mkdir()
     shutil.copy(edfs[4], double)
+    shutil.copy(edfs[5], project.corpus / "stray.EDF")
     assert project.run("prepare") == 0
     failures, _ = read_table(project.folder("prepared") / "failures.parquet")
     recordings, _ = read_table(project.folder("prepared") / "recordings.parquet")
@@ -205,11 +206,12 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
         "bad_annotations": edfs[2].stem,
         "no_ecg_channel": edfs[3].stem,
         "duplicate_id": edfs[4].stem,
+        "no_subject": "stray",
     }
-    assert len(recordings) + len(failures) == 13
+    assert len(recordings) + len(failures) == 14
     assert failures["message"].str.len().gt(20).all()
     out = capsys.readouterr().out
-    assert "prepare: 8 of 13 recordings" in out
+    assert "prepare: 8 of 14 recordings" in out
     assert "1 no_ecg_channel" in out
 
 
@@ -219,7 +221,7 @@ def test_nothing_prepared_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFix
     assert "holds no .edf file" in capsys.readouterr().err
     (tmp_path / "a.edf").write_bytes(b"")
     assert project.run("prepare") == 1
-    assert "no recording could be prepared; the first: a.edf: not a readable EDF file" in capsys.readouterr().err
+    assert "no recording could be prepared; the first: a.edf: whose it is cannot be told" in capsys.readouterr().err
 
 
 def test_a_stage_without_the_one_before_says_which(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,8 @@ def test_the_layout_of_tusz_is_found_and_its_parts_named(tmp_path: Path) -> None
     )
     assert first.annotations == folder / "00000258_s002_t000.tse_bi"
     assert second.annotations is None
-    # The split is known from any root above the subjects.
+    # The split is known from any root above the subjects, the subject only from a root above it.
+    assert [ref.subject for ref in tuh.index(folder, "tuh")] == ["", ""]
     assert next(tuh.index(tmp_path / "v1.5.2/edf/dev", "tuh")).split == "dev"
 
 

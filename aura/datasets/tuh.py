@@ -22,18 +22,24 @@ def index(root: Path, dataset: str) -> Iterator[RecordingRef]:
         Any folder above the folders of the subjects.
     dataset
         Name of the corpus.
+
+    Yields
+    ------
+    RecordingRef
+        Without a subject where the file is not below the folders of a subject and a session.
     """
-    for edf in sorted(root.rglob("*.edf")):
-        parts = edf.relative_to(root.parent).parts
+    for edf in sorted(path for path in root.rglob("*") if path.suffix.lower() == ".edf"):
+        folders = edf.relative_to(root).parent.parts
+        subject, session = folders[-2:] if len(folders) >= 2 else ("", "")
         annotations = edf.with_suffix(".tse_bi")
         yield RecordingRef(
             dataset=dataset,
-            subject=edf.parent.parent.name,
-            session=edf.parent.name,
+            subject=subject,
+            session=session,
             recording=edf.stem,
             edf=edf,
             annotations=annotations if annotations.is_file() else None,
-            split=next((part for part in parts if part in SPLITS), None),
+            split=next((name for name in (root.name, *folders) if name in SPLITS), None),
         )
 
 

@@ -119,6 +119,9 @@ class PrepareRecording:
 
     def _prepare(self, ref: RecordingRef) -> tuple[pd.DataFrame, dict[str, Any]]:
         """RR intervals as a table, and what is known of the recording."""
+        if not ref.subject:
+            message = f"{ref.edf.name}: whose it is cannot be told; allowed is SUBJECT/SESSION/NAME.edf below the root"
+            raise RecordingError("no_subject", message)
         ecg = read_ecg(ref.edf, self.channels)
         seizures = self.read_seizures(ref, ecg.duration_s)
         r_peaks = self.detect(ecg.ecg_mv, ecg.fs_hz)

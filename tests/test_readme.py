@@ -1,0 +1,65 @@
+"""The commands of the README are what they say."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aura.__main__ import STAGES
+from aura.config import PROJECT, compose
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+CODE = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
+# A command ends with its line, unless a quotation goes on.
+COMMANDS = [shlex.split(text, comments=True) for text in re.findall(r"^(?:[^'\n]|'[^']*')+$", CODE, re.MULTILINE)]
+
+
+def commands(*start: str) -> list[list[str]]:
+    return [words for words in COMMANDS if words[: len(start)] == list(start)]
+
+
+@pytest.mark.parametrize("words", commands("python", "-m", "aura"), ids=" ".join)
+def test_stages_and_overrides_are_accepted(words: list[str]) -> None:
+    stage, *overrides = words[3:]
+    assert stage in STAGES
+    compose([word for word in overrides if not word.startswith("--") and word != "job"])
+
+
+@pytest.mark.parametrize("words", commands("mlflow", "run"), ids=" ".join)
+def test_entry_points_and_their_overrides_are_accepted(words: list[str]) -> None:
+    entry_points = yaml.safe_load((PROJECT / "MLproject").read_text())["entry_points"]
+    assert words[words.index("-e") + 1] in entry_points
+    for parameter in (words[i + 1] for i, word in enumerate(words) if word == "-P"):
+        name, _, overrides = parameter.partition("=")
+        assert name == "overrides"
+        compose(shlex.split(overrides))
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands("python", "-m", "aura")) >= 3
+    assert len(commands("mlflow", "run")) >= 1
+
+
+@pytest.mark.parametrize("words", commands("make"), ids=" ".join)
+def test_make_targets_exist(words: list[str]) -> None:
+    makefile = (PROJECT / "Makefile").read_text()
+    targets = [word for word in words[1:] if "=" not in word]
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_local_links_lead_somewhere(link: str) -> None:
+    if "://" not in link:
+        assert (PROJECT / link).exists()
+
+
+def test_ci_calls_the_test_command() -> None:
+    assert ["make", "test"] in COMMANDS
+    assert "make test" in (PROJECT / ".ci/run").read_text().splitlines()
+
+
+@pytest.mark.parametrize("path", [PROJECT / "requirements.lock", PROJECT / "conda.yaml"], ids=lambda path: path.name)
+def test_the_lock_holds_no_address(path: Path) -> None:
+    assert "://" not in path.read_text()
