@@ -90,7 +90,8 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
         # None where Hydra only showed something: --help, --cfg, --info.
         for config in configs:
             import_module(f"aura.stages.{stage}").run(config)
-    except AuraError as error:
+    except (AuraError, OSError) as error:
+        # A full disk or a folder that cannot be written says which; all that was finished is kept.
         return _refuse(f"{stage}: {error}", 1)
     except KeyboardInterrupt:
         return _refuse(f"{stage}: stopped; run it again to go on where it was", 130)

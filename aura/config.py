@@ -18,7 +18,7 @@ from aura.features.extract import FAMILIES, FeatureSpec
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
-# conf/config.yaml finds experiments/ and the tracking database through it.
+# conf/tracking/ finds the tracking database through it.
 os.environ["AURA_PROJECT"] = str(PROJECT)
 
 
@@ -197,6 +197,7 @@ def checked(composed: DictConfig) -> Config:
     if config.compute.workers is not None and config.compute.workers < 0:
         raise AuraError("compute.workers is negative; allowed are null (one per core), 0 (this process) and more")
     _check_families(config)
+    _import("dataset.layout", config.dataset.layout)
     _check_target("detector", config.detector, free=("ecg_mv", "fs_hz"))
     _check_target("model", config.model, free=("random_state",))
     return config
@@ -246,14 +247,19 @@ def _check_target(group: str, values: Mapping[str, Any], *, free: tuple[str, ...
     """Check the keys of a group with a ``_target_`` against what that takes."""
     if "_target_" not in values:
         raise AuraError(f"{group}._target_ is missing; choose a file of conf/{group}, such as {group}=...")
-    try:
-        target = get_object(str(values["_target_"]))
-    except (HydraException, ImportError, ValueError) as error:
-        raise AuraError(f"{group}._target_: {values['_target_']!r} cannot be imported") from error
+    target = _import(f"{group}._target_", str(values["_target_"]))
     allowed = [name for name in inspect.signature(target).parameters if name not in free]
     for key in values:
         if key != "_target_" and key not in allowed:
             raise AuraError(f"there is no key {group}.{key}; allowed beside it are: {', '.join(allowed) or 'none'}")
+
+
+def _import(key: str, name: str) -> Any:
+    """What a dotted name stands for."""
+    try:
+        return get_object(name)
+    except (HydraException, ImportError, ValueError) as error:
+        raise AuraError(f"{key}: {name!r} cannot be imported") from error
 
 
 def _is_number(value: Any) -> bool:

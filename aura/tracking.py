@@ -23,6 +23,7 @@ from mlflow.exceptions import MlflowException
 
 from aura import serving
 from aura.config import PROJECT, Config
+from aura.errors import AuraError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -45,8 +46,12 @@ def stage_run(stage: str, config: Config, *, upstream: Mapping[str, str] | None 
     adopted = "MLFLOW_RUN_ID" in os.environ
     nested = mlflow.active_run() is not None
     if not adopted and not nested:
-        mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or config.tracking.uri)
-        _set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment)
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or config.tracking.uri
+        try:
+            mlflow.set_tracking_uri(uri)
+            _set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment)
+        except MlflowException as error:
+            raise AuraError(f"tracking at {uri} does not work: {' '.join(str(error).split())}") from error
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     mlflow.set_system_metrics_sampling_interval(1)
     with mlflow.start_run(run_name=stage, nested=nested, log_system_metrics=True) as active:
@@ -153,10 +158,11 @@ def promote(name: str, version: str, metric: str) -> str:
 
 
 def _set_experiment(name: str) -> None:
-    """Use an experiment; a new one in the embedded store keeps its artifacts beside the database, wherever we are."""
-    embedded = mlflow.get_tracking_uri().startswith("sqlite:")
-    if embedded and mlflow.get_experiment_by_name(name) is None:
-        mlflow.create_experiment(name, artifact_location=(PROJECT / "mlruns").as_uri())
+    """Use an experiment; a new one in an SQLite database keeps its artifacts beside it, wherever we are."""
+    database = mlflow.get_tracking_uri().partition("sqlite:///")[2]
+    if database and mlflow.get_experiment_by_name(name) is None:
+        artifacts = Path(database).resolve().with_name("mlruns")
+        mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
     mlflow.set_experiment(name)
 
 

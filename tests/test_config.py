@@ -54,6 +54,7 @@ def test_every_range_is_of_a_key_that_exists() -> None:
         ("model=boost", "In 'config': Could not find 'model/boost' Available options in 'model': random_forest"),
         ("experiments=none_such", "Could not find 'experiments/none_such' Available options"),
         ("model._target_=no.such.Thing", "model._target_: 'no.such.Thing' cannot be imported"),
+        ("dataset.layout=no.such", "dataset.layout: 'no.such' cannot be imported"),
         ("seed=[1", "no viable alternative at input '[1'"),
         ("=3", "Config group override must be a string"),
     ],
@@ -110,7 +111,9 @@ def test_tab_completion(line: str, offers: str) -> None:
 def test_help_shows_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["train", "--help"])
-    assert "model: random_forest" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "model: random_forest" in out
+    assert "experiments: window_length" in out
 
 
 def test_compose_raises_for_libraries() -> None:

@@ -230,6 +230,37 @@ def test_a_stage_without_the_one_before_says_which(project: Project, capsys: pyt
         assert f"run `python -m aura {before}` with the same settings" in capsys.readouterr().err
 
 
+def test_a_full_disk_is_one_line_and_loses_nothing(
+    trained: Project, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project.run("prepare") == 0
+    replace, n_written = Path.replace, 0
+
+    def until_full(self: Path, target: Path) -> Path:
+        nonlocal n_written
+        n_written += 1
+        if n_written > 5:
+            raise OSError(28, "No space left on device", str(self))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", until_full)
+    assert project.run("featurize") == 1
+    assert "aura featurize: [Errno 28] No space left on device" in capsys.readouterr().err
+    monkeypatch.setattr(Path, "replace", replace)
+    assert not list(project.workspace.rglob("*.part"))
+    assert project.run("featurize") == 0
+    assert "(7 recordings now, 5 unchanged)" in capsys.readouterr().out
+    assert_same_tables(project, trained)
+
+
+def test_two_writers_at_once_leave_one_whole_result(trained: Project, project: Project) -> None:
+    assert project.run("prepare") == 0
+    command = [sys.executable, "-m", "aura", "featurize", *project.overrides]
+    both = [subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert_same_tables(project, trained)
+
+
 def test_a_missing_corpus_says_how_to_make_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Project(tmp_path / "none", tmp_path).run("prepare") == 1
     assert "is no folder; run `python -m aura synthesize` to make it" in capsys.readouterr().err

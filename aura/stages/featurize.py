@@ -58,7 +58,7 @@ class FeaturizeRecording:
         assert rr_meta is not None
         known = rr_meta["recording"]
         meta = read_meta(target)
-        if meta is not None and meta["source"] == known["digest"]:
+        if meta is not None and meta.get("source") == known["digest"]:
             return meta["windows"], False
 
         intervals, _ = read_table(source)

@@ -84,13 +84,14 @@ def run(config: Config) -> None:
                 "beats": int(recordings["n_beats"].sum()),
             }
         )
-    reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(failures["reason"]).most_common()) or "none"
-    print(
-        f"prepare: {len(recordings)} of {len(outcomes)} recordings of {config.dataset.name} in {folder} "
-        f"({n_new} now, {len(recordings) - n_new} unchanged); failed: {reasons}"
-    )
-    if not len(recordings):
-        raise AuraError(f"no recording could be prepared; the first: {failures['message'].iloc[0]}")
+        reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(failures["reason"]).most_common())
+        print(
+            f"prepare: {len(recordings)} of {len(outcomes)} recordings of {config.dataset.name} in {folder} "
+            f"({n_new} now, {len(recordings) - n_new} unchanged); "
+            + (f"failed, see failures.parquet there: {reasons}" if reasons else "none failed")
+        )
+        if not len(recordings):
+            raise AuraError(f"no recording could be prepared; the first: {failures['message'].iloc[0]}")
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,9 @@ class PrepareRecording:
     def __call__(self, ref: RecordingRef) -> Outcome:
         """Read, detect, write; a recording that cannot be used becomes a failure with its reason."""
         target = self.folder / "rr" / f"{ref.recording}.parquet"
-        source = _source(ref)
+        source = self._source(ref)
         meta = read_meta(target)
-        if meta is not None and meta["source"] == source:
+        if meta is not None and meta.get("source") == source:
             return Outcome(meta["recording"], failed=False, new=False)
         try:
             frame, meta = self._prepare(ref)
@@ -116,6 +117,12 @@ class PrepareRecording:
             return _failure(ref, self.root, error)
         write_table(target, frame, {**meta, "source": source})
         return Outcome(meta["recording"], failed=False, new=True)
+
+    def _source(self, ref: RecordingRef) -> str:
+        """What changes when a file of the recording does: its place, size and time of modification."""
+        files = [ref.edf] if ref.annotations is None else [ref.edf, ref.annotations]
+        stats = [path.stat() for path in files]
+        return digest(str(ref.edf.relative_to(self.root)), [(stat.st_size, stat.st_mtime_ns) for stat in stats])
 
     def _prepare(self, ref: RecordingRef) -> tuple[pd.DataFrame, dict[str, Any]]:
         """RR intervals as a table, and what is known of the recording."""
@@ -146,13 +153,6 @@ class PrepareRecording:
             "digest": digest(frame_digest(frame), events, ecg.duration_s, ref.subject, ref.split),
         }
         return frame, {"recording": row, "seizures": events}
-
-
-def _source(ref: RecordingRef) -> str:
-    """What changes when a file of the recording does: sizes and times of modification."""
-    files = [ref.edf] if ref.annotations is None else [ref.edf, ref.annotations]
-    stats = [path.stat() for path in files]
-    return digest(ref.subject, ref.session, ref.split, [(stat.st_size, stat.st_mtime_ns) for stat in stats])
 
 
 def _failure(ref: RecordingRef, root: Path, error: RecordingError) -> Outcome:

@@ -154,7 +154,7 @@ def _events(
 
 
 def _eeg(rng: np.random.Generator, n_channels: int, fs_hz: int, ecg_mv: Floats) -> list[Channel]:
-    """Brown noise around an alpha rhythm, and a little of the ECG, as electrodes on a head see it."""
+    """Slow noise and a little of the ECG, as electrodes on a head see it."""
     channels = []
     for site in EEG_SITES[:n_channels]:
         noise = rng.standard_normal(len(ecg_mv), dtype=np.float32)
