@@ -29,7 +29,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 @contextmanager
-def stage_run(stage: str, config: Config, *, upstream: Mapping[str, str] | None = None) -> Iterator[mlflow.ActiveRun]:
+def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
     """Open the run of a stage, and log what every stage logs.
 
     A run that ``mlflow run`` opened for this process is adopted; inside another stage's run this one is its child.
@@ -40,8 +40,6 @@ def stage_run(stage: str, config: Config, *, upstream: Mapping[str, str] | None 
         Name of the stage.
     config
         Logged as dotted parameters and as a file.
-    upstream
-        Ids of the runs whose output this one reads, by stage.
     """
     adopted = "MLFLOW_RUN_ID" in os.environ
     nested = mlflow.active_run() is not None
@@ -57,13 +55,17 @@ def stage_run(stage: str, config: Config, *, upstream: Mapping[str, str] | None 
     with mlflow.start_run(run_name=stage, nested=nested, log_system_metrics=True) as active:
         # The name again, as an adopted run has one already, and a random one.
         mlflow.set_tags({"mlflow.runName": stage, "aura.stage": stage, **_git_tags()})
-        mlflow.set_tags({f"aura.upstream.{name}": run_id for name, run_id in (upstream or {}).items()})
         values = asdict(config)
         mlflow.log_params(dict(_dotted(values)))
         mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")
         if config.question:
             mlflow.set_tag("mlflow.note.content", config.question)
         yield active
+
+
+def log_upstream(run_ids: Mapping[str, str]) -> None:
+    """Log the ids of the runs whose output this one reads, by stage."""
+    mlflow.set_tags({f"aura.upstream.{stage}": run_id for stage, run_id in run_ids.items()})
 
 
 def log_metrics(values: Mapping[str, float]) -> None:

@@ -224,10 +224,16 @@ def test_nothing_prepared_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no recording could be prepared; the first: a.edf: whose it is cannot be told" in capsys.readouterr().err
 
 
-def test_a_stage_without_the_one_before_says_which(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    for stage, before in (("featurize", "prepare"), ("train", "featurize")):
-        assert project.run(stage) == 1
-        assert f"run `python -m aura {before}` with the same settings" in capsys.readouterr().err
+def test_train_alone_makes_what_it_needs_as_child_runs(trained: Project, project: Project, run_of: RunOf) -> None:
+    assert project.run("train") == 0
+    assert_same_tables(project, trained)
+    featurize = run_of("featurize")
+    assert featurize.data.tags["mlflow.parentRunId"] == run_of("train").info.run_id
+    assert run_of("prepare").data.tags["mlflow.parentRunId"] == featurize.info.run_id
+    next(project.workspace.rglob("windows/*.parquet")).unlink()
+    next(project.workspace.rglob("rr/*.parquet")).write_bytes(b"PAR1 and then nothing")
+    assert project.run("train") == 0
+    assert_same_tables(project, trained)
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(

@@ -11,17 +11,24 @@ from aura.compute import over
 from aura.config import Config, LabelsConfig
 from aura.features import FeatureSpec, extract
 from aura.labels import ICTAL, label
-from aura.stages.folders import features_folder, prepared_folder, require
+from aura.stages import prepare
+from aura.stages.folders import features_folder, is_complete, prepared_folder
 from aura.table import digest, frame_digest, read_meta, read_table, write_table
 from aura.types import Event, RRSeries
 
 
 def run(config: Config) -> None:
-    """Compute the features of all prepared recordings that have none yet, or have changed since."""
+    """Compute the features of all prepared recordings that have none yet, or have changed since.
+
+    Where recordings are not prepared with these settings, prepare runs first, as a child run.
+    """
     prepared, folder = prepared_folder(config), features_folder(config)
-    recordings, upstream = read_table(require(prepared / "recordings.parquet", "prepare"))
-    work = FeaturizeRecording(config.feature_spec, config.labels, prepared, folder)
-    with tracking.stage_run("featurize", config, upstream={"prepare": upstream["run_id"]}) as active:
+    with tracking.stage_run("featurize", config) as active:
+        if not is_complete(prepared, "rr"):
+            prepare.run(config)
+        recordings, upstream = read_table(prepared / "recordings.parquet")
+        tracking.log_upstream({"prepare": upstream["run_id"]})
+        work = FeaturizeRecording(config.feature_spec, config.labels, prepared, folder)
         results = over(recordings["recording"].tolist(), work, workers=config.compute.workers, title="featurize")
         windows = pd.DataFrame([row for row, _ in results])
         table = recordings.drop(columns=["digest"]).merge(windows, on="recording", validate="one_to_one")
@@ -54,7 +61,7 @@ class FeaturizeRecording:
     def __call__(self, recording: str) -> tuple[dict[str, Any], bool]:
         """Row of the table of recordings, and whether it was computed now."""
         source, target = self.prepared / "rr" / f"{recording}.parquet", self.folder / "windows" / f"{recording}.parquet"
-        rr_meta = read_meta(require(source, "prepare"))
+        rr_meta = read_meta(source)
         assert rr_meta is not None
         known = rr_meta["recording"]
         meta = read_meta(target)

@@ -4,8 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from aura.config import Config
-from aura.errors import AuraError
-from aura.table import digest
+from aura.table import digest, read_meta, read_table
 
 # Raise when what a stage writes changes its meaning: the old files are then made anew.
 FORMAT = 1
@@ -22,11 +21,13 @@ def features_folder(config: Config) -> Path:
     return Path(config.workspace) / config.dataset.name / f"features-{key}"
 
 
-def require(path: Path, stage: str) -> Path:
-    """Return a file that an earlier stage writes, or say which stage to run."""
-    if not path.is_file():
-        raise AuraError(f"nothing to work on: {path} is missing; run `python -m aura {stage}` with the same settings")
-    return path
+def is_complete(folder: Path, kind: str) -> bool:
+    """Whether a stage has left its table of recordings in a folder, and a whole file of each of them."""
+    table = folder / "recordings.parquet"
+    if read_meta(table) is None:
+        return False
+    recordings, _ = read_table(table)
+    return all(read_meta(folder / kind / f"{recording}.parquet") is not None for recording in recordings["recording"])
 
 
 def _prepared_digest(config: Config) -> str:

@@ -19,7 +19,8 @@ from aura.config import Config
 from aura.labels import ICTAL, LEFT_OUT
 from aura.scoring import Counts, EventRules, pool, score_samples
 from aura.serving import save_detector
-from aura.stages.folders import features_folder, require
+from aura.stages import featurize
+from aura.stages.folders import features_folder, is_complete
 from aura.table import digest, read_table
 from aura.training import ScoredRecording
 from aura.types import Bools, Event, Floats, Ints
@@ -67,17 +68,21 @@ class Windows:
 
 
 def run(config: Config) -> None:
-    """Train, score and register a detector on the feature table of this configuration."""
+    """Train, score and register a detector on the feature table of this configuration.
+
+    Where there is no such table, featurize runs first, as a child run.
+    """
     make_model = check(config)
     folder = features_folder(config)
-    recordings, meta = read_table(require(folder / "recordings.parquet", "featurize"))
-    upstream = {"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]}
-    windows = _read(folder, recordings, config.windows.step_s)
-    test_side = split.by_subject(recordings, test_share=config.split.test_share, seed=config.seed)
-    train, test = windows.of(~test_side), windows.of(test_side)
     rules = EventRules(**asdict(config.scoring))
-
-    with tracking.stage_run("train", config, upstream=upstream) as active:
+    with tracking.stage_run("train", config) as active:
+        if not is_complete(folder, "windows"):
+            featurize.run(config)
+        recordings, meta = read_table(folder / "recordings.parquet")
+        tracking.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
+        windows = _read(folder, recordings, config.windows.step_s)
+        test_side = split.by_subject(recordings, test_share=config.split.test_share, seed=config.seed)
+        train, test = windows.of(~test_side), windows.of(test_side)
         tracking.log_dataset(
             folder, name=config.dataset.name, digest=digest(*recordings["digest"]), recordings=recordings
         )
@@ -123,7 +128,7 @@ def _read(folder: Path, recordings: pd.DataFrame, step_s: float) -> Windows:
     """Windows of all recordings."""
     frames, seizures = [], []
     for recording in recordings["recording"]:
-        frame, meta = read_table(require(folder / "windows" / f"{recording}.parquet", "featurize"))
+        frame, meta = read_table(folder / "windows" / f"{recording}.parquet")
         frames.append(frame)
         seizures.append(tuple(Event(onset_s, duration_s) for onset_s, duration_s in meta["seizures"]))
     table = pd.concat(frames, ignore_index=True)
