@@ -3,9 +3,14 @@
 from typing import Any, Protocol
 
 import numpy as np
+import skops.io
 
+from aura.errors import AuraError
 from aura.labels import ICTAL, LEFT_OUT
 from aura.types import Bools, Floats, Ints
+
+# Types of scikit-learn that skops does not know as harmless, and that are.
+TRUSTED_TYPES = ("sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
 
 
 class Classifier(Protocol):
@@ -72,6 +77,19 @@ def seizure_probability(model: Classifier, x: Floats) -> Floats:
     if described.any():
         out[described] = model.predict_proba(x[described])[:, 1]
     return out
+
+
+def check_types(model: Classifier) -> None:
+    """Refuse a fitted model that could not be loaded again without running foreign code.
+
+    Raises
+    ------
+    AuraError
+        With the types that skops does not know as harmless.
+    """
+    unknown = set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED_TYPES)
+    if unknown:
+        raise AuraError(f"model: {type(model).__name__} cannot be served; it holds {', '.join(sorted(unknown))}")
 
 
 def _described(x: Floats) -> Bools:

@@ -4,10 +4,12 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
+
+from aura.errors import AuraError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,9 +44,16 @@ def _in_processes(items: Sequence[Item], work: Callable[[Item], Result], n_proce
     # Spawned, not forked: a fork of a process with threads can hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_processes, mp_context=context, initializer=_one_thread) as executor:
-        yield from executor.map(work, items)
+        try:
+            yield from executor.map(work, items)
+        except BrokenProcessPool as error:
+            raise AuraError(
+                "a worker process died, perhaps for want of memory; what was finished is kept, so run it again, "
+                "with fewer compute.workers"
+            ) from error
 
 
 def _one_thread() -> None:
-    """Keep the libraries under numpy to one thread: the processes share the cores already."""
-    threadpool_limits(1)
+    """Keep the libraries that numpy will load to one thread: the processes share the cores already."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"

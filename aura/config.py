@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,6 +151,12 @@ class Config:
         )
 
 
+# Scores of a train run that are the better the higher they are.
+CHAMPION_METRICS = (
+    *(f"{kind}_{score}" for kind in ("event", "sample") for score in ("f1", "sensitivity", "precision")),
+    "roc_auc",
+    "pr_auc",
+)
 # What a number may be, beyond its type.
 RANGES: Mapping[str, tuple[float, float]] = {
     "windows.min_coverage": (0, 1),
@@ -166,7 +173,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "scoring.max_event_s": (1, 86_400),
     "dataset.synthesis.subjects": (2, 10_000),
     "dataset.synthesis.hours_per_subject": (0.1, 1_000),
-    "dataset.synthesis.recording_minutes": (5, 1_440),
+    "dataset.synthesis.recording_minutes": (10, 1_440),
     "dataset.synthesis.seizures_per_subject": (1, 100),
     "dataset.synthesis.arousals_per_hour": (0, 100),
     "dataset.synthesis.exercises_per_hour": (0, 20),
@@ -196,6 +203,12 @@ def checked(composed: DictConfig) -> Config:
         raise AuraError("cleaning.low_ms is not below cleaning.high_ms")
     if config.compute.workers is not None and config.compute.workers < 0:
         raise AuraError("compute.workers is negative; allowed are null (one per core), 0 (this process) and more")
+    if config.tracking.champion_metric not in CHAMPION_METRICS:
+        raise AuraError(
+            f"tracking.champion_metric={config.tracking.champion_metric}; allowed are {', '.join(CHAMPION_METRICS)}"
+        )
+    if not re.fullmatch(r"[\w.-]+", config.tracking.model_name):
+        raise AuraError(f"tracking.model_name={config.tracking.model_name!r}; allowed are letters, digits and . _ -")
     _check_families(config)
     _import("dataset.layout", config.dataset.layout)
     _check_target("detector", config.detector, free=("ecg_mv", "fs_hz"))
@@ -227,6 +240,8 @@ def sentence(error: Exception) -> str:
 
 def _check_families(config: Config) -> None:
     """Every family known, with a window of at least a step."""
+    if not config.features.families:
+        raise AuraError(f"features.families is empty; allowed are {', '.join(FAMILIES)}")
     for family in config.features.families:
         if family not in FAMILIES:
             raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")

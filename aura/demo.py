@@ -9,7 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from time import monotonic, sleep
@@ -57,7 +57,8 @@ def served(model: str) -> Iterator[str]:
         _wait(server, f"http://127.0.0.1:{port}/ping")
         yield f"http://127.0.0.1:{port}/invocations"
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait()
 
 
@@ -119,7 +120,7 @@ champion: {name} version {version.version}, run {version.run_id}, on the synthet
 where to go from here (with .venv/bin on the PATH: source .venv/bin/activate):
   compare runs   make ui
   serve          mlflow models serve -m {model} --env-manager local --port 5001
-  change         mlflow run . -e train --env-manager local -P overrides="model.n_estimators=300"
+  change         mlflow run . -e train --env-manager local --experiment-name aura -P overrides="model.n_estimators=300"
   your own data  python -m aura main dataset=tuh dataset.root=/path/to/tuh_eeg_seizure/v1.5.2"""
     )
 

@@ -64,17 +64,3 @@ def from_mask(mask: Bools, *, step_s: float) -> tuple[Event, ...]:
         Event(float(first * step_s), float((last - first) * step_s))
         for first, last in zip(edges[::2], edges[1::2], strict=True)
     )
-
-
-def to_mask(events: Iterable[Event], *, step_s: float, n_steps: int) -> Bools:
-    """Turn events into a mask of ``n_steps`` elements of ``step_s`` seconds, edges rounded to the nearest step.
-
-    Examples
-    --------
-    >>> to_mask([Event(2.0, 4.0)], step_s=2.0, n_steps=3)
-    array([False,  True,  True])
-    """
-    mask = np.zeros(n_steps, dtype=np.bool_)
-    for event in events:
-        mask[round(event.onset_s / step_s) : round(event.end_s / step_s)] = True
-    return mask

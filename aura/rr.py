@@ -4,6 +4,9 @@ import numpy as np
 
 from aura.types import Bools, Floats, Ints, NNSeries, RRSeries
 
+# Times and intervals that were rounded to 10 ms still fit together to within this.
+CLOCK_S = 0.0105
+
 
 def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
     """Turn R-peaks into RR intervals on the recording's own clock.
@@ -81,7 +84,7 @@ def _ectopic(rr: RRSeries, plausible: Bools, max_change: float) -> Bools:
 
 
 def _follows(t_s: Floats, rr_ms: Floats) -> Bools:
-    """Intervals that begin where the one before ended, to within the rounding of clocks (5 ms)."""
+    """Intervals that begin where the one before ended, to within the rounding of clocks."""
     follows = np.zeros(len(t_s), dtype=np.bool_)
-    follows[1:] = np.abs(np.diff(t_s) - rr_ms[1:] / 1000.0) <= 5e-3
+    follows[1:] = np.abs(np.diff(t_s) - rr_ms[1:] / 1000.0) <= CLOCK_S
     return follows

@@ -18,14 +18,12 @@ from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.types import ColSpec, Schema
 
-from aura.classifier import Classifier, seizure_probability
-from aura.errors import AuraError
+from aura.classifier import TRUSTED_TYPES, Classifier, seizure_probability
 from aura.features import FeatureSpec, extract
+from aura.rr import CLOCK_S
 from aura.types import RRSeries
 
 MODEL_FILE, DETECTOR_FILE = "model.skops", "detector.json"
-# Types of scikit-learn that skops does not know as harmless, and that are.
-TRUSTED_TYPES = ("sklearn.tree._tree.Tree",)
 # Not all that Aura needs: what a server of the model does.
 REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pyarrow", "hrv-analysis", "nolds")
 # Longer than any recording; times beyond it are no seconds.
@@ -46,18 +44,9 @@ SIGNATURE = ModelSignature(
 
 
 def save_detector(folder: Path, model: Classifier, spec: FeatureSpec, *, threshold: float) -> None:
-    """Write a fitted model and what has to be known to use it.
-
-    Raises
-    ------
-    AuraError
-        Where the model holds types that cannot be loaded without running foreign code.
-    """
+    """Write a fitted model and what has to be known to use it."""
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(model, folder / MODEL_FILE)
-    unknown = set(skops.io.get_untrusted_types(file=folder / MODEL_FILE)) - set(TRUSTED_TYPES)
-    if unknown:
-        raise AuraError(f"model: {type(model).__name__} cannot be served; it holds {', '.join(sorted(unknown))}")
     values = {"features": spec.to_dict(), "threshold": threshold}
     (folder / DETECTOR_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
@@ -110,7 +99,8 @@ class Detector:
         """
         parts = []
         for recording, rr in _series(model_input):
-            windows = extract(rr, self.spec)
+            # Nothing is known of the windows before the first interval, and they may be many.
+            windows = extract(rr, self.spec, from_s=float(rr.t_s[0] - rr.rr_ms[0] / 1000))
             features = windows.drop(columns="t_s").to_numpy()
             part = pd.DataFrame({"t_s": windows["t_s"], "probability": seizure_probability(self.model, features)})
             # A window without features has no probability: null in JSON, where NaN would be no JSON.
@@ -140,8 +130,8 @@ def _series(rows: pd.DataFrame) -> Iterator[tuple[str | None, RRSeries]]:
     if "recording" not in rows.columns or rows["recording"].isna().all():
         groups: list[tuple[str | None, pd.DataFrame]] = [(None, rows)]
     else:
-        if rows["recording"].isna().any():
-            raise _bad("recording is missing in some rows; give it in all rows or in none")
+        if not rows["recording"].map(lambda name: isinstance(name, str)).all():
+            raise _bad("recording is missing or no text in some rows; give it in all rows or in none")
         groups = [(str(name), group) for name, group in rows.groupby("recording", sort=False)]
     yield from [(name, _one_series(name, group)) for name, group in groups]
 
@@ -164,6 +154,13 @@ def _one_series(name: str | None, rows: pd.DataFrame) -> RRSeries:
         raise _bad(f"{where}t_s has to rise from row to row; row {at} has {t_s[at]:g} after {t_s[at - 1]:g}")
     if np.median(rr_ms) < 100:
         raise _bad(f"{where}rr_ms has to be in milliseconds; the median is {np.median(rr_ms):g}")
+    overlap_s = rr_ms / 1000 - np.diff(t_s, prepend=0.0)
+    if (overlap_s > CLOCK_S).any():
+        at = int(np.argmax(overlap_s > CLOCK_S))
+        raise _bad(
+            f"{where}an interval cannot begin before the one before it ended; row {at} has rr_ms {rr_ms[at]:g} "
+            f"at t_s {t_s[at]:g}, after {t_s[at - 1] if at else 0:g}"
+        )
     return RRSeries(t_s=t_s, rr_ms=rr_ms, duration_s=float(t_s[-1]))
 
 

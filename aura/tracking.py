@@ -19,6 +19,7 @@ import yaml
 from matplotlib.figure import Figure
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from aura import serving
@@ -43,24 +44,24 @@ def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
     """
     adopted = "MLFLOW_RUN_ID" in os.environ
     nested = mlflow.active_run() is not None
-    if not adopted and not nested:
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or config.tracking.uri
-        try:
-            mlflow.set_tracking_uri(uri)
-            _set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment)
-        except MlflowException as error:
-            raise AuraError(f"tracking at {uri} does not work: {' '.join(str(error).split())}") from error
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     mlflow.set_system_metrics_sampling_interval(1)
-    with mlflow.start_run(run_name=stage, nested=nested, log_system_metrics=True) as active:
-        # The name again, as an adopted run has one already, and a random one.
-        mlflow.set_tags({"mlflow.runName": stage, "aura.stage": stage, **_git_tags()})
-        values = asdict(config)
-        mlflow.log_params(dict(_dotted(values)))
-        mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")
-        if config.question:
-            mlflow.set_tag("mlflow.note.content", config.question)
-        yield active
+    try:
+        if not adopted and not nested:
+            _connect(config)
+        with mlflow.start_run(run_name=stage, nested=nested, log_system_metrics=True) as active:
+            # The name again, as an adopted run has one already, and a random one.
+            mlflow.set_tags({"mlflow.runName": stage, "aura.stage": stage, **_git_tags()})
+            values = asdict(config)
+            # What a corpus was made with stands beside it, and need not be what the configuration says now.
+            values["dataset"].pop("synthesis")
+            mlflow.log_params(dict(_dotted(values)))
+            mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")
+            if config.question:
+                mlflow.set_tag("mlflow.note.content", config.question)
+            yield active
+    except MlflowException as error:
+        raise AuraError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
 
 
 def log_upstream(run_ids: Mapping[str, str]) -> None:
@@ -151,18 +152,28 @@ def promote(name: str, version: str, metric: str) -> str:
     else:
         theirs = _metric(client, champion.run_id, metric)
         comparison = f"{metric} {ours:.4f} against {theirs:.4f} of version {champion.version}"
+        if _digest(client, client.get_model_version(name, version)) != _digest(client, champion):
+            comparison += ", which was scored on other data"
         # A metric that could not be computed (NaN) is not better than anything.
         better = ours > theirs or (ours == ours and theirs != theirs)
         alias, why = (CHAMPION if better else CHALLENGER), comparison
     client.set_registered_model_alias(name, alias, version)
     client.set_model_version_tag(name, version, "aura.promotion", f"{alias}: {why}")
+    mlflow.set_tag("aura.promotion", f"version {version}, {alias}: {why}")
     return f"{name} version {version} is the {alias}: {why}"
 
 
-def _set_experiment(name: str) -> None:
-    """Use an experiment; a new one in an SQLite database keeps its artifacts beside it, wherever we are."""
+def _connect(config: Config) -> None:
+    """Use the tracking server and the experiment of the environment, or else of the configuration."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(given or config.tracking.uri)
+    if given is None:
+        # MLflow exports it; the next run of this process may be configured otherwise.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
     database = mlflow.get_tracking_uri().partition("sqlite:///")[2]
     if database and mlflow.get_experiment_by_name(name) is None:
+        # Beside the database, wherever we are.
         artifacts = Path(database).resolve().with_name("mlruns")
         mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
     mlflow.set_experiment(name)
@@ -173,6 +184,11 @@ def _metric(client: mlflow.MlflowClient, run_id: str | None, metric: str) -> flo
     if run_id is None:
         return float("nan")
     return float(client.get_run(run_id).data.metrics.get(metric, float("nan")))
+
+
+def _digest(client: mlflow.MlflowClient, version: ModelVersion) -> str | None:
+    """Digest of the data that a version was scored on."""
+    return client.get_run(version.run_id).data.params.get("data.digest") if version.run_id else None
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

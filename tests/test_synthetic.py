@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from aura.config import compose
-from aura.scoring import EventRules, pool
+from aura.scoring import EventRules
 from aura.stages.folders import features_folder
 from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_recording
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
@@ -18,8 +18,8 @@ from tests.conftest import Project
 SMALL = Synthesis(
     seed=3,
     subjects=4,
-    hours_per_subject=0.2,
-    recording_minutes=6,
+    hours_per_subject=0.34,
+    recording_minutes=10,
     seizures_per_subject=2,
     arousals_per_hour=8,
     exercises_per_hour=1.5,
@@ -33,6 +33,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
+        assert any(one.n_seizures for one in plan(SMALL))
         for one in plan(SMALL):
             assert write_recording(one, SMALL, tmp_path / name)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
@@ -45,13 +46,13 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_recording_looks_like_one_of_tuh(tmp_path: Path) -> None:
     rates = set()
-    for one in plan(replace(SMALL, subjects=12, hours_per_subject=0.1)):
+    for one in plan(replace(SMALL, subjects=12, hours_per_subject=0.17)):
         write_recording(one, SMALL, tmp_path)
         edf = edfio.read_edf(one.folder(tmp_path) / f"{one.recording_id}.edf")
         assert edf.num_signals == 22
         (ecg,) = [signal for signal in edf.signals if signal.label in ECG_LABELS]
         assert sum(signal.sampling_frequency == 1 for signal in edf.signals) == 2
-        assert edf.duration == 360
+        assert edf.duration == 600
         rates.add(ecg.sampling_frequency)
     assert rates <= {250, 256, 512}
     assert len(rates) > 1
@@ -100,7 +101,6 @@ def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms
         scored.append(ScoredRecording(row.recording, row.subject, row.duration_s, 4.0, bpm, seizures))
     curve = event_curve(scored, EventRules())
     # Wherever it finds most seizures it alarms for nothing many times a day; where it does not, it misses most.
-    assert (curve.loc[curve["sensitivity"] > 0.7, "false_alarms_per_24h"] > 24).all()
-    assert (curve.loc[curve["false_alarms_per_24h"] < 12, "sensitivity"] < 0.7).all()
+    assert curve.loc[curve["sensitivity"] > 0.7, "false_alarms_per_24h"].min() > 24
+    assert curve.loc[curve["false_alarms_per_24h"] < 12, "sensitivity"].max() < 0.7
     assert curve["f1"].max() < 0.85
-    assert pool([]).duration_s == 0

@@ -3,8 +3,14 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.metrics import roc_auc_score
+from sklearn.tree import DecisionTreeClassifier
 
 from aura.classifier import fit, seizure_probability
 from aura.errors import AuraError
@@ -12,6 +18,11 @@ from aura.labels import LEFT_OUT
 from aura.scoring import EventRules
 from aura.training import ScoredRecording, check_parameters, choose_threshold, event_curve, out_of_fold
 from aura.types import Event, Floats, Ints
+
+
+class OurTree(DecisionTreeClassifier):
+    """A class that is not scikit-learn's own."""
+
 
 FOREST = partial(RandomForestClassifier, n_estimators=30, min_samples_leaf=5, random_state=0)
 
@@ -67,15 +78,24 @@ def test_the_threshold_is_the_best_on_the_curve_and_of_equals_the_highest() -> N
     assert choose_threshold(curve) == 0.3
 
 
-def test_the_curve_falls_with_the_threshold() -> None:
+def test_a_seizure_that_stands_out_is_found_without_a_false_alarm() -> None:
     rng = np.random.default_rng(3)
     probability = rng.random(3600) * 0.5
     probability[1000:1060] += 0.5
     recording = ScoredRecording("r", "s", 3600.0, 1.0, probability, (Event(1000, 60),))
     curve = event_curve([recording], EventRules())
-    assert curve["threshold"].is_monotonic_increasing
     assert curve["f1"].max() == 1
     assert choose_threshold(curve) > 0.49
+
+
+def test_what_could_not_be_served_is_refused_before_training() -> None:
+    with pytest.raises(AuraError, match="cannot be served; it holds"):
+        check_parameters(partial(BaggingClassifier, OurTree()))
+
+
+@pytest.mark.parametrize("model", [RandomForestClassifier, ExtraTreesClassifier, HistGradientBoostingClassifier])
+def test_the_models_named_in_the_docs_can_be_served(model: type) -> None:
+    check_parameters(model)
 
 
 @pytest.mark.parametrize("wrong", [{"n_estimators": "many"}, {"max_depth": -3}, {"criterion": "vibes"}, {"trees": 3}])

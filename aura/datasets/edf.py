@@ -14,9 +14,11 @@ from aura.errors import RecordingError
 from aura.types import Ecg, Floats
 
 # What edfio raises on damaged headers and data: it has no error class of its own.
-UNREADABLE = (OSError, ValueError, IndexError, OverflowError)
+UNREADABLE = (OSError, ValueError, IndexError, ArithmeticError, NameError)
 PHYSICAL_RANGE_UV = 5000.0
 MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "mv": 1.0, "v": 1e3, "": 1e-3}
+# The µ of Latin-1, which is no ASCII and so arrives as the replacement character.
+MILLIVOLTS["\ufffdv"] = 1e-3
 
 
 def read_ecg(edf: Path, channels: Sequence[str]) -> Ecg:
@@ -37,7 +39,8 @@ def read_ecg(edf: Path, channels: Sequence[str]) -> Ecg:
     Raises
     ------
     RecordingError
-        ``unreadable_edf``, ``discontinuous_edf``, ``no_ecg_channel``, ``unknown_unit`` or ``empty_ecg``.
+        ``unreadable_edf``, ``discontinuous_edf``, ``no_ecg_channel``, ``unknown_unit``, ``bad_scaling``,
+        ``bad_rate`` or ``empty_ecg``.
     """
     try:
         opened = edfio.read_edf(edf, lazy_load_data=True)
@@ -53,6 +56,11 @@ def read_ecg(edf: Path, channels: Sequence[str]) -> Ecg:
             "unknown_unit",
             f"{edf.name}: channel {signal.label!r} is in {signal.physical_dimension!r}; known are V, mV, uV and nV",
         )
+    if signal.physical_min == signal.physical_max or signal.digital_min == signal.digital_max:
+        raise RecordingError("bad_scaling", f"{edf.name}: channel {signal.label!r} has an empty range, so no scale")
+    fs_hz = float(signal.sampling_frequency)
+    if not 0 < fs_hz < float("inf"):
+        raise RecordingError("bad_rate", f"{edf.name}: channel {signal.label!r} has a sampling rate of {fs_hz:g} Hz")
     try:
         ecg_mv = np.asarray(signal.data, dtype=np.float64) * scale
     except UNREADABLE as error:
@@ -61,7 +69,9 @@ def read_ecg(edf: Path, channels: Sequence[str]) -> Ecg:
         ) from error
     if not len(ecg_mv):
         raise RecordingError("empty_ecg", f"{edf.name}: channel {signal.label!r} holds no samples")
-    return Ecg(ecg_mv=ecg_mv, fs_hz=float(signal.sampling_frequency), channel=signal.label, start=_start(opened))
+    if not np.isfinite(ecg_mv).all():
+        raise RecordingError("bad_scaling", f"{edf.name}: channel {signal.label!r} has samples that are no numbers")
+    return Ecg(ecg_mv=ecg_mv, fs_hz=fs_hz, channel=signal.label, start=_start(opened))
 
 
 def _find_channel(edf: Path, labels: Sequence[str], channels: Sequence[str]) -> int:

@@ -71,7 +71,7 @@ class FeatureSpec:
         return cls(**{**values, "lengths_s": lengths_s})
 
 
-def extract(rr: RRSeries, spec: FeatureSpec) -> pd.DataFrame:
+def extract(rr: RRSeries, spec: FeatureSpec, *, from_s: float = 0.0) -> pd.DataFrame:
     """Compute the features of all windows of a recording.
 
     Parameters
@@ -80,6 +80,8 @@ def extract(rr: RRSeries, spec: FeatureSpec) -> pd.DataFrame:
         RR intervals as detected, not cleaned.
     spec
         Which features, on which windows.
+    from_s
+        Time after which the windows end that are wanted.
 
     Returns
     -------
@@ -96,6 +98,7 @@ def extract(rr: RRSeries, spec: FeatureSpec) -> pd.DataFrame:
     """
     nn = clean(rr, low_ms=spec.low_ms, high_ms=spec.high_ms, max_change=spec.max_change)
     end_s = window_ends(rr.duration_s, spec.step_s)
+    end_s = end_s[end_s > from_s]
     columns: dict[str, Floats] = {"t_s": end_s}
     for family, lengths_s in spec.lengths_s:
         for length_s in lengths_s:

@@ -1,6 +1,7 @@
 """Where the stages keep what they make: a folder per specification, so that nothing stale is ever read."""
 
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from aura.config import Config
@@ -17,7 +18,8 @@ def prepared_folder(config: Config) -> Path:
 
 def features_folder(config: Config) -> Path:
     """Folder of the feature tables of a corpus."""
-    key = digest(_prepared_digest(config), config.feature_spec.to_dict(), asdict(config.labels))
+    made_by = [version(name) for name in ("hrv-analysis", "nolds")]
+    key = digest(_prepared_digest(config), config.feature_spec.to_dict(), asdict(config.labels), made_by)
     return Path(config.workspace) / config.dataset.name / f"features-{key}"
 
 
@@ -31,4 +33,6 @@ def is_complete(folder: Path, kind: str) -> bool:
 
 
 def _prepared_digest(config: Config) -> str:
-    return digest(FORMAT, config.dataset.layout, config.dataset.channels, config.detector)
+    root = str(Path(config.dataset.root).resolve())
+    made_by = [version(name) for name in ("edfio", "sleepecg", "neurokit2")]
+    return digest(FORMAT, root, config.dataset.layout, config.dataset.channels, config.detector, made_by)

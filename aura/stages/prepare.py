@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from hydra.utils import get_object, instantiate
 
@@ -18,7 +19,7 @@ from aura.errors import AuraError, RecordingError
 from aura.rr import rr_from_peaks
 from aura.stages.folders import prepared_folder
 from aura.table import digest, frame_digest, read_meta, write_table
-from aura.types import Floats, Ints, RecordingRef
+from aura.types import Ecg, Floats, Ints, RecordingRef
 
 RECORDINGS = {
     "recording": "str",
@@ -35,6 +36,8 @@ RECORDINGS = {
     "seizure_s": "float64",
     "digest": "str",
 }
+# What the detectors' libraries raise on signals that are too short or sampled too slowly for their filters.
+DETECTOR_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError)
 FAILURES = {"recording": "str", "edf": "str", "stage": "str", "reason": "str", "message": "str"}
 
 
@@ -107,11 +110,11 @@ class PrepareRecording:
     def __call__(self, ref: RecordingRef) -> Outcome:
         """Read, detect, write; a recording that cannot be used becomes a failure with its reason."""
         target = self.folder / "rr" / f"{ref.recording}.parquet"
-        source = self._source(ref)
-        meta = read_meta(target)
-        if meta is not None and meta.get("source") == source:
-            return Outcome(meta["recording"], failed=False, new=False)
         try:
+            source = self._source(ref)
+            meta = read_meta(target)
+            if meta is not None and meta.get("source") == source:
+                return Outcome(meta["recording"], failed=False, new=False)
             frame, meta = self._prepare(ref)
         except RecordingError as error:
             return _failure(ref, self.root, error)
@@ -121,7 +124,10 @@ class PrepareRecording:
     def _source(self, ref: RecordingRef) -> str:
         """What changes when a file of the recording does: its place, size and time of modification."""
         files = [ref.edf] if ref.annotations is None else [ref.edf, ref.annotations]
-        stats = [path.stat() for path in files]
+        try:
+            stats = [path.stat() for path in files]
+        except OSError as error:
+            raise RecordingError("unreadable_edf", f"{ref.edf.name}: cannot be looked at ({error.strerror})") from error
         return digest(str(ref.edf.relative_to(self.root)), [(stat.st_size, stat.st_mtime_ns) for stat in stats])
 
     def _prepare(self, ref: RecordingRef) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -131,7 +137,7 @@ class PrepareRecording:
             raise RecordingError("no_subject", message)
         ecg = read_ecg(ref.edf, self.channels)
         seizures = self.read_seizures(ref, ecg.duration_s)
-        r_peaks = self.detect(ecg.ecg_mv, ecg.fs_hz)
+        r_peaks = self._r_peaks(ref, ecg)
         if len(r_peaks) < 2:
             raise RecordingError("no_beats", f"{ref.edf.name}: no heartbeat found in channel {ecg.channel!r}")
         rr = rr_from_peaks(r_peaks, ecg.fs_hz, ecg.duration_s)
@@ -153,6 +159,16 @@ class PrepareRecording:
             "digest": digest(frame_digest(frame), events, ecg.duration_s, ref.subject, ref.split),
         }
         return frame, {"recording": row, "seizures": events}
+
+    def _r_peaks(self, ref: RecordingRef, ecg: Ecg) -> Ints:
+        """Beats of an ECG that has any; what a detector cannot work on is a failure of the recording."""
+        if np.ptp(ecg.ecg_mv) == 0:
+            raise RecordingError("flat_ecg", f"{ref.edf.name}: channel {ecg.channel!r} is flat from beginning to end")
+        try:
+            return self.detect(ecg.ecg_mv, ecg.fs_hz)
+        except DETECTOR_ERRORS as error:
+            message = f"{ref.edf.name}: no beats can be detected in {ecg.duration_s:g} s at {ecg.fs_hz:g} Hz ({error})"
+            raise RecordingError("undetectable", " ".join(message.split())) from error
 
 
 def _failure(ref: RecordingRef, root: Path, error: RecordingError) -> Outcome:

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -16,12 +17,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from aura import report, split, tracking, training
 from aura.classifier import Classifier, fit, seizure_probability
 from aura.config import Config
-from aura.labels import ICTAL, LEFT_OUT
+from aura.errors import AuraError
+from aura.labels import ICTAL
 from aura.scoring import Counts, EventRules, pool, score_samples
 from aura.serving import save_detector
 from aura.stages import featurize
-from aura.stages.folders import features_folder, is_complete
-from aura.table import digest, read_table
+from aura.stages.folders import features_folder, is_complete, prepared_folder
+from aura.table import digest, read_meta, read_table
 from aura.training import ScoredRecording
 from aura.types import Bools, Event, Floats, Ints
 
@@ -76,7 +78,7 @@ def run(config: Config) -> None:
     folder = features_folder(config)
     rules = EventRules(**asdict(config.scoring))
     with tracking.stage_run("train", config) as active:
-        if not is_complete(folder, "windows"):
+        if not _is_current(config):
             featurize.run(config)
         recordings, meta = read_table(folder / "recordings.parquet")
         tracking.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
@@ -118,10 +120,24 @@ def check(config: Config) -> Callable[[], Classifier]:
     taken = inspect.signature(get_class(config.model["_target_"])).parameters
     workers = config.compute.workers
     defaults = {"random_state": config.seed, "n_jobs": -1 if workers is None else max(workers, 1)}
-    values = {**config.model, **{name: value for name, value in defaults.items() if name in taken}}
+    values = {**{name: value for name, value in defaults.items() if name in taken}, **config.model}
     make_model: Callable[[], Classifier] = partial(instantiate, values, _convert_="all")
-    training.check_parameters(make_model)
+    try:
+        training.check_parameters(make_model)
+    except HydraException as error:
+        raise AuraError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
     return make_model
+
+
+def _is_current(config: Config) -> bool:
+    """Whether the feature table is there, and made from what prepare left last."""
+    folder = features_folder(config)
+    if not is_complete(folder, "windows"):
+        return False
+    made = read_meta(folder / "recordings.parquet")
+    # Without prepared recordings there is nothing newer to make it from.
+    prepared = read_meta(prepared_folder(config) / "recordings.parquet")
+    return made is not None and (prepared is None or made["upstream"]["run_id"] == prepared["run_id"])
 
 
 def _read(folder: Path, recordings: pd.DataFrame, step_s: float) -> Windows:
@@ -146,7 +162,8 @@ def _counts(
 
 def _scores(events: Sequence[Counts], samples: Sequence[Counts], labels: Ints, probability: Floats) -> dict[str, float]:
     """Scores pooled over the recordings, by name."""
-    used = _judged(labels, probability)
+    # Postictal windows are judged as well: they were left out of fitting, but an alarm in them is a false one.
+    used = ~np.isnan(probability)
     ictal = labels[used] == ICTAL
     return {
         **{f"event_{name}": value for name, value in pool(events).ratios().items()},
@@ -154,12 +171,6 @@ def _scores(events: Sequence[Counts], samples: Sequence[Counts], labels: Ints, p
         "roc_auc": float(roc_auc_score(ictal, probability[used])),
         "pr_auc": float(average_precision_score(ictal, probability[used])),
     }
-
-
-def _judged(labels: Ints, probability: Floats) -> Bools:
-    """Windows that are ictal or interictal, and have a probability."""
-    judged: Bools = (labels != LEFT_OUT) & ~np.isnan(probability)
-    return judged
 
 
 def _per_subject(
@@ -174,7 +185,7 @@ def _per_subject(
             {
                 "subject": subject,
                 "hours": event.duration_s / 3600,
-                "seizures": event.n_ref,
+                "ref_events": event.n_ref,
                 "found": event.tp,
                 "false_alarms": event.fp,
                 **{f"event_{name}": value for name, value in event.ratios().items()},
@@ -195,7 +206,7 @@ def _figures(
 ) -> dict[str, Figure]:
     """Pictures of the run, by name."""
     probability = np.concatenate([r.probability for r in scored])
-    used = _judged(test.labels, probability)
+    used = ~np.isnan(probability)
     shown = sorted(range(len(scored)), key=lambda i: (-len(scored[i].seizures), scored[i].recording))[:N_TIMELINES]
     bpm = next((i for i, name in enumerate(test.features) if name.startswith("mean_hr__")), None)
     heart_rates = test.by_recording(test.x[:, bpm]) if bpm is not None else [None] * len(scored)

@@ -42,7 +42,7 @@ class Synthesis:
     hours_per_subject, recording_minutes
         Length of a subject's recordings together, and of one of them.
     seizures_per_subject
-        Expected number; at least one each.
+        Expected number; at least one each, and no more than a recording has room for.
     arousals_per_hour, exercises_per_hour
         Expected number of tachycardias that are no seizures.
     eeg_channels
@@ -107,8 +107,8 @@ def write_recording(plan: Plan, synthesis: Synthesis, root: Path) -> bool:
     """
     edf = plan.folder(root) / f"{plan.recording_id}.edf"
     annotations = edf.with_suffix(".tse_bi")
-    # The annotations are put in place last: where they are, all of the recording is.
-    if annotations.is_file() and edf.is_file():
+    truth = [root / "truth" / f"{plan.recording_id}_{name}.csv" for name in ("beats", "events")]
+    if all(path.is_file() for path in (edf, annotations, *truth)):
         return False
     person = draw_person(np.random.default_rng([synthesis.seed, plan.subject, 1]))
     fs_hz = (250, 256, 512)[
@@ -128,7 +128,7 @@ def write_recording(plan: Plan, synthesis: Synthesis, root: Path) -> bool:
     ]
     start = FIRST_DAY + timedelta(hours=2 * plan.recording)
     write_whole(edf, lambda path: write_edf(path, channels, start=start, patient=plan.subject_id))
-    _write_truth(root / "truth", plan.recording_id, beats_s, kinds, seizures, confounders)
+    _write_truth(truth, beats_s, kinds, seizures, confounders)
     write_whole(annotations, lambda path: write_tse(path, _tiles(seizures, duration_s)))
     return True
 
@@ -178,12 +178,7 @@ def _tiles(seizures: list[Seizure], duration_s: float) -> list[Event]:
 
 
 def _write_truth(
-    folder: Path,
-    recording: str,
-    beats_s: Floats,
-    kinds: Ints,
-    seizures: list[Seizure],
-    confounders: list[Confounder],
+    paths: list[Path], beats_s: Floats, kinds: Ints, seizures: list[Seizure], confounders: list[Confounder]
 ) -> None:
     """Write the beats and the events as CSV: what no detector is told."""
     names = np.array(["normal", "ventricular", "supraventricular"])
@@ -193,6 +188,6 @@ def _write_truth(
         + [(c.kind, c.onset_s, c.duration_s, c.rise_bpm, False) for c in confounders],
         columns=["kind", "onset_s", "duration_s", "rise_bpm", "motor"],
     )
-    for name, table in (("beats", beat_table), ("events", event_table)):
+    for path, table in zip(paths, (beat_table, event_table), strict=True):
         text = table.to_csv(index=False, lineterminator="\n", float_format="%.6f")
-        write_whole(folder / f"{recording}_{name}.csv", partial(Path.write_text, data=text))
+        write_whole(path, partial(Path.write_text, data=text))
