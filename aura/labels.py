@@ -9,6 +9,7 @@ from aura.types import Event, Floats, Ints
 INTERICTAL = 0
 ICTAL = 1
 LEFT_OUT = -1
+ROUNDING = 1e-9
 
 
 def label(end_s: Floats, *, step_s: float, seizures: Sequence[Event], min_overlap: float, postictal_s: float) -> Ints:
@@ -39,8 +40,9 @@ def label(end_s: Floats, *, step_s: float, seizures: Sequence[Event], min_overla
     """
     ictal = _share(end_s, step_s, [(s.onset_s, s.end_s) for s in seizures])
     touched = _share(end_s, step_s, [(s.onset_s, s.end_s + postictal_s) for s in seizures])
-    labels = np.where(touched > 0, LEFT_OUT, INTERICTAL)
-    labels[ictal >= min_overlap] = ICTAL
+    # A seizure that ends with a step may reach into the next by the rounding of a sum, and half of a step be less.
+    labels = np.where(touched > ROUNDING, LEFT_OUT, INTERICTAL)
+    labels[ictal >= min_overlap - ROUNDING] = ICTAL
     return labels.astype(np.int64)
 
 

@@ -80,9 +80,9 @@ def log_table(frame: pd.DataFrame, file: str) -> None:
 
 
 def log_figures(figures: Mapping[str, Figure]) -> None:
-    """Log pictures by name."""
+    """Log pictures by name, not in a folder: the view that compares runs shows only files beside each other."""
     for name, figure in figures.items():
-        mlflow.log_figure(figure, f"plots/{name}.png", save_kwargs={"dpi": 110})
+        mlflow.log_figure(figure, f"{name}.png", save_kwargs={"dpi": 110})
 
 
 def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame) -> None:

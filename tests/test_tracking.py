@@ -52,10 +52,18 @@ def test_a_train_run_logs_all_that_is_needed_to_compare(trained: Project, run_of
         "config.yaml",
         "per_subject.json",
         *(
-            f"plots/{name}.png"
+            f"{name}.png"
             for name in ("sensitivity_false_alarms", "precision_recall", "feature_importance", "timelines")
         ),
     } <= artifacts(run.info.run_id)
+
+
+def test_the_same_recordings_are_the_same_data_whatever_the_features(trained: Project, run_of: RunOf) -> None:
+    digests = set()
+    for override in ("windows.step_s=4", "windows.step_s=10", "labels.postictal_s=0"):
+        assert trained.run("train", override) == 0
+        digests.add(run_of("train").data.params["data.digest"])
+    assert len(digests) == 1
 
 
 def test_the_logged_configuration_is_the_whole_of_it(trained: Project, run_of: RunOf) -> None:

@@ -85,9 +85,7 @@ def run(config: Config) -> None:
         windows = _read(folder, recordings, config.windows.step_s)
         test_side = split.by_subject(recordings, test_share=config.split.test_share, seed=config.seed)
         train, test = windows.of(~test_side), windows.of(test_side)
-        tracking.log_dataset(
-            folder, name=config.dataset.name, digest=digest(*recordings["digest"]), recordings=recordings
-        )
+        tracking.log_dataset(folder, name=config.dataset.name, digest=_data_digest(recordings), recordings=recordings)
         out_of_fold = training.out_of_fold(
             make_model, train.x, train.labels, train.subjects, n_folds=config.split.folds, seed=config.seed
         )
@@ -127,6 +125,12 @@ def check(config: Config) -> Callable[[], Classifier]:
     except HydraException as error:
         raise AuraError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
     return make_model
+
+
+def _data_digest(recordings: pd.DataFrame) -> str:
+    """Name for who was recorded, for how long and with which seizures; features and detectors do not count."""
+    known = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
+    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"))
 
 
 def _is_current(config: Config) -> bool:
