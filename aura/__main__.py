@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
         return _complete(argv)
     stage, *overrides = argv
     if stage not in STAGES:
-        return _refuse(f"there is no stage {stage!r}; there are {', '.join(STAGES)}", 2)
+        print(f"aura: there is no stage {stage!r}; there are {', '.join(STAGES)}", file=sys.stderr)
+        return 2
     if "--" in overrides:
         at = overrides.index("--")
         try:

@@ -207,8 +207,10 @@ def checked(composed: DictConfig) -> Config:
         raise AuraError(
             f"tracking.champion_metric={config.tracking.champion_metric}; allowed are {', '.join(CHAMPION_METRICS)}"
         )
-    if not re.fullmatch(r"[\w.-]+", config.tracking.model_name):
-        raise AuraError(f"tracking.model_name={config.tracking.model_name!r}; allowed are letters, digits and . _ -")
+    for key in ("dataset.name", "tracking.model_name"):
+        # The one names a folder, the other a part of an address.
+        if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
+            raise AuraError(f"{key}={_lookup(config, key)!r}; allowed are letters and digits, then also . _ and -")
     _check_families(config)
     _import("dataset.layout", config.dataset.layout)
     _check_target("detector", config.detector, free=("ecg_mv", "fs_hz"))

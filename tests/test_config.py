@@ -49,6 +49,7 @@ def test_every_range_is_of_a_key_that_exists() -> None:
         ("features.families=[]", "features.families is empty; allowed are time_domain"),
         ("tracking.champion_metric=f1", "tracking.champion_metric=f1; allowed are event_f1"),
         ("tracking.model_name=a/b", "tracking.model_name='a/b'; allowed are letters"),
+        ("dataset.name=../x", "dataset.name='../x'; allowed are letters and digits"),
         ("labels.min_overlap=2", "labels.min_overlap=2 is out of range; allowed is 0.01 to 1"),
         ("cleaning.low_ms=1900", "cleaning.low_ms is not below cleaning.high_ms"),
         ("compute.workers=-1", "compute.workers is negative"),
@@ -97,7 +98,7 @@ def test_listing_the_stages_imports_nothing_heavy() -> None:
 
 def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict"]) == 2
-    assert "there is no stage 'predict'; there are synthesize, prepare" in capsys.readouterr().err
+    assert "aura: there is no stage 'predict'; there are synthesize, prepare" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -332,6 +332,6 @@ def test_a_corpus_of_other_settings_is_not_overwritten(corpus: Path, capsys: pyt
 
     words = [*SMALL_CORPUS, f"dataset.root={corpus}", "compute=serial"]
     assert main(["synthesize", *words, "dataset.synthesis.seed=8"]) == 1
-    assert "holds a corpus made with other settings" in capsys.readouterr().err
+    assert "holds a corpus made with seed=7; choose another dataset.root" in capsys.readouterr().err
     assert main(["synthesize", *words]) == 0
     assert "(0 written, 12 already there)" in capsys.readouterr().out

@@ -36,6 +36,8 @@ RECORDINGS = {
     "seizure_s": "float64",
     "digest": "str",
 }
+# Failures that are printed; all are in the table.
+N_SHOWN = 5
 # What the detectors' libraries raise on signals that are too short or sampled too slowly for their filters.
 DETECTOR_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError)
 FAILURES = {"recording": "str", "edf": "str", "stage": "str", "reason": "str", "message": "str"}
@@ -93,6 +95,10 @@ def run(config: Config) -> None:
             f"({n_new} now, {len(recordings) - n_new} unchanged); "
             + (f"failed, see failures.parquet there: {reasons}" if reasons else "none failed")
         )
+        for message in failures["message"].head(N_SHOWN):
+            print(f"  {message}")
+        if len(failures) > N_SHOWN:
+            print(f"  and {len(failures) - N_SHOWN} more")
         if not len(recordings):
             raise AuraError(f"no recording could be prepared; the first: {failures['message'].iloc[0]}")
 

@@ -20,9 +20,8 @@ def run(config: Config) -> None:
     manifest = root / "synthesis.json"
     made = read_json(manifest)
     if made is not None and made != asdict(synthesis):
-        raise AuraError(
-            f"{root} holds a corpus made with other settings ({manifest}); choose another dataset.root or delete it"
-        )
+        others = " ".join(f"{key}={value}" for key, value in made.items() if asdict(synthesis).get(key) != value)
+        raise AuraError(f"{root} holds a corpus made with {others}; choose another dataset.root, or delete it")
     write_json(manifest, asdict(synthesis))
     plans = list(plan(synthesis))
     work = partial(write_recording, synthesis=synthesis, root=root)
