@@ -10,12 +10,13 @@ from typing import Any
 
 import hydra
 from hydra.errors import HydraException
-from hydra.utils import get_object
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from aura.errors import AuraError
 from aura.features.extract import FAMILIES, FeatureSpec
+from aura.synthetic.layouts import PLACES
 
 PROJECT = Path(__file__).resolve().parents[1]
 CONF = PROJECT / "conf"
@@ -35,17 +36,37 @@ class SynthesisConfig:
     arousals_per_hour: float
     exercises_per_hour: float
     eeg_channels: int
+    layout: str
 
 
 @dataclass
 class DatasetConfig:
-    """Where the corpus is and how it is laid out."""
+    """Where the corpus is, how it is laid out, and which channel is its ECG."""
 
     name: str
     root: str
-    layout: str
+    layouts: list[str]
     channels: list[str]
+    subject_channels: dict[str, list[str]]
+    pseudonyms: bool
     synthesis: SynthesisConfig | None
+
+
+@dataclass
+class QualityConfig:
+    """See `aura.quality`."""
+
+    flat_mv: float
+    max_mv: float
+    min_agreement: float
+    second_detector: dict[str, Any] | None
+
+
+@dataclass
+class PrepareConfig:
+    """Share of what was found that may fail before the whole run is taken for a failure."""
+
+    max_failed_share: float
 
 
 @dataclass
@@ -110,18 +131,13 @@ class TrackingConfig:
 
 
 @dataclass
-class ComputeConfig:
-    """``workers`` processes; none is one per core, 0 is this process alone."""
-
-    workers: int | None
-
-
-@dataclass
 class Config:
-    """All of it. ``detector`` and ``model`` are checked against what their ``_target_`` takes."""
+    """All of it. ``detector``, ``model`` and ``compute`` are checked against what their ``_target_`` takes."""
 
     dataset: DatasetConfig
     detector: dict[str, Any]
+    quality: QualityConfig
+    prepare: PrepareConfig
     cleaning: CleaningConfig
     windows: WindowsConfig
     features: FeaturesConfig
@@ -130,7 +146,7 @@ class Config:
     model: dict[str, Any]
     scoring: ScoringConfig
     tracking: TrackingConfig
-    compute: ComputeConfig
+    compute: dict[str, Any]
     seed: int
     workspace: str
     question: str | None
@@ -159,6 +175,10 @@ CHAMPION_METRICS = (
 )
 # What a number may be, beyond its type.
 RANGES: Mapping[str, tuple[float, float]] = {
+    "quality.flat_mv": (0, 1),
+    "quality.max_mv": (0.1, 1_000),
+    "quality.min_agreement": (0, 1),
+    "prepare.max_failed_share": (0, 1),
     "windows.min_coverage": (0, 1),
     "cleaning.low_ms": (1, 10_000),
     "cleaning.high_ms": (1, 10_000),
@@ -201,8 +221,6 @@ def checked(composed: DictConfig) -> Config:
             raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
     if config.cleaning.low_ms >= config.cleaning.high_ms:
         raise AuraError("cleaning.low_ms is not below cleaning.high_ms")
-    if config.compute.workers is not None and config.compute.workers < 0:
-        raise AuraError("compute.workers is negative; allowed are null (one per core), 0 (this process) and more")
     if config.tracking.champion_metric not in CHAMPION_METRICS:
         raise AuraError(
             f"tracking.champion_metric={config.tracking.champion_metric}; allowed are {', '.join(CHAMPION_METRICS)}"
@@ -212,8 +230,13 @@ def checked(composed: DictConfig) -> Config:
         if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
             raise AuraError(f"{key}={_lookup(config, key)!r}; allowed are letters and digits, then also . _ and -")
     _check_families(config)
-    _import("dataset.layout", config.dataset.layout)
-    _check_target("detector", config.detector, free=("ecg_mv", "fs_hz"))
+    _check_dataset(config.dataset)
+    _check_detectors(config)
+    _check_target("compute", config.compute, free=())
+    try:
+        instantiate(config.compute)
+    except HydraException as error:
+        raise AuraError(str(error.__cause__ or error)) from error
     _check_target("model", config.model, free=("random_state",))
     return config
 
@@ -238,6 +261,26 @@ def sentence(error: Exception) -> str:
         cause = cause.__cause__
     text = str(error).split("Config search path")[0] if isinstance(error, HydraException) else str(error)
     return " ".join(text.split())
+
+
+def _check_dataset(dataset: DatasetConfig) -> None:
+    """Layouts and channels that there are."""
+    if not dataset.layouts or not dataset.channels:
+        raise AuraError("dataset.layouts or dataset.channels is empty; see conf/dataset/any.yaml for what there is")
+    for layout in dataset.layouts:
+        _import("dataset.layouts", layout)
+    if dataset.synthesis is not None and dataset.synthesis.layout not in PLACES:
+        raise AuraError(f"dataset.synthesis.layout={dataset.synthesis.layout}; allowed are {', '.join(PLACES)}")
+
+
+def _check_detectors(config: Config) -> None:
+    """Two detectors that can disagree."""
+    _check_target("detector", config.detector, free=("ecg_mv", "fs_hz"))
+    second = config.quality.second_detector
+    if second is not None:
+        _check_target("quality.second_detector", second, free=("ecg_mv", "fs_hz"))
+        if second == config.detector:
+            raise AuraError("quality.second_detector is the detector itself, which agrees with itself; name another")
 
 
 def _check_families(config: Config) -> None:

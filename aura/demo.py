@@ -20,7 +20,7 @@ import pandas as pd
 
 from aura import __main__, tracking
 from aura.config import compose
-from aura.datasets.edf import Channel, write_edf
+from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tse import write_tse
 from aura.errors import AuraError
 from aura.stages.folders import features_folder, prepared_folder
@@ -28,7 +28,7 @@ from aura.stages.train import summary
 from aura.table import read_table
 from aura.types import Event
 
-REAL_ECG = ("dataset=tuh", "dataset.name=real_ecg", "dataset.root=data/real_ecg")
+REAL_ECG = ("dataset=any", "dataset.name=real_ecg", "dataset.root=data/real_ecg")
 SERVER_STARTS_WITHIN_S = 120
 
 
@@ -121,7 +121,7 @@ where to go from here (with .venv/bin on the PATH: source .venv/bin/activate):
   compare runs   make ui
   serve          mlflow models serve -m {model} --env-manager local --port 5001
   change         mlflow run . -e train --env-manager local --experiment-name aura -P overrides="model.n_estimators=300"
-  your own data  python -m aura main dataset=tuh dataset.root=/path/to/tuh_eeg_seizure/v1.5.2"""
+  your own data  python -m aura main dataset=tusz15 dataset.root=/path/to/tuh_eeg_seizure/v1.5.2"""
     )
 
 

@@ -8,6 +8,8 @@ class AuraError(Exception):
 class RecordingError(AuraError):
     """One recording cannot be used; the others go on.
 
+    The message does not name the file, which can tell who it is of; whoever catches it does, by the name it goes by.
+
     Parameters
     ----------
     reason

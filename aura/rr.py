@@ -1,37 +1,46 @@
-"""From R-peaks to RR intervals, and from RR to NN intervals."""
+"""From beats to RR intervals, and from RR to NN intervals."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from aura.types import Bools, Floats, Ints, NNSeries, RRSeries
+from aura.types import Bools, Event, Floats, NNSeries, RRSeries
 
 # Times and intervals that were rounded to 10 ms still fit together to within this.
 CLOCK_S = 0.0105
 
 
-def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
-    """Turn R-peaks into RR intervals on the recording's own clock.
+def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] = ()) -> RRSeries:
+    """Turn beats into RR intervals on the recording's own clock.
 
     Parameters
     ----------
-    r_peaks
-        (n_beats,) sample indices of the beats, rising; doubles are dropped.
-    fs_hz
-        Sampling rate of the ECG they were found in.
+    beats_s
+        (n_beats,) times of the beats in seconds, strictly rising.
     duration_s
         Length of the recording in seconds.
+    unusable
+        Stretches in which nothing is to be believed: beats in them do not count, and no interval reaches over one.
 
     Returns
     -------
     RRSeries
-        One interval less than there are beats, each timed at its second beat.
+        Each interval timed at its second beat.
 
     Examples
     --------
-    >>> rr_from_peaks(np.array([250, 500, 700]), 250.0, 4.0).rr_ms
-    array([1000.,  800.])
+    >>> rr_from_beats(np.array([1.0, 2.0, 2.8, 9.0, 9.5]), 10.0, [Event(3.0, 5.0)]).rr_ms
+    array([1000.,  800.,  500.])
     """
-    beats_s = np.unique(r_peaks) / fs_hz
-    return RRSeries(t_s=beats_s[1:].copy(), rr_ms=np.diff(beats_s) * 1000.0, duration_s=duration_s)
+    # Of each gap between beats, how many stretches began before it and how many ended.
+    onsets_s = np.sort([event.onset_s for event in unusable])
+    ends_s = np.sort([event.end_s for event in unusable])
+    begun = np.searchsorted(onsets_s, beats_s, side="right")
+    ended = np.searchsorted(ends_s, beats_s, side="right")
+    inside = begun > ended
+    beats_s, begun = beats_s[~inside], begun[~inside]
+    unbroken = np.diff(begun) == 0
+    return RRSeries(t_s=beats_s[1:][unbroken], rr_ms=(np.diff(beats_s) * 1000.0)[unbroken], duration_s=duration_s)
 
 
 def clean(rr: RRSeries, *, low_ms: float, high_ms: float, max_change: float) -> NNSeries:

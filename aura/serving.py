@@ -19,7 +19,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.types import ColSpec, Schema
 
 from aura.classifier import TRUSTED_TYPES, Classifier, seizure_probability
-from aura.features import FeatureSpec, extract
+from aura.features import FeatureSpec, extract, feature_names
 from aura.rr import CLOCK_S
 from aura.types import RRSeries
 
@@ -101,7 +101,7 @@ class Detector:
         for recording, rr in _series(model_input):
             # Nothing is known of the windows before the first interval, and they may be many.
             windows = extract(rr, self.spec, from_s=float(rr.t_s[0] - rr.rr_ms[0] / 1000))
-            features = windows.drop(columns="t_s").to_numpy()
+            features = windows[feature_names(windows)].to_numpy()
             part = pd.DataFrame({"t_s": windows["t_s"], "probability": seizure_probability(self.model, features)})
             # A window without features has no probability: null in JSON, where NaN would be no JSON.
             part["probability"] = part["probability"].astype("Float64")

@@ -51,10 +51,11 @@ def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
             _connect(config)
         with mlflow.start_run(run_name=stage, nested=nested, log_system_metrics=True) as active:
             # The name again, as an adopted run has one already, and a random one.
-            mlflow.set_tags({"mlflow.runName": stage, "aura.stage": stage, **_git_tags()})
-            values = asdict(config)
-            # What a corpus was made with stands beside it, and need not be what the configuration says now.
-            values["dataset"].pop("synthesis")
+            # The source is a path of this machine otherwise.
+            mlflow.set_tags(
+                {"mlflow.runName": stage, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
+            )
+            values = _public(config)
             mlflow.log_params(dict(_dotted(values)))
             mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")
             if config.question:
@@ -62,6 +63,20 @@ def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
             yield active
     except MlflowException as error:
         raise AuraError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
+
+
+def _public(config: Config) -> dict[str, Any]:
+    """Values of the configuration without those that say where files are, and so of whom, on whose machine."""
+    values = asdict(config)
+    for group, key in (("dataset", "root"), ("tracking", "uri")):
+        values[group].pop(key)
+    values.pop("workspace")
+    # What a corpus was made with stands beside it, and need not be what the configuration says now.
+    values["dataset"].pop("synthesis")
+    # Subjects by their own ids.
+    if config.dataset.pseudonyms:
+        values["dataset"].pop("subject_channels")
+    return values
 
 
 def log_upstream(run_ids: Mapping[str, str]) -> None:
@@ -90,7 +105,8 @@ def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFram
     with warnings.catch_warnings():
         # MLflow registers its own local source twice.
         warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
-        source = resolve_dataset_source(str(folder.resolve()))
+        # Its last folders, not the path of this machine.
+        source = resolve_dataset_source("/".join(folder.parts[-2:]))
     dataset = MetaDataset(source=source, name=name, digest=digest)
     mlflow.log_input(dataset, context="training and test")
     mlflow.log_params(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Int16s = NDArray[np.int16]
 Bools = NDArray[np.bool_]
 
 
@@ -39,7 +40,23 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class RecordingRef:
-    """Where a recording is, and whose: dataset > subject > session > recording."""
+    """Where a recording is, and whose: dataset > subject > session > recording.
+
+    Parameters
+    ----------
+    dataset, subject, session, recording
+        Names, the corpus's own; ``recording`` is unique in the corpus.
+    edf
+        The file with the ECG.
+    annotations
+        The file with its events, where there is one.
+    split
+        Side of the corpus's official split, where it has one.
+    layout
+        Name of the module in `aura.datasets` that knows how to read the annotations.
+    others
+        Further files of the recording, which are not read: its EEG beside its ECG, its annotations in another form.
+    """
 
     dataset: str
     subject: str
@@ -48,33 +65,65 @@ class RecordingRef:
     edf: Path
     annotations: Path | None
     split: str | None
+    layout: str
+    others: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Samples ``[first, stop)`` that follow each other without a gap, the first of them at ``onset_s``."""
+
+    first: int
+    stop: int
+    onset_s: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ecg:
-    """One ECG channel of a recording.
+    """One ECG channel of a recording, as the file holds it.
+
+    A day at 1000 Hz is 170 MB so, and 690 MB in millivolts: those are made where they are needed, by `mv`.
 
     Parameters
     ----------
-    ecg_mv
-        (n_samples,) ECG in millivolts.
+    digital
+        (n_samples,) samples as the converter gave them.
+    mv_per_step, zero_mv
+        What they mean: ``zero_mv + digital * mv_per_step``.
+    limits
+        Smallest and largest value of the converter.
     fs_hz
         Sampling rate in hertz.
     channel
         The label it has in the file.
     start
         Start of the recording on the wall clock, where the file says it.
+    segments
+        Stretches without a gap, in their order; one, where the recording was never interrupted.
+    remarks
+        Codes of what was wrong with the file, but did not keep it from being read.
     """
 
-    ecg_mv: Floats
+    digital: Int16s
+    mv_per_step: float
+    zero_mv: float
+    limits: tuple[int, int]
     fs_hz: float
     channel: str
     start: datetime | None
+    segments: tuple[Segment, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def duration_s(self) -> float:
-        """Length of the recording in seconds."""
-        return len(self.ecg_mv) / self.fs_hz
+        """Length of the recording in seconds, its gaps included."""
+        last = self.segments[-1]
+        return last.onset_s + (last.stop - last.first) / self.fs_hz
+
+    def mv(self, first: int, stop: int) -> Floats:
+        """Samples ``[first, stop)`` in millivolts."""
+        ecg_mv: Floats = self.digital[first:stop].astype(np.float64) * self.mv_per_step + self.zero_mv
+        return ecg_mv
 
 
 @dataclass(frozen=True, slots=True, eq=False)

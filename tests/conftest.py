@@ -6,8 +6,13 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from hypothesis import settings
 
 from aura.__main__ import main
+
+# The first example of a test imports libraries; a machine can be busy.
+settings.register_profile("aura", deadline=None)
+settings.load_profile("aura")
 
 # 6 subjects, 12 recordings of 15 min, a window every 4 s, and a forest of 20 trees: seconds, not minutes.
 SMALL_CORPUS = (

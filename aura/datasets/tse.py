@@ -1,52 +1,56 @@
-"""The ``.tse_bi`` format: an event per line, ``onset end kind confidence``, times in seconds."""
+"""The ``.tse`` and ``.tse_bi`` formats: an event per line, ``onset end kind confidence``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from aura.errors import RecordingError
-from aura.types import Event, RecordingRef
+from aura.datasets.annotations import bad_line, checked_event, read_lines, refused
+from aura.types import Event
 
 
-def read_tse(ref: RecordingRef) -> tuple[Event, ...]:
-    """Read all events of a recording's annotation file as they stand there.
+def read_tse(path: Path, seconds: Callable[[str], float] = float) -> tuple[Event, ...]:
+    """Read all events of a file as they stand there.
+
+    Parameters
+    ----------
+    path
+        The file.
+    seconds
+        Turns a time of the file into seconds from the start of the recording, or raises ValueError.
 
     Raises
     ------
     RecordingError
-        ``no_annotations`` where there is no file, ``bad_annotations`` where it does not say what it should.
+        ``bad_annotations`` where it does not say what it should.
     """
-    if ref.annotations is None:
-        raise RecordingError("no_annotations", f"{ref.edf.name}: no annotation file ({ref.edf.stem}.tse_bi) beside it")
-    name = ref.annotations.name
-    try:
-        lines = ref.annotations.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordingError("bad_annotations", f"{name}: cannot be read as text ({error})") from error
     events = tuple(
-        _read_line(name, number, line.split())
-        for number, line in enumerate(lines, start=1)
-        if line.strip() and "=" not in line
+        _read_line(path, number, line.split(), seconds)
+        for number, line in enumerate(read_lines(path), start=1)
+        if line.strip() and "=" not in line and not line.startswith("#")
     )
     if not events:
-        raise RecordingError("bad_annotations", f"{name}: holds no event, not even background")
+        raise refused(path, "holds no event, not even background")
     return events
 
 
-def write_tse(path: Path, events: Sequence[Event]) -> None:
-    """Write events as a ``.tse_bi`` file."""
-    rows = (f"{e.onset_s:.4f} {e.end_s:.4f} {e.kind} {e.confidence:.4f}\n" for e in events)
+def write_tse(path: Path, events: Sequence[Event], start: datetime | None = None) -> None:
+    """Write events as a ``.tse_bi`` file: in seconds, or where ``start`` is given as times of day, as La Teppe does."""
+
+    def time(seconds: float) -> str:
+        return (
+            f"{seconds:.4f}" if start is None else (start + timedelta(seconds=seconds)).isoformat("T", "microseconds")
+        )
+
+    rows = (f"{time(e.onset_s)} {time(e.end_s)} {e.kind} {e.confidence:.4f}\n" for e in events)
     path.write_text("version = tse_v1.0.0\n\n" + "".join(rows), encoding="utf-8")
 
 
-def _read_line(name: str, number: int, fields: Sequence[str]) -> Event:
+def _read_line(path: Path, number: int, fields: Sequence[str], seconds: Callable[[str], float]) -> Event:
     """One event of the file."""
-    allowed = "allowed is 'onset_s end_s kind confidence' with 0 <= onset_s <= end_s"
+    if len(fields) != 4:
+        raise bad_line(path, number, f"{len(fields)} words; allowed are 4: onset end kind confidence")
     try:
-        onset, end, kind, confidence = fields
-        event = Event(float(onset), float(end) - float(onset), kind, float(confidence))
-    except ValueError:
-        event = None
-    # NaN and infinity are numbers to float(), but not times.
-    if event is None or not (0 <= event.onset_s <= event.end_s < float("inf")):
-        raise RecordingError("bad_annotations", f"{name}, line {number}: {' '.join(fields)!r}; {allowed}")
-    return event
+        onset_s, end_s, confidence = seconds(fields[0]), seconds(fields[1]), float(fields[3])
+    except ValueError as error:
+        raise bad_line(path, number, "an onset, an end or a confidence that cannot be read") from error
+    return checked_event(path, number, onset_s, end_s, fields[2], confidence)

@@ -86,8 +86,9 @@ def extract(rr: RRSeries, spec: FeatureSpec, *, from_s: float = 0.0) -> pd.DataF
     Returns
     -------
     DataFrame
-        (n_windows, 1 + n_features): ``t_s``, the end of the window, and a column per feature and window length,
-        such as ``rmssd__60s``. NaN where a window has not enough valid beats for a feature to mean anything.
+        (n_windows, 2 + n_features): ``t_s``, the end of the window; ``coverage``, the share of the longest window that
+        NN intervals cover; and a column per feature and window length, such as ``rmssd__60s``, NaN where a window has
+        not enough valid beats for a feature to mean anything.
 
     Examples
     --------
@@ -99,19 +100,33 @@ def extract(rr: RRSeries, spec: FeatureSpec, *, from_s: float = 0.0) -> pd.DataF
     nn = clean(rr, low_ms=spec.low_ms, high_ms=spec.high_ms, max_change=spec.max_change)
     end_s = window_ends(rr.duration_s, spec.step_s)
     end_s = end_s[end_s > from_s]
-    columns: dict[str, Floats] = {"t_s": end_s}
+    longest_s = max(length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s)
+    columns: dict[str, Floats] = {"t_s": end_s, "coverage": _coverage(nn, end_s, longest_s)}
     for family, lengths_s in spec.lengths_s:
         for length_s in lengths_s:
             columns.update(_family(nn, end_s, family, length_s, spec.min_coverage))
     return pd.DataFrame(columns)
 
 
+def feature_names(frame: pd.DataFrame) -> list[str]:
+    """Columns of `extract` that are features: not the time, nor how much of a window there is."""
+    return [name for name in frame.columns if name not in ("t_s", "coverage", "label")]
+
+
+def _coverage(nn: NNSeries, end_s: Floats, length_s: float) -> Floats:
+    """Share of each window that NN intervals cover; the first one counts whole, though it began before."""
+    first, stop = beats_in_windows(nn.t_s, end_s, length_s)
+    covered_ms = np.concatenate(([0.0], np.cumsum(nn.nn_ms)))
+    share: Floats = np.minimum((covered_ms[stop] - covered_ms[first]) / (length_s * 1000.0), 1.0)
+    return share
+
+
 def _family(nn: NNSeries, end_s: Floats, family: str, length_s: float, min_coverage: float) -> dict[str, Floats]:
     """Columns of one family on one window length."""
     describe, min_intervals = FAMILIES[family]
     first, stop = beats_in_windows(nn.t_s, end_s, length_s)
-    covered_ms = np.concatenate(([0.0], np.cumsum(nn.nn_ms)))
-    enough = covered_ms[stop] - covered_ms[first] >= min_coverage * length_s * 1000.0
+    # To within the rounding of sums: half of ten seconds is five, not less.
+    enough = _coverage(nn, end_s, length_s) >= min_coverage - 1e-9
     enough &= stop - first >= min_intervals
     columns = {f"{name}__{length_s:g}s": np.full(len(end_s), np.nan) for name in _names(family)}
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -1,14 +1,16 @@
 """Where the stages keep what they make: a folder per specification, so that nothing stale is ever read."""
 
+import hashlib
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from aura.config import Config
+from aura.privacy import key_from_environment
 from aura.table import digest, read_meta, read_table
 
 # Raise when what a stage writes changes its meaning: the old files are then made anew.
-FORMAT = 1
+FORMAT = 2
 
 
 def prepared_folder(config: Config) -> Path:
@@ -34,5 +36,8 @@ def is_complete(folder: Path, kind: str) -> bool:
 
 def _prepared_digest(config: Config) -> str:
     root = str(Path(config.dataset.root).resolve())
-    made_by = [version(name) for name in ("edfio", "sleepecg", "neurokit2")]
-    return digest(FORMAT, root, config.dataset.layout, config.dataset.channels, config.detector, made_by)
+    # Another key of the pseudonyms makes other names.
+    key = hashlib.sha256(b"folder" + key_from_environment()).hexdigest() if config.dataset.pseudonyms else None
+    dataset = {**asdict(config.dataset), "root": root, "synthesis": None, "name": None, "pseudonyms": key}
+    made_by = [version(name) for name in ("sleepecg", "neurokit2")]
+    return digest(FORMAT, dataset, asdict(config.quality), config.detector, made_by)

@@ -1,46 +1,53 @@
 """Recordings to RR intervals: one Parquet per recording, a table of the recordings, and one of the failures."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 
 from aura import tracking
 from aura.compute import over
 from aura.config import Config
-from aura.datasets import Layout
-from aura.datasets.edf import read_ecg
+from aura.datasets.corpus import Corpus, Reject, find
 from aura.errors import AuraError, RecordingError
-from aura.rr import rr_from_peaks
+from aura.preparation import Preparation
+from aura.privacy import Names, key_from_environment
 from aura.stages.folders import prepared_folder
-from aura.table import digest, frame_digest, read_meta, write_table
-from aura.types import Ecg, Floats, Ints, RecordingRef
+from aura.synthetic.corpus import MANIFEST
+from aura.table import digest, read_meta, write_table
+from aura.types import RecordingRef
 
 RECORDINGS = {
     "recording": "str",
     "subject": "str",
     "session": "str",
     "split": "str",
+    "layout": "str",
     "edf": "str",
+    "annotations": "str",
+    "others": "str",
     "channel": "str",
     "start": "str",
     "fs_hz": "float64",
     "duration_s": "float64",
+    "usable_share": "float64",
     "n_beats": "int64",
-    "n_seizures": "int64",
+    "annotated": "bool",
+    "n_seizures": "Int64",
     "seizure_s": "float64",
+    "n_clipped": "int64",
+    "n_united": "int64",
+    "remarks": "str",
     "digest": "str",
 }
-# Failures that are printed; all are in the table.
-N_SHOWN = 5
-# What the detectors' libraries raise on signals that are too short or sampled too slowly for their filters.
-DETECTOR_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError)
-FAILURES = {"recording": "str", "edf": "str", "stage": "str", "reason": "str", "message": "str"}
+FAILURES = {"recording": "str", "path": "str", "others": "str", "stage": "str", "reason": "str", "message": "str"}
+# Failures of each reason that are printed; all are in the table.
+N_SHOWN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,78 +61,85 @@ class Outcome:
 
 def run(config: Config) -> None:
     """Prepare all recordings of the corpus that are not, or have changed since."""
-    folder = prepared_folder(config)
     root = Path(config.dataset.root)
     if not root.is_dir():
         hint = "; run `python -m aura synthesize` to make it" if config.dataset.synthesis else ""
         raise AuraError(f"dataset.root={root} is no folder{hint}")
-    layout: Layout = get_object(config.dataset.layout)
-    refs, doubles = _unique(list(layout.index(root, config.dataset.name)), root)
-    if not refs:
+    if config.dataset.synthesis and not (root / MANIFEST).is_file():
+        raise AuraError("dataset.root holds no synthetic corpus; for recordings of your own add dataset=any")
+    names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
+    folder = prepared_folder(config)
+    corpus = find(root, config.dataset.layouts, config.dataset.name)
+    if not corpus.n_edf:
         raise AuraError(f"dataset.root={root} holds no .edf file")
+    print(f"prepare: {_found(corpus)}")
 
-    work = PrepareRecording(
-        read_seizures=layout.read_seizures,
-        channels=tuple(config.dataset.channels),
-        detect=instantiate({**config.detector, "_partial_": True}),
-        root=root,
-        folder=folder,
-    )
+    work = PrepareRecording(preparation(config), names, folder)
     with tracking.stage_run("prepare", config) as active:
-        outcomes = [*over(refs, work, workers=config.compute.workers, title="prepare"), *doubles]
-        recordings = _table([o.row for o in outcomes if not o.failed], RECORDINGS)
-        failures = _table([o.row for o in outcomes if o.failed], FAILURES)
+        outcomes = over(
+            corpus.refs,
+            work,
+            compute=instantiate(config.compute),
+            title="prepare",
+            lost=partial(_lost, names=names),
+        )
+        outcomes += [_rejected(reject, names) for reject in corpus.rejects]
+        recordings = _table([o.row for o in outcomes if not o.failed], RECORDINGS, ["recording"])
+        failures = _table([o.row for o in outcomes if o.failed], FAILURES, ["path", "reason"])
         write_table(folder / "recordings.parquet", recordings, {"run_id": active.info.run_id})
         write_table(folder / "failures.parquet", failures, {})
-        tracking.log_table(recordings.drop(columns=["digest"]), "recordings.json")
-        tracking.log_table(failures, "failures.json")
-        n_new = sum(o.new for o in outcomes)
-        tracking.log_metrics(
-            {
-                "recordings": len(recordings),
-                "failures": len(failures),
-                "hours": float(recordings["duration_s"].sum() / 3600),
-                "seizures": int(recordings["n_seizures"].sum()),
-                "beats": int(recordings["n_beats"].sum()),
-            }
-        )
-        reasons = ", ".join(f"{n} {reason}" for reason, n in Counter(failures["reason"]).most_common())
-        print(
-            f"prepare: {len(recordings)} of {len(outcomes)} recordings of {config.dataset.name} in {folder} "
-            f"({n_new} now, {len(recordings) - n_new} unchanged); "
-            + (f"failed, see failures.parquet there: {reasons}" if reasons else "none failed")
-        )
-        for message in failures["message"].head(N_SHOWN):
-            print(f"  {message}")
-        if len(failures) > N_SHOWN:
-            print(f"  and {len(failures) - N_SHOWN} more")
-        if not len(recordings):
-            raise AuraError(f"no recording could be prepared; the first: {failures['message'].iloc[0]}")
+        _log(recordings, failures, len(outcomes))
+        print(_summary(recordings, failures, folder, sum(o.new for o in outcomes)))
+        _check_share(recordings, failures, config.prepare.max_failed_share)
+
+
+def preparation(config: Config) -> Preparation:
+    """How the configuration says that recordings are prepared."""
+    second = config.quality.second_detector
+    return Preparation(
+        channels=tuple(config.dataset.channels),
+        subject_channels=config.dataset.subject_channels,
+        detect=instantiate({**config.detector, "_partial_": True}),
+        second_detect=None if second is None else instantiate({**second, "_partial_": True}),
+        flat_mv=config.quality.flat_mv,
+        max_mv=config.quality.max_mv,
+        min_agreement=config.quality.min_agreement,
+    )
 
 
 @dataclass(frozen=True)
 class PrepareRecording:
-    """Prepare one recording; picklable, so that other processes can do it."""
+    """Prepare one recording, unless it is; picklable, so that other processes can do it."""
 
-    read_seizures: Callable[..., Sequence[Any]]
-    channels: tuple[str, ...]
-    detect: Callable[[Floats, float], Ints]
-    root: Path
+    preparation: Preparation
+    names: Names
     folder: Path
 
     def __call__(self, ref: RecordingRef) -> Outcome:
         """Read, detect, write; a recording that cannot be used becomes a failure with its reason."""
-        target = self.folder / "rr" / f"{ref.recording}.parquet"
+        named = self.names.ref(ref)
+        target = self.folder / "rr" / f"{named.recording}.parquet"
         try:
             source = self._source(ref)
             meta = read_meta(target)
             if meta is not None and meta.get("source") == source:
                 return Outcome(meta["recording"], failed=False, new=False)
-            frame, meta = self._prepare(ref)
+            frame, meta = self.preparation.prepare(ref)
         except RecordingError as error:
-            return _failure(ref, self.root, error)
-        write_table(target, frame, {**meta, "source": source})
-        return Outcome(meta["recording"], failed=False, new=True)
+            # What it once was is no longer true.
+            target.unlink(missing_ok=True)
+            return _failure(ref, self.names, error)
+        row = {
+            "recording": named.recording,
+            "subject": named.subject,
+            "session": named.session,
+            "edf": self.names.path(ref.edf),
+            "annotations": self.names.path(ref.annotations) if ref.annotations else None,
+            "others": _joined(ref.others, self.names),
+            **meta["recording"],
+        }
+        write_table(target, frame, {**meta, "recording": row, "source": source})
+        return Outcome(row, failed=False, new=True)
 
     def _source(self, ref: RecordingRef) -> str:
         """What changes when a file of the recording does: its place, size and time of modification."""
@@ -133,75 +147,120 @@ class PrepareRecording:
         try:
             stats = [path.stat() for path in files]
         except OSError as error:
-            raise RecordingError("unreadable_edf", f"{ref.edf.name}: cannot be looked at ({error.strerror})") from error
-        return digest(str(ref.edf.relative_to(self.root)), [(stat.st_size, stat.st_mtime_ns) for stat in stats])
-
-    def _prepare(self, ref: RecordingRef) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """RR intervals as a table, and what is known of the recording."""
-        if not ref.subject:
-            message = f"{ref.edf.name}: whose it is cannot be told; allowed is SUBJECT/SESSION/NAME.edf below the root"
-            raise RecordingError("no_subject", message)
-        ecg = read_ecg(ref.edf, self.channels)
-        seizures = self.read_seizures(ref, ecg.duration_s)
-        r_peaks = self._r_peaks(ref, ecg)
-        if len(r_peaks) < 2:
-            raise RecordingError("no_beats", f"{ref.edf.name}: no heartbeat found in channel {ecg.channel!r}")
-        rr = rr_from_peaks(r_peaks, ecg.fs_hz, ecg.duration_s)
-        frame = pd.DataFrame({"t_s": rr.t_s, "rr_ms": rr.rr_ms})
-        events = [[s.onset_s, s.duration_s] for s in seizures]
-        row = {
-            "recording": ref.recording,
-            "subject": ref.subject,
-            "session": ref.session,
-            "split": ref.split,
-            "edf": ref.edf.relative_to(self.root).as_posix(),
-            "channel": ecg.channel,
-            "start": ecg.start.isoformat() if ecg.start else None,
-            "fs_hz": ecg.fs_hz,
-            "duration_s": ecg.duration_s,
-            "n_beats": len(r_peaks),
-            "n_seizures": len(seizures),
-            "seizure_s": sum(s.duration_s for s in seizures),
-            "digest": digest(frame_digest(frame), events, ecg.duration_s, ref.subject, ref.split),
-        }
-        return frame, {"recording": row, "seizures": events}
-
-    def _r_peaks(self, ref: RecordingRef, ecg: Ecg) -> Ints:
-        """Beats of an ECG that has any; what a detector cannot work on is a failure of the recording."""
-        if np.ptp(ecg.ecg_mv) == 0:
-            raise RecordingError("flat_ecg", f"{ref.edf.name}: channel {ecg.channel!r} is flat from beginning to end")
-        try:
-            return self.detect(ecg.ecg_mv, ecg.fs_hz)
-        except DETECTOR_ERRORS as error:
-            message = f"{ref.edf.name}: no beats can be detected in {ecg.duration_s:g} s at {ecg.fs_hz:g} Hz ({error})"
-            raise RecordingError("undetectable", " ".join(message.split())) from error
+            raise RecordingError("unreadable_edf", f"cannot be looked at: {error.strerror}") from error
+        return digest(
+            [self.names.path(path) for path in (*files, *ref.others)],
+            [(stat.st_size, stat.st_mtime_ns) for stat in stats],
+            self.names.ref(ref).subject,
+            ref.split,
+        )
 
 
-def _failure(ref: RecordingRef, root: Path, error: RecordingError) -> Outcome:
-    row = {
-        "recording": ref.recording,
-        "edf": ref.edf.relative_to(root).as_posix(),
-        "stage": "prepare",
-        "reason": error.reason,
-        "message": error.message,
+def _failure(ref: RecordingRef, names: Names, error: RecordingError) -> Outcome:
+    others = (*([ref.annotations] if ref.annotations else []), *ref.others)
+    row = _failure_row(names.ref(ref).recording, ref.edf, others, names, error.reason, error.message)
+    return Outcome({**row, "stage": "prepare"}, failed=True, new=False)
+
+
+def _lost(ref: RecordingRef, names: Names) -> Outcome:
+    message = "killed the process that worked on it, twice, perhaps for want of memory"
+    return _failure(ref, names, RecordingError("worker_died", message))
+
+
+def _rejected(reject: Reject, names: Names) -> Outcome:
+    row = _failure_row(None, reject.path, reject.others, names, reject.reason, reject.message)
+    return Outcome({**row, "stage": "index"}, failed=True, new=False)
+
+
+def _failure_row(
+    recording: str | None, path: Path, others: Sequence[Path], names: Names, reason: str, message: str
+) -> dict[str, Any]:
+    name = names.path(path)
+    return {
+        "recording": recording,
+        "path": name,
+        "others": _joined(others, names),
+        "reason": reason,
+        "message": f"{name}: {message}",
     }
-    return Outcome(row, failed=True, new=False)
 
 
-def _unique(refs: Sequence[RecordingRef], root: Path) -> tuple[list[RecordingRef], list[Outcome]]:
-    """Recordings with a name of their own, and failures for those whose name is taken."""
-    first: dict[str, RecordingRef] = {}
-    doubles = []
-    for ref in refs:
-        taken = first.setdefault(ref.recording, ref)
-        if taken is not ref:
-            other = taken.edf.relative_to(root).as_posix()
-            message = f"{ref.edf.name}: the recording id is taken by {other}; give the file another name"
-            doubles.append(_failure(ref, root, RecordingError("duplicate_id", message)))
-    return list(first.values()), doubles
+def _joined(paths: Sequence[Path], names: Names) -> str | None:
+    """Names of files in one cell, a line each."""
+    return "\n".join(names.path(path) for path in paths) or None
 
 
-def _table(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
-    """Rows as a table sorted by recording, its columns typed even when there are none."""
-    frame = pd.DataFrame(rows, columns=list(columns)).astype(columns)
-    return frame.sort_values(["recording", "edf"], ignore_index=True)
+def _found(corpus: Corpus) -> str:
+    """What there is, in words."""
+    layouts = Counter(ref.layout.rpartition(".")[2] for ref in corpus.refs)
+    said = ", ".join(f"{n} in layout {layout}" for layout, n in layouts.most_common()) or "none in a known layout"
+    return (
+        f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings: {said}"
+        + (f"; {len(corpus.rejects)} belong to none" if corpus.rejects else "")
+    )
+
+
+def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_new: int) -> str:
+    """What became of it, in words."""
+    n_found = len(recordings) + len(failures)
+    annotated = recordings[recordings["annotated"]]
+    lines = [
+        f"prepare: {n_found} found, {len(recordings)} prepared ({n_new} now, {len(recordings) - n_new} unchanged), "
+        f"{len(failures)} failed; in {folder}",
+        f"  {recordings['duration_s'].sum() / 3600:.1f} h, {100 * recordings['usable_share'].mean():.1f} % usable ECG, "
+        f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures",
+    ]
+    for remark, n in _remarks(recordings).most_common():
+        counted = {"clipped_events": "n_clipped", "united_events": "n_united"}.get(remark)
+        events = f" ({recordings[counted].sum()} events)" if counted else ""
+        lines.append(f"  prepared, but {remark}: {n}{events}")
+    for reason, n in Counter(failures["reason"]).most_common():
+        lines.append(f"  failed, {reason}: {n}")
+        shown = failures.loc[failures["reason"] == reason, "message"].head(N_SHOWN)
+        lines += [f"    {message}" for message in shown]
+        if n > N_SHOWN:
+            lines.append(f"    and {n - N_SHOWN} more in failures.parquet")
+    return "\n".join(lines)
+
+
+def _remarks(recordings: pd.DataFrame) -> Counter[str]:
+    """How many recordings have each remark."""
+    return Counter(code for codes in recordings["remarks"] for code in codes.split(";") if code)
+
+
+def _log(recordings: pd.DataFrame, failures: pd.DataFrame, n_found: int) -> None:
+    """Log the tables, and the numbers of them."""
+    reasons = Counter(failures["reason"])
+    rows = [("failed", *item) for item in reasons.most_common()]
+    rows += [("prepared, but", *item) for item in _remarks(recordings).most_common()]
+    tracking.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
+    tracking.log_table(recordings.drop(columns=["digest"]), "recordings.json")
+    tracking.log_table(failures, "failures.json")
+    tracking.log_metrics(
+        {
+            "found": n_found,
+            "recordings": len(recordings),
+            "failures": len(failures),
+            **{f"failed.{reason}": n for reason, n in reasons.items()},
+            "hours": float(recordings["duration_s"].sum() / 3600),
+            "seizures": int(recordings["n_seizures"].sum()),
+            "beats": int(recordings["n_beats"].sum()),
+        }
+    )
+
+
+def _check_share(recordings: pd.DataFrame, failures: pd.DataFrame, max_failed_share: float) -> None:
+    """Refuse a run of which nothing, or too little, is left."""
+    if not len(recordings):
+        raise AuraError(f"nothing could be prepared; the first failure: {failures['message'].iloc[0]}")
+    share = len(failures) / (len(recordings) + len(failures))
+    if share > max_failed_share:
+        raise AuraError(
+            f"{len(failures)} of {len(recordings) + len(failures)} failed, more than "
+            f"prepare.max_failed_share={max_failed_share:g} allows; what was prepared is kept"
+        )
+
+
+def _table(rows: list[dict[str, Any]], columns: dict[str, str], by: list[str]) -> pd.DataFrame:
+    """Rows as a sorted table, its columns typed even when there are none."""
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns).sort_values(by, ignore_index=True)

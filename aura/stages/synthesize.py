@@ -1,13 +1,16 @@
 """Make the synthetic corpus."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from hydra.utils import instantiate
+
 from aura.compute import over
 from aura.config import Config
 from aura.errors import AuraError
-from aura.synthetic.corpus import Synthesis, plan, write_recording
+from aura.synthetic.corpus import MANIFEST, Plan, Synthesis, plan, write_subject
 from aura.table import read_json, write_json
 
 
@@ -17,17 +20,22 @@ def run(config: Config) -> None:
         raise AuraError(f"dataset={config.dataset.name} cannot be made; allowed is dataset=synthetic")
     synthesis = Synthesis(**asdict(config.dataset.synthesis))
     root = Path(config.dataset.root)
-    manifest = root / "synthesis.json"
+    manifest = root / MANIFEST
     made = read_json(manifest)
     if made is not None and made != asdict(synthesis):
         others = " ".join(f"{key}={value}" for key, value in made.items() if asdict(synthesis).get(key) != value)
         raise AuraError(f"{root} holds a corpus made with {others}; choose another dataset.root, or delete it")
     write_json(manifest, asdict(synthesis))
-    plans = list(plan(synthesis))
-    work = partial(write_recording, synthesis=synthesis, root=root)
-    written = over(plans, work, workers=config.compute.workers, title="synthesize")
-    seizures = sum(p.n_seizures for p in plans)
+    subjects = list(plan(synthesis))
+    work = partial(write_subject, synthesis=synthesis, root=root)
+    written = over(subjects, work, compute=instantiate(config.compute), title="synthesize", lost=_lost)
+    n_recordings = sum(map(len, subjects))
+    seizures = sum(one.n_seizures for plans in subjects for one in plans)
     print(
-        f"synthesize: {synthesis.subjects} subjects, {len(plans)} recordings, {seizures} seizures in {root} "
-        f"({sum(written)} written, {len(plans) - sum(written)} already there)"
+        f"synthesize: {synthesis.subjects} subjects, {n_recordings} recordings, {seizures} seizures in {root} "
+        f"({sum(written)} written, {n_recordings - sum(written)} already there)"
     )
+
+
+def _lost(plans: Sequence[Plan]) -> int:
+    raise AuraError(f"the recordings of subject {plans[0].subject + 1} killed the process that drew them, twice")

@@ -18,6 +18,7 @@ from aura import report, split, tracking, training
 from aura.classifier import Classifier, fit, seizure_probability
 from aura.config import Config
 from aura.errors import AuraError
+from aura.features import feature_names
 from aura.labels import ICTAL
 from aura.scoring import Counts, EventRules, pool, score_samples
 from aura.serving import save_detector
@@ -80,18 +81,20 @@ def run(config: Config) -> None:
     with tracking.stage_run("train", config) as active:
         if not _is_current(config):
             featurize.run(config)
-        recordings, meta = read_table(folder / "recordings.parquet")
+        found, meta = read_table(folder / "recordings.parquet")
         tracking.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
+        recordings = _annotated(found)
         windows = _read(folder, recordings, config.windows.step_s)
         test_side = split.by_subject(recordings, test_share=config.split.test_share, seed=config.seed)
         train, test = windows.of(~test_side), windows.of(test_side)
         tracking.log_dataset(folder, name=config.dataset.name, digest=_data_digest(recordings), recordings=recordings)
-        out_of_fold = training.out_of_fold(
-            make_model, train.x, train.labels, train.subjects, n_folds=config.split.folds, seed=config.seed
-        )
+        with instantiate(config.compute).forest():
+            out_of_fold = training.out_of_fold(
+                make_model, train.x, train.labels, train.subjects, n_folds=config.split.folds, seed=config.seed
+            )
+            model = fit(make_model(), train.x, train.labels)
         train_curve = training.event_curve(train.scored(out_of_fold), rules)
         threshold = training.choose_threshold(train_curve)
-        model = fit(make_model(), train.x, train.labels)
         probability = seizure_probability(model, test.x)
         scored = test.scored(probability)
         events, samples = _counts(scored, threshold, rules)
@@ -116,8 +119,7 @@ def run(config: Config) -> None:
 def check(config: Config) -> Callable[[], Classifier]:
     """Give what makes the model, seeded and with its threads, after its parameters were tried on a few rows."""
     taken = inspect.signature(get_class(config.model["_target_"])).parameters
-    workers = config.compute.workers
-    defaults = {"random_state": config.seed, "n_jobs": -1 if workers is None else max(workers, 1)}
+    defaults = {"random_state": config.seed, "n_jobs": instantiate(config.compute).n_workers}
     values = {**{name: value for name, value in defaults.items() if name in taken}, **config.model}
     make_model: Callable[[], Classifier] = partial(instantiate, values, _convert_="all")
     try:
@@ -125,6 +127,16 @@ def check(config: Config) -> Callable[[], Classifier]:
     except HydraException as error:
         raise AuraError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
     return make_model
+
+
+def _annotated(found: pd.DataFrame) -> pd.DataFrame:
+    """Recordings of which somebody said where the seizures are; the others teach nothing."""
+    recordings = found[found["annotated"]].astype({"n_seizures": "int64"}).reset_index(drop=True)
+    if not len(recordings):
+        raise AuraError(f"none of the {len(found)} recordings is annotated; without seizures there is nothing to learn")
+    if len(recordings) < len(found):
+        print(f"train: {len(found) - len(recordings)} of {len(found)} recordings have no annotations and are left out")
+    return recordings
 
 
 def _data_digest(recordings: pd.DataFrame) -> str:
@@ -152,7 +164,7 @@ def _read(folder: Path, recordings: pd.DataFrame, step_s: float) -> Windows:
         frames.append(frame)
         seizures.append(tuple(Event(onset_s, duration_s) for onset_s, duration_s in meta["seizures"]))
     table = pd.concat(frames, ignore_index=True)
-    features = [name for name in table.columns if name not in ("t_s", "label")]
+    features = feature_names(table)
     return Windows(recordings, features, table[features].to_numpy(), table["label"].to_numpy(), seizures, step_s)
 
 

@@ -1,20 +1,19 @@
-"""Recordings of the synthetic corpus: EDF and annotations in the layout of TUSZ 1.5, and the truth beside them."""
+"""Recordings of the synthetic corpus: EDF and annotations in any layout, and the truth beside them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from aura.datasets.edf import Channel, write_edf
-from aura.datasets.tse import write_tse
+from aura.datasets.edf_writer import Channel, write_edf
 from aura.synthetic.ecg import draw_ecg
 from aura.synthetic.heart import Confounder, Person, Seizure, beats, draw_confounder, draw_person, draw_seizure
+from aura.synthetic.layouts import PLACES, Annotated, Place, write_annotations
 from aura.table import write_whole
 from aura.types import Event, Floats, Ints
 
@@ -27,6 +26,8 @@ EEG_SITES = (
 SLOW_LABELS = ("IBI", "BURSTS")
 FIRST_DAY = datetime(2003, 7, 21, 8, 0)
 SPACING_S = 180.0
+# What the corpus was made with, beside it.
+MANIFEST = "synthesis.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Synthesis:
         Expected number of tachycardias that are no seizures.
     eeg_channels
         EEG-like channels beside the ECG and two of 1 Hz.
+    layout
+        A name of `aura.synthetic.layouts.PLACES`.
     """
 
     seed: int
@@ -57,33 +60,20 @@ class Synthesis:
     arousals_per_hour: float
     exercises_per_hour: float
     eeg_channels: int
+    layout: str
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One recording to make."""
+    """One recording to make; its annotations are written with those of the subject's others."""
 
     subject: int
     recording: int
     n_seizures: int
 
-    @property
-    def subject_id(self) -> str:
-        """As TUSZ 1.5 writes it: eight digits."""
-        return f"{self.subject + 1:08d}"
 
-    @property
-    def recording_id(self) -> str:
-        """As TUSZ 1.5 writes it."""
-        return f"{self.subject_id}_s001_t{self.recording:03d}"
-
-    def folder(self, root: Path) -> Path:
-        """Folder of its session under the root of the corpus."""
-        return root / "edf" / "train" / "01_tcp_ar" / self.subject_id[3:6] / self.subject_id / "s001_2003_07_21"
-
-
-def plan(synthesis: Synthesis) -> Iterator[Plan]:
-    """Say which recordings the corpus has and how many seizures each gets.
+def plan(synthesis: Synthesis) -> Iterator[list[Plan]]:
+    """Say, subject by subject, which recordings the corpus has and how many seizures each gets.
 
     Seizures per subject are uneven, as in life: a few subjects have most of them.
     """
@@ -93,53 +83,84 @@ def plan(synthesis: Synthesis) -> Iterator[Plan]:
         rng = np.random.default_rng([synthesis.seed, subject])
         wanted = 1 + rng.poisson(rng.gamma(1.0, max(synthesis.seizures_per_subject - 1, 0)))
         counts = rng.multinomial(wanted, np.full(n_recordings, 1 / n_recordings))
-        for recording, count in enumerate(counts):
-            yield Plan(subject, recording, int(min(count, most)))
+        yield [Plan(subject, recording, int(min(count, most))) for recording, count in enumerate(counts)]
 
 
-def write_recording(plan: Plan, synthesis: Synthesis, root: Path) -> bool:
-    """Write a recording, its annotations and its truth, unless they are there.
+def write_subject(plans: Sequence[Plan], synthesis: Synthesis, root: Path) -> int:
+    """Write a subject's recordings, their annotations and their truth, unless they are there.
 
     Returns
     -------
-    bool
-        Whether it was written now.
+    int
+        Recordings that were written now.
     """
-    edf = plan.folder(root) / f"{plan.recording_id}.edf"
-    annotations = edf.with_suffix(".tse_bi")
-    truth = [root / "truth" / f"{plan.recording_id}_{name}.csv" for name in ("beats", "events")]
-    if all(path.is_file() for path in (edf, annotations, *truth)):
-        return False
-    person = draw_person(np.random.default_rng([synthesis.seed, plan.subject, 1]))
+    places = [PLACES[synthesis.layout](one.subject, one.recording) for one in plans]
+    annotations = [root / place.annotations if place.annotations else None for place in places]
+    missing = [not all(path.is_file() for path in (*_edfs(root, place), *_truth(root, place))) for place in places]
+    if not any(missing) and all(path is None or path.is_file() for path in annotations):
+        return 0
+    drawn = [
+        _write_recording(one, synthesis, root, place) if lacks else _draw_events(one, synthesis)[1]
+        for one, place, lacks in zip(plans, places, missing, strict=True)
+    ]
+    write_annotations(
+        synthesis.layout,
+        annotations,
+        [
+            Annotated(_start(one), _duration_s(synthesis), tuple(Event(s.onset_s, s.duration_s) for s in seizures))
+            for one, seizures in zip(plans, drawn, strict=True)
+        ],
+    )
+    return max(sum(missing), 1)
+
+
+def _edfs(root: Path, place: Place) -> list[Path]:
+    return [root / path for path in (place.edf, place.eeg) if path is not None]
+
+
+def _truth(root: Path, place: Place) -> list[Path]:
+    return [root / "truth" / f"{place.recording}_{name}.csv" for name in ("beats", "events")]
+
+
+def _duration_s(synthesis: Synthesis) -> float:
+    return float(round(synthesis.recording_minutes * 60))
+
+
+def _start(plan: Plan) -> datetime:
+    return FIRST_DAY + timedelta(hours=2 * plan.recording)
+
+
+def _write_recording(plan: Plan, synthesis: Synthesis, root: Path, place: Place) -> list[Seizure]:
+    """Write one recording and its truth; give its seizures."""
+    duration_s = _duration_s(synthesis)
+    rng, seizures, confounders, person = _draw_events(plan, synthesis)
     fs_hz = (250, 256, 512)[
         int(np.random.default_rng([synthesis.seed, plan.subject, 2]).choice(3, p=[0.45, 0.4, 0.15]))
     ]
-    rng = np.random.default_rng([synthesis.seed, plan.subject, 3, plan.recording])
-    duration_s = float(round(synthesis.recording_minutes * 60))
-    seizures, confounders = _events(rng, person, plan.n_seizures, synthesis, duration_s)
     beats_s, kinds = beats(rng, person, duration_s, seizures, confounders)
     ecg_mv = draw_ecg(rng, person, beats_s, kinds, seizures, fs_hz=fs_hz, duration_s=duration_s)
 
     ecg_label = str(rng.choice(ECG_LABELS, p=ECG_LABEL_SHARES))
-    channels = [
-        *_eeg(rng, synthesis.eeg_channels, fs_hz, ecg_mv),
-        Channel(ecg_label, ecg_mv * 1000, fs_hz),
-        *_slow(rng, duration_s),
-    ]
-    start = FIRST_DAY + timedelta(hours=2 * plan.recording)
-    write_whole(edf, lambda path: write_edf(path, channels, start=start, patient=plan.subject_id))
-    _write_truth(truth, beats_s, kinds, seizures, confounders)
-    write_whole(annotations, lambda path: write_tse(path, _tiles(seizures, duration_s)))
-    return True
+    eeg = [*_eeg(rng, synthesis.eeg_channels, fs_hz, ecg_mv), *_slow(rng, duration_s)]
+    channels = [[*eeg[:-2], Channel(ecg_label, ecg_mv * 1000, fs_hz), *eeg[-2:]]]
+    if place.eeg is not None:
+        channels = [[Channel("ECG SD", ecg_mv * 1000, fs_hz)], eeg]
+    for edf, content in zip(_edfs(root, place), channels, strict=True):
+        write_whole(edf, partial(write_edf, channels=content, start=_start(plan), patient=f"{plan.subject + 1:08d}"))
+    _write_truth(_truth(root, place), beats_s, kinds, seizures, confounders)
+    return seizures
 
 
-def _events(
-    rng: np.random.Generator, person: Person, n_seizures: int, synthesis: Synthesis, duration_s: float
-) -> tuple[list[Seizure], list[Confounder]]:
-    """Seizures that leave each other room, and tachycardias anywhere."""
-    slots = duration_s / max(n_seizures, 1)
+def _draw_events(
+    plan: Plan, synthesis: Synthesis
+) -> tuple[np.random.Generator, list[Seizure], list[Confounder], Person]:
+    """Draw seizures that leave each other room, and tachycardias anywhere; and what draws the rest."""
+    person = draw_person(np.random.default_rng([synthesis.seed, plan.subject, 1]))
+    rng = np.random.default_rng([synthesis.seed, plan.subject, 3, plan.recording])
+    duration_s = _duration_s(synthesis)
+    slots = duration_s / max(plan.n_seizures, 1)
     seizures = []
-    for i in range(n_seizures):
+    for i in range(plan.n_seizures):
         # Median 33.5 s, tenth percentile 10 s, ninetieth 124 s.
         length_s = float(np.clip(rng.lognormal(np.log(33.5), 1.02), 5, min(600, slots - SPACING_S)))
         onset_s = slots * i + SPACING_S / 2 + rng.uniform(0, slots - SPACING_S - length_s)
@@ -150,7 +171,7 @@ def _events(
         for kind, per_hour in (("arousal", synthesis.arousals_per_hour), ("exercise", synthesis.exercises_per_hour))
         for _ in range(rng.poisson(per_hour * hours))
     ]
-    return seizures, confounders
+    return rng, seizures, confounders, person
 
 
 def _eeg(rng: np.random.Generator, n_channels: int, fs_hz: int, ecg_mv: Floats) -> list[Channel]:
@@ -166,15 +187,6 @@ def _eeg(rng: np.random.Generator, n_channels: int, fs_hz: int, ecg_mv: Floats) 
 def _slow(rng: np.random.Generator, duration_s: float) -> list[Channel]:
     """Channels of 1 Hz, as TUH files mix in."""
     return [Channel(label, rng.integers(0, 50, int(duration_s)).astype(np.float64), 1) for label in SLOW_LABELS]
-
-
-def _tiles(seizures: list[Seizure], duration_s: float) -> list[Event]:
-    """Seizures and the background between them, as TUSZ 1.5 writes them."""
-    edges = [0.0, *(edge for s in seizures for edge in (s.onset_s, s.onset_s + s.duration_s)), duration_s]
-    return [
-        Event(onset_s, end_s - onset_s, "seiz" if i % 2 else "bckg")
-        for i, (onset_s, end_s) in enumerate(pairwise(edges))
-    ]
 
 
 def _write_truth(

@@ -1,0 +1,68 @@
+"""Beats of a whole recording, however long it is and however often it was interrupted."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from aura.errors import RecordingError
+from aura.types import Ecg, Floats, Ints
+
+# A detector needs several times the memory of what it is given; of a day it would be gigabytes.
+BLOCK_S = 3600.0
+# What a detector needs to settle, and what it loses at an end.
+MARGIN_S = 30.0
+# Shorter stretches between gaps are not searched: no detector can set its thresholds on them.
+MIN_SEGMENT_S = 5.0
+# No heart beats twice in this time; a beat where two blocks meet can be found in both.
+REFRACTORY_S = 0.2
+# What the detectors' libraries raise on signals that are too short or sampled too slowly for their filters.
+DETECTOR_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError)
+
+
+def detect_beats(ecg: Ecg, detect: Callable[[Floats, float], Ints]) -> Floats:
+    """Find the beats of a recording, segment by segment and in blocks of an hour.
+
+    Parameters
+    ----------
+    ecg
+        The recording.
+    detect
+        A detector, such as `aura.beats.detectors.sleepecg`.
+
+    Returns
+    -------
+    (n_beats,) Floats
+        Times on the recording's clock in seconds, rising.
+
+    Raises
+    ------
+    RecordingError
+        ``undetectable``, for an ECG that is too short.
+    """
+    parts = []
+    for onset_s, segment_first, low, high, first, stop in _blocks(ecg):
+        try:
+            found = detect(ecg.mv(first, stop), ecg.fs_hz) + first
+        except DETECTOR_ERRORS as error:
+            message = f"no beats can be detected in {(stop - first) / ecg.fs_hz:g} s at {ecg.fs_hz:g} Hz ({error})"
+            raise RecordingError("undetectable", " ".join(message.split())) from error
+        found = found[(found >= low) & (found < high)]
+        parts.append(onset_s + (found - segment_first) / ecg.fs_hz)
+    if not parts:
+        raise RecordingError("undetectable", f"is shorter than {MIN_SEGMENT_S:g} s, or nowhere that long without a gap")
+    beats_s = np.unique(np.concatenate(parts))
+    if len(parts) > 1 and len(beats_s):
+        beats_s = beats_s[np.diff(beats_s, prepend=-np.inf) >= REFRACTORY_S]
+    return beats_s
+
+
+def _blocks(ecg: Ecg) -> Iterator[tuple[float, int, int, int, int, int]]:
+    """Per block: onset and first sample of its segment, the samples it speaks for, and those it is shown."""
+    block, margin = round(BLOCK_S * ecg.fs_hz), round(MARGIN_S * ecg.fs_hz)
+    for segment in ecg.segments:
+        if (segment.stop - segment.first) / ecg.fs_hz < MIN_SEGMENT_S:
+            continue
+        for low in range(segment.first, segment.stop, block):
+            high = min(low + block, segment.stop)
+            first, stop = max(low - margin, segment.first), min(high + margin, segment.stop)
+            yield segment.onset_s, segment.first, low, high, first, stop

@@ -1,0 +1,58 @@
+"""La Teppe: ``PAT_7/EEG_38_s1.edf`` to ``_sN.edf``, and ``PAT_7/PAT_7_Annotations_EEG_38.tse_bi`` for all of them.
+
+The annotations are times of day, which the start that each EDF says turns into seconds of that segment.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from aura.datasets.annotations import is_seizure
+from aura.datasets.tse import read_tse
+from aura.errors import RecordingError
+from aura.types import Event, RecordingRef
+
+SUBJECT = re.compile(r"PAT_\w+")
+SEGMENT = re.compile(r"(?P<record>EEG_\w+?)(_s\d+)?")
+
+
+def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[RecordingRef]:
+    """Find the segments; each is a recording of its own."""
+    known = set(files)
+    for edf in files:
+        subject, segment = edf.parent.name, SEGMENT.fullmatch(edf.stem)
+        if edf.suffix.lower() != ".edf" or not SUBJECT.fullmatch(subject) or not segment:
+            continue
+        annotations = edf.parent / f"{subject}_Annotations_{segment['record']}.tse_bi"
+        yield RecordingRef(
+            dataset=dataset,
+            subject=subject,
+            session=segment["record"],
+            recording=f"{subject}_{edf.stem}",
+            edf=edf,
+            annotations=annotations if annotations in known else None,
+            split=None,
+            layout=__name__,
+        )
+
+
+def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+    """Read the seizures that lie in this segment, at least in part.
+
+    Raises
+    ------
+    RecordingError
+        ``bad_annotations``, or ``no_start`` where the EDF does not say when it began.
+    """
+    assert ref.annotations is not None
+    if start is None:
+        message = "its annotations are times of day, and the EDF does not say when it began"
+        raise RecordingError("no_start", message)
+
+    def seconds(text: str) -> float:
+        # Of times with a time zone nobody knows how the clock of the EDF was set.
+        return (datetime.fromisoformat(text).replace(tzinfo=None) - start).total_seconds()
+
+    events = read_tse(ref.annotations, seconds)
+    return [event for event in events if is_seizure(event.kind) and event.onset_s < duration_s and event.end_s > 0]

@@ -1,0 +1,35 @@
+"""TUSZ 2.0.x: ``edf/{train,dev,eval}/aaaaaool/s004_2013/01_tcp_ar/aaaaaool_s004_t001.{edf,csv_bi,csv}``."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from aura.datasets.annotations import is_seizure
+from aura.datasets.tables import read_csv
+from aura.datasets.tusz import index_beside
+from aura.events import unite
+from aura.types import Event, RecordingRef
+
+NAME = re.compile(r"(?P<subject>[a-z]{8})_s\d{3}_t\d{3}")
+SUFFIXES = (".csv_bi", ".csv")
+
+
+def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[RecordingRef]:
+    """Find the recordings with such a name, or with such annotations in ``SUBJECT/SESSION/NAME.edf``."""
+    return index_beside(files, root, dataset, layout=__name__, name=NAME, suffixes=SUFFIXES)
+
+
+def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+    """Read the seizures of a ``.csv_bi``, or of a ``.csv``, which has them channel by channel.
+
+    Raises
+    ------
+    RecordingError
+        ``bad_annotations``.
+    """
+    assert ref.annotations is not None
+    seizures = [event for event in read_csv(ref.annotations) if is_seizure(event.kind)]
+    # The channels of one seizure overlap, and mean one.
+    by_channel = ref.annotations.suffix.lower() == ".csv"
+    return unite(seizures, duration_s=float("inf")) if by_channel else seizures

@@ -1,0 +1,129 @@
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura.datasets.annotations import is_seizure
+from aura.datasets.tables import read_csv, read_events_tsv, write_csv_bi, write_events_tsv
+from aura.datasets.tse import read_tse, write_tse
+from aura.errors import RecordingError
+from aura.types import Event
+
+START = datetime(2017, 1, 10, 14, 30, 0)
+CSV = "# version = csv_v1.0.0\n# bname = DOE_JANE\n#\nchannel,start_time,stop_time,label,confidence\n"
+TSV = "onset\tduration\teventType\tconfidence\tchannels\tdateTime\trecordingDuration\n"
+
+
+def written(tmp_path: Path, name: str, text: str) -> Path:
+    (tmp_path / name).write_text(text)
+    return tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no event"),
+        ("version = tse_v1.0.0\n", "holds no event"),
+        ("0.0 1.0 bckg\n", r"line 1 has 3 words; allowed are 4"),
+        ("version = 1\n\n5.0 1.0 seiz 1\n", "line 3"),
+        ("nan 1.0 seiz 1\n", "line 1"),
+        ("0 inf seiz 1\n", "line 1"),
+        ("zero one seiz 1\n", "line 1"),
+    ],
+)
+def test_what_is_no_tse_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(RecordingError, match=says) as error:
+        read_tse(written(tmp_path, "a.tse_bi", text))
+    assert error.value.reason == "bad_annotations"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no header"),
+        ("# version = csv_v1.0.0\n", "no header"),
+        (CSV, "holds no event"),
+        ("a,b,c\n1,2,3\n", "no columns start_time, stop_time, label"),
+        (CSV + "TERM,1,2\n", "line 5 has 3 columns; the header has 5"),
+        (CSV + "TERM,1,x,seiz,1\n", "line 5 has a time"),
+        (CSV + "TERM,5,1,seiz,1\n", "line 5 has an event that ends before it begins"),
+        (CSV + 'TERM,5,6,"seiz,1\n', "no table"),
+    ],
+)
+def test_what_is_no_csv_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(RecordingError, match=says) as error:
+        read_csv(written(tmp_path, "a.csv_bi", text))
+    assert error.value.reason == "bad_annotations"
+
+
+@pytest.mark.parametrize("row", ["n/a\t1\tsz\t1\tn/a\tn/a\t9\n", "1\t2\n", "1\tlong\tsz\t1\tn/a\tn/a\t9\n"])
+def test_what_is_no_events_tsv_is_refused(tmp_path: Path, row: str) -> None:
+    with pytest.raises(RecordingError, match="line 2 has"):
+        read_events_tsv(written(tmp_path, "a_events.tsv", TSV + row))
+
+
+def test_what_stands_in_a_file_is_never_quoted(tmp_path: Path) -> None:
+    for name, read in (("a.tse_bi", read_tse), ("a.csv_bi", read_csv), ("a_events.tsv", read_events_tsv)):
+        for text in ("Doe, Jane 1951 seen", f"{CSV}Doe\tJane,1,2\n", f"{TSV}Doe, Jane\t2\t3\t4\t5\t6\t7\n"):
+            with pytest.raises(RecordingError) as error:
+                read(written(tmp_path, name, text))
+            assert "Doe" not in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16"])
+def test_any_usual_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.tse_bi").write_bytes("annotator = Hélène\r\n\r\n1.0 2.0 seiz 1.0 \r\n".encode(encoding))
+    assert read_tse(tmp_path / "a.tse_bi") == (Event(1.0, 1.0),)
+
+
+def test_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tse_bi").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecordingError, match="annotation file"):
+        read_tse(tmp_path / "a.tse_bi")
+    (tmp_path / "b.tse_bi").mkdir()
+    with pytest.raises(RecordingError, match="is no file"):
+        read_tse(tmp_path / "b.tse_bi")
+
+
+def test_the_types_of_seizures_are_known() -> None:
+    for kind in ("seiz", "cpsz", "fnsz", "tcsz", "sz", "sz_foc_ia", "sz_foc_ua_nm"):
+        assert is_seizure(kind)
+    for kind in ("bckg", "impd", "artf", "eyem", "n/a"):
+        assert not is_seizure(kind)
+
+
+def test_columns_that_are_missing_or_more_do_no_harm(tmp_path: Path) -> None:
+    text = (
+        "onset\tduration\teventType\tlateralization\tvigilance\n10\t5\tsz_foc_ia\tleft\tawake\n0\t1\timpd\tn/a\tn/a\n"
+    )
+    seizure, impedance = read_events_tsv(written(tmp_path, "a_events.tsv", text))
+    assert seizure == Event(10.0, 5.0, "sz_foc_ia")
+    assert impedance.kind == "impd"
+
+
+TIMES = st.lists(st.integers(0, 10**8), min_size=2, max_size=20, unique=True).map(sorted)
+
+
+@given(TIMES)
+def test_every_format_gives_the_same_events(times: list[int]) -> None:
+    spans = zip(times[::2], times[1::2], strict=False)
+    events = [Event(a / 1e4, round(b / 1e4 - a / 1e4, 6), "seiz", 0.5) for a, b in spans]
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write_tse(folder / "a.tse_bi", events)
+        write_tse(folder / "b.tse_bi", events, start=START)
+        write_csv_bi(folder / "a.csv_bi", events, 1e4)
+        write_events_tsv(folder / "a_events.tsv", events, START, 1e4)
+        assert list(read_tse(folder / "a.tse_bi")) == events
+        iso = read_tse(folder / "b.tse_bi", lambda text: (datetime.fromisoformat(text) - START).total_seconds())
+        assert list(iso) == events
+        assert list(read_csv(folder / "a.csv_bi")) == events
+        assert list(read_events_tsv(folder / "a_events.tsv")) == events
+
+
+def test_a_recording_without_seizures_has_one_row_of_background(tmp_path: Path) -> None:
+    write_events_tsv(tmp_path / "a_events.tsv", [], START, 60.0)
+    assert read_events_tsv(tmp_path / "a_events.tsv") == (Event(0.0, 60.0, "bckg"),)

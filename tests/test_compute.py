@@ -1,0 +1,100 @@
+"""The same work in this process, in several, and on a Dask cluster; and what happens when a worker dies."""
+
+import os
+import signal
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from aura.compute import Compute, Dask, Processes, Serial, over
+from aura.errors import AuraError
+
+DASK = Dask(workers=2)
+EVERYWHERE = pytest.mark.parametrize("compute", [Serial(), Processes(2), DASK], ids=["serial", "processes", "dask"])
+IN_WORKERS = pytest.mark.parametrize("compute", [Processes(2), DASK], ids=["processes", "dask"])
+
+
+def square(number: int) -> int:
+    return number**2
+
+
+def square_or_die(number: int) -> int:
+    if number in (3, 11):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+def die_once(number: int, folder: Path) -> int:
+    """Die at the first try of 5: the marker says that it was tried."""
+    marker = folder / str(number)
+    tried = marker.exists()
+    marker.touch()
+    if number == 5 and not tried:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+def slow_square(number: int, folder: Path) -> int:
+    (folder / f"pid{os.getpid()}").touch()
+    time.sleep(0.05)
+    return number**2
+
+
+def lost(number: int) -> int:
+    return -number
+
+
+def fail(number: int) -> int:
+    raise OSError(28, "No space left on device")
+
+
+@EVERYWHERE
+def test_results_are_in_the_order_of_the_items(compute: Compute) -> None:
+    assert over(range(40), square, compute=compute, title="", lost=lost) == [n**2 for n in range(40)]
+    assert over([], square, compute=compute, title="", lost=lost) == []
+
+
+@IN_WORKERS
+def test_what_kills_its_worker_twice_is_lost_and_nothing_else(compute: Compute) -> None:
+    expected = [-n if n in (3, 11) else n**2 for n in range(20)]
+    assert over(range(20), square_or_die, compute=compute, title="", lost=lost) == expected
+
+
+@IN_WORKERS
+def test_what_kills_its_worker_once_is_not_lost(compute: Compute, tmp_path: Path) -> None:
+    results = over(range(10), partial(die_once, folder=tmp_path), compute=compute, title="", lost=lost)
+    assert results == [n**2 for n in range(10)]
+
+
+@IN_WORKERS
+def test_kill_9_of_a_worker_from_outside_loses_nothing(compute: Compute, tmp_path: Path) -> None:
+    killed = []
+
+    def kill() -> None:
+        while not (begun := list(tmp_path.glob("pid*"))):
+            time.sleep(0.01)
+        killed.append(int(begun[0].name[3:]))
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    results = over(range(60), partial(slow_square, folder=tmp_path), compute=compute, title="", lost=lost)
+    killer.join()
+    assert results == [n**2 for n in range(60)]
+    assert len(list(tmp_path.glob("pid*"))) >= 3
+
+
+@EVERYWHERE
+def test_an_error_ends_the_work_and_is_told(compute: Compute) -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        over(range(5), fail, compute=compute, title="", lost=lost)
+
+
+def test_no_number_of_processes_is_refused() -> None:
+    with pytest.raises(AuraError, match="allowed are null"):
+        Processes(0)
+    with pytest.raises(AuraError, match=r"null with compute\.address"):
+        Dask("tcp://127.0.0.1:8786", workers=2)

