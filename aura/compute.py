@@ -178,7 +178,7 @@ def over(
         The results, in the order of the items.
     """
     results: dict[int, Result] = {}
-    with tqdm(total=len(items), desc=title, unit="recording", dynamic_ncols=True) as bar:
+    with tqdm(total=len(items), desc=title, unit="recording", dynamic_ncols=True, disable=None) as bar:
         ahead = AHEAD * compute.n_workers if items else 0
         suspects = _work_off(dict(enumerate(items)), work, compute, ahead, results, bar)
         for index in suspects:

@@ -40,6 +40,14 @@ class SynthesisConfig:
 
 
 @dataclass
+class SubjectChannelsConfig:
+    """Channel labels of one subject, by the corpus's own id."""
+
+    subject: str
+    channels: list[str]
+
+
+@dataclass
 class DatasetConfig:
     """Where the corpus is, how it is laid out, and which channel is its ECG."""
 
@@ -47,7 +55,7 @@ class DatasetConfig:
     root: str
     layouts: list[str]
     channels: list[str]
-    subject_channels: dict[str, list[str]]
+    subject_channels: list[SubjectChannelsConfig]
     pseudonyms: bool
     synthesis: SynthesisConfig | None
 

