@@ -1,9 +1,6 @@
 """Recordings to RR intervals: one Parquet per recording, a table of the recordings, and one of the failures."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +8,14 @@ import pandas as pd
 from hydra.utils import instantiate
 
 from aura import tracking
-from aura.compute import Compute, over
 from aura.config import Config
-from aura.datasets.corpus import Corpus, Reject, find
-from aura.errors import AuraError, RecordingError
-from aura.preparation import Preparation
+from aura.datasets.corpus import Corpus, find
+from aura.errors import AuraError
+from aura.preparation import Preparation, PrepareRecording, prepare_all
 from aura.privacy import Names, key_from_environment
 from aura.stages.folders import prepared_folder
 from aura.synthetic.corpus import MANIFEST
-from aura.table import digest, read_meta, write_table
-from aura.types import RecordingRef
+from aura.table import write_table
 
 RECORDINGS = {
     "recording": "str",
@@ -50,15 +45,6 @@ FAILURES = {"recording": "str", "path": "str", "others": "str", "stage": "str", 
 N_SHOWN = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a recording: a row of the one table or of the other."""
-
-    row: dict[str, Any]
-    failed: bool
-    new: bool
-
-
 def run(config: Config) -> None:
     """Prepare all recordings of the corpus that are not, or have changed since."""
     root = Path(config.dataset.root)
@@ -86,12 +72,6 @@ def run(config: Config) -> None:
         _check_share(recordings, failures, config.prepare.max_failed_share)
 
 
-def prepare_all(corpus: Corpus, work: "PrepareRecording", compute: Compute) -> list[Outcome]:
-    """Prepare what can be; give what became of everything that was found."""
-    outcomes = over(corpus.refs, work, compute=compute, title="prepare", lost=partial(_lost, names=work.names))
-    return [*outcomes, *(_rejected(reject, work.names) for reject in corpus.rejects)]
-
-
 def preparation(config: Config) -> Preparation:
     """How the configuration says that recordings are prepared."""
     second = config.quality.second_detector
@@ -104,89 +84,6 @@ def preparation(config: Config) -> Preparation:
         max_mv=config.quality.max_mv,
         min_agreement=config.quality.min_agreement,
     )
-
-
-@dataclass(frozen=True)
-class PrepareRecording:
-    """Prepare one recording, unless it is; picklable, so that other processes can do it."""
-
-    preparation: Preparation
-    names: Names
-    folder: Path
-
-    def __call__(self, ref: RecordingRef) -> Outcome:
-        """Read, detect, write; a recording that cannot be used becomes a failure with its reason."""
-        named = self.names.ref(ref)
-        target = self.folder / "rr" / f"{named.recording}.parquet"
-        try:
-            source = self._source(ref)
-            meta = read_meta(target)
-            if meta is not None and meta.get("source") == source:
-                return Outcome(meta["recording"], failed=False, new=False)
-            frame, meta = self.preparation.prepare(ref)
-        except RecordingError as error:
-            # What it once was is no longer true.
-            target.unlink(missing_ok=True)
-            return _failure(ref, self.names, error)
-        row = {
-            "recording": named.recording,
-            "subject": named.subject,
-            "session": named.session,
-            "edf": self.names.path(ref.edf),
-            "annotations": self.names.path(ref.annotations) if ref.annotations else None,
-            "others": _joined(ref.others, self.names),
-            **meta["recording"],
-        }
-        write_table(target, frame, {**meta, "recording": row, "source": source})
-        return Outcome(row, failed=False, new=True)
-
-    def _source(self, ref: RecordingRef) -> str:
-        """What changes when a file of the recording does: its place, size and time of modification."""
-        files = [ref.edf] if ref.annotations is None else [ref.edf, ref.annotations]
-        try:
-            stats = [path.stat() for path in files]
-        except OSError as error:
-            raise RecordingError("unreadable_edf", f"cannot be looked at: {error.strerror}") from error
-        return digest(
-            [self.names.path(path) for path in (*files, *ref.others)],
-            [(stat.st_size, stat.st_mtime_ns) for stat in stats],
-            self.names.ref(ref).subject,
-            ref.split,
-        )
-
-
-def _failure(ref: RecordingRef, names: Names, error: RecordingError) -> Outcome:
-    others = (*([ref.annotations] if ref.annotations else []), *ref.others)
-    row = _failure_row(names.ref(ref).recording, ref.edf, others, names, error.reason, error.message)
-    return Outcome({**row, "stage": "prepare"}, failed=True, new=False)
-
-
-def _lost(ref: RecordingRef, names: Names) -> Outcome:
-    message = "killed the process that worked on it, twice, perhaps for want of memory"
-    return _failure(ref, names, RecordingError("worker_died", message))
-
-
-def _rejected(reject: Reject, names: Names) -> Outcome:
-    row = _failure_row(None, reject.path, reject.others, names, reject.reason, reject.message)
-    return Outcome({**row, "stage": "index"}, failed=True, new=False)
-
-
-def _failure_row(
-    recording: str | None, path: Path, others: Sequence[Path], names: Names, reason: str, message: str
-) -> dict[str, Any]:
-    name = names.path(path)
-    return {
-        "recording": recording,
-        "path": name,
-        "others": _joined(others, names),
-        "reason": reason,
-        "message": f"{name}: {message}",
-    }
-
-
-def _joined(paths: Sequence[Path], names: Names) -> str | None:
-    """Names of files in one cell, a line each."""
-    return "\n".join(names.path(path) for path in paths) or None
 
 
 def _found(corpus: Corpus) -> str:
@@ -205,10 +102,13 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
     annotated = recordings[recordings["annotated"]]
     lines = [
         f"prepare: {n_found} found, {len(recordings)} prepared ({n_new} now, {len(recordings) - n_new} unchanged), "
-        f"{len(failures)} failed; in {folder}",
-        f"  {recordings['duration_s'].sum() / 3600:.1f} h, {100 * recordings['usable_share'].mean():.1f} % usable ECG, "
-        f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures",
+        f"{len(failures)} failed; in {folder}"
     ]
+    if len(recordings):
+        lines.append(
+            f"  {recordings['duration_s'].sum() / 3600:.1f} h, {100 * recordings['usable_share'].mean():.1f} % usable ECG, "
+            f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures"
+        )
     for remark, n in _remarks(recordings).most_common():
         counted = {"clipped_events": "n_clipped", "united_events": "n_united"}.get(remark)
         events = f" ({recordings[counted].sum()} events)" if counted else ""

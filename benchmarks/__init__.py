@@ -1,0 +1,1 @@
+"""What things cost, for anyone to measure: ``python -m benchmarks.prepare``."""

@@ -1,0 +1,91 @@
+"""The same tables wherever the work is done, and whoever is killed while it is."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from aura.__main__ import main
+from aura.config import PROJECT
+from aura.table import read_table
+from tests.conftest import Project
+
+N_COPIES = 6
+
+
+@pytest.fixture(scope="module")
+def larger(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recordings of the small corpus several times over, of as many subjects."""
+    root = tmp_path_factory.mktemp("larger")
+    for edf in sorted(corpus.rglob("*.edf")):
+        for i in range(N_COPIES):
+            session = root / f"subject{i}" / "s1"
+            session.mkdir(parents=True, exist_ok=True)
+            for suffix in (".edf", ".tse_bi"):
+                (session / f"night_{edf.stem}{suffix}").hardlink_to(edf.with_suffix(suffix))
+    return root
+
+
+def words(root: Path, workspace: Path, *compute: str) -> list[str]:
+    # The slower detector, so that there is time to kill.
+    return ["dataset=any", f"dataset.root={root}", f"workspace={workspace}", "detector=neurokit", *compute]
+
+
+def tables(workspace: Path) -> dict[str, tuple[pd.DataFrame, dict[str, object]]]:
+    found = {path.relative_to(workspace).as_posix(): read_table(path) for path in workspace.rglob("*.parquet")}
+    # The ids of the runs differ.
+    return {name: (frame, {} if "recordings" in name else meta) for name, (frame, meta) in found.items()}
+
+
+def assert_same(workspace: Path, expected: Path) -> None:
+    ours, theirs = tables(workspace), tables(expected)
+    assert ours.keys() == theirs.keys()
+    for name, (frame, meta) in theirs.items():
+        pd.testing.assert_frame_equal(ours[name][0], frame)
+        assert ours[name][1] == meta
+
+
+@pytest.fixture(scope="module")
+def undisturbed(larger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What prepare makes of it in one process."""
+    workspace = tmp_path_factory.mktemp("undisturbed")
+    assert main(["prepare", *words(larger, workspace, "compute=serial")]) == 0
+    return workspace
+
+
+COMPUTES = [("compute=processes", "compute.workers=2"), ("compute=dask", "compute.workers=2")]
+
+
+@pytest.mark.parametrize("compute", COMPUTES, ids=["processes", "dask"])
+def test_kill_9_of_a_worker_loses_nothing(
+    compute: tuple[str, str], larger: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "aura", "prepare", *words(larger, tmp_path, *compute)]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        while not any(tmp_path.glob("any/prepared-*/rr/*.parquet")):
+            assert process.poll() is None, "it ended before it could be disturbed"
+            time.sleep(0.002)
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children(recursive=True)
+            if any("spawn_main" in word for word in child.cmdline())
+        ]
+        busiest = max(workers, key=lambda child: sum(child.cpu_times()[:2]))
+        os.kill(busiest.pid, signal.SIGKILL)
+        assert len(list(tmp_path.glob("any/prepared-*/rr/*.parquet"))) < 12 * N_COPIES
+        out, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, out
+    assert len(list(tmp_path.glob("any/prepared-*/rr/*.parquet"))) == 12 * N_COPIES
+    assert_same(tmp_path, undisturbed)
+
+
+def test_dask_makes_the_same_features_and_the_same_forest(trained: Project, project: Project) -> None:
+    on_dask = [word for word in project.overrides if word != "compute=serial"]
+    assert main(["train", *on_dask, "compute=dask", "compute.workers=2"]) == 0
+    assert_same(project.workspace, trained.workspace)
