@@ -127,3 +127,25 @@ def test_every_format_gives_the_same_events(times: list[int]) -> None:
 def test_a_recording_without_seizures_has_one_row_of_background(tmp_path: Path) -> None:
     write_events_tsv(tmp_path / "a_events.tsv", [], START, 60.0)
     assert read_events_tsv(tmp_path / "a_events.tsv") == (Event(0.0, 60.0, "bckg"),)
+
+
+PIECES = st.sampled_from(
+    ["1.0", "2", "seiz", "nan", "-3", "1e400", "\t", ",", "\n", '"', "#", "=", " ", "onset", "\x00", "é", TSV, CSV]
+)
+
+
+@given(st.one_of(st.binary(max_size=300), st.lists(PIECES, max_size=30).map(lambda pieces: "".join(pieces).encode())))
+def test_whatever_the_bytes_are_events_come_out_or_a_reason(content: bytes) -> None:
+    with TemporaryDirectory() as name:
+        path = Path(name) / "a.tse_bi"
+        path.write_bytes(content)
+        for read in (read_tse, read_csv, read_events_tsv):
+            try:
+                events = read(path)
+            except RecordingError as error:
+                events = ()
+                reason = error.reason
+            else:
+                reason = "bad_annotations"
+            assert reason == "bad_annotations"
+            assert all(0 <= event.duration_s < float("inf") and event.onset_s == event.onset_s for event in events)

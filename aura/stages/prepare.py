@@ -106,7 +106,8 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
     ]
     if len(recordings):
         lines.append(
-            f"  {recordings['duration_s'].sum() / 3600:.1f} h, {100 * recordings['usable_share'].mean():.1f} % usable ECG, "
+            f"  {recordings['duration_s'].sum() / 3600:.1f} h, "
+            f"{100 * recordings['usable_share'].mean():.1f} % usable ECG, "
             f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures"
         )
     for remark, n in _remarks(recordings).most_common():
