@@ -17,8 +17,9 @@ from aura.compute import Serial
 from aura.config import compose
 from aura.datasets.corpus import find
 from aura.datasets.edf_writer import Channel, write_edf
+from aura.preparation import Outcome, PrepareRecording, prepare_all
 from aura.privacy import Names
-from aura.stages.prepare import Outcome, PrepareRecording, preparation, prepare_all
+from aura.stages.prepare import preparation
 from aura.synthetic.layouts import PLACES, Annotated, write_annotations
 from aura.table import read_table
 from aura.types import Event

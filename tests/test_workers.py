@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import psutil
 import pytest
@@ -85,7 +87,18 @@ def test_kill_9_of_a_worker_loses_nothing(
     assert_same(tmp_path, undisturbed)
 
 
-def test_dask_makes_the_same_features_and_the_same_forest(trained: Project, project: Project) -> None:
+def test_dask_makes_the_same_features_and_the_same_forest(
+    trained: Project, project: Project, run_of: Callable[[str], mlflow.entities.Run]
+) -> None:
     on_dask = [word for word in project.overrides if word != "compute=serial"]
     assert main(["train", *on_dask, "compute=dask", "compute.workers=2"]) == 0
-    assert_same(project.workspace, trained.workspace)
+    on_cluster = run_of("train").data.metrics
+    ours, theirs = tables(project.workspace), tables(trained.workspace)
+    assert len(ours) == 2 * 12 + 3
+    for name, (frame, meta) in ours.items():
+        pd.testing.assert_frame_equal(frame, theirs[name][0])
+        assert meta == theirs[name][1]
+    assert trained.run("train") == 0
+    here = run_of("train").data.metrics
+    scores = [name for name in here if not name.startswith("system/")]
+    assert [on_cluster[name] for name in scores] == [here[name] for name in scores]
