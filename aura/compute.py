@@ -18,6 +18,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 # Items handed out ahead of each worker: enough to keep it busy, few to try again when one dies.
 AHEAD = 2
+WORKERS_WITHIN_S = 120
 
 
 class Compute(Protocol):
@@ -126,7 +127,7 @@ class Dask:
 
     @property
     def deaths(self) -> tuple[type[BaseException], ...]:
-        """Only this; a lost connection to the scheduler is an OSError, and ends the run."""
+        """Give what a task ends with that killed its worker."""
         from distributed.scheduler import KilledWorker
 
         return (KilledWorker,)
@@ -213,7 +214,12 @@ def _work_off(
                     break
                 done, _ = wait(out, return_when=FIRST_COMPLETED)
                 for future in done:
-                    index, error = out.pop(future), future.exception()
+                    index = out.pop(future)
+                    if future.cancelled():
+                        raise AuraError(
+                            "the connection to the Dask scheduler is lost; what was finished is kept, run it again"
+                        )
+                    error = future.exception()
                     if isinstance(error, compute.deaths):
                         suspects.append(index)
                         broken |= isinstance(error, BrokenExecutor)
@@ -253,10 +259,15 @@ def _client(address: str | None, workers: int | None) -> Any:
         raise AuraError("compute=dask needs dask and distributed: pip install 'aura[dask]'") from error
 
     if address is not None:
-        return Client(address)
+        client = Client(address)
+        try:
+            client.wait_for_workers(1, timeout=WORKERS_WITHIN_S)
+        except TimeoutError as error:
+            raise AuraError(f"compute.address={address}: no worker came within {WORKERS_WITHIN_S} s") from error
+        return client
     # A recording that kills its worker is tried again alone, by us; not beside others, by the scheduler.
     dask.config.set({"distributed.scheduler.allowed-failures": 0})
-    return Client(LocalCluster(n_workers=workers or os.cpu_count() or 1, threads_per_worker=1, dashboard_address=None))
+    return Client(LocalCluster(n_workers=workers or os.cpu_count() or 1, threads_per_worker=1, dashboard_address=":0"))
 
 
 def _one_thread() -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aura.datasets.corpus import text
@@ -27,7 +27,7 @@ class Names:
     """
 
     root: Path
-    key: bytes | None
+    key: bytes | None = field(repr=False)
 
     def path(self, path: Path) -> str:
         """Name of a file or folder of the corpus."""

@@ -15,6 +15,9 @@ BAD_SHARE = 0.5
 SATURATED_SHARE = 0.05
 # Two detectors mean the same beat within this time.
 TOLERANCE_S = 0.05
+# Nearer to the median of an ECG, its lowest value is a baseline that was cut off, and not where an amplifier ended.
+LIMIT_MV = 0.5
+MEDIAN_OF = 100_000
 # Samples that are looked at together, to bound the memory.
 BLOCK_SECONDS = 3600
 GAP, FLAT, SATURATED, OUT_OF_RANGE, DISAGREEMENT = "gap", "flat", "saturated", "out_of_range", "disagreement"
@@ -43,7 +46,9 @@ def unusable(ecg: Ecg, *, flat_mv: float, max_mv: float) -> tuple[Event, ...]:
     gaps = []
     for before, after in pairwise(ecg.segments):
         end_s = before.onset_s + (before.stop - before.first) / ecg.fs_hz
-        gaps.append(Event(end_s, after.onset_s - end_s, GAP))
+        # Where the clock only jumped by less than a sample, nothing is missing.
+        if after.onset_s - end_s > 1 / ecg.fs_hz:
+            gaps.append(Event(end_s, after.onset_s - end_s, GAP))
     limits = _limits(ecg)
     faults = [event for segment in ecg.segments for event in _faults(ecg, segment, limits, flat_mv, max_mv)]
     return tuple(sorted([*gaps, *faults], key=lambda event: event.onset_s))
@@ -93,9 +98,14 @@ def usable_share(events: Sequence[Event], duration_s: float) -> float:
 
 
 def _limits(ecg: Ecg) -> tuple[int, int]:
-    """Where the converter, or the amplifier before it, ended."""
+    """Where the converter, or the amplifier before it, ended: far from where the ECG mostly is."""
     low, high = int(ecg.digital.min()), int(ecg.digital.max())
-    return max(low, ecg.limits[0]), min(high, ecg.limits[1])
+    middle = np.median(ecg.digital[:: max(len(ecg.digital) // MEDIAN_OF, 1)])
+    far = LIMIT_MV / abs(ecg.mv_per_step)
+    return (
+        max(low, ecg.limits[0]) if middle - low > far else ecg.limits[0],
+        min(high, ecg.limits[1]) if high - middle > far else ecg.limits[1],
+    )
 
 
 def _faults(ecg: Ecg, segment: Segment, limits: tuple[int, int], flat_mv: float, max_mv: float) -> tuple[Event, ...]:

@@ -124,6 +124,9 @@ def test_teppe(tmp_path: Path) -> None:
     assert in_first == [Event(143.0625, 16.953125)]
     in_second = list(teppe.read_seizures(second, datetime(2017, 1, 10, 14, 59), 75.0))
     assert in_second == [Event(60.0, 30.0)]
+    with pytest.raises(RecordingError, match="none of its annotations lies between") as error:
+        teppe.read_seizures(first, datetime(1985, 1, 1), 300.0)
+    assert error.value.reason == "annotations_elsewhere"
     with pytest.raises(RecordingError, match="does not say when it began") as error:
         teppe.read_seizures(first, None, 300.0)
     assert error.value.reason == "no_start"
@@ -184,6 +187,31 @@ def test_a_name_that_is_taken_loses_no_file(tmp_path: Path) -> None:
     corpus = found_in(tmp_path)
     assert [ref.edf.parent.name for ref in corpus.refs] == ["a"]
     assert [reject.reason for reject in corpus.rejects] == ["duplicate_id"]
+
+
+def test_what_lies_beside_an_edf_counts_for_more_than_its_name(tmp_path: Path) -> None:
+    name = "a/s1/00000258_s002_t000"
+    files(tmp_path, f"{name}.edf", f"{name}.csv_bi", "PAT_1/EEG_38_s1.edf", "PAT_1/EEG_38_s1.tse_bi")
+    files(tmp_path, "sub-01/ses-01/sub-01_night.edf", "sub-01/ses-01/sub-01_night.tse_bi", "sub-01/sub-01_night2.edf")
+    corpus = found_in(tmp_path)
+    assert not corpus.rejects
+    assert {
+        (ref.recording, ref.subject, ref.layout.rpartition(".")[2], ref.annotations is None) for ref in corpus.refs
+    } == {
+        ("a_s1_00000258_s002_t000", "a", "tusz20", False),
+        ("PAT_1_EEG_38_s1", "PAT_1", "tusz15", False),
+        ("sub-01_ses-01_sub-01_night", "sub-01", "tusz15", False),
+        ("sub-01_sub-01_night2", "sub-01", "plain", True),
+    }
+
+
+def test_a_csv_is_an_annotation_when_it_says_so(tmp_path: Path) -> None:
+    name = "edf/eval/aaaaaool/s004_2013/01_tcp_ar/aaaaaool_s004_t00"
+    files(tmp_path, *(f"{name}{i}.edf" for i in range(3)))
+    header = "channel,start_time,stop_time,label,confidence\n"
+    for i, text in enumerate((f"\ufeff# version = csv_v1.0.0\n{header}", f"\n#version=1\n{header}", "t,ecg\n0,1\n")):
+        (tmp_path / f"{name}{i}.csv").write_text(text)
+    assert [ref.annotations is not None for ref in found_in(tmp_path).refs] == [True, True, False]
 
 
 def test_links_are_followed_once_and_hidden_files_left_alone(tmp_path: Path) -> None:
@@ -252,7 +280,7 @@ def same_corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_every_layout_gives_the_same_series_and_events(same_corpora: dict[str, Path]) -> None:
     prepare = preparation(compose()).prepare
-    prepared = {layout: [prepare(ref) for ref in found_in(root).refs] for layout, root in same_corpora.items()}
+    prepared = {layout: [prepare(ref)[1:] for ref in found_in(root).refs] for layout, root in same_corpora.items()}
     truth = prepared["tusz15"]
     assert len(truth) == 4
     assert sum(len(meta["seizures"]) for _, meta in truth) > 2
@@ -274,6 +302,29 @@ def test_a_folder_with_every_layout_is_sorted_out_file_by_file(same_corpora: dic
         ("tusz15", "tusz20", "teppe", "bids", "plain"), 4
     )
     assert not corpus.rejects
+
+
+def test_other_files_of_a_recording_stand_in_for_broken_ones(same_corpora: dict[str, Path], tmp_path: Path) -> None:
+    prepare = preparation(compose()).prepare
+    shutil.copytree(same_corpora["tusz15"], tmp_path / "tusz15")
+    for tse_bi in list((tmp_path / "tusz15").rglob("*.tse_bi")):
+        tse_bi.rename(tse_bi.with_suffix(".tse"))
+        tse_bi.touch()
+    ref, _, meta = prepare(found_in(tmp_path / "tusz15").refs[0])
+    _, _, whole = prepare(found_in(same_corpora["tusz15"]).refs[0])
+    assert (ref.annotations.suffix, ref.others[0].suffix) == (".tse", ".tse_bi")
+    assert meta["seizures"] == whole["seizures"]
+    assert meta["recording"]["remarks"] == "other_annotations"
+    # The ECG file of a run is broken; its EEG file has an ECG as well.
+    shutil.copytree(same_corpora["bids"], tmp_path / "bids")
+    for eeg in list((tmp_path / "bids").rglob("*_eeg.edf")):
+        ecg = eeg.parent.with_name("ecg") / eeg.name.replace("_eeg", "_ecg")
+        ecg.parent.mkdir(exist_ok=True)
+        ecg.write_bytes(eeg.read_bytes()[:300])
+    ref, _, meta = prepare(found_in(tmp_path / "bids").refs[0])
+    assert ref.edf.name.endswith("_eeg.edf")
+    assert meta["seizures"] == whole["seizures"]
+    assert meta["recording"]["remarks"] == "other_edf"
 
 
 def test_every_layout_has_a_configuration() -> None:

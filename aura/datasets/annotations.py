@@ -46,7 +46,7 @@ def is_seizure(kind: str) -> bool:
 
     Those of the one are ``seiz`` or end in ``sz`` (``cpsz``), those of the other begin with it (``sz_foc_ia``).
     """
-    return kind == "seiz" or kind.startswith("sz") or kind.endswith("sz")
+    return kind.lower() == "seiz" or kind.lower().startswith("sz") or kind.lower().endswith("sz")
 
 
 def bad_line(path: Path, number: int, says: str) -> RecordingError:

@@ -15,7 +15,7 @@ from aura.datasets.tables import read_events_tsv
 from aura.types import Event, RecordingRef
 
 NAME = re.compile(
-    r"(?P<run>(?P<subject>sub-[A-Za-z0-9]+)(_(?P<session>ses-[A-Za-z0-9]+))?(_[a-z]+-[A-Za-z0-9]+)*)_(?P<kind>\w+)"
+    r"(?P<run>(?P<subject>sub-[A-Za-z0-9]+)(_(?P<session>ses-[A-Za-z0-9]+))?(_[a-z]+-[A-Za-z0-9]+)*)_(?P<kind>ecg|eeg|ieeg|emg|mov|events)"
 )
 # Where to look for an ECG, the best place first.
 KINDS = ("ecg", "eeg")

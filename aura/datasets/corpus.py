@@ -13,7 +13,8 @@ from aura.types import RecordingRef
 EDF = ".edf"
 # An annotation file by its name alone; a .csv is one only when it says so.
 ANNOTATIONS = (".tse_bi", ".tse", ".csv_bi", "_events.tsv")
-CSV_BEGINS = b"# version = csv_v"
+CSV_SAYS = (b"csv_v", b"start_time")
+CSV_HEAD_BYTES = 4096
 # File names end at 255 bytes, and ours add to the recording's.
 MAX_NAME_BYTES = 150
 
@@ -47,6 +48,12 @@ class Corpus:
     n_edf: int
     n_annotations: int
 
+    @property
+    def files(self) -> set[Path]:
+        """All files of the recordings and the rejects: all that was found."""
+        of_refs = (path for ref in self.refs for path in (ref.edf, ref.annotations, *ref.others) if path is not None)
+        return {*of_refs, *(path for reject in self.rejects for path in (reject.path, *reject.others))}
+
 
 def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
     """Find the recordings below a folder.
@@ -62,10 +69,12 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
     """
     rejects: list[Reject] = []
     files = sorted(_walk(root, rejects))
-    left, refs = dict.fromkeys(files), []
-    for name in layouts:
+    n_edf = sum(path.suffix.lower() == EDF for path in files)
+    left, refs = dict.fromkeys(files), list[RecordingRef]()
+    # Recordings with annotations first: what beside an EDF says where its seizures are counts for more than its name.
+    for name, by_name_alone in [*((name, False) for name in layouts), *((name, True) for name in layouts)]:
         layout: Layout = import_module(name)
-        found = list(layout.index(list(left), root, dataset))
+        found = [ref for ref in layout.index(list(left), root, dataset) if ref.annotations or by_name_alone]
         refs += found
         for ref in found:
             for path in (ref.edf, ref.annotations, *ref.others):
@@ -75,10 +84,11 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
             known = ", ".join(name.rpartition(".")[2] for name in layouts)
             rejects.append(Reject(path, "not_in_layout", f"is nothing that the layout {known} knows"))
         else:
-            rejects.append(Reject(path, "annotation_without_edf", "is an annotation file without its EDF file"))
+            rejects.append(Reject(path, "annotation_without_edf", "is an annotation file that belongs to no recording"))
     unique, doubles = _unique(refs)
-    n_edf = sum(path.suffix.lower() == EDF for path in files)
-    return Corpus(tuple(unique), (*rejects, *doubles), n_edf, len(files) - n_edf)
+    corpus = Corpus(tuple(unique), (*rejects, *doubles), n_edf, len(files) - n_edf)
+    assert set(files) <= corpus.files
+    return corpus
 
 
 def _walk(root: Path, rejects: list[Reject]) -> Iterator[Path]:
@@ -125,7 +135,8 @@ def _is_annotation(csv: Path) -> bool:
         if not csv.is_file():
             return False
         with csv.open("rb") as file:
-            return file.read(len(CSV_BEGINS)) == CSV_BEGINS
+            head = file.read(CSV_HEAD_BYTES)
+            return any(said in head for said in CSV_SAYS)
     except OSError:
         return csv.with_suffix(EDF).exists()
 
@@ -154,5 +165,6 @@ def _file_name(recording: str) -> str:
 
 
 def text(name: str) -> str:
-    r"""Give a name of a file as text; bytes that are none become ``\xff``."""
-    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    r"""Give a name of a file as text that can be printed; bytes and characters that cannot become ``\xff``."""
+    decoded = os.fsencode(name).decode("utf-8", errors="backslashreplace")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in decoded)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from aura.datasets.annotations import bad_line, checked_event, read_lines, refused
+from aura.datasets.annotations import bad_line, checked_event, is_seizure, read_lines, refused
 from aura.types import Event
 
 CSV_COLUMNS = ("channel", "start_time", "stop_time", "label", "confidence")
@@ -43,6 +43,8 @@ def read_events_tsv(path: Path) -> tuple[Event, ...]:
     """
     events = []
     for number, row in _rows(path, "\t", ("onset", "duration", "eventType")):
+        if "n/a" in (row["onset"], row["duration"]) and not is_seizure(row["eventType"]):
+            continue
         try:
             onset_s, duration_s = float(row["onset"]), float(row["duration"])
             confidence = row.get("confidence") or "n/a"
@@ -50,6 +52,8 @@ def read_events_tsv(path: Path) -> tuple[Event, ...]:
         except ValueError as error:
             raise bad_line(path, number, "an onset, a duration or a confidence that is no number") from error
         events.append(checked_event(path, number, onset_s, onset_s + duration_s, row["eventType"], sure))
+    if not events:
+        raise refused(path, "holds no event, not even background")
     return tuple(events)
 
 

@@ -19,19 +19,19 @@ SEGMENT = re.compile(r"(?P<record>EEG_\w+?)(_s\d+)?")
 
 def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[RecordingRef]:
     """Find the segments; each is a recording of its own."""
-    known = set(files)
+    known = {(path.parent, path.name.lower()): path for path in files}
     for edf in files:
         subject, segment = edf.parent.name, SEGMENT.fullmatch(edf.stem)
         if edf.suffix.lower() != ".edf" or not SUBJECT.fullmatch(subject) or not segment:
             continue
-        annotations = edf.parent / f"{subject}_Annotations_{segment['record']}.tse_bi"
+        annotations = f"{subject}_Annotations_{segment['record']}.tse_bi"
         yield RecordingRef(
             dataset=dataset,
             subject=subject,
             session=segment["record"],
             recording=f"{subject}_{edf.stem}",
             edf=edf,
-            annotations=annotations if annotations in known else None,
+            annotations=known.get((edf.parent, annotations.lower())),
             split=None,
             layout=__name__,
         )
@@ -43,7 +43,8 @@ def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) 
     Raises
     ------
     RecordingError
-        ``bad_annotations``, or ``no_start`` where the EDF does not say when it began.
+        ``bad_annotations``; ``no_start`` where the EDF does not say when it began; ``annotations_elsewhere`` where by
+        what it says not even background lies in this segment.
     """
     assert ref.annotations is not None
     if start is None:
@@ -54,5 +55,8 @@ def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) 
         # Of times with a time zone nobody knows how the clock of the EDF was set.
         return (datetime.fromisoformat(text).replace(tzinfo=None) - start).total_seconds()
 
-    events = read_tse(ref.annotations, seconds)
-    return [event for event in events if is_seizure(event.kind) and event.onset_s < duration_s and event.end_s > 0]
+    inside = [event for event in read_tse(ref.annotations, seconds) if event.onset_s < duration_s and event.end_s > 0]
+    if not inside:
+        message = "none of its annotations lies between its begin and its end, as the date and time in the EDF say"
+        raise RecordingError("annotations_elsewhere", message)
+    return [event for event in inside if is_seizure(event.kind)]

@@ -33,7 +33,7 @@ def index_beside(
     Yields
     ------
     RecordingRef
-        Without a subject where neither its name nor its folders, SUBJECT/SESSION, say whose it is.
+        Without a subject where neither its name nor a folder, SUBJECT or SUBJECT/SESSION, says whose it is.
     """
     by_key = {(path.parent, path.stem, path.suffix.lower()): path for path in files}
     for edf in files:
@@ -44,11 +44,11 @@ def index_beside(
         if not beside and not standard:
             continue
         folders = [part for part in edf.relative_to(root).parent.parts if not MONTAGE.fullmatch(part)]
-        subject, session = folders[-2:] if len(folders) >= 2 else ("", folders[-1] if folders else "")
+        subject, session = (*folders, "", "")[:2] if len(folders) < 2 else folders[-2:]
         if standard:
-            subject, recording = standard["subject"], edf.stem
+            subject, session, recording = standard["subject"], folders[-1] if folders else "", edf.stem
         else:
-            recording = edf.stem if edf.stem.startswith(subject) else f"{subject}_{session}_{edf.stem}"
+            recording = "_".join(part for part in (subject, session, edf.stem) if part)
         yield RecordingRef(
             dataset=dataset,
             subject=subject,

@@ -34,6 +34,11 @@ def run(config: Config) -> None:
         gone = [name for name, (row, _) in zip(names, results, strict=True) if row is None]
         windows = pd.DataFrame([row for row, _ in results if row is not None], columns=list(WINDOWS))
         table = recordings.drop(columns=["digest"]).merge(windows, on="recording", validate="one_to_one")
+        failures = pd.DataFrame(gone, columns=["recording"]).assign(
+            stage="featurize", reason="worker_died", message="killed the process that worked on it, twice"
+        )
+        write_table(folder / "failures.parquet", failures, {})
+        tracking.log_table(failures, "failures.json")
         if not len(table):
             raise AuraError("no features of any recording; each killed the process that worked on it")
         write_table(folder / "recordings.parquet", table, {"run_id": active.info.run_id, "upstream": upstream})
@@ -52,5 +57,5 @@ def run(config: Config) -> None:
     print(
         f"featurize: {table['n_windows'].sum()} windows ({table['n_ictal'].sum()} ictal) of {len(table)} recordings "
         f"in {folder} ({n_new} recordings now, {len(table) - n_new} unchanged)"
-        + (f"; left out, as they killed the process that worked on them, twice: {', '.join(gone)}" if gone else "")
+        + (f"; {len(gone)} failed, see failures.parquet there" if gone else "")
     )

@@ -26,12 +26,13 @@ def features_folder(config: Config) -> Path:
 
 
 def is_complete(folder: Path, kind: str) -> bool:
-    """Whether a stage has left its table of recordings in a folder, and a whole file of each of them."""
+    """Whether a stage has left a table of some recordings in a folder, and a whole file of each of them."""
     table = folder / "recordings.parquet"
     if read_meta(table) is None:
         return False
     recordings, _ = read_table(table)
-    return all(read_meta(folder / kind / f"{recording}.parquet") is not None for recording in recordings["recording"])
+    files = [folder / kind / f"{recording}.parquet" for recording in recordings["recording"]]
+    return bool(files) and all(read_meta(path) is not None for path in files)
 
 
 def _prepared_digest(config: Config) -> str:

@@ -4,14 +4,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
 
 from aura import tracking
+from aura.accounting import PrepareRecording, prepare_all
 from aura.config import Config
 from aura.datasets.corpus import Corpus, find
 from aura.errors import AuraError
-from aura.preparation import Preparation, PrepareRecording, prepare_all
+from aura.preparation import Preparation
 from aura.privacy import Names, key_from_environment
 from aura.stages.folders import prepared_folder
 from aura.synthetic.corpus import MANIFEST
@@ -50,14 +52,15 @@ def run(config: Config) -> None:
     root = Path(config.dataset.root)
     if not root.is_dir():
         hint = "; run `python -m aura synthesize` to make it" if config.dataset.synthesis else ""
-        raise AuraError(f"dataset.root={root} is no folder{hint}")
+        # Not the whole path, which can name people and places.
+        raise AuraError(f"dataset.root, which ends in {root.name!r}, is no folder{hint}")
     if config.dataset.synthesis and not (root / MANIFEST).is_file():
         raise AuraError("dataset.root holds no synthetic corpus; for recordings of your own add dataset=any")
     names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
     folder = prepared_folder(config)
     corpus = find(root, config.dataset.layouts, config.dataset.name)
     if not corpus.n_edf:
-        raise AuraError(f"dataset.root={root} holds no .edf file")
+        raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file")
     print(f"prepare: {_found(corpus)}")
 
     work = PrepareRecording(preparation(config), names, folder)
@@ -107,7 +110,7 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
     if len(recordings):
         lines.append(
             f"  {recordings['duration_s'].sum() / 3600:.1f} h, "
-            f"{100 * recordings['usable_share'].mean():.1f} % usable ECG, "
+            f"{100 * np.average(recordings['usable_share'], weights=recordings['duration_s']):.1f} % usable ECG, "
             f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures"
         )
     for remark, n in _remarks(recordings).most_common():
