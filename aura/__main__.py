@@ -28,7 +28,8 @@ def main(argv: Sequence[str]) -> int:
     Returns
     -------
     int
-        0 when it did what it should, 1 when it could not, 2 when it was asked for in a way it does not know.
+        0 when it did what it should, 1 when it could not, 2 when it was asked for in a way it does not know, 130 when
+        it was interrupted, 141 when nobody listened any more.
     """
     if not argv or argv[0] in ("-h", "--help"):
         print(_usage())
@@ -49,6 +50,13 @@ def main(argv: Sequence[str]) -> int:
         if undeclared := next((word for word in words if word.startswith("-")), None):
             return _refuse(f"{stage}: {undeclared} is no parameter here; write -P overrides='key=value ...'", 2)
         overrides = [*overrides[:at], *words]
+    # Some options of Hydra are followed by a word of theirs.
+    plain = [] if any(word.startswith("-") for word in overrides) else overrides
+    for word in plain:
+        if "=" not in word and not word.startswith("~"):
+            return _refuse(f"{stage}: {word!r} sets nothing; write key=value, such as dataset.root=/data/recordings", 2)
+        if "=~" in word:
+            return _refuse(f"{stage}: the shell leaves the ~ of {word!r} as it is; write $HOME", 2)
     return _run(stage, overrides)
 
 
@@ -91,6 +99,10 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
         # None where Hydra only showed something: --help, --cfg, --info.
         for config in configs:
             import_module(f"aura.stages.{stage}").run(config)
+    except BrokenPipeError:
+        # Whoever read what was said has gone, as with `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (AuraError, OSError) as error:
         # A full disk or a folder that cannot be written says which; all that was finished is kept.
         return _refuse(f"{stage}: {error}", 1)

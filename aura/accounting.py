@@ -75,12 +75,14 @@ class PrepareRecording:
         try:
             stats = [path.stat() for path in files]
         except OSError as error:
-            raise RecordingError("unreadable_edf", f"cannot be looked at: {error.strerror}") from error
+            what = "is a link to nothing" if ref.edf.is_symlink() else f"cannot be looked at: {error.strerror}"
+            raise RecordingError("unreadable_edf", what) from error
         return digest(
             [self.names.path(path) for path in files],
             [(stat.st_size, stat.st_mtime_ns) for stat in stats],
             self.names.ref(ref).subject,
             ref.split,
+            list(self.preparation.subject_channels.get(ref.subject, ())),
         )
 
 
@@ -102,7 +104,8 @@ def _lost(ref: RecordingRef, names: Names) -> Outcome:
 
 
 def _rejected(reject: Reject, names: Names) -> Outcome:
-    row = _failure_row(None, reject.path, reject.others, names, reject.reason, reject.message)
+    message = reject.message + (f" ({names.path(reject.like)})" if reject.like else "")
+    row = _failure_row(None, reject.path, reject.others, names, reject.reason, message)
     return Outcome({**row, "stage": "index"}, failed=True, new=False)
 
 

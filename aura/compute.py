@@ -1,7 +1,9 @@
 """Run one function over many items: in this process, in several, or on a Dask cluster."""
 
+import logging
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -86,7 +88,7 @@ class Processes:
         """Give a pool of processes."""
         # Spawned, not forked: a fork of a process with threads can hang.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.n_workers, mp_context=context, initializer=_one_thread) as executor:
+        with ProcessPoolExecutor(self.n_workers, mp_context=context, initializer=_begin) as executor:
             yield executor
 
     def forest(self) -> AbstractContextManager[Any]:
@@ -267,10 +269,27 @@ def _client(address: str | None, workers: int | None) -> Any:
         return client
     # A recording that kills its worker is tried again alone, by us; not beside others, by the scheduler.
     dask.config.set({"distributed.scheduler.allowed-failures": 0})
-    return Client(LocalCluster(n_workers=workers or os.cpu_count() or 1, threads_per_worker=1, dashboard_address=":0"))
+    cluster = LocalCluster(
+        n_workers=workers or os.cpu_count() or 1,
+        threads_per_worker=1,
+        # Any free port: another cluster may have the usual one.
+        dashboard_address=":0",
+        # What became of the items of a dead worker is said by us.
+        silence_logs=logging.CRITICAL,
+    )
+    return Client(cluster)
 
 
-def _one_thread() -> None:
-    """Keep the libraries that numpy will load to one thread: the processes share the cores already."""
+def _begin() -> None:
+    """Keep the libraries that numpy will load to one thread, as all share the cores, and end with the parent."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one is killed that started it; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

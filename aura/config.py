@@ -263,8 +263,11 @@ def sentence(error: Exception) -> str:
             known = ", ".join(str(key) for key in cause.parent_node or ()) or "none"
             return f"there is no key {cause.full_key}; allowed beside it are: {known}"
         if isinstance(cause, MissingMandatoryValue):
-            return f"{cause.full_key} has no value; give one, such as {cause.full_key}=..."
+            also = ", or set AURA_DATA" if cause.full_key == "dataset.root" else ""
+            return f"{cause.full_key} has no value; give one, such as {cause.full_key}=...{also}"
         if isinstance(cause, ValidationError):
+            if "ListConfig" in str(cause.msg):
+                return f"{cause.full_key} is a list; write {cause.full_key}=[...], in quotes for the shell"
             return f"{cause.full_key}: {str(cause.msg).splitlines()[0]}"
         cause = cause.__cause__
     text = str(error).split("Config search path")[0] if isinstance(error, HydraException) else str(error)
@@ -273,6 +276,8 @@ def sentence(error: Exception) -> str:
 
 def _check_dataset(dataset: DatasetConfig) -> None:
     """Layouts and channels that there are."""
+    if not dataset.root:
+        raise AuraError("dataset.root is empty; give the folder of the recordings")
     if not dataset.layouts or not dataset.channels:
         raise AuraError("dataset.layouts or dataset.channels is empty; see conf/dataset/any.yaml for what there is")
     for layout in dataset.layouts:

@@ -12,6 +12,7 @@ import pandas as pd
 from aura import quality
 from aura.beats.whole import detect_beats
 from aura.datasets import Layout
+from aura.datasets.annotations import is_background, is_seizure
 from aura.datasets.edf import read_ecgs
 from aura.errors import RecordingError
 from aura.events import unite
@@ -86,7 +87,7 @@ class Preparation:
             raise RecordingError("no_subject", message)
         first = ref
         ref, (ecg, faults, remarks) = _first_that_works(ref, "edf", EDF, self._best_channel)
-        ref, (seizures, n_clipped, n_united) = _first_that_works(
+        ref, (seizures, n_clipped, n_united, n_unknown) = _first_that_works(
             ref, "annotations", ANNOTATIONS, lambda one: _seizures(one, ecg)
         )
         beats_s, undetectable = detect_beats(ecg, self.detect)
@@ -111,6 +112,7 @@ class Preparation:
                 ("no_annotations", seizures is None),
                 ("clipped_events", n_clipped),
                 ("united_events", n_united),
+                ("unknown_labels", n_unknown),
             )
             if holds
         )
@@ -128,6 +130,7 @@ class Preparation:
             "seizure_s": None if seizures is None else sum(s.duration_s for s in seizures),
             "n_clipped": n_clipped,
             "n_united": n_united,
+            "n_unknown": n_unknown,
             "remarks": ";".join(remarks),
             "digest": digest(frame_digest(frame), events, ecg.duration_s),
         }
@@ -151,18 +154,20 @@ class Preparation:
         return ecg, faults, (*ecg.remarks, *(("several_channels",) if n_channels > 1 else ()))
 
 
-def _seizures(ref: RecordingRef, ecg: Ecg) -> tuple[tuple[Event, ...] | None, int, int]:
-    """Seizures on the recording's clock, how many reached beyond it, and how many began in another."""
+def _seizures(ref: RecordingRef, ecg: Ecg) -> tuple[tuple[Event, ...] | None, int, int, int]:
+    """Seizures on the recording's clock; how many reached beyond it, overlapped, or are of no type that is known."""
     if ref.annotations is None:
-        return None, 0, 0
+        return None, 0, 0, 0
     layout: Layout = import_module(ref.layout)
-    events = sorted(layout.read_seizures(ref, ecg.start, ecg.duration_s), key=lambda event: event.onset_s)
+    annotated = list(layout.read_events(ref, ecg.start, ecg.duration_s))
+    n_unknown = sum(not is_seizure(event.kind) and not is_background(event.kind) for event in annotated)
+    events = sorted((event for event in annotated if is_seizure(event.kind)), key=lambda event: event.onset_s)
     n_clipped = sum(e.onset_s < -ROUNDING_S or e.end_s > ecg.duration_s + ROUNDING_S for e in events)
     n_overlapping, until_s = 0, float("-inf")
     for event in events:
         n_overlapping += event.onset_s < until_s - ROUNDING_S
         until_s = max(until_s, event.end_s)
-    return unite(events, duration_s=ecg.duration_s), n_clipped, n_overlapping
+    return unite(events, duration_s=ecg.duration_s), n_clipped, n_overlapping, n_unknown
 
 
 def _first_that_works(

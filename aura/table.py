@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 META_KEY = b"aura"
+PARTIAL_AGE_S = 86_400.0
 
 
 def write_table(path: Path, frame: pd.DataFrame, meta: Mapping[str, Any]) -> None:
@@ -76,6 +79,14 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed runs left half-written, a day ago or more: what is younger may be another run's at work."""
+    for partial in folder.rglob(".*.part"):
+        with suppress(FileNotFoundError):
+            if partial.stat().st_mtime < time.time() - PARTIAL_AGE_S:
+                partial.unlink()
 
 
 def _meta(schema: pa.Schema) -> dict[str, Any]:

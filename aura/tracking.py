@@ -60,7 +60,11 @@ def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
             mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")
             if config.question:
                 mlflow.set_tag("mlflow.note.content", config.question)
-            yield active
+            try:
+                yield active
+            except AuraError as error:
+                mlflow.set_tag("aura.error", str(error))
+                raise
     except MlflowException as error:
         raise AuraError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
 

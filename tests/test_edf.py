@@ -277,6 +277,24 @@ def test_what_is_no_file_is_said_at_once(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(error.value)
 
 
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users")
+def test_a_file_that_must_not_be_read_is_said(tmp_path: Path) -> None:
+    write_edf(tmp_path / "a.edf", channels("ECG"), start=START)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    (tmp_path / "a.edf").chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        # Root reads everything.
+        os.seteuid(65534)
+    try:
+        with pytest.raises(RecordingError, match="cannot be read: Permission denied") as error:
+            read_ecg(tmp_path / "a.edf", ["*"])
+    finally:
+        os.seteuid(user)
+    assert error.value.reason == "unreadable_edf"
+
+
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_the_bytes_are_an_ecg_comes_out_or_a_reason(tmp_path: Path, data: st.DataObject) -> None:

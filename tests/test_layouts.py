@@ -93,7 +93,7 @@ def test_the_channels_of_a_csv_are_one_seizure(tmp_path: Path) -> None:
         "FP1-F7,10,20,cpsz,1\nF7-T3,12,25,cpsz,1\nF7-T3,25,50,bckg,1\n"
     )
     ref = RecordingRef("a", "1", "1", "a", path, path, None, tusz20.__name__)
-    assert list(tusz20.read_seizures(ref, None, 60.0)) == [Event(10.0, 15.0, "cpsz")]
+    assert list(tusz20.read_events(ref, None, 60.0)) == [Event(10.0, 15.0, "cpsz"), Event(25.0, 25.0, "bckg")]
 
 
 TEPPE = """version = tse_v1.0.0
@@ -119,16 +119,16 @@ def test_teppe(tmp_path: Path) -> None:
     assert (first.subject, first.session, first.recording) == ("PAT_7", "EEG_38", "PAT_7_EEG_38_s1")
     assert first.annotations == second.annotations == annotations
     assert third.annotations is None
-    # Each segment has the seizures that lie in it, on its own clock.
-    in_first = list(teppe.read_seizures(first, datetime(2017, 1, 10, 14, 30), 300.0))
-    assert in_first == [Event(143.0625, 16.953125)]
-    in_second = list(teppe.read_seizures(second, datetime(2017, 1, 10, 14, 59), 75.0))
+    # Each segment has the events that lie in it, on its own clock.
+    in_first = list(teppe.read_events(first, datetime(2017, 1, 10, 14, 30), 300.0))
+    assert in_first[1:] == [Event(143.0625, 16.953125)]
+    in_second = list(teppe.read_events(second, datetime(2017, 1, 10, 14, 59), 75.0))
     assert in_second == [Event(60.0, 30.0)]
     with pytest.raises(RecordingError, match="none of its annotations lies between") as error:
-        teppe.read_seizures(first, datetime(1985, 1, 1), 300.0)
+        teppe.read_events(first, datetime(1985, 1, 1), 300.0)
     assert error.value.reason == "annotations_elsewhere"
     with pytest.raises(RecordingError, match="does not say when it began") as error:
-        teppe.read_seizures(first, None, 300.0)
+        teppe.read_events(first, None, 300.0)
     assert error.value.reason == "no_start"
 
 
@@ -177,7 +177,7 @@ def test_a_named_layout_takes_no_other_file(tmp_path: Path) -> None:
     assert [ref.recording for ref in corpus.refs] == ["PAT_7_EEG_38_s1"]
     assert {(reject.path.name, reject.reason) for reject in corpus.rejects} == {
         ("other.edf", "not_in_layout"),
-        ("other.tse_bi", "annotation_without_edf"),
+        ("other.tse_bi", "not_in_layout"),
     }
 
 
@@ -220,7 +220,18 @@ def test_links_are_followed_once_and_hidden_files_left_alone(tmp_path: Path) -> 
     (tmp_path / "a" / "self").symlink_to(tmp_path / "a" / "self")
     (tmp_path / "a" / "self.edf").symlink_to(tmp_path / "a" / "self.edf")
     (tmp_path / "b").symlink_to(tmp_path / "a" / "s", target_is_directory=True)
-    assert len(found_in(tmp_path).refs) == 2
+    (tmp_path / "up").symlink_to(tmp_path.parent, target_is_directory=True)
+    assert [ref.recording for ref in found_in(tmp_path).refs] == ["a_s_night", "a_self"]
+
+
+def test_what_a_link_leads_to_gives_way_to_what_is_there(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    name = "00000258_s002_t000.edf"
+    files(tmp_path, f"root/z/{name}", f"elsewhere/{name}")
+    (root / "a").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    corpus = found_in(root)
+    assert [ref.edf for ref in corpus.refs] == [root / "z" / name]
+    assert [(reject.path, reject.like) for reject in corpus.rejects] == [(root / "a" / name, root / "z" / name)]
 
 
 def test_names_that_are_no_text_or_too_long_still_name_files(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     (session / "unscaled.edf").write_bytes(header.replace(b"-5000   5000    ", b"5000    5000    ", 1))
     (session / "gone.edf").symlink_to("nowhere")
     (session / "orphan.tse_bi").write_text("version = tse_v1.0.0\n")
-    edfs[6].with_suffix(".tse_bi").write_text("100 120 seiz 1\n110 130 seiz 1\n800 1000 seiz 1\n")
+    edfs[6].with_suffix(".tse_bi").write_text("50 60 Krampf 1\n100 120 SEIZ 1\n110 130 seiz 1\n800 1000 seiz 1\n")
     assert project.run("prepare") == 0
     failures, _ = read_table(project.folder("prepared") / "failures.parquet")
     recordings, _ = read_table(project.folder("prepared") / "recordings.parquet")
@@ -249,7 +249,8 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     assert np.isnan(rows.loc[edfs[1].stem, "n_seizures"])
     assert rows.loc["stray", "layout"] == "plain"
     clipped = rows.loc[edfs[6].stem]
-    assert (clipped["n_clipped"], clipped["n_united"], clipped["n_seizures"]) == (1, 1, 2)
+    counts = [clipped[name] for name in ("n_clipped", "n_united", "n_unknown", "n_seizures")]
+    assert counts == [1, 1, 1, 2]
     out = capsys.readouterr().out
     assert "20 found, 10 prepared (10 now, 0 unchanged), 10 failed" in out
     assert "failed, no_ecg_channel: 1" in out
@@ -301,7 +302,7 @@ def test_what_cannot_be_used_is_seen_as_coverage(trained: Project) -> None:
     assert windows["coverage"].between(0, 1).all()
 
 
-def test_a_best_channel_is_chosen_and_said(tmp_path: Path) -> None:
+def test_a_best_channel_is_chosen_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real, fs_hz = get_toy_ecg()
     loose = real.copy()
     loose[int(60 * fs_hz) :] = 0.0
@@ -315,6 +316,11 @@ def test_a_best_channel_is_chosen_and_said(tmp_path: Path) -> None:
     assert main(["prepare", *words, 'dataset.subject_channels=[{subject: b, channels: ["emg6+emg6-"]}]']) == 0
     (folder,) = (project.workspace / "any").glob("prepared-*")
     recordings, _ = read_table(folder / "recordings.parquet")
+    assert main(["prepare", *words, "dataset.subject_channels=[{subject: c, channels: [ECG1]}]"]) == 1
+    assert "has no subject 'c'; there are a, b" in capsys.readouterr().err
+    # The channels of one subject change nothing of the others.
+    assert main(["prepare", *words, 'dataset.subject_channels=[{subject: b, channels: ["ECG1"]}]']) == 0
+    assert "2 prepared (1 now, 1 unchanged)" in capsys.readouterr().out
     assert recordings[["recording", "channel", "remarks"]].to_numpy().tolist() == [
         ["a_night", "ECG2", "several_channels;no_annotations"],
         ["b_night", "emg6+emg6-", "no_annotations"],

@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from aura.table import digest, frame_digest, read_meta, read_table, write_table, write_whole
+from aura.table import digest, frame_digest, read_meta, read_table, remove_partials, write_table, write_whole
 
 FRAME = pd.DataFrame({"t_s": [1.0, 2.0], "name": ["a", None]})
 
@@ -39,3 +40,13 @@ def test_where_there_is_no_whole_table_there_is_no_metadata(tmp_path: Path, cont
 def test_digests_tell_values_apart() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}) != digest({"a": 1, "b": 3})
     assert frame_digest(FRAME) == frame_digest(FRAME.copy()) != frame_digest(FRAME.iloc[::-1])
+
+
+def test_what_killed_runs_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, young, whole = (tmp_path / name for name in (".a.parquet.1.part", ".a.parquet.2.part", "a.parquet"))
+    for path in (old, young, whole):
+        path.touch()
+    os.utime(old, (0, 0))
+    os.utime(whole, (0, 0))
+    remove_partials(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, whole.name]

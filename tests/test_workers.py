@@ -87,6 +87,19 @@ def test_kill_9_of_a_worker_loses_nothing(
     assert_same(tmp_path, undisturbed)
 
 
+def test_kill_9_of_the_whole_run_leaves_no_worker_behind(larger: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aura", "prepare", *words(larger, tmp_path, "compute.workers=2")]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not any(tmp_path.glob("any/prepared-*/rr/*.parquet")):
+            assert process.poll() is None
+            time.sleep(0.002)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        process.kill()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+
+
 def test_dask_makes_the_same_features_and_the_same_forest(
     trained: Project, project: Project, run_of: Callable[[str], mlflow.entities.Run]
 ) -> None:
@@ -94,7 +107,7 @@ def test_dask_makes_the_same_features_and_the_same_forest(
     assert main(["train", *on_dask, "compute=dask", "compute.workers=2"]) == 0
     on_cluster = run_of("train").data.metrics
     ours, theirs = tables(project.workspace), tables(trained.workspace)
-    assert len(ours) == 2 * 12 + 3
+    assert len(ours) == 2 * 12 + 4
     for name, (frame, meta) in ours.items():
         pd.testing.assert_frame_equal(frame, theirs[name][0])
         assert meta == theirs[name][1]

@@ -1,4 +1,4 @@
-"""Corpora: a module per layout, each with ``index`` and ``read_seizures``, and the reading of EDF files."""
+"""Corpora: a module per layout, each with ``index`` and ``read_events``, and the reading of EDF files."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -14,5 +14,5 @@ class Layout(Protocol):
     def index(self, files: Sequence[Path], root: Path, dataset: str) -> Iterator[RecordingRef]:
         """Find the recordings of this layout among EDF and annotation files, and leave the other files alone."""
 
-    def read_seizures(self, ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
-        """Read the seizures of a recording that has annotations, as they stand there."""
+    def read_events(self, ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+        """Read the events of a recording that has annotations, as they stand there."""

@@ -8,6 +8,14 @@ from aura.types import Event
 
 # A year of annotations has less.
 MAX_BYTES = 50_000_000
+# Of TUSZ and SeizeIT2: background, artefacts, calibration, impedance checks.
+BACKGROUND = frozenset(
+    (
+        *("bckg", "background", "n/a", "null", "impd", "artf", "eyem", "eybl", "chew", "shiv", "musc", "elpp", "elec"),
+        *("elst", "calb", "hphs", "trip", "musc_elec", "eyem_musc", "eyem_elec", "eyem_chew", "eyem_shiv", "chew_elec"),
+        *("chew_musc", "shiv_elec"),
+    )
+)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -42,11 +50,17 @@ def checked_event(path: Path, number: int, onset_s: float, end_s: float, kind: s
 
 
 def is_seizure(kind: str) -> bool:
-    """Whether a type of event of Temple University Hospital or of SzCORE is a seizure.
+    """Whether a type of event of Temple University Hospital or of SzCORE is a seizure; case does not count.
 
     Those of the one are ``seiz`` or end in ``sz`` (``cpsz``), those of the other begin with it (``sz_foc_ia``).
     """
-    return kind.lower() == "seiz" or kind.lower().startswith("sz") or kind.lower().endswith("sz")
+    kind = kind.lower()
+    return kind in ("seiz", "seizure", "seizures") or kind.startswith("sz") or kind.endswith("sz")
+
+
+def is_background(kind: str) -> bool:
+    """Whether a type of event is known to be none: background, artefacts, an impedance check."""
+    return kind.lower() in BACKGROUND
 
 
 def bad_line(path: Path, number: int, says: str) -> RecordingError:

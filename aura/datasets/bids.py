@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from aura.datasets.annotations import is_seizure
 from aura.datasets.tables import read_events_tsv
 from aura.types import Event, RecordingRef
 
@@ -50,8 +49,8 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
         )
 
 
-def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
-    """Read the seizures; background, impedance checks (``impd``) and the like are none.
+def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+    """Read an ``events.tsv``.
 
     Raises
     ------
@@ -59,4 +58,4 @@ def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) 
         ``bad_annotations``.
     """
     assert ref.annotations is not None
-    return [event for event in read_events_tsv(ref.annotations) if is_seizure(event.kind)]
+    return read_events_tsv(ref.annotations)

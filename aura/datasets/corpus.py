@@ -21,11 +21,15 @@ MAX_NAME_BYTES = 150
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A file or folder that is no recording, and why; ``others`` are the files that would have belonged to it."""
+    """A file or folder that is no recording, and why.
+
+    ``like`` is the file it is too much like; ``others`` are the files that would have belonged to it.
+    """
 
     path: Path
     reason: str
     message: str
+    like: Path | None = None
     others: tuple[Path, ...] = ()
 
 
@@ -68,7 +72,8 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
         Name of the corpus.
     """
     rejects: list[Reject] = []
-    files = sorted(_walk(root, rejects))
+    walked = dict(_walk(root, rejects))
+    files = sorted(walked)
     n_edf = sum(path.suffix.lower() == EDF for path in files)
     left, refs = dict.fromkeys(files), list[RecordingRef]()
     # Recordings with annotations first: what beside an EDF says where its seizures are counts for more than its name.
@@ -84,15 +89,21 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
             known = ", ".join(name.rpartition(".")[2] for name in layouts)
             rejects.append(Reject(path, "not_in_layout", f"is nothing that the layout {known} knows"))
         else:
-            rejects.append(Reject(path, "annotation_without_edf", "is an annotation file that belongs to no recording"))
-    unique, doubles = _unique(refs)
+            rejects.append(_stray(path, layouts, {edf.parent for edf in files if edf.suffix.lower() == EDF}))
+    # What is reached by a link gives way to what is there itself.
+    unique, doubles = _unique(sorted(refs, key=lambda ref: (walked[ref.edf], ref.edf)))
     corpus = Corpus(tuple(unique), (*rejects, *doubles), n_edf, len(files) - n_edf)
     assert set(files) <= corpus.files
     return corpus
 
 
-def _walk(root: Path, rejects: list[Reject]) -> Iterator[Path]:
-    """EDF and annotation files below a folder, hidden ones aside, each folder once wherever links lead."""
+def _walk(root: Path, rejects: list[Reject]) -> Iterator[tuple[Path, bool]]:
+    """EDF and annotation files below a folder, and whether a link led there.
+
+    Hidden ones are left aside, each folder is visited once, and no link upwards is followed.
+    """
+    above = set(root.resolve().parents)
+    linked: set[Path] = set()
     seen: set[tuple[int, int]] = set()
     # Links last, so that a folder goes by its own name and not by that of a link to it.
     todo, links = [root], list[Path]()
@@ -113,11 +124,15 @@ def _walk(root: Path, rejects: list[Reject]) -> Iterator[Path]:
             path = folder / name
             if name.lower().endswith(EDF):
                 # Of a folder called x.edf, the reader says that it is no file.
-                yield path
+                yield path, folder in linked
             if is_folder:
+                if is_link and path.resolve() in above:
+                    continue
+                if is_link or folder in linked:
+                    linked.add(path)
                 (links if is_link else todo).append(path)
             elif name.lower().endswith(ANNOTATIONS) or (name.lower().endswith(".csv") and _is_annotation(path)):
-                yield path
+                yield path, folder in linked
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -145,15 +160,22 @@ def _unique(refs: Sequence[RecordingRef]) -> tuple[list[RecordingRef], list[Reje
     """Recordings by names that can name a file, and rejects for those whose name is taken."""
     first: dict[str, RecordingRef] = {}
     doubles = []
-    for ref in sorted(refs, key=lambda ref: ref.edf):
+    for ref in refs:
         name = _file_name(ref.recording)
         if name in first:
             others = (*([ref.annotations] if ref.annotations else []), *ref.others)
-            message = "is called like another recording; give it another name"
-            doubles.append(Reject(ref.edf, "duplicate_id", message, others))
+            message = "its recording is called like that of another file; give one of them another name"
+            doubles.append(Reject(ref.edf, "duplicate_id", message, first[name].edf, others))
         else:
             first[name] = replace(ref, recording=name, subject=text(ref.subject), session=text(ref.session))
-    return list(first.values()), doubles
+    return sorted(first.values(), key=lambda ref: ref.edf), doubles
+
+
+def _stray(path: Path, layouts: Sequence[str], edf_folders: set[Path]) -> Reject:
+    """Say what an annotation file is that no layout took."""
+    if len(layouts) == 1 and edf_folders & {path.parent, *path.parent.parent.glob("*")}:
+        return Reject(path, "not_in_layout", f"is no annotation file of the layout {layouts[0].rpartition('.')[2]}")
+    return Reject(path, "annotation_without_edf", "is an annotation file that belongs to no recording")
 
 
 def _file_name(recording: str) -> str:

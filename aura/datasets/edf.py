@@ -66,6 +66,8 @@ def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:
         ``empty_ecg``: of the preferred channel, where none can be read.
     """
     try:
+        if edf.is_dir():
+            raise RecordingError("unreadable_edf", "is a folder")
         # A named pipe would wait for ever.
         if not stat.S_ISREG(edf.stat().st_mode):
             raise RecordingError("unreadable_edf", "is not a file")

@@ -25,6 +25,6 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
         )
 
 
-def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
     """Give none: nobody annotated them."""
     return ()

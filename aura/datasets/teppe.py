@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from aura.datasets.annotations import is_seizure
 from aura.datasets.tse import read_tse
 from aura.errors import RecordingError
 from aura.types import Event, RecordingRef
@@ -37,8 +36,8 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
         )
 
 
-def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
-    """Read the seizures that lie in this segment, at least in part.
+def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+    """Read the events that lie in this segment, at least in part.
 
     Raises
     ------
@@ -59,4 +58,4 @@ def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) 
     if not inside:
         message = "none of its annotations lies between its begin and its end, as the date and time in the EDF say"
         raise RecordingError("annotations_elsewhere", message)
-    return [event for event in inside if is_seizure(event.kind)]
+    return inside

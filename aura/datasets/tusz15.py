@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from aura.datasets.annotations import is_seizure
 from aura.datasets.tse import read_tse
 from aura.datasets.tusz import index_beside
 from aura.types import Event, RecordingRef
@@ -22,8 +21,8 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
     return index_beside(files, root, dataset, layout=__name__, name=NAME, suffixes=SUFFIXES)
 
 
-def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
-    """Read the seizures of a ``.tse_bi``, or of a ``.tse``, which tells their types apart.
+def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+    """Read a ``.tse_bi``, or a ``.tse``, which tells the types of seizures apart.
 
     Raises
     ------
@@ -31,4 +30,4 @@ def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) 
         ``bad_annotations``.
     """
     assert ref.annotations is not None
-    return [event for event in read_tse(ref.annotations) if is_seizure(event.kind)]
+    return read_tse(ref.annotations)

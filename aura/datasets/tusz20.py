@@ -20,8 +20,8 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
     return index_beside(files, root, dataset, layout=__name__, name=NAME, suffixes=SUFFIXES)
 
 
-def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
-    """Read the seizures of a ``.csv_bi``, or of a ``.csv``, which has them channel by channel.
+def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+    """Read a ``.csv_bi``, or a ``.csv``, which has the events of each channel, of which those that overlap are one.
 
     Raises
     ------
@@ -29,7 +29,8 @@ def read_seizures(ref: RecordingRef, start: datetime | None, duration_s: float) 
         ``bad_annotations``.
     """
     assert ref.annotations is not None
-    seizures = [event for event in read_csv(ref.annotations) if is_seizure(event.kind)]
-    # The channels of one seizure overlap, and mean one.
-    by_channel = ref.annotations.suffix.lower() == ".csv"
-    return unite(seizures, duration_s=float("inf")) if by_channel else seizures
+    events = read_csv(ref.annotations)
+    if ref.annotations.suffix.lower() != ".csv":
+        return events
+    seizures = unite((event for event in events if is_seizure(event.kind)), duration_s=float("inf"))
+    return [*seizures, *(event for event in events if not is_seizure(event.kind))]

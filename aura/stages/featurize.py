@@ -11,8 +11,8 @@ from aura.config import Config
 from aura.errors import AuraError
 from aura.featurization import Featurization, lost
 from aura.stages import prepare
-from aura.stages.folders import features_folder, is_complete, prepared_folder
-from aura.table import read_table, write_table
+from aura.stages.folders import features_folder, is_prepared, prepared_folder
+from aura.table import read_table, remove_partials, write_table
 
 WINDOWS = ("recording", "n_windows", "n_ictal", "missing_share", "coverage", "digest")
 
@@ -24,11 +24,12 @@ def run(config: Config) -> None:
     """
     prepared, folder = prepared_folder(config), features_folder(config)
     with tracking.stage_run("featurize", config) as active:
-        if not is_complete(prepared, "rr"):
+        if not is_prepared(config):
             prepare.run(config)
         recordings, upstream = read_table(prepared / "recordings.parquet")
         tracking.log_upstream({"prepare": upstream["run_id"]})
         work = Featurization(config.feature_spec, prepared, folder, **asdict(config.labels))
+        remove_partials(folder)
         names = recordings["recording"].tolist()
         results = over(names, work, compute=instantiate(config.compute), title="featurize", lost=lost)
         gone = [name for name, (row, _) in zip(names, results, strict=True) if row is None]

@@ -25,6 +25,19 @@ def features_folder(config: Config) -> Path:
     return Path(config.workspace) / config.dataset.name / f"features-{key}"
 
 
+def channels_digest(config: Config) -> str:
+    """Name for the channels of single subjects; only those subjects are prepared anew when they change."""
+    return digest([asdict(one) for one in config.dataset.subject_channels])
+
+
+def is_prepared(config: Config) -> bool:
+    """Whether prepare has left its table with these settings, and a whole file of each recording."""
+    meta = read_meta(prepared_folder(config) / "recordings.parquet")
+    return (
+        meta is not None and meta["channels"] == channels_digest(config) and is_complete(prepared_folder(config), "rr")
+    )
+
+
 def is_complete(folder: Path, kind: str) -> bool:
     """Whether a stage has left a table of some recordings in a folder, and a whole file of each of them."""
     table = folder / "recordings.parquet"
@@ -39,6 +52,8 @@ def _prepared_digest(config: Config) -> str:
     root = str(Path(config.dataset.root).resolve())
     # Another key of the pseudonyms makes other names.
     key = hashlib.sha256(b"folder" + key_from_environment()).hexdigest() if config.dataset.pseudonyms else None
-    dataset = {**asdict(config.dataset), "root": root, "synthesis": None, "name": None, "pseudonyms": key}
+    dataset = {**asdict(config.dataset), "root": root, "pseudonyms": key}
+    for elsewhere in ("synthesis", "name", "subject_channels"):
+        dataset.pop(elsewhere)
     made_by = [version(name) for name in ("sleepecg", "neurokit2")]
     return digest(FORMAT, dataset, asdict(config.quality), config.detector, made_by)

@@ -15,9 +15,9 @@ from aura.datasets.corpus import Corpus, find
 from aura.errors import AuraError
 from aura.preparation import Preparation
 from aura.privacy import Names, key_from_environment
-from aura.stages.folders import prepared_folder
+from aura.stages.folders import channels_digest, prepared_folder
 from aura.synthetic.corpus import MANIFEST
-from aura.table import write_table
+from aura.table import remove_partials, write_table
 
 RECORDINGS = {
     "recording": "str",
@@ -39,12 +39,14 @@ RECORDINGS = {
     "seizure_s": "float64",
     "n_clipped": "int64",
     "n_united": "int64",
+    "n_unknown": "int64",
     "remarks": "str",
     "digest": "str",
 }
 FAILURES = {"recording": "str", "path": "str", "others": "str", "stage": "str", "reason": "str", "message": "str"}
-# Failures of each reason that are printed; all are in the table.
-N_SHOWN = 2
+# Failures that are printed, and recordings with each remark; all are in the tables.
+N_FAILURES, N_REMARKED = 20, 3
+COUNTED = {"clipped_events": "n_clipped", "united_events": "n_united", "unknown_labels": "n_unknown"}
 
 
 def run(config: Config) -> None:
@@ -60,19 +62,26 @@ def run(config: Config) -> None:
     folder = prepared_folder(config)
     corpus = find(root, config.dataset.layouts, config.dataset.name)
     if not corpus.n_edf:
-        raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file")
+        but = f", but {corpus.n_annotations} annotation files" if corpus.n_annotations else ""
+        raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{but}")
+    _check_subjects(config, corpus)
     print(f"prepare: {_found(corpus)}")
 
     work = PrepareRecording(preparation(config), names, folder)
     with tracking.stage_run("prepare", config) as active:
+        remove_partials(folder)
         outcomes = prepare_all(corpus, work, instantiate(config.compute))
         recordings = _table([o.row for o in outcomes if not o.failed], RECORDINGS, ["recording"])
         failures = _table([o.row for o in outcomes if o.failed], FAILURES, ["path", "reason"])
-        write_table(folder / "recordings.parquet", recordings, {"run_id": active.info.run_id})
+        made_with = {"run_id": active.info.run_id, "channels": channels_digest(config)}
+        write_table(folder / "recordings.parquet", recordings, made_with)
         write_table(folder / "failures.parquet", failures, {})
         _log(recordings, failures, len(outcomes))
-        print(_summary(recordings, failures, folder, sum(o.new for o in outcomes)))
-        _check_share(recordings, failures, config.prepare.max_failed_share)
+        summary = _summary(recordings, failures, folder, sum(o.new for o in outcomes))
+        if refusal := _refusal(recordings, failures, config.prepare.max_failed_share):
+            print(summary)
+            raise AuraError(refusal)
+    print(summary)
 
 
 def preparation(config: Config) -> Preparation:
@@ -89,13 +98,25 @@ def preparation(config: Config) -> Preparation:
     )
 
 
+def _check_subjects(config: Config, corpus: Corpus) -> None:
+    """Refuse channels of a subject that there is not."""
+    subjects = {ref.subject for ref in corpus.refs}
+    for one in config.dataset.subject_channels:
+        if one.subject not in subjects:
+            some = ", ".join(sorted(subjects)[:5])
+            raise AuraError(
+                f"dataset.subject_channels: the corpus has no subject {one.subject!r}; there are {some}"
+                + (" and others" if len(subjects) > 5 else "")
+            )
+
+
 def _found(corpus: Corpus) -> str:
     """What there is, in words."""
     layouts = Counter(ref.layout.rpartition(".")[2] for ref in corpus.refs)
-    said = ", ".join(f"{n} in layout {layout}" for layout, n in layouts.most_common()) or "none in a known layout"
+    said = ", ".join(f"{n} {layout}" for layout, n in layouts.most_common()) or "none in a known layout"
     return (
-        f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings: {said}"
-        + (f"; {len(corpus.rejects)} belong to none" if corpus.rejects else "")
+        f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings ({said})"
+        + (f", and {len(corpus.rejects)} that are none" if corpus.rejects else "")
     )
 
 
@@ -114,15 +135,15 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
             f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures"
         )
     for remark, n in _remarks(recordings).most_common():
-        counted = {"clipped_events": "n_clipped", "united_events": "n_united"}.get(remark)
-        events = f" ({recordings[counted].sum()} events)" if counted else ""
-        lines.append(f"  prepared, but {remark}: {n}{events}")
+        having = recordings[[remark in codes.split(";") for codes in recordings["remarks"]]]
+        events = f" ({having[COUNTED[remark]].sum()} events)" if remark in COUNTED else ""
+        names = ", ".join(having["edf"].head(N_REMARKED)) + (", ..." if n > N_REMARKED else "")
+        lines.append(f"  prepared, but {remark}: {n}{events}: {names}")
     for reason, n in Counter(failures["reason"]).most_common():
         lines.append(f"  failed, {reason}: {n}")
-        shown = failures.loc[failures["reason"] == reason, "message"].head(N_SHOWN)
-        lines += [f"    {message}" for message in shown]
-        if n > N_SHOWN:
-            lines.append(f"    and {n - N_SHOWN} more in failures.parquet")
+    lines += [f"    {message}" for message in failures["message"].head(N_FAILURES)]
+    if len(failures) > N_FAILURES:
+        lines.append(f"    and {len(failures) - N_FAILURES} more in failures.parquet")
     return "\n".join(lines)
 
 
@@ -152,16 +173,19 @@ def _log(recordings: pd.DataFrame, failures: pd.DataFrame, n_found: int) -> None
     )
 
 
-def _check_share(recordings: pd.DataFrame, failures: pd.DataFrame, max_failed_share: float) -> None:
-    """Refuse a run of which nothing, or too little, is left."""
+def _refusal(recordings: pd.DataFrame, failures: pd.DataFrame, max_failed_share: float) -> str | None:
+    """Say why a run is a failure, of which nothing, or too little, is left."""
     if not len(recordings):
-        raise AuraError(f"nothing could be prepared; the first failure: {failures['message'].iloc[0]}")
-    share = len(failures) / (len(recordings) + len(failures))
-    if share > max_failed_share:
-        raise AuraError(
-            f"{len(failures)} of {len(recordings) + len(failures)} failed, more than "
-            f"prepare.max_failed_share={max_failed_share:g} allows; what was prepared is kept"
-        )
+        return f"nothing could be prepared; the first failure: {failures['message'].iloc[0]}"
+    # What a named layout leaves aside was not asked for.
+    n_failed = int((failures["reason"] != "not_in_layout").sum())
+    n_asked = len(recordings) + n_failed
+    if n_failed <= max_failed_share * n_asked:
+        return None
+    return (
+        f"{n_failed} of {n_asked} failed, more than prepare.max_failed_share={max_failed_share:g} allows; "
+        "what was prepared is kept"
+    )
 
 
 def _table(rows: list[dict[str, Any]], columns: dict[str, str], by: list[str]) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from aura.labels import ICTAL
 from aura.scoring import Counts, EventRules, pool, score_samples
 from aura.serving import save_detector
 from aura.stages import featurize
-from aura.stages.folders import features_folder, is_complete, prepared_folder
+from aura.stages.folders import channels_digest, features_folder, is_complete, prepared_folder
 from aura.table import digest, read_meta, read_table
 from aura.training import ScoredRecording
 from aura.types import Bools, Event, Floats, Ints
@@ -153,7 +153,11 @@ def _is_current(config: Config) -> bool:
     made = read_meta(folder / "recordings.parquet")
     # Without prepared recordings there is nothing newer to make it from.
     prepared = read_meta(prepared_folder(config) / "recordings.parquet")
-    return made is not None and (prepared is None or made["upstream"]["run_id"] == prepared["run_id"])
+    return (
+        made is not None
+        and made["upstream"]["channels"] == channels_digest(config)
+        and (prepared is None or made["upstream"]["run_id"] == prepared["run_id"])
+    )
 
 
 def _read(folder: Path, recordings: pd.DataFrame, step_s: float) -> Windows:
