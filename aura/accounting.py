@@ -72,14 +72,8 @@ class PrepareRecording:
     def _source(self, ref: RecordingRef) -> str:
         """What changes when a file of the recording does: its place, its size, the time it was changed."""
         files = [path for path in (ref.edf, ref.annotations, *ref.others) if path is not None]
-        try:
-            stats = [path.stat() for path in files]
-        except OSError as error:
-            what = "is a link to nothing" if ref.edf.is_symlink() else f"cannot be looked at: {error.strerror}"
-            raise RecordingError("unreadable_edf", what) from error
         return digest(
-            [self.names.path(path) for path in files],
-            [(stat.st_size, stat.st_mtime_ns) for stat in stats],
+            [(self.names.path(path), *_stamp(path)) for path in files],
             self.names.ref(ref).subject,
             ref.split,
             list(self.preparation.subject_channels.get(ref.subject, ())),
@@ -120,6 +114,15 @@ def _failure_row(
         "reason": reason,
         "message": f"{name}: {message}",
     }
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size of a file and the time it was changed; of one that is not there, which its reader will say, nothing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _joined(paths: Sequence[Path], names: Names) -> str | None:

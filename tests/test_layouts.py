@@ -332,6 +332,8 @@ def test_other_files_of_a_recording_stand_in_for_broken_ones(same_corpora: dict[
         ecg = eeg.parent.with_name("ecg") / eeg.name.replace("_eeg", "_ecg")
         ecg.parent.mkdir(exist_ok=True)
         ecg.write_bytes(eeg.read_bytes()[:300])
+        # As in a data set of which not all was fetched.
+        (ecg.parent / eeg.name.replace("_eeg", "_mov")).symlink_to("nowhere")
     ref, _, meta = prepare(found_in(tmp_path / "bids").refs[0])
     assert ref.edf.name.endswith("_eeg.edf")
     assert meta["seizures"] == whole["seizures"]

@@ -84,12 +84,13 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
         for ref in found:
             for path in (ref.edf, ref.annotations, *ref.others):
                 left.pop(path, None)  # type: ignore[arg-type]
+    edf_folders = {path.parent for path in files if path.suffix.lower() == EDF}
     for path in left:
         if path.suffix.lower() == EDF:
             known = ", ".join(name.rpartition(".")[2] for name in layouts)
             rejects.append(Reject(path, "not_in_layout", f"is nothing that the layout {known} knows"))
         else:
-            rejects.append(_stray(path, layouts, {edf.parent for edf in files if edf.suffix.lower() == EDF}))
+            rejects.append(_stray(path, layouts, edf_folders))
     # What is reached by a link gives way to what is there itself.
     unique, doubles = _unique(sorted(refs, key=lambda ref: (walked[ref.edf], ref.edf)))
     corpus = Corpus(tuple(unique), (*rejects, *doubles), n_edf, len(files) - n_edf)
@@ -173,7 +174,7 @@ def _unique(refs: Sequence[RecordingRef]) -> tuple[list[RecordingRef], list[Reje
 
 def _stray(path: Path, layouts: Sequence[str], edf_folders: set[Path]) -> Reject:
     """Say what an annotation file is that no layout took."""
-    if len(layouts) == 1 and edf_folders & {path.parent, *path.parent.parent.glob("*")}:
+    if len(layouts) == 1 and path.parent in edf_folders:
         return Reject(path, "not_in_layout", f"is no annotation file of the layout {layouts[0].rpartition('.')[2]}")
     return Reject(path, "annotation_without_edf", "is an annotation file that belongs to no recording")
 

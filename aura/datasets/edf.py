@@ -77,7 +77,8 @@ def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:
             onsets_s = _record_onsets(file, header)
             yield from _read_all(file, header, indices, onsets_s)
     except OSError as error:
-        raise RecordingError("unreadable_edf", f"cannot be read: {error.strerror}") from error
+        what = "is a link to nothing" if edf.is_symlink() else f"cannot be read: {error.strerror}"
+        raise RecordingError("unreadable_edf", what) from error
 
 
 def _find_channels(header: Header, channels: Sequence[str]) -> list[int]:
