@@ -338,7 +338,7 @@ def test_nothing_prepared_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFix
     assert "holds no .edf file" in capsys.readouterr().err
     (tmp_path / "a.edf").write_bytes(b"")
     assert project.run("prepare") == 1
-    assert "nothing could be prepared; the first failure: a.edf: is no EDF file" in capsys.readouterr().err
+    assert "nothing could be prepared; the first failure: a.edf: is empty" in capsys.readouterr().err
 
 
 def test_train_alone_makes_what_it_needs_as_child_runs(trained: Project, project: Project, run_of: RunOf) -> None:

@@ -88,7 +88,7 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
     for path in left:
         if path.suffix.lower() == EDF:
             known = ", ".join(name.rpartition(".")[2] for name in layouts)
-            rejects.append(Reject(path, "not_in_layout", f"is nothing that the layout {known} knows"))
+            rejects.append(Reject(path, "not_in_layout", f"belongs to no recording of the layout {known}"))
         else:
             rejects.append(_stray(path, layouts, edf_folders))
     # What is reached by a link gives way to what is there itself.
@@ -175,7 +175,8 @@ def _unique(refs: Sequence[RecordingRef]) -> tuple[list[RecordingRef], list[Reje
 def _stray(path: Path, layouts: Sequence[str], edf_folders: set[Path]) -> Reject:
     """Say what an annotation file is that no layout took."""
     if len(layouts) == 1 and path.parent in edf_folders:
-        return Reject(path, "not_in_layout", f"is no annotation file of the layout {layouts[0].rpartition('.')[2]}")
+        layout = layouts[0].rpartition(".")[2]
+        return Reject(path, "not_in_layout", f"belongs to no recording of the layout {layout}")
     return Reject(path, "annotation_without_edf", "is an annotation file that belongs to no recording")
 
 

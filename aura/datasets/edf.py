@@ -89,7 +89,8 @@ def _find_channels(header: Header, channels: Sequence[str]) -> list[int]:
             if label != ANNOTATIONS and fnmatchcase(label.lower(), pattern.lower()):
                 found.setdefault(index)
     if not found:
-        raise RecordingError("no_ecg_channel", f"no channel matches {list(channels)}; there are {list(header.labels)}")
+        message = f"none of its channels {list(header.labels)} matches dataset.channels, {list(channels)}"
+        raise RecordingError("no_ecg_channel", message)
     return list(found)
 
 

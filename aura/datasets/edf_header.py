@@ -75,6 +75,8 @@ def read_header(file: BinaryIO) -> Header:
         ``unreadable_edf`` or ``bad_rate``, where the data cannot be found by it.
     """
     fixed = os.pread(file.fileno(), 2 * FIXED_BYTES, 0)
+    if not fixed:
+        raise RecordingError("unreadable_edf", "is empty")
     if len(fixed) < FIXED_BYTES or fixed[:8].strip(b" \0") != b"0":
         raise RecordingError("unreadable_edf", "is no EDF file; those begin with a 0 and have 256 bytes at least")
     shift = _shift(fixed)

@@ -116,7 +116,7 @@ def _found(corpus: Corpus) -> str:
     said = ", ".join(f"{n} {layout}" for layout, n in layouts.most_common()) or "none in a known layout"
     return (
         f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings ({said})"
-        + (f", and {len(corpus.rejects)} that are none" if corpus.rejects else "")
+        + (f"; {len(corpus.rejects)} of them belong to none" if corpus.rejects else "")
     )
 
 
@@ -141,9 +141,11 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
         lines.append(f"  prepared, but {remark}: {n}{events}: {names}")
     for reason, n in Counter(failures["reason"]).most_common():
         lines.append(f"  failed, {reason}: {n}")
-    lines += [f"    {message}" for message in failures["message"].head(N_FAILURES)]
-    if len(failures) > N_FAILURES:
-        lines.append(f"    and {len(failures) - N_FAILURES} more in failures.parquet")
+    # What a named layout leaves aside was not asked for.
+    messages = failures.loc[failures["reason"] != "not_in_layout", "message"]
+    lines += [f"    {message}" for message in messages.head(N_FAILURES)]
+    if len(messages) > N_FAILURES:
+        lines.append(f"    and {len(messages) - N_FAILURES} more in failures.parquet")
     return "\n".join(lines)
 
 
@@ -177,7 +179,6 @@ def _refusal(recordings: pd.DataFrame, failures: pd.DataFrame, max_failed_share:
     """Say why a run is a failure, of which nothing, or too little, is left."""
     if not len(recordings):
         return f"nothing could be prepared; the first failure: {failures['message'].iloc[0]}"
-    # What a named layout leaves aside was not asked for.
     n_failed = int((failures["reason"] != "not_in_layout").sum())
     n_asked = len(recordings) + n_failed
     if n_failed <= max_failed_share * n_asked:
