@@ -97,9 +97,10 @@ class WindowsConfig:
 
 @dataclass
 class FeaturesConfig:
-    """Which families of features."""
+    """Which families of features, and what computes them."""
 
     families: list[str]
+    engine: str
 
 
 @dataclass
@@ -172,6 +173,7 @@ class Config:
             low_ms=self.cleaning.low_ms,
             high_ms=self.cleaning.high_ms,
             max_change=self.cleaning.max_change,
+            engine=self.features.engine,
         )
 
 

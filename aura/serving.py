@@ -25,7 +25,8 @@ from aura.types import RRSeries
 
 MODEL_FILE, DETECTOR_FILE = "model.skops", "detector.json"
 # Not all that Aura needs: what a server of the model does.
-REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pyarrow", "hrv-analysis", "nolds")
+REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numba", "numpy", "scipy", "pandas", "pyarrow")
+OF_REFERENCE = ("hrv-analysis", "nolds")
 # Longer than any recording; times beyond it are no seconds.
 MAX_DURATION_S = 14 * 86_400.0
 
@@ -51,9 +52,11 @@ def save_detector(folder: Path, model: Classifier, spec: FeatureSpec, *, thresho
     (folder / DETECTOR_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def requirements() -> list[str]:
-    """Pinned packages that a server of the model needs."""
-    names = [*REQUIREMENTS, "setuptools"] if version("hrv-analysis") == "1.0.5" else REQUIREMENTS
+def requirements(spec: FeatureSpec) -> list[str]:
+    """Pinned packages that a server of a model with such features needs."""
+    names = list(REQUIREMENTS)
+    if spec.engine == "hrv_analysis":
+        names += [*OF_REFERENCE, "setuptools"] if version("hrv-analysis") == "1.0.5" else OF_REFERENCE
     return [f"{name}=={version(name)}" for name in names]
 
 
@@ -112,10 +115,12 @@ class Detector:
 
 
 def load_detector(folder: Path) -> Detector:
-    """Read what `save_detector` wrote."""
+    """Read what `save_detector` wrote, and have its features compiled, so that no request waits for it."""
     values = json.loads((folder / DETECTOR_FILE).read_text(encoding="utf-8"))
     model = skops.io.load(folder / MODEL_FILE, trusted=list(TRUSTED_TYPES))
-    return Detector(model, FeatureSpec.from_dict(values["features"]), values["threshold"])
+    spec = FeatureSpec.from_dict(values["features"])
+    extract(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), spec)
+    return Detector(model, spec, values["threshold"])
 
 
 def _load_pyfunc(path: str) -> Detector:

@@ -25,6 +25,7 @@ from mlflow.exceptions import MlflowException
 from aura import serving
 from aura.config import PROJECT, Config
 from aura.errors import AuraError
+from aura.features import FeatureSpec
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
@@ -124,7 +125,7 @@ def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFram
     )
 
 
-def log_model(folder: Path, name: str) -> str:
+def log_model(folder: Path, spec: FeatureSpec, name: str) -> str:
     """Log a detector that `aura.serving.save_detector` wrote, and register it.
 
     Returns
@@ -140,7 +141,7 @@ def log_model(folder: Path, name: str) -> str:
         code_paths=[str(PROJECT / "aura")],
         signature=serving.SIGNATURE,
         input_example=example,
-        pip_requirements=serving.requirements(),
+        pip_requirements=serving.requirements(spec),
         registered_model_name=name,
     )
     return str(info.registered_model_version)

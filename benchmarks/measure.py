@@ -5,13 +5,16 @@ import platform
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
 from aura.config import PROJECT
+
+MARK = "<!-- measured -->\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +60,23 @@ def markdown(frame: pd.DataFrame) -> str:
     """A table as Markdown."""
     lines = [frame.columns.tolist(), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def document(name: str, tables: Mapping[str, pd.DataFrame], metrics: Mapping[str, float], tracking_uri: str) -> None:
+    """Print what was measured, log it as an MLflow run, and put it below the mark in docs/benchmarks/NAME.md."""
+    import mlflow
+
+    text = f"Measured {datetime.now():%Y-%m-%d} on {machine()} by `python -m benchmarks.{name}`.\n"
+    for title, table in tables.items():
+        text += f"\n## {title}\n\n{markdown(table)}"
+        print(f"\n{title}\n{table.to_string(index=False)}")
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_experiment("aura-benchmarks")
+    with mlflow.start_run(run_name=name):
+        mlflow.log_param("machine", machine())
+        for title, table in tables.items():
+            mlflow.log_table(table, f"{title.replace(' ', '_')}.json")
+        mlflow.log_metrics(dict(metrics))
+    path = PROJECT / "docs" / "benchmarks" / f"{name}.md"
+    head, _, _ = path.read_text().partition(MARK)
+    path.write_text(f"{head}{MARK}\n{text}")

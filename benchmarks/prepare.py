@@ -13,17 +13,15 @@ from datetime import datetime
 from itertools import cycle, islice
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 
-from aura.config import PROJECT, compose
-from benchmarks.measure import Cost, machine, markdown, run
+from aura.config import compose
+from benchmarks.measure import Cost, document, run
 
 MINUTES = 12
 # What is drawn; larger corpora are links to it under other names, so that they fit on a disk, and into its cache.
 DRAWN_HOURS = 10
-DOCUMENT = PROJECT / "docs" / "benchmarks" / "prepare.md"
 READERS = {
     "ours": (
         "from aura.datasets.edf import read_ecgs\nfor path in paths:\n ecg = next(read_ecgs(path, ['*EKG*']))\n"
@@ -188,24 +186,13 @@ def main(hours: list[int], large: bool) -> None:
         scratch, drawn = Path(name), Path(name) / "drawn"
         draw(drawn)
         tables = {title: pd.DataFrame(list(measure(drawn, scratch))) for title, measure in sections}
-    text = f"Measured {datetime.now():%Y-%m-%d} on {machine()} by `python -m benchmarks.prepare`.\n"
-    for title, table in tables.items():
-        text += f"\n## {title}\n\n{markdown(table)}"
-        print(f"\n{title}\n{table.to_string(index=False)}")
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or compose().tracking.uri)
-    mlflow.set_experiment("aura-benchmarks")
-    with mlflow.start_run(run_name="prepare"):
-        mlflow.log_param("machine", machine())
-        for title, table in tables.items():
-            mlflow.log_table(table, f"{title.replace(' ', '_')}.json")
-        for line in tables["The stage"].to_dict("records"):
-            key = f"cpu_s_per_hour.{line['what']}.{line['hours']} h".replace(",", "").replace("=", " ")
-            mlflow.log_metric(key, float(line["without the start"]))
-    DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
-    head, mark, _ = (
-        DOCUMENT.read_text().partition("<!-- measured -->\n") if DOCUMENT.exists() else ("# prepare\n\n", "", "")
-    )
-    DOCUMENT.write_text(f"{head}{mark or '<!-- measured -->' + chr(10)}\n{text}")
+    metrics = {
+        f"cpu_s_per_hour.{line['what']}.{line['hours']} h".replace(",", "").replace("=", " "): float(
+            line["without the start"]
+        )
+        for line in tables["The stage"].to_dict("records")
+    }
+    document("prepare", tables, metrics, os.environ.get("MLFLOW_TRACKING_URI") or compose().tracking.uri)
 
 
 if __name__ == "__main__":

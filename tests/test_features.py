@@ -1,7 +1,10 @@
 """Features against hrv-analysis called by hand, and what has to hold of any features."""
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,7 @@ import pytest
 
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract, feature_names
+from aura.features.extract import FAMILIES
 from aura.features.reference import hrvanalysis
 from aura.rr import clean
 from aura.types import Floats, RRSeries
@@ -74,6 +78,29 @@ def test_each_feature_is_that_of_hrv_analysis(function: str, length_s: int, nois
             compared += 1
     assert compared >= 1
     assert theirs.notna().any().all()
+
+
+SPECS_AND_HEARTS = [
+    (length_s, step_s, seed, noise_ms)
+    for length_s, step_s in ((10.0, 1.0), (30.0, 3.0), (64.0, 7.0), (150.0, 5.0), (300.0, 20.0))
+    for seed, noise_ms in ((11, 2), (12, 30), (13, 150))
+]
+
+
+@pytest.mark.parametrize(("length_s", "step_s", "seed", "noise_ms"), SPECS_AND_HEARTS)
+def test_both_engines_give_the_same(length_s: float, step_s: float, seed: int, noise_ms: float) -> None:
+    spec = replace(SPEC, lengths_s=tuple((family, (length_s,)) for family in FAMILIES), step_s=step_s)
+    rr = heart(seed, noise_ms=noise_ms)
+    ours, theirs = extract(rr, spec), extract(rr, replace(spec, engine="hrv_analysis"))
+    assert list(ours) == list(theirs)
+    # The same where they are missing, too.
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-9, atol=0)
+    assert len(feature_names(ours)) == 27
+
+
+def test_importing_aura_does_not_import_numba() -> None:
+    code = "import sys, aura.config, aura.features, aura.serving; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_originals_27_features_are_there() -> None:

@@ -1,6 +1,5 @@
 """RR intervals in, a row of features per window out: the one path of training, detection and serving."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
@@ -11,18 +10,21 @@ import pandas as pd
 
 from aura.errors import AuraError
 from aura.features import entropy, frequency_domain, poincare, time_domain
+from aura.features.reference import reference
 from aura.rr import clean
-from aura.types import Floats, NNSeries, RRSeries
+from aura.types import Floats, Ints, NNSeries, RRSeries
 from aura.windows import beats_in_windows, window_ends
 
-FAMILIES: Mapping[str, tuple[Callable[[Floats], dict[str, float]], int]] = MappingProxyType(
+Family = Callable[[Floats, Ints, Ints], dict[str, Floats]]
+FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
-        "time_domain": (time_domain.time_domain, time_domain.MIN_INTERVALS),
-        "poincare": (poincare.poincare, poincare.MIN_INTERVALS),
-        "entropy": (entropy.entropy, entropy.MIN_INTERVALS),
-        "frequency_domain": (frequency_domain.frequency_domain, frequency_domain.MIN_INTERVALS),
+        "time_domain": time_domain.time_domain,
+        "poincare": poincare.poincare,
+        "entropy": entropy.entropy,
+        "frequency_domain": frequency_domain.frequency_domain,
     }
 )
+ENGINES = ("compiled", "hrv_analysis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class FeatureSpec:
         Share of a window that NN intervals have to cover for its features to be given.
     low_ms, high_ms, max_change
         Cleaning, see `aura.rr.clean`.
+    engine
+        ``compiled``, or ``hrv_analysis`` for the same features by that library, window by window, and some hundred
+        times slower.
     """
 
     lengths_s: tuple[tuple[str, tuple[float, ...]], ...]
@@ -47,9 +52,12 @@ class FeatureSpec:
     low_ms: float
     high_ms: float
     max_change: float
+    engine: str = "compiled"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be computed."""
+        if self.engine not in ENGINES:
+            raise AuraError(f"features.engine={self.engine}; allowed are {', '.join(ENGINES)}")
         for family, lengths_s in self.lengths_s:
             if family not in FAMILIES:
                 raise AuraError(f"no feature family is called {family!r}; there are {', '.join(FAMILIES)}")
@@ -101,11 +109,17 @@ def extract(rr: RRSeries, spec: FeatureSpec, *, from_s: float = 0.0) -> pd.DataF
     end_s = window_ends(rr.duration_s, spec.step_s)
     end_s = end_s[end_s > from_s]
     longest_s = max(length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s)
-    columns: dict[str, Floats] = {"t_s": end_s, "coverage": _coverage(nn, end_s, longest_s)}
+    columns: dict[str, Floats] = {"t_s": end_s, "coverage": _windows(nn, end_s, longest_s)[2]}
     for family, lengths_s in spec.lengths_s:
+        compute = FAMILIES[family] if spec.engine == "compiled" else reference(family)
         for length_s in lengths_s:
-            columns.update(_family(nn, end_s, family, length_s, spec.min_coverage))
-    return pd.DataFrame(columns)
+            first, stop, coverage = _windows(nn, end_s, length_s)
+            # To within the rounding of sums: half of ten seconds is five, not less.
+            enough = coverage >= spec.min_coverage - 1e-9
+            for name, column in compute(nn.nn_ms, first, np.where(enough, stop, first)).items():
+                column[~np.isfinite(column)] = np.nan
+                columns[f"{name}__{length_s:g}s"] = column
+    return pd.DataFrame(columns, copy=False)
 
 
 def feature_names(frame: pd.DataFrame) -> list[str]:
@@ -113,35 +127,12 @@ def feature_names(frame: pd.DataFrame) -> list[str]:
     return [name for name in frame.columns if name not in ("t_s", "coverage", "label")]
 
 
-def _coverage(nn: NNSeries, end_s: Floats, length_s: float) -> Floats:
-    """Share of each window that NN intervals cover; the first one counts whole, though it began before."""
+def _windows(nn: NNSeries, end_s: Floats, length_s: float) -> tuple[Ints, Ints, Floats]:
+    """First and one past the last interval of each window, and the share of it that they cover.
+
+    The first interval counts whole, though it began before the window.
+    """
     first, stop = beats_in_windows(nn.t_s, end_s, length_s)
     covered_ms = np.concatenate(([0.0], np.cumsum(nn.nn_ms)))
     share: Floats = np.minimum((covered_ms[stop] - covered_ms[first]) / (length_s * 1000.0), 1.0)
-    return share
-
-
-def _family(nn: NNSeries, end_s: Floats, family: str, length_s: float, min_coverage: float) -> dict[str, Floats]:
-    """Columns of one family on one window length."""
-    describe, min_intervals = FAMILIES[family]
-    first, stop = beats_in_windows(nn.t_s, end_s, length_s)
-    # To within the rounding of sums: half of ten seconds is five, not less.
-    enough = _coverage(nn, end_s, length_s) >= min_coverage - 1e-9
-    enough &= stop - first >= min_intervals
-    columns = {f"{name}__{length_s:g}s": np.full(len(end_s), np.nan) for name in _names(family)}
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # Of constant intervals some features are not defined; the libraries warn and give nan or inf.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        # On windows under 64 s Welch's segment is the whole window.
-        warnings.filterwarnings("ignore", message="nperseg", category=UserWarning)
-        for window in np.flatnonzero(enough):
-            values = describe(nn.nn_ms[first[window] : stop[window]])
-            for column, value in zip(columns.values(), values.values(), strict=True):
-                column[window] = value if np.isfinite(value) else np.nan
-    return columns
-
-
-def _names(family: str) -> list[str]:
-    """Names of a family's features, from the family itself."""
-    describe, _ = FAMILIES[family]
-    return list(describe(np.tile([800.0, 810.0, 790.0, 805.0], 64)))
+    return first, stop, share

@@ -1,24 +1,41 @@
 """Poincaré plot features and the cardiac sympathetic and vagal indices made from them."""
 
-from aura.features.reference import hrvanalysis
-from aura.types import Floats
+import numpy as np
 
-MIN_INTERVALS = 4
+from aura.types import Floats, Ints
 
 
-def poincare(nn_ms: Floats) -> dict[str, float]:
-    """Describe the Poincaré plot of one window.
+def poincare(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+    """Describe the Poincaré plots of windows.
 
     Parameters
     ----------
     nn_ms
-        (n_intervals,) NN intervals in ms, at least `MIN_INTERVALS`.
+        (n_intervals,) NN intervals in ms.
+    first, stop
+        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
 
     Returns
     -------
     dict
-        sd1, sd2, ratio_sd2_sd1 (Brennan 2001, doi:10.1109/10.959330); csi, cvi (Toichi 1997,
-        doi:10.1016/S0165-1838(96)00112-9); Modified_csi (Jeppesen 2015, doi:10.1016/j.seizure.2014.11.004).
+        (n_windows,) features by hrv-analysis's names: sd1, sd2, ratio_sd2_sd1 (Brennan 2001, doi:10.1109/10.959330);
+        csi, cvi (Toichi 1997, doi:10.1016/S0165-1838(96)00112-9); Modified_csi (Jeppesen 2015,
+        doi:10.1016/j.seizure.2014.11.004). Missing on fewer than 4 intervals, and where all are the same.
+
+    Examples
+    --------
+    >>> poincare(np.array([800.0, 810.0, 790.0, 805.0]), np.array([0]), np.array([4]))["sd1"].round(2)
+    array([13.39])
     """
-    library = hrvanalysis()
-    return {**library.get_poincare_plot_features(nn_ms), **library.get_csi_cvi_features(nn_ms)}
+    from aura.features import kernels
+
+    sd1, sd2 = kernels.poincare(nn_ms, first, stop)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "sd1": sd1,
+            "sd2": sd2,
+            "ratio_sd2_sd1": sd2 / sd1,
+            "csi": (4 * sd2) / (4 * sd1),
+            "cvi": np.log10((4 * sd2) * (4 * sd1)),
+            "Modified_csi": (4 * sd2) ** 2 / (4 * sd1),
+        }

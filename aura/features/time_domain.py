@@ -1,23 +1,48 @@
-"""Time domain features, as hrv-analysis computes them (Task Force 1996, doi:10.1161/01.CIR.93.5.1043)."""
+"""Time domain features, equal to those of hrv-analysis (Task Force 1996, doi:10.1161/01.CIR.93.5.1043)."""
 
-from aura.features.reference import hrvanalysis
-from aura.types import Floats
-
-MIN_INTERVALS = 3
+from aura.types import Floats, Ints
 
 
-def time_domain(nn_ms: Floats) -> dict[str, float]:
-    """Describe the intervals of one window in the time domain.
+def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+    """Describe the intervals of windows in the time domain.
 
     Parameters
     ----------
     nn_ms
-        (n_intervals,) NN intervals in ms, at least `MIN_INTERVALS`.
+        (n_intervals,) NN intervals in ms.
+    first, stop
+        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
 
     Returns
     -------
     dict
-        hrv-analysis's names; sdsd uses ddof=0 and sdnn ddof=1, as there.
+        (n_windows,) features by hrv-analysis's names, in ms, % and bpm; missing on fewer than 3 intervals. sdsd uses
+        ddof=0 and sdnn ddof=1, as there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> time_domain(np.array([800.0, 810.0, 790.0]), np.array([0]), np.array([3]))["mean_nni"]
+    array([800.])
     """
-    features: dict[str, float] = hrvanalysis().get_time_domain_features(nn_ms)
-    return features
+    from aura.features import kernels
+
+    columns = kernels.time_domain(nn_ms, first, stop)
+    return {
+        "mean_nni": columns[0],
+        "sdnn": columns[1],
+        "sdsd": columns[2],
+        "nni_50": columns[3],
+        "pnni_50": columns[4],
+        "nni_20": columns[5],
+        "pnni_20": columns[6],
+        "rmssd": columns[7],
+        "median_nni": columns[8],
+        "range_nni": columns[9],
+        "cvsd": columns[10],
+        "cvnni": columns[11],
+        "mean_hr": columns[12],
+        "max_hr": columns[13],
+        "min_hr": columns[14],
+        "std_hr": columns[15],
+    }

@@ -20,7 +20,7 @@ def prepared_folder(config: Config) -> Path:
 
 def features_folder(config: Config) -> Path:
     """Folder of the feature tables of a corpus."""
-    made_by = [version(name) for name in ("hrv-analysis", "nolds")]
+    made_by = [version(name) for name in ("hrv-analysis", "nolds")] if config.features.engine == "hrv_analysis" else []
     key = digest(_prepared_digest(config), config.feature_spec.to_dict(), asdict(config.labels), made_by)
     return Path(config.workspace) / config.dataset.name / f"features-{key}"
 

@@ -105,7 +105,7 @@ def run(config: Config) -> None:
         tracking.log_figures(_figures(model, train_curve, test, scored, threshold, rules, scores))
         with TemporaryDirectory() as saved:
             save_detector(Path(saved), model, config.feature_spec, threshold=threshold)
-            version = tracking.log_model(Path(saved), config.tracking.model_name)
+            version = tracking.log_model(Path(saved), config.feature_spec, config.tracking.model_name)
         promotion = tracking.promote(config.tracking.model_name, version, config.tracking.champion_metric)
 
     print(
