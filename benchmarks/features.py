@@ -1,6 +1,6 @@
 """What features cost: by engine, family, length of window, step, and length of recording; and a corpus of TUH's size.
 
-``python -m benchmarks.features`` (about 8 minutes, 4 GB of disk) logs it to MLflow and writes docs/benchmarks/features.md;
+``python -m benchmarks.features`` (about 8 minutes, 4 GB of disk) logs it to MLflow, writes docs/benchmarks/features.md;
 with ``corpus=false`` it takes a minute.
 """
 
