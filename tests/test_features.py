@@ -6,14 +6,14 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
+import neurokit2
 import numpy as np
 import pandas as pd
 import pytest
 
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract, feature_names
-from aura.features.extract import FAMILIES
-from aura.features.reference import hrvanalysis
+from aura.features.reference import FUNCTIONS, hrvanalysis
 from aura.rr import clean
 from aura.types import Floats, RRSeries
 
@@ -89,13 +89,39 @@ SPECS_AND_HEARTS = [
 
 @pytest.mark.parametrize(("length_s", "step_s", "seed", "noise_ms"), SPECS_AND_HEARTS)
 def test_both_engines_give_the_same(length_s: float, step_s: float, seed: int, noise_ms: float) -> None:
-    spec = replace(SPEC, lengths_s=tuple((family, (length_s,)) for family in FAMILIES), step_s=step_s)
+    spec = replace(SPEC, lengths_s=tuple((family, (length_s,)) for family in FUNCTIONS), step_s=step_s)
     rr = heart(seed, noise_ms=noise_ms)
     ours, theirs = extract(rr, spec), extract(rr, replace(spec, engine="hrv_analysis"))
     assert list(ours) == list(theirs)
     # The same where they are missing, too.
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-9, atol=0)
     assert len(feature_names(ours)) == 27
+
+
+@pytest.mark.parametrize("noise_ms", [2, 30, 150])
+def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
+    rr = heart(21, noise_ms=noise_ms)
+    spec = replace(SPEC, lengths_s=(("robust", (30.0,)), ("complexity", (60.0,))), step_s=10.0)
+    ours = extract(rr, spec)
+    nn = clean(rr, low_ms=300, high_ms=1800, max_change=0.2)
+    names = {"mad_nni": "MadNN", "mcv_nni": "MCVNN", "iqr_nni": "IQRNN", "prc20_nni": "Prc20NN", "prc80_nni": "Prc80NN"}
+    names |= {"sdnn_rmssd_ratio": "SDRMSSD", "triangular_index": "HTI"}
+    for row in ours[ours["t_s"] >= 60].itertuples():
+        short = nn.nn_ms[(nn.t_s > row.t_s - 30) & (nn.t_s <= row.t_s)]
+        with warnings.catch_warnings():
+            # Of parts of an hour, which such windows do not have.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            theirs = neurokit2.hrv_time({"RRI": short})
+        for name, called in names.items():
+            assert getattr(row, f"{name}__30s") == pytest.approx(theirs[f"HRV_{called}"].iloc[0], rel=1e-9)
+        long = nn.nn_ms[(nn.t_s > row.t_s - 60) & (nn.t_s <= row.t_s)]
+        assert row.apen__60s == pytest.approx(neurokit2.entropy_approximate(long)[0], rel=1e-9)
+        assert row.permutation_entropy__60s == pytest.approx(neurokit2.entropy_permutation(long)[0], rel=1e-9)
+
+
+def test_the_reference_engine_has_no_further_families() -> None:
+    with pytest.raises(AuraError, match=r"features\.engine=hrv_analysis has no robust"):
+        FeatureSpec((("robust", (60.0,)),), 5.0, 0.5, 300, 1800, 0.2, "hrv_analysis")
 
 
 def test_importing_aura_does_not_import_numba() -> None:

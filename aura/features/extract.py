@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from aura.errors import AuraError
-from aura.features import entropy, frequency_domain, poincare, time_domain
-from aura.features.reference import reference
+from aura.features import complexity, entropy, frequency_domain, poincare, robust, time_domain
+from aura.features.reference import FUNCTIONS, reference
 from aura.rr import clean
 from aura.types import Floats, Ints, NNSeries, RRSeries
 from aura.windows import beats_in_windows, window_ends
@@ -22,6 +22,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "poincare": poincare.poincare,
         "entropy": entropy.entropy,
         "frequency_domain": frequency_domain.frequency_domain,
+        "robust": robust.robust,
+        "complexity": complexity.complexity,
     }
 )
 ENGINES = ("compiled", "hrv_analysis")
@@ -61,6 +63,8 @@ class FeatureSpec:
         for family, lengths_s in self.lengths_s:
             if family not in FAMILIES:
                 raise AuraError(f"no feature family is called {family!r}; there are {', '.join(FAMILIES)}")
+            if self.engine == "hrv_analysis" and family not in FUNCTIONS:
+                raise AuraError(f"features.engine=hrv_analysis has no {family}; it has {', '.join(FUNCTIONS)}")
             for length_s in lengths_s:
                 if not length_s >= self.step_s > 0:
                     raise AuraError(
