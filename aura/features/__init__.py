@@ -1,5 +1,6 @@
 """Heart rate variability features of sliding windows."""
 
 from aura.features.extract import FeatureSpec, extract, feature_names
+from aura.features.stream import Stream
 
-__all__ = ["FeatureSpec", "extract", "feature_names"]
+__all__ = ["FeatureSpec", "Stream", "extract", "feature_names"]

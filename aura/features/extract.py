@@ -111,7 +111,11 @@ def extract(rr: RRSeries, spec: FeatureSpec, *, from_s: float = 0.0) -> pd.DataF
     """
     nn = clean(rr, low_ms=spec.low_ms, high_ms=spec.high_ms, max_change=spec.max_change)
     end_s = window_ends(rr.duration_s, spec.step_s)
-    end_s = end_s[end_s > from_s]
+    return describe(nn, end_s[end_s > from_s], spec)
+
+
+def describe(nn: NNSeries, end_s: Floats, spec: FeatureSpec) -> pd.DataFrame:
+    """Compute the features of windows by their ends, of intervals that are clean; otherwise as `extract`."""
     longest_s = max(length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s)
     columns: dict[str, Floats] = {"t_s": end_s, "coverage": _windows(nn, end_s, longest_s)[2]}
     for family, lengths_s in spec.lengths_s:

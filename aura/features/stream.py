@@ -1,0 +1,117 @@
+"""Features while beats arrive: the same rows as the batch gives, in bounded memory."""
+
+import math
+from collections import deque
+
+import numpy as np
+import pandas as pd
+
+from aura.errors import AuraError
+from aura.features.extract import FeatureSpec, describe
+from aura.rr import CLOCK_S
+from aura.types import NNSeries
+
+# Of a longer silence, nobody waits for the windows.
+MAX_SILENCE_S = 86_400.0
+
+
+class Stream:
+    """Rows of features, one for each step, as RR intervals are pushed one by one.
+
+    A window is complete when a beat after its end has arrived, or when `advance` says that the time has come. It
+    remembers the intervals of the longest window, and no more.
+
+    Parameters
+    ----------
+    spec
+        Which features, on which windows.
+
+    Examples
+    --------
+    >>> stream = Stream(FeatureSpec((("time_domain", (10.0,)),), 5.0, 0.5, 300.0, 1800.0, 0.2))
+    >>> rows = pd.concat([stream.push(0.8 * i, 800.0) for i in range(1, 21)] + [stream.advance(16.0)])
+    >>> rows[["t_s", "mean_nni__10s"]].to_numpy().tolist()
+    [[5.0, nan], [10.0, 800.0], [15.0, 800.0]]
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self.spec = spec
+        self._longest_s = max(length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s)
+        self._nn: deque[tuple[float, float]] = deque()
+        self._steps = 0
+        nothing = np.zeros(0)
+        self._nothing = describe(NNSeries(nothing, nothing, 0.0), nothing, spec)
+        self._now_s = 0.0
+        # The interval before, whether it can be one of a heart, and whether it was left out as ectopic.
+        self._last: tuple[float, float, bool, bool] | None = None
+
+    def push(self, t_s: float, rr_ms: float) -> pd.DataFrame:
+        """Take an RR interval.
+
+        Parameters
+        ----------
+        t_s
+            Time of its second beat in seconds from the start of the recording, after all before it.
+        rr_ms
+            Its length.
+
+        Returns
+        -------
+        DataFrame
+            Rows as of `aura.features.extract`, of the windows that end before this beat and were not given yet.
+
+        Raises
+        ------
+        AuraError
+            For a time that does not rise or jumps by more than a day, or a length that is none.
+        """
+        if not (math.isfinite(t_s) and t_s > self._now_s and math.isfinite(rr_ms) and rr_ms > 0):
+            raise AuraError(
+                f"an interval of {rr_ms:g} ms at {t_s:g} s; allowed are positive ones after {self._now_s:g} s"
+            )
+        # A window that ends with this beat has it, so it is not complete yet.
+        rows = self._complete(t_s, with_end=False)
+        self._add(t_s, rr_ms)
+        return rows
+
+    def advance(self, now_s: float) -> pd.DataFrame:
+        """Say that no beat up to this time is still to come; gives the rows as `push` does."""
+        if not now_s >= self._now_s:
+            raise AuraError(f"it cannot be {now_s:g} s after {self._now_s:g} s")
+        return self._complete(now_s, with_end=True)
+
+    def _complete(self, now_s: float, *, with_end: bool) -> pd.DataFrame:
+        """Rows of the windows that end up to a time."""
+        if now_s - self._now_s > MAX_SILENCE_S:
+            raise AuraError(f"{now_s:g} s is more than a day after {self._now_s:g} s; begin a new stream")
+        self._now_s = now_s
+        # Sums of steps are rounded, as in `aura.windows.window_ends`.
+        until = now_s / self.spec.step_s + 1e-9 if with_end else np.nextafter(now_s / self.spec.step_s, 0)
+        n_steps = max(math.floor(until) - self._steps, 0)
+        end_s = (self._steps + 1 + np.arange(n_steps, dtype=np.float64)) * self.spec.step_s
+        if not with_end:
+            end_s = end_s[end_s < now_s]
+        if not len(end_s):
+            return self._nothing
+        self._steps += len(end_s)
+        pairs = np.array(self._nn, dtype=np.float64).reshape(-1, 2)
+        nn = NNSeries(t_s=pairs[:, 0].copy(), nn_ms=pairs[:, 1].copy(), duration_s=now_s)
+        rows = describe(nn, end_s, self.spec)
+        next_s = (self._steps + 1) * self.spec.step_s
+        while self._nn and self._nn[0][0] <= next_s - self._longest_s:
+            self._nn.popleft()
+        return rows
+
+    def _add(self, t_s: float, rr_ms: float) -> None:
+        """Clean as `aura.rr.clean` does, knowing the interval before."""
+        spec = self.spec
+        plausible = spec.low_ms <= rr_ms <= spec.high_ms
+        ectopic = False
+        if self._last is not None:
+            last_s, last_ms, last_plausible, last_ectopic = self._last
+            adjacent = abs(t_s - last_s - rr_ms / 1000.0) <= CLOCK_S and plausible and last_plausible
+            # Of a run of jumps every second one goes.
+            ectopic = adjacent and abs(rr_ms - last_ms) > spec.max_change * last_ms and not last_ectopic
+        if plausible and not ectopic:
+            self._nn.append((t_s, rr_ms))
+        self._last = (t_s, rr_ms, plausible, ectopic)

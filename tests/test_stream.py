@@ -1,0 +1,94 @@
+"""Beats that arrive one by one give the rows of the batch."""
+
+import tracemalloc
+from dataclasses import replace
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aura.errors import AuraError
+from aura.features import FeatureSpec, Stream, extract
+from aura.types import Floats, RRSeries
+
+SPEC = FeatureSpec(
+    lengths_s=(
+        ("time_domain", (10.0, 30.0)),
+        ("poincare", (60.0,)),
+        ("entropy", (60.0,)),
+        ("frequency_domain", (150.0,)),
+        ("robust", (30.0,)),
+        ("complexity", (60.0,)),
+    ),
+    step_s=1.0,
+    min_coverage=0.5,
+    low_ms=300.0,
+    high_ms=1800.0,
+    max_change=0.2,
+)
+
+
+def streamed(rr: RRSeries, spec: FeatureSpec) -> pd.DataFrame:
+    stream = Stream(spec)
+    parts = [stream.push(float(t_s), float(rr_ms)) for t_s, rr_ms in zip(rr.t_s, rr.rr_ms, strict=True)]
+    return pd.concat([*parts, stream.advance(rr.duration_s)], ignore_index=True)
+
+
+def heart(n: int, seed: int = 0) -> RRSeries:
+    rng = np.random.default_rng(seed)
+    rr_ms = 800 + 60 * np.sin(np.arange(n) / 4) + rng.normal(0, 30, n)
+    rr_ms[rng.integers(0, n, n // 20 + 1)] *= 0.6
+    t_s = np.cumsum(rr_ms) / 1000
+    return RRSeries(t_s, rr_ms, float(t_s[-1]) + 7.3)
+
+
+@pytest.mark.parametrize("step_s", [0.1, 0.7, 1.0, 5.0])
+def test_a_stream_gives_the_rows_of_the_batch(step_s: float) -> None:
+    rr, spec = heart(400), replace(SPEC, step_s=step_s)
+    pd.testing.assert_frame_equal(streamed(rr, spec), extract(rr, spec), rtol=1e-12, atol=1e-12)
+
+
+INTERVALS = hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(200, 2500))
+PAUSES = hnp.arrays(np.float64, 60, elements=st.sampled_from([0.0, 0.0, 0.0, 0.2, 20.0, 200.0]))
+
+
+@settings(max_examples=60)
+@given(INTERVALS, PAUSES, st.sampled_from([0.5, 1.0, 3.0]))
+def test_whatever_the_beats_are(rr_ms: Floats, pauses_s: Floats, step_s: float) -> None:
+    t_s = np.cumsum(rr_ms / 1000 + pauses_s[: len(rr_ms)])
+    rr = RRSeries(t_s, rr_ms.copy(), float(t_s[-1]) + 2.0)
+    lengths_s = (("time_domain", (10.0,)), ("poincare", (30.0,)), ("robust", (10.0,)))
+    spec = replace(SPEC, lengths_s=lengths_s, step_s=step_s)
+    pd.testing.assert_frame_equal(streamed(rr, spec), extract(rr, spec), rtol=1e-12, atol=1e-12)
+
+
+def test_beats_on_the_ends_of_windows_are_in_them() -> None:
+    rr = RRSeries(np.arange(1.0, 41.0), np.full(40, 1000.0), 40.0)
+    spec = replace(SPEC, lengths_s=(("time_domain", (10.0,)),))
+    pd.testing.assert_frame_equal(streamed(rr, spec), extract(rr, spec))
+
+
+def test_the_memory_is_bounded() -> None:
+    spec = replace(SPEC, lengths_s=(("time_domain", (10.0,)),), step_s=10.0)
+    stream = Stream(spec)
+    for i in range(1, 2001):
+        stream.push(0.8 * i, 800.0)
+    tracemalloc.start()
+    for i in range(2001, 20_001):
+        stream.push(0.8 * i, 800.0)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 100_000
+
+
+@pytest.mark.parametrize(
+    ("t_s", "rr_ms"), [(0.5, 800.0), (1.0, 800.0), (2.0, 0.0), (2.0, float("nan")), (float("inf"), 800.0), (1e6, 800.0)]
+)
+def test_what_is_no_interval_is_refused(t_s: float, rr_ms: float) -> None:
+    stream = Stream(SPEC)
+    stream.push(1.0, 800.0)
+    with pytest.raises(AuraError):
+        stream.push(t_s, rr_ms)
