@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from aura.errors import AuraError
-from aura.features.extract import FAMILIES, FeatureSpec
+from aura.features.extract import KNOWN, FeatureSpec
 from aura.synthetic.layouts import PLACES
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -301,18 +301,18 @@ def _check_detectors(config: Config) -> None:
 def _check_families(config: Config) -> None:
     """Every family known, with a window of at least a step."""
     if not config.features.families:
-        raise AuraError(f"features.families is empty; allowed are {', '.join(FAMILIES)}")
+        raise AuraError(f"features.families is empty; allowed are {', '.join(KNOWN)}")
     for family in config.features.families:
-        if family not in FAMILIES:
-            raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")
+        if family not in KNOWN:
+            raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(KNOWN)}")
         lengths_s = config.windows.lengths_s.get(family)
         if not isinstance(lengths_s, list) or not lengths_s or not all(_is_number(length) for length in lengths_s):
             raise AuraError(
                 f"windows.lengths_s.{family}={lengths_s}; allowed is a list of window lengths in seconds, such as [60]"
             )
     for family in config.windows.lengths_s:
-        if family not in FAMILIES:
-            raise AuraError(f"there is no key windows.lengths_s.{family}; allowed are: {', '.join(FAMILIES)}")
+        if family not in KNOWN:
+            raise AuraError(f"there is no key windows.lengths_s.{family}; allowed are: {', '.join(KNOWN)}")
     if not 0 < config.windows.step_s <= 3600:
         raise AuraError(f"windows.step_s={config.windows.step_s:g} is out of range; allowed is above 0 to 3600")
     _ = config.feature_spec

@@ -119,6 +119,44 @@ def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
         assert row.permutation_entropy__60s == pytest.approx(neurokit2.entropy_permutation(long)[0], rel=1e-9)
 
 
+def test_adaptive_features_are_what_they_say() -> None:
+    rr = heart(22)
+    ours = extract(rr, replace(SPEC, lengths_s=(("adaptive", (120.0,)),), step_s=10.0))
+    nn = clean(rr, low_ms=300, high_ms=1800, max_change=0.2)
+    for row in ours[ours["t_s"] >= 120].itertuples():
+        base, now, rise = ((nn.t_s > row.t_s - length_s) & (nn.t_s <= row.t_s) for length_s in (120, 10, 30))
+        long, short = nn.nn_ms[base], nn.nn_ms[now]
+        expected = {
+            "hr_ratio": np.mean(60000 / short) / np.mean(60000 / long),
+            "mean_nni_z": (short.mean() - long.mean()) / long.std(ddof=1),
+            "sdnn_ratio": short.std(ddof=1) / long.std(ddof=1),
+            "rmssd_ratio": np.sqrt(np.mean(np.diff(short) ** 2) / np.mean(np.diff(long) ** 2)),
+            "hr_slope": np.polyfit(nn.t_s[rise], 60000 / nn.nn_ms[rise], 1)[0],
+        }
+        for name, value in expected.items():
+            assert getattr(row, f"{name}__120s") == pytest.approx(value, rel=1e-9)
+
+
+def test_jeppesens_indices_are_what_they_say() -> None:
+    rr = heart(23)
+    ours = extract(rr, replace(SPEC, lengths_s=(("jeppesen", (150.0,)),), step_s=10.0))
+    nn = clean(rr, low_ms=300, high_ms=1800, max_change=0.2)
+    compared = 0
+    for row in ours.itertuples():
+        last = nn.nn_ms[(nn.t_s > row.t_s - 150) & (nn.t_s <= row.t_s)]
+        if len(last) < 106:
+            assert np.isnan(row.csi100_slope__150s)
+            continue
+        smooth = np.array([np.median(last[i - 6 : i + 1]) for i in range(len(last) - 100, len(last))])
+        steepness = abs(np.polyfit(np.cumsum(smooth) / 1000, smooth, 1)[0])
+        theirs = hrvanalysis().get_csi_cvi_features
+        assert row.csi100_slope__150s == pytest.approx(theirs(last[-100:])["csi"] * steepness, rel=1e-9)
+        modified = theirs(smooth)["Modified_csi"] * steepness
+        assert row.modified_csi100_slope__150s == pytest.approx(modified, rel=1e-9)
+        compared += 1
+    assert compared > 10
+
+
 def test_the_reference_engine_has_no_further_families() -> None:
     with pytest.raises(AuraError, match=r"features\.engine=hrv_analysis has no robust"):
         FeatureSpec((("robust", (60.0,)),), 5.0, 0.5, 300, 1800, 0.2, "hrv_analysis")

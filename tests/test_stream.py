@@ -22,6 +22,8 @@ SPEC = FeatureSpec(
         ("frequency_domain", (150.0,)),
         ("robust", (30.0,)),
         ("complexity", (60.0,)),
+        ("jeppesen", (150.0,)),
+        ("adaptive", (120.0,)),
     ),
     step_s=1.0,
     min_coverage=0.5,

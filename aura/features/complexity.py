@@ -26,7 +26,7 @@ def complexity(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
     >>> complexity(np.arange(800.0, 900.0), np.array([0]), np.array([100]))["permutation_entropy"] == 0
     array([ True])
     """
-    from aura.features import kernels
+    from aura.features import kernels_further as kernels
 
     return {
         "apen": kernels.approximate_entropy(nn_ms, first, stop),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from aura.errors import AuraError
-from aura.features import complexity, entropy, frequency_domain, poincare, robust, time_domain
+from aura.features import adaptive, complexity, entropy, frequency_domain, jeppesen, poincare, robust, time_domain
 from aura.features.reference import FUNCTIONS, reference
 from aura.rr import clean
 from aura.types import Floats, Ints, NNSeries, RRSeries
@@ -24,8 +24,14 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "frequency_domain": frequency_domain.frequency_domain,
         "robust": robust.robust,
         "complexity": complexity.complexity,
+        "jeppesen": jeppesen.jeppesen,
     }
 )
+# Those that look at the clock as well.
+TIMED: Mapping[str, Callable[[NNSeries, Floats, Ints, Ints], dict[str, Floats]]] = MappingProxyType(
+    {"adaptive": adaptive.adaptive}
+)
+KNOWN = (*FAMILIES, *TIMED)
 ENGINES = ("compiled", "hrv_analysis")
 
 
@@ -61,8 +67,8 @@ class FeatureSpec:
         if self.engine not in ENGINES:
             raise AuraError(f"features.engine={self.engine}; allowed are {', '.join(ENGINES)}")
         for family, lengths_s in self.lengths_s:
-            if family not in FAMILIES:
-                raise AuraError(f"no feature family is called {family!r}; there are {', '.join(FAMILIES)}")
+            if family not in KNOWN:
+                raise AuraError(f"no feature family is called {family!r}; there are {', '.join(KNOWN)}")
             if self.engine == "hrv_analysis" and family not in FUNCTIONS:
                 raise AuraError(f"features.engine=hrv_analysis has no {family}; it has {', '.join(FUNCTIONS)}")
             for length_s in lengths_s:
@@ -119,12 +125,16 @@ def describe(nn: NNSeries, end_s: Floats, spec: FeatureSpec) -> pd.DataFrame:
     longest_s = max(length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s)
     columns: dict[str, Floats] = {"t_s": end_s, "coverage": _windows(nn, end_s, longest_s)[2]}
     for family, lengths_s in spec.lengths_s:
-        compute = FAMILIES[family] if spec.engine == "compiled" else reference(family)
         for length_s in lengths_s:
             first, stop, coverage = _windows(nn, end_s, length_s)
             # To within the rounding of sums: half of ten seconds is five, not less.
-            enough = coverage >= spec.min_coverage - 1e-9
-            for name, column in compute(nn.nn_ms, first, np.where(enough, stop, first)).items():
+            stop = np.where(coverage >= spec.min_coverage - 1e-9, stop, first)
+            if family in TIMED:
+                found = TIMED[family](nn, end_s, first, stop)
+            else:
+                compute = FAMILIES[family] if spec.engine == "compiled" else reference(family)
+                found = compute(nn.nn_ms, first, stop)
+            for name, column in found.items():
                 column[~np.isfinite(column)] = np.nan
                 columns[f"{name}__{length_s:g}s"] = column
     return pd.DataFrame(columns, copy=False)

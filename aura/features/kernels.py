@@ -7,10 +7,6 @@ from aura.types import Floats, Ints
 
 # Tolerance of nolds 0.6 for m=2, as a share of the standard deviation.
 SAMPEN_TOLERANCE = 0.1164 * (0.5627 * np.log(2.0) + 1.3334)
-# Makes the median absolute deviation of a normal distribution its standard deviation.
-MAD_SCALE = 1.4826
-# Width of the bins of the triangular index: 1/128 s.
-BIN_MS = 1000.0 / 128
 RATE_HZ = 4.0
 SEGMENT, OVERLAP = 256, 128
 
@@ -71,6 +67,16 @@ def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
 
 
 @njit(cache=True, nogil=True)
+def sd1_sd2(nn: Floats) -> tuple[float, float]:
+    """Width and length of the Poincaré plot of some intervals; the length is -1 where there is none."""
+    _, squares = moments(nn)
+    _, difference_squares = moments(np.diff(nn))
+    across = difference_squares / (len(nn) - 2)
+    along = 2.0 * squares / (len(nn) - 1) - 0.5 * across
+    return np.sqrt(0.5 * across), np.sqrt(along) if along >= 0 else -1.0
+
+
+@njit(cache=True, nogil=True)
 def poincare(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(2, n_windows) sd1 and sd2."""
     out = np.full((2, len(first)), np.nan)
@@ -79,13 +85,10 @@ def poincare(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
         n = len(nn)
         if n < 4:
             continue
-        _, squares = moments(nn)
-        _, difference_squares = moments(np.diff(nn))
-        across = difference_squares / (n - 2)
-        along = 2.0 * squares / (n - 1) - 0.5 * across
-        out[0, window] = np.sqrt(0.5 * across)
+        across, along = sd1_sd2(nn)
+        out[0, window] = across
         if along >= 0:
-            out[1, window] = np.sqrt(along)
+            out[1, window] = along
     return out
 
 
@@ -202,97 +205,4 @@ def band_power(spectrum: Floats, weights: Floats, counts: Ints, scale: Floats) -
                 power += squares[k] * weights[band, k]
             # The segments of a window are as long as each other, and scaled alike.
             out[band, window] = power * scale[row - 1]
-    return out
-
-
-@njit(cache=True, nogil=True)
-def percentile(ordered: Floats, share: float) -> float:
-    """Percentile of sorted values, by straight lines between them, as numpy has it."""
-    at = share * (len(ordered) - 1)
-    below = int(at)
-    if below + 1 >= len(ordered):
-        return float(ordered[-1])
-    return float(ordered[below] + (at - below) * (ordered[below + 1] - ordered[below]))
-
-
-@njit(cache=True, nogil=True)
-def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
-    """(7, n_windows) features of `aura.features.robust`, in its order."""
-    out = np.full((7, len(first)), np.nan)
-    for window in range(len(first)):
-        nn = nn_ms[first[window] : stop[window]]
-        n = len(nn)
-        if n < 3:
-            continue
-        ordered = np.sort(nn)
-        median = percentile(ordered, 0.5)
-        mad = MAD_SCALE * percentile(np.sort(np.abs(nn - median)), 0.5)
-        # The fullest bin: what is sorted falls into one bin after the other.
-        most, in_bin, bin_of_last = 0, 0, -1.0
-        for value in ordered:
-            bin_of_this = np.floor(value / BIN_MS)
-            in_bin = in_bin + 1 if bin_of_this == bin_of_last else 1
-            most = max(most, in_bin)
-            bin_of_last = bin_of_this
-        _, squares = moments(nn)
-        sum_squares = 0.0
-        for value in np.diff(nn):
-            sum_squares += value * value
-        out[0, window] = mad
-        out[1, window] = mad / median
-        out[2, window] = percentile(ordered, 0.75) - percentile(ordered, 0.25)
-        out[3, window] = percentile(ordered, 0.2)
-        out[4, window] = percentile(ordered, 0.8)
-        if sum_squares > 0:
-            out[5, window] = np.sqrt(squares / sum_squares)
-        out[6, window] = n / most
-    return out
-
-
-@njit(cache=True, nogil=True)
-def approximate_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
-    """(n_windows,) approximate entropy with m=2."""
-    out = np.full(len(first), np.nan)
-    for window in range(len(first)):
-        nn = nn_ms[first[window] : stop[window]]
-        n = len(nn)
-        if n < 10:
-            continue
-        _, squares = moments(nn)
-        tolerance = 0.2 * np.sqrt(squares / (n - 1))
-        # Of each template, how many are like it, itself included: of 2 intervals, and of 3.
-        like_2, like_3 = np.ones(n - 1), np.ones(n - 2)
-        close = np.empty(n, dtype=np.uint8)
-        for lag in range(1, n - 1):
-            for i in range(n - lag):
-                close[i] = abs(nn[i] - nn[i + lag]) <= tolerance
-            for i in range(n - 1 - lag):
-                both = close[i] & close[i + 1]
-                like_2[i] += both
-                like_2[i + lag] += both
-                if i < n - 2 - lag:
-                    like_3[i] += both & close[i + 2]
-                    like_3[i + lag] += both & close[i + 2]
-        out[window] = np.log(like_2 / (n - 1)).mean() - np.log(like_3 / (n - 2)).mean()
-    return out
-
-
-@njit(cache=True, nogil=True)
-def permutation_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
-    """(n_windows,) entropy of the order of 3 intervals in a row, as a share of the largest there can be."""
-    out = np.full(len(first), np.nan)
-    for window in range(len(first)):
-        nn = nn_ms[first[window] : stop[window]]
-        n = len(nn)
-        if n < 10:
-            continue
-        counts = np.zeros(8)
-        for i in range(n - 2):
-            # Of equal intervals, the earlier counts as the shorter.
-            counts[(nn[i] > nn[i + 1]) * 4 + (nn[i] > nn[i + 2]) * 2 + (nn[i + 1] > nn[i + 2])] += 1
-        entropy = 0.0
-        for count in counts:
-            if count > 0:
-                entropy -= count / (n - 2) * np.log2(count / (n - 2))
-        out[window] = entropy / np.log2(6.0)
     return out

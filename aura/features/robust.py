@@ -27,7 +27,7 @@ def robust(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
     >>> robust(np.array([800.0, 810.0, 790.0, 2000.0]), np.array([0]), np.array([4]))["mad_nni"]
     array([14.826])
     """
-    from aura.features import kernels
+    from aura.features import kernels_further as kernels
 
     columns = kernels.robust(nn_ms, first, stop)
     return {

@@ -1,0 +1,26 @@
+"""The indices with which Jeppesen detects seizures (2015, doi:10.1016/j.seizure.2014.11.004)."""
+
+from aura.types import Floats, Ints
+
+
+def jeppesen(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+    """CSI and modified CSI of the last 100 intervals of windows, each times how steep these are.
+
+    Parameters
+    ----------
+    nn_ms
+        (n_intervals,) NN intervals in ms.
+    first, stop
+        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
+
+    Returns
+    -------
+    dict
+        (n_windows,) csi100_slope, of the intervals as they are, and modified_csi100_slope, of the median of each and
+        the 6 before it. Steepness is that of these medians: the size of the slope of a straight line through them, in
+        ms per second of their sum. Missing on fewer than 106 intervals.
+    """
+    from aura.features import kernels_further as kernels
+
+    columns = kernels.jeppesen(nn_ms, first, stop)
+    return {"csi100_slope": columns[0], "modified_csi100_slope": columns[1]}

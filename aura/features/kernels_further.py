@@ -1,0 +1,162 @@
+"""Compiled passes of the further families; imported as late as `aura.features.kernels`."""
+
+import numpy as np
+from numba import njit
+
+from aura.features.kernels import moments, sd1_sd2
+from aura.types import Floats, Ints
+
+# Makes the median absolute deviation of a normal distribution its standard deviation.
+MAD_SCALE = 1.4826
+# Width of the bins of the triangular index: 1/128 s.
+BIN_MS = 1000.0 / 128
+# Intervals of Jeppesen's indices, and of the median filter before them.
+N_JEPPESEN, N_MEDIAN = 100, 7
+
+
+@njit(cache=True, nogil=True)
+def percentile(ordered: Floats, share: float) -> float:
+    """Percentile of sorted values, by straight lines between them, as numpy has it."""
+    at = share * (len(ordered) - 1)
+    below = int(at)
+    if below + 1 >= len(ordered):
+        return float(ordered[-1])
+    return float(ordered[below] + (at - below) * (ordered[below + 1] - ordered[below]))
+
+
+@njit(cache=True, nogil=True)
+def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
+    """(7, n_windows) features of `aura.features.robust`, in its order."""
+    out = np.full((7, len(first)), np.nan)
+    for window in range(len(first)):
+        nn = nn_ms[first[window] : stop[window]]
+        n = len(nn)
+        if n < 3:
+            continue
+        ordered = np.sort(nn)
+        median = percentile(ordered, 0.5)
+        mad = MAD_SCALE * percentile(np.sort(np.abs(nn - median)), 0.5)
+        # The fullest bin: what is sorted falls into one bin after the other.
+        most, in_bin, bin_of_last = 0, 0, -1.0
+        for value in ordered:
+            bin_of_this = np.floor(value / BIN_MS)
+            in_bin = in_bin + 1 if bin_of_this == bin_of_last else 1
+            most = max(most, in_bin)
+            bin_of_last = bin_of_this
+        _, squares = moments(nn)
+        sum_squares = 0.0
+        for value in np.diff(nn):
+            sum_squares += value * value
+        out[0, window] = mad
+        out[1, window] = mad / median
+        out[2, window] = percentile(ordered, 0.75) - percentile(ordered, 0.25)
+        out[3, window] = percentile(ordered, 0.2)
+        out[4, window] = percentile(ordered, 0.8)
+        if sum_squares > 0:
+            out[5, window] = np.sqrt(squares / sum_squares)
+        out[6, window] = n / most
+    return out
+
+
+@njit(cache=True, nogil=True)
+def approximate_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
+    """(n_windows,) approximate entropy with m=2."""
+    out = np.full(len(first), np.nan)
+    for window in range(len(first)):
+        nn = nn_ms[first[window] : stop[window]]
+        n = len(nn)
+        if n < 10:
+            continue
+        _, squares = moments(nn)
+        tolerance = 0.2 * np.sqrt(squares / (n - 1))
+        # Of each template, how many are like it, itself included: of 2 intervals, and of 3.
+        like_2, like_3 = np.ones(n - 1), np.ones(n - 2)
+        close = np.empty(n, dtype=np.uint8)
+        for lag in range(1, n - 1):
+            for i in range(n - lag):
+                close[i] = abs(nn[i] - nn[i + lag]) <= tolerance
+            for i in range(n - 1 - lag):
+                both = close[i] & close[i + 1]
+                like_2[i] += both
+                like_2[i + lag] += both
+                if i < n - 2 - lag:
+                    like_3[i] += both & close[i + 2]
+                    like_3[i + lag] += both & close[i + 2]
+        out[window] = np.log(like_2 / (n - 1)).mean() - np.log(like_3 / (n - 2)).mean()
+    return out
+
+
+@njit(cache=True, nogil=True)
+def permutation_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
+    """(n_windows,) entropy of the order of 3 intervals in a row, as a share of the largest there can be."""
+    out = np.full(len(first), np.nan)
+    for window in range(len(first)):
+        nn = nn_ms[first[window] : stop[window]]
+        n = len(nn)
+        if n < 10:
+            continue
+        counts = np.zeros(8)
+        for i in range(n - 2):
+            # Of equal intervals, the earlier counts as the shorter.
+            counts[(nn[i] > nn[i + 1]) * 4 + (nn[i] > nn[i + 2]) * 2 + (nn[i + 1] > nn[i + 2])] += 1
+        entropy = 0.0
+        for count in counts:
+            if count > 0:
+                entropy -= count / (n - 2) * np.log2(count / (n - 2))
+        out[window] = entropy / np.log2(6.0)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def slope(t_s: Floats, values: Floats) -> float:
+    """Slope of the straight line with the least squares, per second."""
+    mean_s, squares = moments(t_s)
+    mean, _ = moments(values)
+    products = 0.0
+    for i in range(len(t_s)):
+        products += (t_s[i] - mean_s) * (values[i] - mean)
+    return products / squares if squares > 0 else np.nan
+
+
+@njit(cache=True, nogil=True)
+def adaptive(t_s: Floats, nn_ms: Floats, base: Ints, recent: Ints, rise: Ints, stop: Ints) -> Floats:
+    """(5, n_windows) features of `aura.features.adaptive`, in its order, of the intervals up to each stop."""
+    out = np.full((5, len(stop)), np.nan)
+    for window in range(len(stop)):
+        nn, now = nn_ms[base[window] : stop[window]], nn_ms[recent[window] : stop[window]]
+        if len(nn) < 10 or len(now) < 3:
+            continue
+        mean, squares = moments(nn)
+        mean_now, squares_now = moments(now)
+        sdnn, sdnn_now = np.sqrt(squares / (len(nn) - 1)), np.sqrt(squares_now / (len(now) - 1))
+        rmssd, rmssd_now = np.sqrt(np.mean(np.diff(nn) ** 2)), np.sqrt(np.mean(np.diff(now) ** 2))
+        out[0, window] = np.mean(60000.0 / now) / np.mean(60000.0 / nn)
+        if sdnn > 0 and rmssd > 0:
+            out[1, window] = (mean_now - mean) / sdnn
+            out[2, window] = sdnn_now / sdnn
+            out[3, window] = rmssd_now / rmssd
+        if stop[window] - rise[window] >= 5:
+            out[4, window] = slope(t_s[rise[window] : stop[window]], 60000.0 / nn_ms[rise[window] : stop[window]])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def jeppesen(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
+    """(2, n_windows) features of `aura.features.jeppesen`, in its order."""
+    out = np.full((2, len(first)), np.nan)
+    for window in range(len(first)):
+        begin = stop[window] - N_JEPPESEN
+        if begin - (N_MEDIAN - 1) < first[window]:
+            continue
+        nn = nn_ms[begin : stop[window]]
+        smooth = np.empty(N_JEPPESEN)
+        for i in range(N_JEPPESEN):
+            smooth[i] = np.median(nn_ms[begin + i - N_MEDIAN + 1 : begin + i + 1])
+        steepness = abs(slope(np.cumsum(smooth) / 1000.0, smooth))
+        across, along = sd1_sd2(nn)
+        if across > 0 and along >= 0:
+            out[0, window] = along / across * steepness
+        across, along = sd1_sd2(smooth)
+        if across > 0 and along >= 0:
+            out[1, window] = 4.0 * along**2 / across * steepness
+    return out
