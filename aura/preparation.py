@@ -1,6 +1,5 @@
 """One recording from its files to RR intervals, seizures and signal quality."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -188,8 +187,9 @@ def _first_that_works(
 
 def _faults(faults: Sequence[Event]) -> str:
     """What is wrong with an ECG, in words."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = {}
     for fault in faults:
-        seconds[fault.kind] += fault.duration_s  # type: ignore[assignment]
-    said = ", ".join(f"{kind.replace('_', ' ')} for {s:.0f} s" for kind, s in seconds.most_common())
+        seconds[fault.kind] = seconds.get(fault.kind, 0.0) + fault.duration_s
+    most_first = sorted(seconds.items(), key=lambda item: -item[1])
+    said = ", ".join(f"{kind.replace('_', ' ')} for {s:.0f} s" for kind, s in most_first)
     return f": {said}" if said else ""

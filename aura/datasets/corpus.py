@@ -55,7 +55,7 @@ class Corpus:
     @property
     def files(self) -> set[Path]:
         """All files of the recordings and the rejects: all that was found."""
-        of_refs = (path for ref in self.refs for path in (ref.edf, ref.annotations, *ref.others) if path is not None)
+        of_refs = (path for ref in self.refs for path in _files(ref))
         return {*of_refs, *(path for reject in self.rejects for path in (reject.path, *reject.others))}
 
 
@@ -82,8 +82,8 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
         found = [ref for ref in layout.index(list(left), root, dataset) if ref.annotations or by_name_alone]
         refs += found
         for ref in found:
-            for path in (ref.edf, ref.annotations, *ref.others):
-                left.pop(path, None)  # type: ignore[arg-type]
+            for path in _files(ref):
+                left.pop(path, None)
     edf_folders = {path.parent for path in files if path.suffix.lower() == EDF}
     for path in left:
         if path.suffix.lower() == EDF:
@@ -164,12 +164,17 @@ def _unique(refs: Sequence[RecordingRef]) -> tuple[list[RecordingRef], list[Reje
     for ref in refs:
         name = _file_name(ref.recording)
         if name in first:
-            others = (*([ref.annotations] if ref.annotations else []), *ref.others)
+            _, *others = _files(ref)
             message = "its recording is called like that of another file; give one of them another name"
-            doubles.append(Reject(ref.edf, "duplicate_id", message, first[name].edf, others))
+            doubles.append(Reject(ref.edf, "duplicate_id", message, first[name].edf, tuple(others)))
         else:
             first[name] = replace(ref, recording=name, subject=text(ref.subject), session=text(ref.session))
     return sorted(first.values(), key=lambda ref: ref.edf), doubles
+
+
+def _files(ref: RecordingRef) -> list[Path]:
+    """All files of a recording, the EDF first."""
+    return [path for path in (ref.edf, ref.annotations, *ref.others) if path is not None]
 
 
 def _stray(path: Path, layouts: Sequence[str], edf_folders: set[Path]) -> Reject:
