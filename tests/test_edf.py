@@ -279,9 +279,7 @@ def test_what_is_no_file_is_said_at_once(tmp_path: Path) -> None:
         assert str(tmp_path) not in str(error.value)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "seteuid"), reason="needs POSIX users: run it on Linux or macOS"
-)
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users: run it on Linux or macOS")
 def test_a_file_that_must_not_be_read_is_said(tmp_path: Path) -> None:
     write_edf(tmp_path / "a.edf", channels("ECG"), start=START)
     for folder in (tmp_path, *tmp_path.parents[:2]):

@@ -243,9 +243,7 @@ def test_names_that_are_no_text_or_too_long_still_name_files(tmp_path: Path) -> 
         (tmp_path / f".{name}.parquet.{'0' * 32}.part").touch()
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "seteuid"), reason="needs POSIX users: run it on Linux or macOS"
-)
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users: run it on Linux or macOS")
 def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (secret := tmp_path / "secret").mkdir()
     files(tmp_path, "open/night.edf")
