@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -88,11 +89,12 @@ def test_per_subject_scores_add_up(trained: Project, run_of: RunOf) -> None:
 
 
 def test_system_metrics_are_logged(trained: Project) -> None:
-    # Sampled each second, so a run has to last longer than that; the first featurize did.
-    runs = mlflow.search_runs(
-        experiment_names=["tests"], filter_string="tags.`aura.stage` = 'featurize'", output_format="list"
-    )
-    assert any(name.startswith("system/") for run in runs for name in run.data.metrics)
+    # Sampled each second, and a stage may be done before that; so this one stays until it was.
+    with tracking.stage_run("waits", compose(trained.overrides)) as active:
+        deadline = time.monotonic() + 60
+        while not any(name.startswith("system/") for name in mlflow.get_run(active.info.run_id).data.metrics):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def test_main_is_one_run_with_three_children(trained: Project, run_of: RunOf) -> None:
