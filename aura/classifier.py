@@ -6,7 +6,7 @@ import numpy as np
 import skops.io
 
 from aura.errors import AuraError
-from aura.labels import ICTAL, LEFT_OUT
+from aura.labels import LEFT_OUT, TARGET
 from aura.types import Bools, Floats, Ints
 
 # Types of scikit-learn that skops does not know as harmless, and that are.
@@ -39,7 +39,7 @@ def fit(model: Classifier, x: Floats, labels: Ints) -> Classifier:
     x
         (n_windows, n_features) features, NaN where missing.
     labels
-        (n_windows,) by `aura.labels.label`.
+        (n_windows,) as in `aura.labels.Labels`.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def fit(model: Classifier, x: Floats, labels: Ints) -> Classifier:
         The model; it predicts in one thread.
     """
     used = np.flatnonzero((labels != LEFT_OUT) & _described(x))
-    model.fit(x[used], (labels[used] == ICTAL).astype(np.int64))
+    model.fit(x[used], (labels[used] == TARGET).astype(np.int64))
     if "n_jobs" in model.get_params():
         # Threads that predict add up the trees in the order they end, which changes the last digit from run to run;
         # and a server answers one small request at a time.

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from aura.errors import AuraError
-from aura.features.extract import KNOWN, FeatureSpec
+from aura.features.extract import FAMILIES, FeatureSpec
 from aura.synthetic.layouts import PLACES
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -79,8 +79,9 @@ class PrepareConfig:
 
 @dataclass
 class CleaningConfig:
-    """See `aura.rr.clean`."""
+    """See `aura.cleaning`."""
 
+    method: str
     low_ms: float
     high_ms: float
     max_change: float
@@ -101,14 +102,7 @@ class FeaturesConfig:
 
     families: list[str]
     engine: str
-
-
-@dataclass
-class LabelsConfig:
-    """See `aura.labels.label`."""
-
-    min_overlap: float
-    postictal_s: float
+    pnn_ms: list[float]
 
 
 @dataclass
@@ -141,7 +135,7 @@ class TrackingConfig:
 
 @dataclass
 class Config:
-    """All of it. ``detector``, ``model`` and ``compute`` are checked against what their ``_target_`` takes."""
+    """All of it; groups with a ``_target_`` are checked against what that takes."""
 
     dataset: DatasetConfig
     detector: dict[str, Any]
@@ -150,7 +144,7 @@ class Config:
     cleaning: CleaningConfig
     windows: WindowsConfig
     features: FeaturesConfig
-    labels: LabelsConfig
+    labels: dict[str, Any]
     split: SplitConfig
     model: dict[str, Any]
     scoring: ScoringConfig
@@ -174,6 +168,8 @@ class Config:
             high_ms=self.cleaning.high_ms,
             max_change=self.cleaning.max_change,
             engine=self.features.engine,
+            cleaning=self.cleaning.method,
+            pnn_ms=tuple(self.features.pnn_ms),
         )
 
 
@@ -193,14 +189,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "cleaning.low_ms": (1, 10_000),
     "cleaning.high_ms": (1, 10_000),
     "cleaning.max_change": (0.01, 10),
-    "labels.min_overlap": (0.01, 1),
-    "labels.postictal_s": (0, 86_400),
     "split.test_share": (0.01, 0.99),
     "split.folds": (2, 100),
     "scoring.tolerance_before_s": (0, 3_600),
     "scoring.tolerance_after_s": (0, 3_600),
     "scoring.merge_gap_s": (0, 3_600),
-    "scoring.max_event_s": (1, 86_400),
+    "scoring.max_event_s": (1, 604_800),
     "dataset.synthesis.subjects": (2, 10_000),
     "dataset.synthesis.hours_per_subject": (0.1, 1_000),
     "dataset.synthesis.recording_minutes": (10, 1_440),
@@ -242,11 +236,12 @@ def checked(composed: DictConfig) -> Config:
     _check_families(config)
     _check_dataset(config.dataset)
     _check_detectors(config)
-    _check_target("compute", config.compute, free=())
-    try:
-        instantiate(config.compute)
-    except HydraException as error:
-        raise AuraError(str(error.__cause__ or error)) from error
+    for group, values in (("compute", config.compute), ("labels", config.labels)):
+        _check_target(group, values, free=())
+        try:
+            instantiate(values)
+        except HydraException as error:
+            raise AuraError(str(error.__cause__ or error)) from error
     _check_target("model", config.model, free=("random_state",))
     return config
 
@@ -301,18 +296,18 @@ def _check_detectors(config: Config) -> None:
 def _check_families(config: Config) -> None:
     """Every family known, with a window of at least a step."""
     if not config.features.families:
-        raise AuraError(f"features.families is empty; allowed are {', '.join(KNOWN)}")
+        raise AuraError(f"features.families is empty; allowed are {', '.join(FAMILIES)}")
     for family in config.features.families:
-        if family not in KNOWN:
-            raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(KNOWN)}")
+        if family not in FAMILIES:
+            raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")
         lengths_s = config.windows.lengths_s.get(family)
         if not isinstance(lengths_s, list) or not lengths_s or not all(_is_number(length) for length in lengths_s):
             raise AuraError(
                 f"windows.lengths_s.{family}={lengths_s}; allowed is a list of window lengths in seconds, such as [60]"
             )
     for family in config.windows.lengths_s:
-        if family not in KNOWN:
-            raise AuraError(f"there is no key windows.lengths_s.{family}; allowed are: {', '.join(KNOWN)}")
+        if family not in FAMILIES:
+            raise AuraError(f"there is no key windows.lengths_s.{family}; allowed are: {', '.join(FAMILIES)}")
     if not 0 < config.windows.step_s <= 3600:
         raise AuraError(f"windows.step_s={config.windows.step_s:g} is out of range; allowed is above 0 to 3600")
     _ = config.feature_spec

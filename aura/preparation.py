@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from aura import quality
-from aura.beats.whole import detect_beats
+from aura.beats import detect
 from aura.datasets import Layout
 from aura.datasets.annotations import is_background, is_seizure
 from aura.datasets.edf import read_ecgs
@@ -19,7 +19,7 @@ from aura.rr import rr_from_beats
 from aura.table import digest, frame_digest
 from aura.types import Ecg, Event, Floats, Ints, RecordingRef
 
-Detect = Callable[[Floats, float], Ints]
+Detector = Callable[[Floats, float], Ints]
 Result = TypeVar("Result")
 # Files that can stand in for each other.
 EDF, ANNOTATIONS = (".edf",), (".tse_bi", ".tse", ".csv_bi", ".csv", "_events.tsv")
@@ -47,8 +47,8 @@ class Preparation:
 
     channels: tuple[str, ...]
     subject_channels: dict[str, list[str]]
-    detect: Detect
-    second_detect: Detect | None
+    detector: Detector
+    second_detector: Detector | None
     flat_mv: float
     max_mv: float
     min_agreement: float
@@ -89,10 +89,10 @@ class Preparation:
         ref, (seizures, n_clipped, n_united, n_unknown) = _first_that_works(
             ref, "annotations", ANNOTATIONS, lambda one: _seizures(one, ecg)
         )
-        beats_s, undetectable = detect_beats(ecg, self.detect)
+        beats_s, undetectable = detect(ecg, self.detector)
         faults += undetectable
-        if self.second_detect is not None:
-            others_s, undetectable = detect_beats(ecg, self.second_detect)
+        if self.second_detector is not None:
+            others_s, undetectable = detect(ecg, self.second_detector)
             faults += undetectable
             faults += quality.disagreement(
                 beats_s, others_s, duration_s=ecg.duration_s, min_agreement=self.min_agreement
@@ -102,6 +102,7 @@ class Preparation:
         if not len(rr.rr_ms):
             raise RecordingError("no_beats", f"no two heartbeats in a row in channel {ecg.channel!r}{_faults(faults)}")
         frame = pd.DataFrame({"t_s": rr.t_s, "rr_ms": rr.rr_ms})
+        rr_digest = digest(frame_digest(frame), ecg.duration_s)
         events = None if seizures is None else [[s.onset_s, s.duration_s] for s in seizures]
         remarks += tuple(
             code
@@ -131,7 +132,8 @@ class Preparation:
             "n_united": n_united,
             "n_unknown": n_unknown,
             "remarks": ";".join(remarks),
-            "digest": digest(frame_digest(frame), events, ecg.duration_s),
+            "rr_digest": rr_digest,
+            "digest": digest(rr_digest, events),
         }
         unusable = [[fault.onset_s, fault.duration_s, fault.kind] for fault in faults]
         return ref, frame, {"recording": row, "seizures": events, "unusable": unusable}

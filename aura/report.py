@@ -39,12 +39,13 @@ def false_alarm_curve(test: pd.DataFrame, train: pd.DataFrame, *, sensitivity: f
     return figure
 
 
-def precision_recall(ictal: Bools, probability: Floats) -> Figure:
+def precision_recall(is_target: Bools, probability: Floats) -> Figure:
     """Precision against recall over windows of the test subjects."""
     figure, axes = _figure(5.2, 4.4)
-    precision, recall, _ = precision_recall_curve(ictal, probability)
+    precision, recall, _ = precision_recall_curve(is_target, probability)
     axes.plot(recall, precision, color=BLUE, label="test subjects")
-    axes.axhline(ictal.mean(), color=GREY, linestyle="--", label=f"chance: {ictal.mean():.1%} of windows are ictal")
+    share = is_target.mean()
+    axes.axhline(share, color=GREY, linestyle="--", label=f"chance: the share of such windows, {share:.1%}")
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall (windows)", ylabel="precision (windows)")
     axes.legend(loc="upper right", fontsize=8)
     return figure
@@ -88,12 +89,13 @@ def _timeline(axes: Axes, scored: ScoredRecording, bpm: Floats | None, threshold
     minutes = np.arange(1, len(scored.probability) + 1) * scored.step_s / 60
     axes.plot(minutes, scored.probability, color=BLUE, linewidth=0.8, label="probability")
     axes.axhline(threshold, color=BLUE, linewidth=0.8, linestyle=":", label=f"threshold {threshold:.2f}")
-    spans = ((scored.seizures, GREEN, "seizure (reference)", -0.12), (scored.alarms(threshold), ORANGE, "alarm", -0.24))
+    kind = next((event.kind for event in scored.targets if event.kind != "seiz"), "seizure")
+    spans = ((scored.targets, GREEN, f"{kind} (reference)", -0.12), (scored.alarms(threshold), ORANGE, "alarm", -0.24))
     for events, colour, name, bottom in spans:
         bars = [(e.onset_s / 60, max(e.duration_s / 60, 0.04)) for e in events]
         axes.broken_barh(bars, (bottom, 0.1), color=colour, label=name)
-    for seizure in scored.seizures:
-        axes.axvspan(seizure.onset_s / 60, seizure.end_s / 60, color=GREEN, alpha=0.15, linewidth=0)
+    for target in scored.targets:
+        axes.axvspan(target.onset_s / 60, target.end_s / 60, color=GREEN, alpha=0.15, linewidth=0)
     axes.set(xlim=(0, scored.duration_s / 60), ylim=(-0.28, 1.02), ylabel="probability", yticks=[0, 0.5, 1])
     axes.set_title(scored.recording, loc="left", fontsize=9)
     if bpm is not None:

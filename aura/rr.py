@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aura.types import Bools, Event, Floats, NNSeries, RRSeries
+from aura.types import Bools, Event, Floats, Ints, NNSeries, RRSeries
 
 # Times and intervals that were rounded to 10 ms still fit together to within this.
 CLOCK_S = 0.0105
@@ -43,7 +43,27 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     return RRSeries(t_s=beats_s[1:][unbroken], rr_ms=(np.diff(beats_s) * 1000.0)[unbroken], duration_s=duration_s)
 
 
-def clean(rr: RRSeries, *, low_ms: float, high_ms: float, max_change: float) -> NNSeries:
+def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
+    """Turn the samples at which a detector found beats into RR intervals.
+
+    Parameters
+    ----------
+    r_peaks
+        (n_beats,) sample indices of the R-peaks, strictly rising.
+    fs_hz
+        Sampling rate in hertz.
+    duration_s
+        Length of the recording in seconds.
+
+    Examples
+    --------
+    >>> rr_from_peaks(np.array([100, 300, 460]), 200.0, 3.0).rr_ms
+    array([1000.,  800.])
+    """
+    return rr_from_beats(r_peaks / fs_hz, duration_s)
+
+
+def clean(rr: RRSeries, *, low_ms: float = 300.0, high_ms: float = 1800.0, max_change: float = 0.2) -> NNSeries:
     """Leave out the intervals that no sinus rhythm makes: RR to NN.
 
     Intervals out of range go first, then ectopic ones by Malik's rule: an interval that differs from the one before
@@ -68,12 +88,18 @@ def clean(rr: RRSeries, *, low_ms: float, high_ms: float, max_change: float) -> 
     Examples
     --------
     >>> rr = RRSeries(np.array([1.0, 1.8, 2.2, 3.4]), np.array([800.0, 800.0, 400.0, 1200.0]), 5.0)
-    >>> clean(rr, low_ms=300, high_ms=1800, max_change=0.2).nn_ms
+    >>> clean(rr).nn_ms
     array([ 800.,  800., 1200.])
     """
-    plausible = (rr.rr_ms >= low_ms) & (rr.rr_ms <= high_ms)
-    keep = plausible & ~_ectopic(rr, plausible, max_change)
+    keep = is_normal(rr, low_ms=low_ms, high_ms=high_ms, max_change=max_change)
     return NNSeries(t_s=rr.t_s[keep], nn_ms=rr.rr_ms[keep], duration_s=rr.duration_s)
+
+
+def is_normal(rr: RRSeries, *, low_ms: float, high_ms: float, max_change: float) -> Bools:
+    """Say which intervals `clean` keeps; its parameters are the same."""
+    plausible = (rr.rr_ms >= low_ms) & (rr.rr_ms <= high_ms)
+    keep: Bools = plausible & ~_ectopic(rr, plausible, max_change)
+    return keep
 
 
 def _ectopic(rr: RRSeries, plausible: Bools, max_change: float) -> Bools:

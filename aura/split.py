@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from aura.errors import AuraError
-from aura.labels import ICTAL
+from aura.labels import TARGET
 from aura.types import Bools, Ints
 
 
@@ -51,7 +51,7 @@ def by_subject(recordings: pd.DataFrame, *, test_share: float, seed: int) -> Boo
 
 
 def folds_by_subject(labels: Ints, subjects: Ints, *, n_folds: int, seed: int) -> Iterator[tuple[Ints, Ints]]:
-    """Split windows into folds by subject, alike in their share of ictal windows.
+    """Split windows into folds by subject, alike in their share of windows to be found.
 
     Yields
     ------
@@ -63,10 +63,11 @@ def folds_by_subject(labels: Ints, subjects: Ints, *, n_folds: int, seed: int) -
     AuraError
         Where there are fewer subjects with seizures than folds.
     """
-    ictal_subjects = len(np.unique(subjects[labels == ICTAL]))
-    if ictal_subjects < n_folds:
-        raise AuraError(f"split.folds={n_folds}, but only {ictal_subjects} training subjects have ictal windows")
+    with_targets = len(np.unique(subjects[labels == TARGET]))
+    if with_targets < n_folds:
+        what = "ictal windows, or preictal ones to forecast"
+        raise AuraError(f"split.folds={n_folds}, but only {with_targets} training subjects have {what}")
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    for train, test in splitter.split(labels, labels == ICTAL, subjects):
+    for train, test in splitter.split(labels, labels == TARGET, subjects):
         assert not set(subjects[train]) & set(subjects[test])
         yield train.astype(np.int64), test.astype(np.int64)

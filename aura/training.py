@@ -10,7 +10,7 @@ from tqdm import tqdm
 from aura.alarms import events_from_probability
 from aura.classifier import Classifier, check_types, fit, seizure_probability
 from aura.errors import AuraError
-from aura.labels import ICTAL
+from aura.labels import TARGET
 from aura.scoring import Counts, EventRules, pool, score_events
 from aura.split import folds_by_subject
 from aura.types import Event, Floats, Ints
@@ -20,14 +20,14 @@ N_THRESHOLDS = 60
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredRecording:
-    """What a detector said of a recording, and what is true."""
+    """What a detector said of a recording, and what it should have: its targets, by `aura.labels`."""
 
     recording: str
     subject: str
     duration_s: float
     step_s: float
     probability: Floats
-    seizures: tuple[Event, ...]
+    targets: tuple[Event, ...]
 
     def alarms(self, threshold: float) -> tuple[Event, ...]:
         """Detected events at a threshold."""
@@ -44,7 +44,7 @@ def check_parameters(make_model: Callable[[], Classifier]) -> None:
     """
     x = np.tile([[0.0, 1.0], [1.0, np.nan]], (256, 1))
     try:
-        model = fit(make_model(), x, np.tile([0, ICTAL], 256))
+        model = fit(make_model(), x, np.tile([0, TARGET], 256))
         seizure_probability(model, x)
     except (TypeError, ValueError, AttributeError) as error:
         raise AuraError(f"model: {' '.join(str(error).split())}") from error
@@ -96,7 +96,7 @@ def event_curve(recordings: Sequence[ScoredRecording], rules: EventRules) -> pd.
 
 def event_counts(recordings: Sequence[ScoredRecording], threshold: float, rules: EventRules) -> list[Counts]:
     """Event counts of each recording at a threshold."""
-    return [score_events(r.seizures, r.alarms(threshold), duration_s=r.duration_s, rules=rules) for r in recordings]
+    return [score_events(r.targets, r.alarms(threshold), duration_s=r.duration_s, rules=rules) for r in recordings]
 
 
 def choose_threshold(curve: pd.DataFrame) -> float:

@@ -1,8 +1,39 @@
 """Which beats are in which window. A window is stamped with its end and sees nothing after it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from aura.types import Floats, Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NNWindows:
+    """NN intervals, and which of them are in which window: what a family of features is computed from.
+
+    Parameters
+    ----------
+    t_s
+        (n_intervals,) time of the second beat of each interval in seconds, rising within a window.
+    nn_ms
+        (n_intervals,) length of each interval in ms.
+    end_s
+        (n_windows,) ends of the windows in seconds.
+    first, stop
+        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
+    """
+
+    t_s: Floats
+    nn_ms: Floats
+    end_s: Floats
+    first: Ints
+    stop: Ints
+
+    @classmethod
+    def one(cls, nn_ms: Floats) -> "NNWindows":
+        """One window that holds all intervals, one after the other."""
+        t_s = np.cumsum(nn_ms) / 1000.0
+        return cls(t_s, nn_ms, t_s[-1:], np.zeros(1, dtype=np.int64), np.array([len(nn_ms)], dtype=np.int64))
 
 
 def window_ends(duration_s: float, step_s: float) -> Floats:

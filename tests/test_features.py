@@ -1,21 +1,27 @@
 """Features against hrv-analysis called by hand, and what has to hold of any features."""
 
+import importlib
+import json
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
+import antropy
 import neurokit2
 import numpy as np
 import pandas as pd
 import pytest
 
+from aura.config import compose
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract, feature_names
-from aura.features.reference import FUNCTIONS, hrvanalysis
+from aura.features.extract import CLEANINGS
+from aura.features.reference import FUNCTIONS, hrvanalysis, reference
 from aura.rr import clean
 from aura.types import Floats, RRSeries
+from aura.windows import NNWindows
 
 SPEC = FeatureSpec(
     lengths_s=(
@@ -41,7 +47,7 @@ def heart(seed: int, n: int = 500, noise_ms: float = 30) -> RRSeries:
 
 
 def by_hand(rr: RRSeries, length_s: float, compute: Callable[[list[float]], dict[str, float]]) -> pd.DataFrame:
-    nn = clean(rr, low_ms=300, high_ms=1800, max_change=0.2)
+    nn = clean(rr)
     rows = []
     for end_s in np.arange(SPEC.step_s, rr.duration_s + 1e-9, SPEC.step_s):
         inside = (nn.t_s > end_s - length_s) & (nn.t_s <= end_s)
@@ -103,7 +109,7 @@ def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
     rr = heart(21, noise_ms=noise_ms)
     spec = replace(SPEC, lengths_s=(("robust", (30.0,)), ("complexity", (60.0,))), step_s=10.0)
     ours = extract(rr, spec)
-    nn = clean(rr, low_ms=300, high_ms=1800, max_change=0.2)
+    nn = clean(rr)
     names = {"mad_nni": "MadNN", "mcv_nni": "MCVNN", "iqr_nni": "IQRNN", "prc20_nni": "Prc20NN", "prc80_nni": "Prc80NN"}
     names |= {"sdnn_rmssd_ratio": "SDRMSSD", "triangular_index": "HTI"}
     for row in ours[ours["t_s"] >= 60].itertuples():
@@ -117,30 +123,80 @@ def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
         long = nn.nn_ms[(nn.t_s > row.t_s - 60) & (nn.t_s <= row.t_s)]
         assert row.apen__60s == pytest.approx(neurokit2.entropy_approximate(long)[0], rel=1e-9)
         assert row.permutation_entropy__60s == pytest.approx(neurokit2.entropy_permutation(long)[0], rel=1e-9)
+        assert row.dfa_alpha1__60s == pytest.approx(neurokit2.fractal_dfa(long, scale=np.arange(4, 17))[0], rel=1e-9)
+
+
+def test_entropies_are_those_of_antropy() -> None:
+    rr = heart(24)
+    ours = extract(rr, replace(SPEC, lengths_s=(("complexity", (60.0,)),), step_s=10.0))
+    nn = clean(rr)
+    for row in ours[ours["t_s"] >= 60].itertuples():
+        window = nn.nn_ms[(nn.t_s > row.t_s - 60) & (nn.t_s <= row.t_s)]
+        tolerance = 0.2 * window.std(ddof=1)
+        assert row.apen__60s == pytest.approx(antropy.app_entropy(window, tolerance=tolerance), rel=1e-9)
+        assert row.permutation_entropy__60s == pytest.approx(antropy.perm_entropy(window, normalize=True), rel=1e-9)
+
+
+def test_the_share_beyond_any_threshold_is_that_of_counting() -> None:
+    rr = heart(25)
+    spec = replace(SPEC, lengths_s=(("time_domain", (30.0,)), ("pnn", (30.0,))), pnn_ms=(0.0, 7.5, 20.0, 50.0, 2000.0))
+    ours = extract(rr, spec)
+    # Those that hrv-analysis has too are one column, and were compared with it before.
+    assert ours.columns.is_unique
+    nn = clean(rr)
+    for row in ours[ours["t_s"] >= 30].to_dict("records"):
+        differences = np.abs(np.diff(nn.nn_ms[(nn.t_s > row["t_s"] - 30) & (nn.t_s <= row["t_s"])]))
+        for threshold in spec.pnn_ms:
+            expected = 100 * np.mean(differences > threshold)
+            assert row[f"pnni_{threshold:g}__30s"] == pytest.approx(expected, rel=1e-9)
+
+
+def five(nn_ms: Floats) -> dict[str, float]:
+    """The features that are compared with a baseline, by hrv-analysis."""
+    library = hrvanalysis()
+    all_of_them = {
+        **library.get_time_domain_features(nn_ms),
+        **library.get_csi_cvi_features(nn_ms),
+    }
+    return {name: all_of_them[name] for name in ("mean_hr", "sdnn", "rmssd", "csi", "Modified_csi")}
 
 
 def test_adaptive_features_are_what_they_say() -> None:
     rr = heart(22)
     ours = extract(rr, replace(SPEC, lengths_s=(("adaptive", (120.0,)),), step_s=10.0))
-    nn = clean(rr, low_ms=300, high_ms=1800, max_change=0.2)
-    for row in ours[ours["t_s"] >= 120].itertuples():
-        base, now, rise = ((nn.t_s > row.t_s - length_s) & (nn.t_s <= row.t_s) for length_s in (120, 10, 30))
-        long, short = nn.nn_ms[base], nn.nn_ms[now]
-        expected = {
-            "hr_ratio": np.mean(60000 / short) / np.mean(60000 / long),
-            "mean_nni_z": (short.mean() - long.mean()) / long.std(ddof=1),
-            "sdnn_ratio": short.std(ddof=1) / long.std(ddof=1),
-            "rmssd_ratio": np.sqrt(np.mean(np.diff(short) ** 2) / np.mean(np.diff(long) ** 2)),
-            "hr_slope": np.polyfit(nn.t_s[rise], 60000 / nn.nn_ms[rise], 1)[0],
-        }
-        for name, value in expected.items():
-            assert getattr(row, f"{name}__120s") == pytest.approx(value, rel=1e-9)
+    nn = clean(rr)
+
+    def between(begin_s: float, end_s: float) -> Floats:
+        return nn.nn_ms[(nn.t_s > begin_s) & (nn.t_s <= end_s)]
+
+    compared = 0
+    for row in ours[ours["t_s"] >= 120].to_dict("records"):
+        t_s = row["t_s"]
+        base, now = five(between(t_s - 120, t_s)), five(between(t_s - 10, t_s))
+        pieces = pd.DataFrame([five(between(end_s - 10, end_s)) for end_s in t_s - np.arange(10, 120, 10)])
+        for name in base:
+            assert row[f"{name}_ratio__120s"] == pytest.approx(now[name] / base[name], rel=1e-9)
+            z = (now[name] - pieces[name].mean()) / pieces[name].std()
+            assert row[f"{name}_z__120s"] == pytest.approx(z, rel=1e-9)
+        rise = (nn.t_s > t_s - 30) & (nn.t_s <= t_s)
+        slope = np.polyfit(nn.t_s[rise], 60000 / nn.nn_ms[rise], 1)[0]
+        assert row["hr_slope__120s"] == pytest.approx(slope, rel=1e-9)
+        compared += 1
+    assert compared > 10
+
+
+def test_a_baseline_that_never_changes_has_no_z() -> None:
+    rr_ms = np.full(600, 810.1)
+    t_s = np.cumsum(rr_ms) / 1000
+    rows = extract(RRSeries(t_s, rr_ms, 480.0), replace(SPEC, lengths_s=(("adaptive", (300.0,)),)))
+    assert rows.filter(like="_z__").isna().all(axis=None)
+    assert rows["mean_hr_ratio__300s"].iloc[-1] == pytest.approx(1)
 
 
 def test_jeppesens_indices_are_what_they_say() -> None:
     rr = heart(23)
     ours = extract(rr, replace(SPEC, lengths_s=(("jeppesen", (150.0,)),), step_s=10.0))
-    nn = clean(rr, low_ms=300, high_ms=1800, max_change=0.2)
+    nn = clean(rr)
     compared = 0
     for row in ours.itertuples():
         last = nn.nn_ms[(nn.t_s > row.t_s - 150) & (nn.t_s <= row.t_s)]
@@ -155,6 +211,90 @@ def test_jeppesens_indices_are_what_they_say() -> None:
         assert row.modified_csi100_slope__150s == pytest.approx(modified, rel=1e-9)
         compared += 1
     assert compared > 10
+
+
+WINDOWS = ((10.0, 3.0, 0.05), (30.0, 5.0, 0.2), (60.0, 7.0, 0.5))
+
+
+@pytest.mark.parametrize(("length_s", "step_s", "spoiled"), WINDOWS)
+def test_cleaning_by_window_is_that_of_hrv_analysis(length_s: float, step_s: float, spoiled: float) -> None:
+    """All features of windows that hrv-analysis itself cleaned, on intervals of which many are spoiled."""
+    rng = np.random.default_rng(31)
+    rr_ms = heart(31).rr_ms.copy()
+    wrong = rng.random(len(rr_ms)) < spoiled
+    rr_ms[wrong] *= rng.choice([0.2, 0.6, 1.5, 3.0], wrong.sum())
+    t_s = np.cumsum(rr_ms) / 1000
+    rr = RRSeries(t_s, rr_ms, float(t_s[-1]))
+    # Their function has 2000 ms and another rule unless it is told.
+    cleaning = {"low_rri": 300, "high_rri": 1800, "ectopic_beats_removal_method": "malik", "verbose": False}
+    lengths_s = tuple((family, (length_s,)) for family in FUNCTIONS)
+    spec = replace(SPEC, lengths_s=lengths_s, step_s=step_s, cleaning="hrv_analysis", min_coverage=0.0)
+    ours = extract(rr, spec)
+    compared = 0
+    for row in ours.to_dict("records"):
+        window = rr_ms[(t_s > row["t_s"] - length_s) & (t_s <= row["t_s"])]
+        if not len(window) or not ((window >= 300) & (window <= 1800)).any():
+            assert np.isnan(row[f"mean_nni__{length_s:g}s"])
+            continue
+        nn = np.array(hrvanalysis().get_nn_intervals(window.tolist(), **cleaning))
+        unchanged = nn == window
+        assert row["corrected"] == pytest.approx(1 - unchanged.mean())
+        assert row["coverage"] == pytest.approx(min(window[unchanged].sum() / length_s / 1000, 1))
+        for family, (_, fewest) in FUNCTIONS.items():
+            if len(nn) >= fewest:
+                for name, values in reference(family)(NNWindows.one(nn)).items():
+                    value = values[0] if np.isfinite(values[0]) else np.nan
+                    assert row[f"{name}__{length_s:g}s"] == pytest.approx(value, rel=1e-9, nan_ok=True)
+                    compared += 1
+    assert compared > 1000
+
+
+def test_the_two_ways_to_clean_agree_where_nothing_is_to_be_cleaned() -> None:
+    rr_ms = np.random.default_rng(32).normal(800, 20, 500)
+    t_s = np.cumsum(rr_ms) / 1000
+    rr = RRSeries(t_s, rr_ms, float(t_s[-1]))
+    ours, theirs = extract(rr, SPEC), extract(rr, replace(SPEC, cleaning="hrv_analysis"))
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-12, atol=0)
+    assert (ours["corrected"].dropna() == 0).all()
+
+
+def test_corrected_is_the_share_that_was_left_out() -> None:
+    rr = heart(33)
+    rows = extract(rr, replace(SPEC, lengths_s=(("time_domain", (30.0,)),)))
+    nn = clean(rr)
+    for row in rows.itertuples():
+        n_rr, n_nn = (np.sum((t_s > row.t_s - 30) & (t_s <= row.t_s)) for t_s in (rr.t_s, nn.t_s))
+        assert row.corrected == pytest.approx(1 - n_nn / n_rr)
+    assert rows["corrected"].max() > 0
+
+
+# How a feature changes when all intervals, and the windows with them, are made longer by a factor.
+POWERS = {
+    **dict.fromkeys(["mean_nni", "sdnn", "sdsd", "rmssd", "median_nni", "range_nni", "sd1", "sd2", "Modified_csi"], 1),
+    **dict.fromkeys(["mad_nni", "iqr_nni", "prc20_nni", "prc80_nni"], 1),
+    **dict.fromkeys(["cvsd", "cvnni", "ratio_sd2_sd1", "csi", "sampen", "mcv_nni", "sdnn_rmssd_ratio"], 0),
+    **dict.fromkeys(["apen", "permutation_entropy", "dfa_alpha1", "csi100_slope"], 0),
+    **dict.fromkeys(["mean_hr", "max_hr", "min_hr", "std_hr"], -1),
+    "modified_csi100_slope": 1,
+}
+
+
+@pytest.mark.parametrize("factor", [0.75, 1.5])
+def test_longer_intervals_scale_what_has_a_unit(factor: float) -> None:
+    families = {"time_domain": 30.0, "poincare": 60.0, "entropy": 60.0, "robust": 30.0, "complexity": 60.0}
+    families["jeppesen"] = 150.0
+    rr = heart(34)
+    scaled = RRSeries(rr.t_s * factor, rr.rr_ms * factor, rr.duration_s * factor)
+    spec = replace(SPEC, lengths_s=tuple((name, (length_s,)) for name, length_s in families.items()))
+    longer = tuple((name, (length_s * factor,)) for name, length_s in families.items())
+    one, other = extract(rr, spec), extract(scaled, replace(spec, lengths_s=longer, step_s=spec.step_s * factor))
+    seen = set()
+    for name, column in zip(feature_names(one), feature_names(other), strict=True):
+        power = POWERS.get(name.split("__")[0])
+        if power is not None:
+            np.testing.assert_allclose(other[column], one[name] * factor**power, rtol=1e-9)
+            seen.add(name.split("__")[0])
+    assert seen == set(POWERS)
 
 
 def test_the_reference_engine_has_no_further_families() -> None:
@@ -212,4 +352,18 @@ def test_a_window_shorter_than_its_step_is_refused() -> None:
 
 
 def test_a_specification_survives_json() -> None:
-    assert FeatureSpec.from_dict(SPEC.to_dict()) == SPEC
+    for spec in (SPEC, replace(SPEC, cleaning="hrv_analysis", pnn_ms=(5.0,))):
+        assert FeatureSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+def test_the_defaults_are_those_of_the_configuration() -> None:
+    assert FeatureSpec() == compose().feature_spec
+
+
+def test_blocks_of_windows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rr = heart(35)
+    specs = [replace(SPEC, cleaning=cleaning) for cleaning in CLEANINGS]
+    whole = [extract(rr, spec) for spec in specs]
+    monkeypatch.setattr(importlib.import_module("aura.features.extract"), "BLOCK", 7)
+    for spec, rows in zip(specs, whole, strict=True):
+        pd.testing.assert_frame_equal(extract(rr, spec), rows, rtol=0, atol=0)

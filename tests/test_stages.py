@@ -20,7 +20,6 @@ from aura.__main__ import main
 from aura.config import PROJECT
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tse import write_tse
-from aura.labels import LEFT_OUT
 from aura.table import read_table
 from aura.types import Event, Floats
 from tests.conftest import SMALL_CORPUS, Project
@@ -97,11 +96,15 @@ def test_a_changed_annotation_changes_its_recording_alone(corpus: Path, tmp_path
     annotations = sorted(project.corpus.rglob("*.tse_bi"))[2]
     annotations.write_text("version = tse_v1.0.0\n\n100.0 140.0 seiz 1.0\n")
     assert project.run("prepare") == project.run("featurize") == 0
-    changed = {name for name in rewritten(before, files(project.workspace)) if "recordings" not in name}
-    assert {Path(name).stem for name in changed} == {annotations.stem, "failures"}
+    changed = {Path(name) for name in rewritten(before, files(project.workspace))}
+    # Its beats are the same, and so are its features.
+    assert {(path.parent.name, path.stem) for path in changed if path.parent.name in ("rr", "windows")} == {
+        ("rr", annotations.stem)
+    }
     recordings, _ = read_table(project.folder("features") / "recordings.parquet")
     row = recordings.set_index("recording").loc[annotations.stem]
-    assert (row["n_seizures"], row["seizure_s"], row["n_ictal"]) == (1, 40.0, 10)
+    assert (row["n_seizures"], row["seizure_s"]) == (1, 40.0)
+    assert [list(pair) for pair in row["seizures"]] == [[100.0, 40.0]]
 
 
 def test_another_step_makes_another_table_and_keeps_the_first(trained: Project, project: Project) -> None:
@@ -111,6 +114,40 @@ def test_another_step_makes_another_table_and_keeps_the_first(trained: Project, 
     after = files(project.workspace)
     assert before.items() <= after.items()
     assert len(list((project.workspace / "synthetic").glob("features-*"))) == 2
+
+
+def test_a_sweep_over_windows_prepares_once_and_featurizes_each_once(
+    trained: Project, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(trained.workspace, project.workspace)
+    before = files(project.workspace / "synthetic")
+    lengths_s = (30, 45, 60, 75, 90)
+    for n_new in (12, 0):
+        for length_s in lengths_s:
+            assert project.run("train", f"windows.lengths_s.entropy=[{length_s}]", "model.n_estimators=2") == 0
+            # The length that was there before is found as well.
+            found = f"({n_new} recordings now, {12 - n_new} unchanged)"
+            out = capsys.readouterr().out
+            assert found in out if length_s != 60 and n_new else "featurize:" not in out
+    after = files(project.workspace / "synthetic")
+    assert before.items() <= after.items()
+    folders = {Path(name).parts[0] for name in after}
+    assert len([name for name in folders if name.startswith("prepared-")]) == 1
+    assert len([name for name in folders if name.startswith("features-")]) == len(lengths_s)
+
+
+def test_other_labels_compute_no_features(trained: Project, capsys: pytest.CaptureFixture[str], run_of: RunOf) -> None:
+    before = files(trained.workspace)
+    # As short as the recordings are, 15 min.
+    forecasting = ("labels=forecasting", "labels.horizon_s=30", "labels.occurrence_s=240")
+    counts = set()
+    for labels in ((), ("labels.postictal_s=120",), ("labels.min_overlap=0.9",), forecasting):
+        assert trained.run("train", "model.n_estimators=2", *labels) == 0
+        metrics = run_of("train").data.metrics
+        counts.add((metrics["target_windows"], metrics["left_out_windows"]))
+    assert len(counts) == 4
+    assert files(trained.workspace) == before
+    assert "featurize:" not in capsys.readouterr().out
 
 
 STARTED = {
@@ -176,6 +213,7 @@ def test_kill_9_in_a_stage_and_a_second_run_give_the_same_tables(
 def test_kill_9_in_train_and_a_second_run_give_the_same_scores(
     trained: Project, run_of: RunOf, tracking_uri: str
 ) -> None:
+    assert trained.run("train") == 0
     undisturbed = run_of("train").data.metrics
 
     def training() -> bool:
@@ -278,7 +316,6 @@ def test_recordings_without_annotations_are_described_and_teach_nothing(
     assert project.run("train") == 0
     assert "1 of 12 recordings have no annotations and are left out" in capsys.readouterr().out
     windows, _ = read_table(project.folder("features") / "windows" / f"{annotations[0].stem}.parquet")
-    assert set(windows["label"]) == {LEFT_OUT}
     assert windows["mean_hr__10s"].notna().any()
     for path in annotations[1:]:
         path.unlink()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aura.errors import AuraError
 from aura.features import FeatureSpec, Stream, extract
+from aura.features.extract import CLEANINGS
 from aura.types import Floats, RRSeries
 
 SPEC = FeatureSpec(
@@ -20,6 +21,7 @@ SPEC = FeatureSpec(
         ("entropy", (60.0,)),
         ("frequency_domain", (150.0,)),
         ("robust", (30.0,)),
+        ("pnn", (30.0,)),
         ("complexity", (60.0,)),
         ("jeppesen", (150.0,)),
         ("adaptive", (120.0,)),
@@ -46,9 +48,10 @@ def heart(n: int, seed: int = 0) -> RRSeries:
     return RRSeries(t_s, rr_ms, float(t_s[-1]) + 7.3)
 
 
+@pytest.mark.parametrize("cleaning", CLEANINGS)
 @pytest.mark.parametrize("step_s", [0.1, 0.7, 1.0, 5.0])
-def test_a_stream_gives_the_rows_of_the_batch(step_s: float) -> None:
-    rr, spec = heart(400), replace(SPEC, step_s=step_s)
+def test_a_stream_gives_the_rows_of_the_batch(step_s: float, cleaning: str) -> None:
+    rr, spec = heart(400), replace(SPEC, step_s=step_s, cleaning=cleaning)
     pd.testing.assert_frame_equal(streamed(rr, spec), extract(rr, spec), rtol=1e-12, atol=1e-12)
 
 
@@ -57,12 +60,12 @@ PAUSES = hnp.arrays(np.float64, 60, elements=st.sampled_from([0.0, 0.0, 0.0, 0.2
 
 
 @settings(max_examples=60)
-@given(INTERVALS, PAUSES, st.sampled_from([0.5, 1.0, 3.0]))
-def test_whatever_the_beats_are(rr_ms: Floats, pauses_s: Floats, step_s: float) -> None:
+@given(INTERVALS, PAUSES, st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from(CLEANINGS))
+def test_whatever_the_beats_are(rr_ms: Floats, pauses_s: Floats, step_s: float, cleaning: str) -> None:
     t_s = np.cumsum(rr_ms / 1000 + pauses_s[: len(rr_ms)])
     rr = RRSeries(t_s, rr_ms.copy(), float(t_s[-1]) + 2.0)
-    lengths_s = (("time_domain", (10.0,)), ("poincare", (30.0,)), ("robust", (10.0,)))
-    spec = replace(SPEC, lengths_s=lengths_s, step_s=step_s)
+    lengths_s = (("time_domain", (10.0,)), ("poincare", (30.0,)), ("robust", (10.0,)), ("adaptive", (60.0,)))
+    spec = replace(SPEC, lengths_s=lengths_s, step_s=step_s, cleaning=cleaning)
     pd.testing.assert_frame_equal(streamed(rr, spec), extract(rr, spec), rtol=1e-12, atol=1e-12)
 
 
@@ -78,7 +81,7 @@ def test_the_memory_is_bounded() -> None:
     most = 0
     for i in range(1, 20_001):
         stream.push(0.8 * i, 800.0)
-        most = max(most, len(stream._nn))
+        most = max(most, len(stream._rr))
     # Of a window and the step that is under way.
     assert most <= 20 / 0.8 + 1
 

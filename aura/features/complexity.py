@@ -1,34 +1,36 @@
-"""Further entropies, equal to those of NeuroKit2."""
+"""Further entropies and fluctuation analysis, equal to those of NeuroKit2."""
 
-from aura.types import Floats, Ints
+from aura.types import Floats
+from aura.windows import NNWindows
 
 
-def complexity(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
-    """Approximate and permutation entropy of windows.
+def complexity(windows: NNWindows) -> dict[str, Floats]:
+    """Approximate and permutation entropy of windows, and how their fluctuations grow with the scale.
 
     Parameters
     ----------
-    nn_ms
-        (n_intervals,) NN intervals in ms.
-    first, stop
-        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
+    windows
+        NN intervals and which of them are in which window.
 
     Returns
     -------
     dict
-        (n_windows,) features, missing on fewer than 10 intervals: apen (Pincus 1991, doi:10.1073/pnas.88.6.2297), with
-        m=2 and a tolerance of 0.2 times the standard deviation; permutation_entropy (Bandt and Pompe 2002,
-        doi:10.1103/PhysRevLett.88.174102) of 3 intervals in a row, between 0 and 1.
+        (n_windows,) features: apen (Pincus 1991, doi:10.1073/pnas.88.6.2297), with m=2 and a tolerance of 0.2 times
+        the standard deviation, and permutation_entropy (Bandt and Pompe 2002, doi:10.1103/PhysRevLett.88.174102) of 3
+        intervals in a row, between 0 and 1, both missing on fewer than 10 intervals; dfa_alpha1, the short-term
+        exponent of detrended fluctuation analysis (Peng 1995, doi:10.1063/1.166141) over scales of 4 to 16 intervals,
+        in segments that overlap by half, missing on fewer than 17, and where no segment fluctuates.
 
     Examples
     --------
     >>> import numpy as np
-    >>> complexity(np.arange(800.0, 900.0), np.array([0]), np.array([100]))["permutation_entropy"] == 0
+    >>> complexity(NNWindows.one(np.arange(800.0, 900.0)))["permutation_entropy"] == 0
     array([ True])
     """
     from aura.features import kernels_further as kernels
 
     return {
-        "apen": kernels.approximate_entropy(nn_ms, first, stop),
-        "permutation_entropy": kernels.permutation_entropy(nn_ms, first, stop),
+        "apen": kernels.approximate_entropy(windows.nn_ms, windows.first, windows.stop),
+        "permutation_entropy": kernels.permutation_entropy(windows.nn_ms, windows.first, windows.stop),
+        "dfa_alpha1": kernels.dfa_alpha1(windows.nn_ms, windows.first, windows.stop),
     }

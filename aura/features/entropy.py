@@ -1,17 +1,16 @@
 """Entropy features: how predictable one interval is from those before it."""
 
-from aura.types import Floats, Ints
+from aura.types import Floats
+from aura.windows import NNWindows
 
 
-def entropy(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+def entropy(windows: NNWindows) -> dict[str, Floats]:
     """Sample entropy of windows (Richman and Moorman 2000, doi:10.1152/ajpheart.2000.278.6.H2039).
 
     Parameters
     ----------
-    nn_ms
-        (n_intervals,) NN intervals in ms.
-    first, stop
-        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
+    windows
+        NN intervals and which of them are in which window.
 
     Returns
     -------
@@ -22,9 +21,9 @@ def entropy(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
     Examples
     --------
     >>> import numpy as np
-    >>> entropy(np.tile([800.0, 810.0, 790.0], 10), np.array([0]), np.array([30]))["sampen"] == 0
+    >>> entropy(NNWindows.one(np.tile([800.0, 810.0, 790.0], 10)))["sampen"] == 0
     array([ True])
     """
     from aura.features import kernels
 
-    return {"sampen": kernels.sample_entropy(nn_ms, first, stop)}
+    return {"sampen": kernels.sample_entropy(windows.nn_ms, windows.first, windows.stop)}

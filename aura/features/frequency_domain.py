@@ -5,7 +5,8 @@ from functools import cache
 import numpy as np
 from scipy.fft import rfft
 
-from aura.types import Floats, Ints
+from aura.types import Floats
+from aura.windows import NNWindows
 
 # In Hz, as the original system had them.
 BANDS_HZ = {"vlf": (0.003, 0.04), "lf": (0.04, 0.15), "hf": (0.15, 0.40)}
@@ -15,7 +16,7 @@ N_FFT = 512
 BLOCK = 128
 
 
-def frequency_domain(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+def frequency_domain(windows: NNWindows) -> dict[str, Floats]:
     """Power of the heart rate variability of windows by frequency.
 
     Welch's method on the intervals, joined by straight lines and sampled at 4 Hz from the window's first beat on:
@@ -25,10 +26,8 @@ def frequency_domain(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats
 
     Parameters
     ----------
-    nn_ms
-        (n_intervals,) NN intervals in ms.
-    first, stop
-        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
+    windows
+        NN intervals and which of them are in which window.
 
     Returns
     -------
@@ -37,14 +36,14 @@ def frequency_domain(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats
     """
     from aura.features import kernels
 
-    counts = kernels.n_segments(nn_ms, first, stop)
-    power = np.full((len(BANDS_HZ), len(first)), np.nan)
+    counts = kernels.n_segments(windows.nn_ms, windows.first, windows.stop)
+    power = np.full((len(BANDS_HZ), len(counts)), np.nan)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(kernels.SEGMENT) / kernels.SEGMENT)
-    for begin in range(0, len(first), BLOCK):
+    for begin in range(0, len(counts), BLOCK):
         block = slice(begin, begin + BLOCK)
         if not counts[block].any():
             continue
-        parts, scale = kernels.segments(nn_ms, first[block], stop[block], counts[block], hann)
+        parts, scale = kernels.segments(windows.nn_ms, windows.first[block], windows.stop[block], counts[block], hann)
         spectrum = rfft(parts, N_FFT, axis=1).view(np.float64)
         power[:, block] = kernels.band_power(spectrum, _weights(), counts[block], scale)
     vlf, lf, hf = power

@@ -1,17 +1,16 @@
 """The indices with which Jeppesen detects seizures (2015, doi:10.1016/j.seizure.2014.11.004)."""
 
-from aura.types import Floats, Ints
+from aura.types import Floats
+from aura.windows import NNWindows
 
 
-def jeppesen(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+def jeppesen(windows: NNWindows) -> dict[str, Floats]:
     """CSI and modified CSI of the last 100 intervals of windows, each times how steep these are.
 
     Parameters
     ----------
-    nn_ms
-        (n_intervals,) NN intervals in ms.
-    first, stop
-        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
+    windows
+        NN intervals and which of them are in which window.
 
     Returns
     -------
@@ -22,5 +21,5 @@ def jeppesen(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
     """
     from aura.features import kernels_further as kernels
 
-    columns = kernels.jeppesen(nn_ms, first, stop)
+    columns = kernels.jeppesen(windows.nn_ms, windows.first, windows.stop)
     return {"csi100_slope": columns[0], "modified_csi100_slope": columns[1]}

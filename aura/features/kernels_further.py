@@ -10,6 +10,9 @@ from aura.types import Floats, Ints
 MAD_SCALE = 1.4826
 # Width of the bins of the triangular index: 1/128 s.
 BIN_MS = 1000.0 / 128
+# Intervals of the segments of the fluctuation analysis, and the variance below which one is flat.
+SCALES = np.arange(4, 17)
+FLAT_MS2 = 1e-8
 # Intervals of Jeppesen's indices, and of the median filter before them.
 N_JEPPESEN, N_MEDIAN = 100, 7
 
@@ -119,24 +122,56 @@ def slope(t_s: Floats, values: Floats) -> float:
 
 
 @njit(cache=True, nogil=True)
-def adaptive(t_s: Floats, nn_ms: Floats, base: Ints, recent: Ints, rise: Ints, stop: Ints) -> Floats:
-    """(5, n_windows) features of `aura.features.adaptive`, in its order, of the intervals up to each stop."""
-    out = np.full((5, len(stop)), np.nan)
-    for window in range(len(stop)):
-        nn, now = nn_ms[base[window] : stop[window]], nn_ms[recent[window] : stop[window]]
-        if len(nn) < 10 or len(now) < 3:
+def pnn(nn_ms: Floats, first: Ints, stop: Ints, thresholds_ms: Floats) -> Floats:
+    """(n_thresholds, n_windows) share of successive differences beyond each threshold, in %."""
+    out = np.full((len(thresholds_ms), len(first)), np.nan)
+    for window in range(len(first)):
+        n = stop[window] - first[window]
+        if n < 3:
             continue
-        mean, squares = moments(nn)
-        mean_now, squares_now = moments(now)
-        sdnn, sdnn_now = np.sqrt(squares / (len(nn) - 1)), np.sqrt(squares_now / (len(now) - 1))
-        rmssd, rmssd_now = np.sqrt(np.mean(np.diff(nn) ** 2)), np.sqrt(np.mean(np.diff(now) ** 2))
-        out[0, window] = np.mean(60000.0 / now) / np.mean(60000.0 / nn)
-        if sdnn > 0 and rmssd > 0:
-            out[1, window] = (mean_now - mean) / sdnn
-            out[2, window] = sdnn_now / sdnn
-            out[3, window] = rmssd_now / rmssd
-        if stop[window] - rise[window] >= 5:
-            out[4, window] = slope(t_s[rise[window] : stop[window]], 60000.0 / nn_ms[rise[window] : stop[window]])
+        difference = np.abs(np.diff(nn_ms[first[window] : stop[window]]))
+        for i in range(len(thresholds_ms)):
+            out[i, window] = 100.0 * (difference > thresholds_ms[i]).sum() / (n - 1)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def detrended_variance(values: Floats) -> float:
+    """Variance of what deviates from the straight line with the least squares."""
+    n = len(values)
+    middle, (mean, _) = 0.5 * (n - 1), moments(values)
+    products, squares = 0.0, 0.0
+    for i in range(n):
+        products += (i - middle) * (values[i] - mean)
+        squares += (i - middle) ** 2
+    rest = 0.0
+    for i in range(n):
+        rest += (values[i] - mean - products / squares * (i - middle)) ** 2
+    return rest / n
+
+
+@njit(cache=True, nogil=True)
+def dfa_alpha1(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
+    """(n_windows,) short-term exponent of detrended fluctuation analysis."""
+    out = np.full(len(first), np.nan)
+    log_scales, log_fluctuations = np.log2(SCALES), np.empty(len(SCALES))
+    for window in range(len(first)):
+        nn = nn_ms[first[window] : stop[window]]
+        n = len(nn)
+        if n <= SCALES[-1]:
+            continue
+        mean, _ = moments(nn)
+        profile = np.cumsum(nn - mean)
+        for i in range(len(SCALES)):
+            scale, total, count = SCALES[i], 0.0, 0
+            for begin in range(0, n - scale, scale // 2):
+                variance = detrended_variance(profile[begin : begin + scale])
+                # Segments without any do not count, as in NeuroKit2.
+                if variance > FLAT_MS2:
+                    total += variance
+                    count += 1
+            log_fluctuations[i] = 0.5 * np.log2(total / count) if count else np.nan
+        out[window] = slope(log_scales, log_fluctuations)
     return out
 
 

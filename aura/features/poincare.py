@@ -2,18 +2,17 @@
 
 import numpy as np
 
-from aura.types import Floats, Ints
+from aura.types import Floats
+from aura.windows import NNWindows
 
 
-def poincare(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+def poincare(windows: NNWindows) -> dict[str, Floats]:
     """Describe the Poincaré plots of windows.
 
     Parameters
     ----------
-    nn_ms
-        (n_intervals,) NN intervals in ms.
-    first, stop
-        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
+    windows
+        NN intervals and which of them are in which window.
 
     Returns
     -------
@@ -24,12 +23,12 @@ def poincare(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
 
     Examples
     --------
-    >>> poincare(np.array([800.0, 810.0, 790.0, 805.0]), np.array([0]), np.array([4]))["sd1"].round(2)
+    >>> poincare(NNWindows.one(np.array([800.0, 810.0, 790.0, 805.0])))["sd1"].round(2)
     array([13.39])
     """
     from aura.features import kernels
 
-    sd1, sd2 = kernels.poincare(nn_ms, first, stop)
+    sd1, sd2 = kernels.poincare(windows.nn_ms, windows.first, windows.stop)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             "sd1": sd1,

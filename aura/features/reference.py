@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from aura.types import Floats, Ints
+from aura.types import Floats
+from aura.windows import NNWindows
 
 # Functions of hrv-analysis per family, and the fewest intervals for which what they give means anything.
 FUNCTIONS: Mapping[str, tuple[tuple[str, ...], int]] = {
@@ -27,11 +28,12 @@ def hrvanalysis() -> Any:
     return library
 
 
-def reference(family: str) -> Callable[[Floats, Ints, Ints], dict[str, Floats]]:
+def reference(family: str) -> Callable[[NNWindows], dict[str, Floats]]:
     """Give what the engine ``hrv_analysis`` calls for a family, with the parameters of the family's own function."""
 
-    def compute(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+    def compute(windows: NNWindows) -> dict[str, Floats]:
         functions, min_intervals = FUNCTIONS[family]
+        first, stop = windows.first, windows.stop
         columns = {name: np.full(len(first), np.nan) for name in _names(family)}
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # Of constant intervals some features are not defined; the libraries warn and give nan or inf.
@@ -39,7 +41,7 @@ def reference(family: str) -> Callable[[Floats, Ints, Ints], dict[str, Floats]]:
             # On windows under 64 s Welch's segment is the whole window.
             warnings.filterwarnings("ignore", message="nperseg", category=UserWarning)
             for window in np.flatnonzero(stop - first >= min_intervals):
-                nn = nn_ms[first[window] : stop[window]]
+                nn = windows.nn_ms[first[window] : stop[window]]
                 values = {key: value for name in functions for key, value in _call(name, nn).items()}
                 for name, column in columns.items():
                     column[window] = values[name]
@@ -59,4 +61,4 @@ def _names(family: str) -> tuple[str, ...]:
     from aura.features.extract import FAMILIES
 
     nn_ms = np.tile([800.0, 810.0, 790.0, 805.0], 64)
-    return tuple(FAMILIES[family](nn_ms, np.array([0]), np.array([len(nn_ms)])))
+    return tuple(FAMILIES[family](NNWindows.one(nn_ms)))

@@ -1,17 +1,16 @@
 """Time domain features that single wrong beats do not spoil, equal to those of NeuroKit2."""
 
-from aura.types import Floats, Ints
+from aura.types import Floats
+from aura.windows import NNWindows
 
 
-def robust(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+def robust(windows: NNWindows) -> dict[str, Floats]:
     """Describe the intervals of windows by their order.
 
     Parameters
     ----------
-    nn_ms
-        (n_intervals,) NN intervals in ms.
-    first, stop
-        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
+    windows
+        NN intervals and which of them are in which window.
 
     Returns
     -------
@@ -24,12 +23,12 @@ def robust(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
     Examples
     --------
     >>> import numpy as np
-    >>> robust(np.array([800.0, 810.0, 790.0, 2000.0]), np.array([0]), np.array([4]))["mad_nni"]
+    >>> robust(NNWindows.one(np.array([800.0, 810.0, 790.0, 2000.0])))["mad_nni"]
     array([14.826])
     """
     from aura.features import kernels_further as kernels
 
-    columns = kernels.robust(nn_ms, first, stop)
+    columns = kernels.robust(windows.nn_ms, windows.first, windows.stop)
     return {
         "mad_nni": columns[0],
         "mcv_nni": columns[1],

@@ -9,7 +9,7 @@ import pandas as pd
 from aura.errors import AuraError
 from aura.features.extract import FeatureSpec, describe
 from aura.rr import CLOCK_S
-from aura.types import NNSeries
+from aura.types import Floats, RRSeries
 
 # Of a longer silence, nobody waits for the windows.
 MAX_SILENCE_S = 86_400.0
@@ -28,7 +28,7 @@ class Stream:
 
     Examples
     --------
-    >>> stream = Stream(FeatureSpec((("time_domain", (10.0,)),), 5.0, 0.5, 300.0, 1800.0, 0.2))
+    >>> stream = Stream(FeatureSpec((("time_domain", (10.0,)),), step_s=5.0))
     >>> rows = pd.concat([stream.push(0.8 * i, 800.0) for i in range(1, 21)] + [stream.advance(16.0)])
     >>> rows[["t_s", "mean_nni__10s"]].to_numpy().tolist()
     [[5.0, nan], [10.0, 800.0], [15.0, 800.0]]
@@ -37,11 +37,11 @@ class Stream:
     def __init__(self, spec: FeatureSpec) -> None:
         self.spec = spec
         self._longest_s = max(length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s)
-        self._nn: deque[tuple[float, float]] = deque()
-        self._steps = 0
-        nothing = np.zeros(0)
-        self._nothing = describe(NNSeries(nothing, nothing, 0.0), nothing, spec)
         self._now_s = 0.0
+        # Time, length, and whether it is normal.
+        self._rr: deque[tuple[float, float, bool]] = deque()
+        self._steps = 0
+        self._nothing = self._describe(np.zeros(0))
         # The interval before, whether it can be one of a heart, and whether it was left out as ectopic.
         self._last: tuple[float, float, bool, bool] | None = None
 
@@ -94,16 +94,19 @@ class Stream:
         if not len(end_s):
             return self._nothing
         self._steps += len(end_s)
-        pairs = np.array(self._nn, dtype=np.float64).reshape(-1, 2)
-        nn = NNSeries(t_s=pairs[:, 0].copy(), nn_ms=pairs[:, 1].copy(), duration_s=now_s)
-        rows = describe(nn, end_s, self.spec)
+        rows = self._describe(end_s)
         next_s = (self._steps + 1) * self.spec.step_s
-        while self._nn and self._nn[0][0] <= next_s - self._longest_s:
-            self._nn.popleft()
+        while self._rr and self._rr[0][0] <= next_s - self._longest_s:
+            self._rr.popleft()
         return rows
 
+    def _describe(self, end_s: Floats) -> pd.DataFrame:
+        """Rows of windows by their ends."""
+        t_s, rr_ms, keep = np.array(self._rr, dtype=np.float64).reshape(-1, 3).T.copy()
+        return describe(RRSeries(t_s, rr_ms, self._now_s), keep.astype(np.bool_), end_s, self.spec)
+
     def _add(self, t_s: float, rr_ms: float) -> None:
-        """Clean as `aura.rr.clean` does, knowing the interval before."""
+        """Keep an interval, and whether `aura.rr.is_normal` says so, knowing the interval before."""
         spec = self.spec
         plausible = spec.low_ms <= rr_ms <= spec.high_ms
         ectopic = False
@@ -112,6 +115,5 @@ class Stream:
             adjacent = abs(t_s - last_s - rr_ms / 1000.0) <= CLOCK_S and plausible and last_plausible
             # Of a run of jumps every second one goes.
             ectopic = adjacent and abs(rr_ms - last_ms) > spec.max_change * last_ms and not last_ectopic
-        if plausible and not ectopic:
-            self._nn.append((t_s, rr_ms))
+        self._rr.append((t_s, rr_ms, plausible and not ectopic))
         self._last = (t_s, rr_ms, plausible, ectopic)

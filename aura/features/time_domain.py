@@ -1,17 +1,16 @@
 """Time domain features, equal to those of hrv-analysis (Task Force 1996, doi:10.1161/01.CIR.93.5.1043)."""
 
-from aura.types import Floats, Ints
+from aura.types import Floats
+from aura.windows import NNWindows
 
 
-def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
+def time_domain(windows: NNWindows) -> dict[str, Floats]:
     """Describe the intervals of windows in the time domain.
 
     Parameters
     ----------
-    nn_ms
-        (n_intervals,) NN intervals in ms.
-    first, stop
-        (n_windows,) ``nn_ms[first[i]:stop[i]]`` are the intervals of window i.
+    windows
+        NN intervals and which of them are in which window.
 
     Returns
     -------
@@ -22,12 +21,12 @@ def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> dict[str, Floats]:
     Examples
     --------
     >>> import numpy as np
-    >>> time_domain(np.array([800.0, 810.0, 790.0]), np.array([0]), np.array([3]))["mean_nni"]
+    >>> time_domain(NNWindows.one(np.array([800.0, 810.0, 790.0])))["mean_nni"]
     array([800.])
     """
     from aura.features import kernels
 
-    columns = kernels.time_domain(nn_ms, first, stop)
+    columns = kernels.time_domain(windows.nn_ms, windows.first, windows.stop)
     return {
         "mean_nni": columns[0],
         "sdnn": columns[1],

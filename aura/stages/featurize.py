@@ -1,7 +1,5 @@
 """RR intervals to features: one Parquet per recording with a row per window, and a table of the recordings."""
 
-from dataclasses import asdict
-
 import pandas as pd
 from hydra.utils import instantiate
 
@@ -14,11 +12,11 @@ from aura.stages import prepare
 from aura.stages.folders import features_folder, is_prepared, prepared_folder
 from aura.table import read_table, remove_partials, write_table
 
-WINDOWS = ("recording", "n_windows", "n_ictal", "missing_share", "coverage", "digest")
+WINDOWS = ("recording", "n_windows", "missing_share", "coverage", "corrected", "digest", "seizures")
 
 
 def run(config: Config) -> None:
-    """Compute the features of all prepared recordings that have none yet, or have changed since.
+    """Compute the features of all prepared recordings that have none yet, or other RR intervals since.
 
     Where recordings are not prepared with these settings, prepare runs first, as a child run.
     """
@@ -28,13 +26,13 @@ def run(config: Config) -> None:
             prepare.run(config)
         recordings, upstream = read_table(prepared / "recordings.parquet")
         tracking.log_upstream({"prepare": upstream["run_id"]})
-        work = Featurization(config.feature_spec, prepared, folder, **asdict(config.labels))
+        work = Featurization(config.feature_spec, prepared, folder)
         remove_partials(folder)
         names = recordings["recording"].tolist()
         results = over(names, work, compute=instantiate(config.compute), title="featurize", lost=lost)
         gone = [name for name, (row, _) in zip(names, results, strict=True) if row is None]
         windows = pd.DataFrame([row for row, _ in results if row is not None], columns=list(WINDOWS))
-        table = recordings.drop(columns=["digest"]).merge(windows, on="recording", validate="one_to_one")
+        table = recordings.drop(columns=["rr_digest", "digest"]).merge(windows, on="recording", validate="one_to_one")
         failures = pd.DataFrame(gone, columns=["recording"]).assign(
             stage="featurize", reason="worker_died", message="killed the process that worked on it, twice"
         )
@@ -43,20 +41,20 @@ def run(config: Config) -> None:
         if not len(table):
             raise AuraError("no features of any recording; each killed the process that worked on it")
         write_table(folder / "recordings.parquet", table, {"run_id": active.info.run_id, "upstream": upstream})
-        tracking.log_table(windows.drop(columns=["digest"]), "windows.json")
+        tracking.log_table(windows.drop(columns=["digest", "seizures"]), "windows.json")
         tracking.log_metrics(
             {
                 "recordings": len(table),
                 "failures": len(gone),
                 "windows": int(table["n_windows"].sum()),
-                "ictal_windows": int(table["n_ictal"].sum()),
                 "missing_share": float(table["missing_share"].mean()),
                 "coverage": float(table["coverage"].mean()),
+                "corrected": float(table["corrected"].mean()),
             }
         )
     n_new = sum(new for _, new in results)
     print(
-        f"featurize: {table['n_windows'].sum()} windows ({table['n_ictal'].sum()} ictal) of {len(table)} recordings "
+        f"featurize: {table['n_windows'].sum()} windows of {len(table)} recordings "
         f"in {folder} ({n_new} recordings now, {len(table) - n_new} unchanged)"
         + (f"; {len(gone)} failed, see failures.parquet there" if gone else "")
     )

@@ -10,7 +10,7 @@ from aura.privacy import key_from_environment
 from aura.table import digest, read_meta, read_table
 
 # Raise when what a stage writes changes its meaning: the old files are then made anew.
-FORMAT = 2
+FORMAT = 3
 
 
 def prepared_folder(config: Config) -> Path:
@@ -21,7 +21,7 @@ def prepared_folder(config: Config) -> Path:
 def features_folder(config: Config) -> Path:
     """Folder of the feature tables of a corpus."""
     made_by = [version(name) for name in ("hrv-analysis", "nolds")] if config.features.engine == "hrv_analysis" else []
-    key = digest(_prepared_digest(config), config.feature_spec.to_dict(), asdict(config.labels), made_by)
+    key = digest(_prepared_digest(config), config.feature_spec.to_dict(), made_by)
     return Path(config.workspace) / config.dataset.name / f"features-{key}"
 
 

@@ -41,6 +41,7 @@ RECORDINGS = {
     "n_united": "int64",
     "n_unknown": "int64",
     "remarks": "str",
+    "rr_digest": "str",
     "digest": "str",
 }
 FAILURES = {"recording": "str", "path": "str", "others": "str", "stage": "str", "reason": "str", "message": "str"}
@@ -90,8 +91,8 @@ def preparation(config: Config) -> Preparation:
     return Preparation(
         channels=tuple(config.dataset.channels),
         subject_channels={one.subject: one.channels for one in config.dataset.subject_channels},
-        detect=instantiate({**config.detector, "_partial_": True}),
-        second_detect=None if second is None else instantiate({**second, "_partial_": True}),
+        detector=instantiate({**config.detector, "_partial_": True}),
+        second_detector=None if second is None else instantiate({**second, "_partial_": True}),
         flat_mv=config.quality.flat_mv,
         max_mv=config.quality.max_mv,
         min_agreement=config.quality.min_agreement,
@@ -160,7 +161,7 @@ def _log(recordings: pd.DataFrame, failures: pd.DataFrame, n_found: int) -> None
     rows = [("failed", *item) for item in reasons.most_common()]
     rows += [("prepared, but", *item) for item in _remarks(recordings).most_common()]
     tracking.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
-    tracking.log_table(recordings.drop(columns=["digest"]), "recordings.json")
+    tracking.log_table(recordings.drop(columns=["rr_digest", "digest"]), "recordings.json")
     tracking.log_table(failures, "failures.json")
     tracking.log_metrics(
         {

@@ -19,7 +19,7 @@ from aura.classifier import Classifier, fit, seizure_probability
 from aura.config import Config
 from aura.errors import AuraError
 from aura.features import feature_names
-from aura.labels import ICTAL
+from aura.labels import LEFT_OUT, TARGET, Labelling
 from aura.scoring import Counts, EventRules, pool, score_samples
 from aura.serving import save_detector
 from aura.stages import featurize
@@ -39,15 +39,15 @@ class Windows:
     features: list[str]
     x: Floats
     labels: Ints
-    seizures: list[tuple[Event, ...]]
+    targets: list[tuple[Event, ...]]
     step_s: float
 
     def of(self, chosen: Bools) -> "Windows":
         """Those of some of the recordings."""
         rows = np.repeat(chosen, self.recordings["n_windows"])
-        seizures = [events for events, choose in zip(self.seizures, chosen, strict=True) if choose]
+        targets = [events for events, choose in zip(self.targets, chosen, strict=True) if choose]
         recordings = self.recordings[chosen].reset_index(drop=True)
-        return Windows(recordings, self.features, self.x[rows], self.labels[rows], seizures, self.step_s)
+        return Windows(recordings, self.features, self.x[rows], self.labels[rows], targets, self.step_s)
 
     @property
     def subjects(self) -> Ints:
@@ -59,9 +59,9 @@ class Windows:
         """What a detector said, recording by recording."""
         columns = (self.recordings[name] for name in ("recording", "subject", "duration_s"))
         return [
-            ScoredRecording(recording, subject, duration_s, self.step_s, part, seizures)
-            for recording, subject, duration_s, part, seizures in zip(
-                *columns, self.by_recording(probability), self.seizures, strict=True
+            ScoredRecording(recording, subject, duration_s, self.step_s, part, targets)
+            for recording, subject, duration_s, part, targets in zip(
+                *columns, self.by_recording(probability), self.targets, strict=True
             )
         ]
 
@@ -84,7 +84,7 @@ def run(config: Config) -> None:
         found, meta = read_table(folder / "recordings.parquet")
         tracking.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
         recordings = _annotated(found)
-        windows = _read(folder, recordings, config.windows.step_s)
+        windows = _read(folder, recordings, config.windows.step_s, instantiate(config.labels))
         test_side = split.by_subject(recordings, test_share=config.split.test_share, seed=config.seed)
         train, test = windows.of(~test_side), windows.of(test_side)
         tracking.log_dataset(folder, name=config.dataset.name, digest=_data_digest(recordings), recordings=recordings)
@@ -100,7 +100,9 @@ def run(config: Config) -> None:
         events, samples = _counts(scored, threshold, rules)
 
         scores = _scores(events, samples, test.labels, probability)
-        tracking.log_metrics({**scores, "threshold": threshold})
+        of_labels = {"target_windows": TARGET, "left_out_windows": LEFT_OUT}
+        counts = {name: int((windows.labels == label).sum()) for name, label in of_labels.items()}
+        tracking.log_metrics({**scores, **counts, "threshold": threshold})
         tracking.log_table(_per_subject(scored, events, samples), "per_subject.json")
         tracking.log_figures(_figures(model, train_curve, test, scored, threshold, rules, scores))
         with TemporaryDirectory() as saved:
@@ -110,7 +112,7 @@ def run(config: Config) -> None:
 
     print(
         f"train: {train.recordings['subject'].nunique()} subjects to train on, "
-        f"{test.recordings['subject'].nunique()} to test on with {sum(map(len, test.seizures))} seizures in "
+        f"{test.recordings['subject'].nunique()} to test on with {test.recordings['n_seizures'].sum()} seizures in "
         f"{test.recordings['duration_s'].sum() / 3600:.1f} h; run {active.info.run_id}\n"
         f"\n{summary(scores)}\n\n{promotion}"
     )
@@ -160,23 +162,25 @@ def _is_current(config: Config) -> bool:
     )
 
 
-def _read(folder: Path, recordings: pd.DataFrame, step_s: float) -> Windows:
-    """Windows of all recordings."""
-    frames, seizures = [], []
-    for recording in recordings["recording"]:
-        frame, meta = read_table(folder / "windows" / f"{recording}.parquet")
+def _read(folder: Path, recordings: pd.DataFrame, step_s: float, labelling: Labelling) -> Windows:
+    """Windows of all recordings, labelled."""
+    frames, labels, targets = [], [], []
+    for recording, pairs in zip(recordings["recording"], recordings["seizures"], strict=True):
+        frame, _ = read_table(folder / "windows" / f"{recording}.parquet")
+        seizures = [Event(onset_s, duration_s) for onset_s, duration_s in pairs]
+        labels.append(labelling(frame["t_s"].to_numpy(), step_s=step_s, seizures=seizures).label)
+        targets.append(labelling.targets(seizures))
         frames.append(frame)
-        seizures.append(tuple(Event(onset_s, duration_s) for onset_s, duration_s in meta["seizures"]))
     table = pd.concat(frames, ignore_index=True)
     features = feature_names(table)
-    return Windows(recordings, features, table[features].to_numpy(), table["label"].to_numpy(), seizures, step_s)
+    return Windows(recordings, features, table[features].to_numpy(), np.concatenate(labels), targets, step_s)
 
 
 def _counts(
     scored: Sequence[ScoredRecording], threshold: float, rules: EventRules
 ) -> tuple[list[Counts], list[Counts]]:
     """Event and sample counts of each recording."""
-    samples = [score_samples(r.seizures, r.alarms(threshold), duration_s=r.duration_s) for r in scored]
+    samples = [score_samples(r.targets, r.alarms(threshold), duration_s=r.duration_s) for r in scored]
     return training.event_counts(scored, threshold, rules), samples
 
 
@@ -184,12 +188,12 @@ def _scores(events: Sequence[Counts], samples: Sequence[Counts], labels: Ints, p
     """Scores pooled over the recordings, by name."""
     # Postictal windows are judged as well: they were left out of fitting, but an alarm in them is a false one.
     used = ~np.isnan(probability)
-    ictal = labels[used] == ICTAL
+    is_target = labels[used] == TARGET
     return {
         **{f"event_{name}": value for name, value in pool(events).ratios().items()},
         **{f"sample_{name}": value for name, value in pool(samples).ratios().items()},
-        "roc_auc": float(roc_auc_score(ictal, probability[used])),
-        "pr_auc": float(average_precision_score(ictal, probability[used])),
+        "roc_auc": float(roc_auc_score(is_target, probability[used])),
+        "pr_auc": float(average_precision_score(is_target, probability[used])),
     }
 
 
@@ -227,7 +231,7 @@ def _figures(
     """Pictures of the run, by name."""
     probability = np.concatenate([r.probability for r in scored])
     used = ~np.isnan(probability)
-    shown = sorted(range(len(scored)), key=lambda i: (-len(scored[i].seizures), scored[i].recording))[:N_TIMELINES]
+    shown = sorted(range(len(scored)), key=lambda i: (-len(scored[i].targets), scored[i].recording))[:N_TIMELINES]
     bpm = next((i for i, name in enumerate(test.features) if name.startswith("mean_hr__")), None)
     heart_rates = test.by_recording(test.x[:, bpm]) if bpm is not None else [None] * len(scored)
     figures = {
@@ -237,7 +241,7 @@ def _figures(
             sensitivity=scores["event_sensitivity"],
             false_alarms=scores["event_false_alarms_per_24h"],
         ),
-        "precision_recall": report.precision_recall(test.labels[used] == ICTAL, probability[used]),
+        "precision_recall": report.precision_recall(test.labels[used] == TARGET, probability[used]),
         "timelines": report.timelines([scored[i] for i in shown], [heart_rates[i] for i in shown], threshold),
     }
     importance = getattr(model, "feature_importances_", None)
