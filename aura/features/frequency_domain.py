@@ -39,12 +39,17 @@ def frequency_domain(windows: NNWindows) -> dict[str, Floats]:
     counts = kernels.n_segments(windows.nn_ms, windows.first, windows.stop)
     power = np.full((len(BANDS_HZ), len(counts)), np.nan)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(kernels.SEGMENT) / kernels.SEGMENT)
-    for begin in range(0, len(counts), BLOCK):
-        block = slice(begin, begin + BLOCK)
-        if not counts[block].any():
+    blocks = [slice(begin, begin + BLOCK) for begin in range(0, len(counts), BLOCK)]
+    # Zeros behind the segments, as the transform wants them; made once, as fresh memory costs more than the transform.
+    parts = np.zeros((max((counts[block].sum() for block in blocks), default=0), N_FFT))
+    for block in blocks:
+        n = counts[block].sum()
+        if not n:
             continue
-        parts, scale = kernels.segments(windows.nn_ms, windows.first[block], windows.stop[block], counts[block], hann)
-        spectrum = rfft(parts, N_FFT, axis=1).view(np.float64)
+        scale = kernels.segments(
+            windows.nn_ms, windows.first[block], windows.stop[block], counts[block], hann, parts[:n]
+        )
+        spectrum = rfft(parts[:n], axis=1).view(np.float64)
         power[:, block] = kernels.band_power(spectrum, _weights(), counts[block], scale)
     vlf, lf, hf = power
     with np.errstate(divide="ignore", invalid="ignore"):

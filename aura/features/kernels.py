@@ -138,13 +138,13 @@ def n_segments(nn_ms: Floats, first: Ints, stop: Ints) -> Ints:
 
 
 @njit(cache=True, nogil=True)
-def segments(nn_ms: Floats, first: Ints, stop: Ints, counts: Ints, hann: Floats) -> tuple[Floats, Floats]:
-    """Welch's segments of all windows, one after the other: without their mean, tapered, and what scales them.
+def segments(nn_ms: Floats, first: Ints, stop: Ints, counts: Ints, hann: Floats, out: Floats) -> Floats:
+    """Welch's segments of all windows, one after the other: without their mean, tapered; and what scales them.
 
-    Intervals are joined by straight lines, from the first beat of a window on, and sampled at 4 Hz.
+    Intervals are joined by straight lines, from the first beat of a window on, and sampled at 4 Hz. ``out`` is
+    (n_segments, at least 256); what is beyond 256 stays as it is.
     """
-    total = counts.sum()
-    out, scale = np.zeros((total, SEGMENT)), np.zeros(total)
+    scale = np.zeros(len(out))
     row = 0
     for window in range(len(first)):
         if counts[window] == 0:
@@ -173,10 +173,11 @@ def segments(nn_ms: Floats, first: Ints, stop: Ints, counts: Ints, hann: Floats)
             mean = part.mean()
             for i in range(length):
                 out[row, i] = (part[i] - mean) * taper[i]
+            out[row, length:SEGMENT] = 0.0
             # One side of the spectrum, averaged over the segments.
             scale[row] = 2.0 / (RATE_HZ * power * counts[window])
             row += 1
-    return out, scale
+    return scale
 
 
 # Sums may be added up in any order, so several at a time.
