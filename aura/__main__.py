@@ -11,6 +11,7 @@ STAGES = {
     "prepare": "recordings to RR intervals: read the ECG, detect the beats",
     "featurize": "RR intervals to a table of features and labels per window",
     "train": "features to a scored, logged and registered seizure detector",
+    "evaluate": "scores of a registered model on any corpus: model=models:/NAME@champion",
     "main": "prepare, featurize and train in a row, as child runs of one run",
 }
 COMPLETION = ("-sc", "--shell-completion")
@@ -50,6 +51,8 @@ def main(argv: Sequence[str]) -> int:
         if undeclared := next((word for word in words if word.startswith("-")), None):
             return _refuse(f"{stage}: {undeclared} is no parameter here; write -P overrides='key=value ...'", 2)
         overrides = [*overrides[:at], *words]
+    # There is a group of that name, of what is trained.
+    overrides = [f"evaluate.{word}" if (stage, word[:6]) == ("evaluate", "model=") else word for word in overrides]
     # Some options of Hydra are followed by a word of theirs.
     plain = [] if any(word.startswith("-") for word in overrides) else overrides
     for word in plain:

@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 
 from aura.errors import AuraError
 from aura.features.extract import FAMILIES, FeatureSpec
+from aura.scoring import EventRules
 from aura.synthetic.layouts import PLACES
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -106,21 +107,30 @@ class FeaturesConfig:
 
 
 @dataclass
-class SplitConfig:
-    """See `aura.split`."""
+class TrainConfig:
+    """See `aura.training.Training`."""
 
-    test_share: float
     folds: int
+    interictal_per_ictal: float | None
+    calibrate: bool
 
 
 @dataclass
 class ScoringConfig:
-    """See `aura.scoring.EventRules`."""
+    """See `aura.scoring.EventRules`; and how many false alarms the threshold is chosen for."""
 
     tolerance_before_s: float
     tolerance_after_s: float
     merge_gap_s: float
     max_event_s: float
+    max_false_alarms_per_24h: float
+
+
+@dataclass
+class EvaluateConfig:
+    """Address of the model that is evaluated."""
+
+    model: str | None
 
 
 @dataclass
@@ -130,7 +140,7 @@ class TrackingConfig:
     uri: str
     experiment: str
     model_name: str
-    champion_metric: str
+    champion_confidence: float
 
 
 @dataclass
@@ -145,14 +155,24 @@ class Config:
     windows: WindowsConfig
     features: FeaturesConfig
     labels: dict[str, Any]
-    split: SplitConfig
+    split: dict[str, Any]
+    train: TrainConfig
     model: dict[str, Any]
+    alarms: dict[str, Any]
+    evaluate: EvaluateConfig
     scoring: ScoringConfig
     tracking: TrackingConfig
     compute: dict[str, Any]
     seed: int
     workspace: str
     question: str | None
+
+    @property
+    def event_rules(self) -> EventRules:
+        """How alarms are counted."""
+        values = asdict(self.scoring)
+        values.pop("max_false_alarms_per_24h")
+        return EventRules(**values)
 
     @property
     def feature_spec(self) -> FeatureSpec:
@@ -173,12 +193,6 @@ class Config:
         )
 
 
-# Scores of a train run that are the better the higher they are.
-CHAMPION_METRICS = (
-    *(f"{kind}_{score}" for kind in ("event", "sample") for score in ("f1", "sensitivity", "precision")),
-    "roc_auc",
-    "pr_auc",
-)
 # What a number may be, beyond its type.
 RANGES: Mapping[str, tuple[float, float]] = {
     "quality.flat_mv": (0, 1),
@@ -189,12 +203,14 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "cleaning.low_ms": (1, 10_000),
     "cleaning.high_ms": (1, 10_000),
     "cleaning.max_change": (0.01, 10),
-    "split.test_share": (0.01, 0.99),
-    "split.folds": (2, 100),
+    "train.folds": (2, 100),
+    "train.interictal_per_ictal": (0.1, 1_000_000),
     "scoring.tolerance_before_s": (0, 3_600),
     "scoring.tolerance_after_s": (0, 3_600),
     "scoring.merge_gap_s": (0, 3_600),
     "scoring.max_event_s": (1, 604_800),
+    "tracking.champion_confidence": (0, 1),
+    "scoring.max_false_alarms_per_24h": (0, 86_400),
     "dataset.synthesis.subjects": (2, 10_000),
     "dataset.synthesis.hours_per_subject": (0.1, 1_000),
     "dataset.synthesis.recording_minutes": (10, 1_440),
@@ -225,10 +241,6 @@ def checked(composed: DictConfig) -> Config:
             raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
     if config.cleaning.low_ms >= config.cleaning.high_ms:
         raise AuraError("cleaning.low_ms is not below cleaning.high_ms")
-    if config.tracking.champion_metric not in CHAMPION_METRICS:
-        raise AuraError(
-            f"tracking.champion_metric={config.tracking.champion_metric}; allowed are {', '.join(CHAMPION_METRICS)}"
-        )
     for key in ("dataset.name", "tracking.model_name"):
         # The one names a folder, the other a part of an address.
         if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
@@ -236,7 +248,12 @@ def checked(composed: DictConfig) -> Config:
     _check_families(config)
     _check_dataset(config.dataset)
     _check_detectors(config)
-    for group, values in (("compute", config.compute), ("labels", config.labels)):
+    for group, values in (
+        ("compute", config.compute),
+        ("labels", config.labels),
+        ("split", config.split),
+        ("alarms", config.alarms),
+    ):
         _check_target(group, values, free=())
         try:
             instantiate(values)

@@ -19,15 +19,12 @@ import yaml
 from matplotlib.figure import Figure
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from aura import serving
 from aura.config import PROJECT, Config
 from aura.errors import AuraError
 from aura.features import FeatureSpec
-
-CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 @contextmanager
@@ -89,6 +86,11 @@ def log_upstream(run_ids: Mapping[str, str]) -> None:
     mlflow.set_tags({f"aura.upstream.{stage}": run_id for stage, run_id in run_ids.items()})
 
 
+def log_params(values: Mapping[str, Any]) -> None:
+    """Log what a run was made with, beside the configuration."""
+    mlflow.log_params(dict(values))
+
+
 def log_metrics(values: Mapping[str, float]) -> None:
     """Log numbers; NaN is logged as NaN."""
     mlflow.log_metrics(dict(values))
@@ -99,13 +101,23 @@ def log_table(frame: pd.DataFrame, file: str) -> None:
     mlflow.log_table(frame, file)
 
 
+def log_json(values: Mapping[str, Any], file: str) -> None:
+    """Log plain values."""
+    mlflow.log_dict(dict(values), file)
+
+
+def log_text(text: str, file: str) -> None:
+    """Log a text."""
+    mlflow.log_text(text, file)
+
+
 def log_figures(figures: Mapping[str, Figure]) -> None:
     """Log pictures by name, not in a folder: the view that compares runs shows only files beside each other."""
     for name, figure in figures.items():
         mlflow.log_figure(figure, f"{name}.png", save_kwargs={"dpi": 110})
 
 
-def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame) -> None:
+def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame, test_digest: str) -> None:
     """Log what the model was made from and scored on."""
     with warnings.catch_warnings():
         # MLflow registers its own local source twice.
@@ -121,6 +133,7 @@ def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFram
             "data.recordings": len(recordings),
             "data.hours": round(float(recordings["duration_s"].sum() / 3600), 3),
             "data.seizures": int(recordings["n_seizures"].sum()),
+            "test.digest": test_digest,
         }
     )
 
@@ -147,43 +160,6 @@ def log_model(folder: Path, spec: FeatureSpec, name: str) -> str:
     return str(info.registered_model_version)
 
 
-def promote(name: str, version: str, metric: str) -> str:
-    """Give a new version of the model the alias it deserves.
-
-    Parameters
-    ----------
-    name, version
-        Of the registered model.
-    metric
-        Metric of the runs by which versions are compared; higher is better.
-
-    Returns
-    -------
-    str
-        A sentence: which alias, and why.
-    """
-    client = mlflow.MlflowClient()
-    ours = _metric(client, client.get_model_version(name, version).run_id, metric)
-    try:
-        champion = client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException:
-        champion = None
-    if champion is None:
-        alias, why = CHAMPION, "there was none"
-    else:
-        theirs = _metric(client, champion.run_id, metric)
-        comparison = f"{metric} {ours:.4f} against {theirs:.4f} of version {champion.version}"
-        if _digest(client, client.get_model_version(name, version)) != _digest(client, champion):
-            comparison += ", which was scored on other data"
-        # A metric that could not be computed (NaN) is not better than anything.
-        better = ours > theirs or (ours == ours and theirs != theirs)
-        alias, why = (CHAMPION if better else CHALLENGER), comparison
-    client.set_registered_model_alias(name, alias, version)
-    client.set_model_version_tag(name, version, "aura.promotion", f"{alias}: {why}")
-    mlflow.set_tag("aura.promotion", f"version {version}, {alias}: {why}")
-    return f"{name} version {version} is the {alias}: {why}"
-
-
 def _connect(config: Config) -> None:
     """Use the tracking server and the experiment of the environment, or else of the configuration."""
     given = os.environ.get("MLFLOW_TRACKING_URI")
@@ -198,18 +174,6 @@ def _connect(config: Config) -> None:
         artifacts = Path(database).resolve().with_name("mlruns")
         mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
     mlflow.set_experiment(name)
-
-
-def _metric(client: mlflow.MlflowClient, run_id: str | None, metric: str) -> float:
-    """Metric of a run; NaN where it has none."""
-    if run_id is None:
-        return float("nan")
-    return float(client.get_run(run_id).data.metrics.get(metric, float("nan")))
-
-
-def _digest(client: mlflow.MlflowClient, version: ModelVersion) -> str | None:
-    """Digest of the data that a version was scored on."""
-    return client.get_run(version.run_id).data.params.get("data.digest") if version.run_id else None
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
