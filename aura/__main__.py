@@ -9,7 +9,7 @@ from importlib import import_module
 STAGES = {
     "synthesize": "make the embedded synthetic corpus",
     "prepare": "recordings to RR intervals: read the ECG, detect the beats",
-    "featurize": "RR intervals to a table of features and labels per window",
+    "featurize": "RR intervals to a table of features per window",
     "train": "features to a scored, logged and registered seizure detector",
     "main": "prepare, featurize and train in a row, as child runs of one run",
 }

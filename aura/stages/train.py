@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,9 @@ def run(config: Config) -> None:
         windows = _read(folder, recordings, config.windows.step_s, instantiate(config.labels))
         test_side = split.by_subject(recordings, test_share=config.split.test_share, seed=config.seed)
         train, test = windows.of(~test_side), windows.of(test_side)
-        tracking.log_dataset(folder, name=config.dataset.name, digest=_data_digest(recordings), recordings=recordings)
+        tracking.log_dataset(
+            folder, name=config.dataset.name, digest=_data_digest(recordings, config.labels), recordings=recordings
+        )
         with instantiate(config.compute).forest():
             out_of_fold = training.out_of_fold(
                 make_model, train.x, train.labels, train.subjects, n_folds=config.split.folds, seed=config.seed
@@ -111,7 +114,7 @@ def run(config: Config) -> None:
         promotion = tracking.promote(config.tracking.model_name, version, config.tracking.champion_metric)
 
     print(
-        f"train: {train.recordings['subject'].nunique()} subjects to train on, "
+        f"train: {len(recordings)} recordings, {train.recordings['subject'].nunique()} subjects to train on, "
         f"{test.recordings['subject'].nunique()} to test on with {test.recordings['n_seizures'].sum()} seizures in "
         f"{test.recordings['duration_s'].sum() / 3600:.1f} h; run {active.info.run_id}\n"
         f"\n{summary(scores)}\n\n{promotion}"
@@ -141,10 +144,15 @@ def _annotated(found: pd.DataFrame) -> pd.DataFrame:
     return recordings
 
 
-def _data_digest(recordings: pd.DataFrame) -> str:
-    """Name for who was recorded, for how long and with which seizures; features and detectors do not count."""
+def _data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
+    """Name for who was recorded, for how long, with which seizures, and what is to be found of them.
+
+    Features and detectors do not count.
+    """
     known = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
-    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"))
+    # What is left out of fitting is scored all the same.
+    targets = {key: value for key, value in labels.items() if key not in ("min_overlap", "postictal_s")}
+    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), targets)
 
 
 def _is_current(config: Config) -> bool:
