@@ -52,6 +52,11 @@ def fit(model: Classifier, x: Floats | Singles, labels: Ints) -> Classifier:
         The model; it predicts in one thread.
     """
     used = np.flatnonzero((labels != LEFT_OUT) & _described(x))
+    if not (labels[used] == TARGET).any() or (labels[used] == TARGET).all():
+        raise AuraError(
+            f"nothing to learn from: of {len(used)} windows with a label and a feature, "
+            f"{(labels[used] == TARGET).sum()} are to be found; the windows may be too long for the recordings"
+        )
     model.fit(x[used], (labels[used] == TARGET).astype(np.int64))
     if "n_jobs" in model.get_params():
         # Threads that predict add up the trees in the order they end, which changes the last digit from run to run;

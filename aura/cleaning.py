@@ -29,11 +29,15 @@ class CleanWindows:
     corrected: Floats
 
 
+PS_PER_MS = 1e9
 Cleaned = Callable[[Floats, float], CleanWindows]
 
 
 def gap_aware(rr: RRSeries, keep: Bools) -> Cleaned:
-    """Clean once per recording: what `aura.rr.clean` leaves out stays a gap.
+    """Clean once per recording: what `aura.rr.clean` leaves out is left out of the windows.
+
+    The features of a window are those of the intervals that are left in it, side by side, as hrv-analysis computes
+    them of the same list: a difference between two intervals can be one across a gap.
 
     Parameters
     ----------
@@ -48,7 +52,8 @@ def gap_aware(rr: RRSeries, keep: Bools) -> Cleaned:
         Gives the windows of a length, by their ends.
     """
     t_s, nn_ms = rr.t_s[keep], rr.rr_ms[keep]
-    covered_ms = np.concatenate(([0.0], np.cumsum(nn_ms)))
+    # In whole picoseconds, whose sums are exact: the same window has the same coverage wherever a recording begins.
+    covered_ps = np.concatenate(([0], np.cumsum(np.round(nn_ms * PS_PER_MS).astype(np.int64))))
 
     def of(end_s: Floats, length_s: float) -> CleanWindows:
         first, stop = beats_in_windows(t_s, end_s, length_s)
@@ -56,7 +61,7 @@ def gap_aware(rr: RRSeries, keep: Bools) -> Cleaned:
         n_rr = stop_rr - first_rr
         return CleanWindows(
             NNWindows(t_s, nn_ms, end_s, first, stop),
-            _share(covered_ms[stop] - covered_ms[first], length_s * 1000.0),
+            _share((covered_ps[stop] - covered_ps[first]) / PS_PER_MS, length_s * 1000.0),
             _share(n_rr - (stop - first), n_rr),
         )
 

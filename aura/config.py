@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from aura.errors import AuraError
-from aura.features.extract import FAMILIES, FeatureSpec
+from aura.features.specification import FAMILIES, FeatureSpec
 from aura.scoring import EventRules
 from aura.synthetic.layouts import PLACES
 
@@ -134,6 +134,17 @@ class EvaluateConfig:
 
 
 @dataclass
+class SweepConfig:
+    """What is searched, for what, and where the study is kept."""
+
+    n_trials: int
+    objectives: list[str]
+    space: dict[str, Any]
+    study: str | None
+    storage: str | None
+
+
+@dataclass
 class TrackingConfig:
     """Where runs and models are kept."""
 
@@ -160,12 +171,15 @@ class Config:
     model: dict[str, Any]
     alarms: dict[str, Any]
     evaluate: EvaluateConfig
+    sweep: SweepConfig
     scoring: ScoringConfig
     tracking: TrackingConfig
     compute: dict[str, Any]
     seed: int
     workspace: str
     question: str | None
+    # What was asked for on the command line.
+    overrides: list[str] = field(default_factory=list)
 
     @property
     def event_rules(self) -> EventRules:
@@ -189,7 +203,8 @@ class Config:
             max_change=self.cleaning.max_change,
             engine=self.features.engine,
             cleaning=self.cleaning.method,
-            pnn_ms=tuple(self.features.pnn_ms),
+            # Without the family they decide nothing, and make no other table.
+            pnn_ms=tuple(self.features.pnn_ms) if "pnn" in self.features.families else (),
         )
 
 
@@ -199,11 +214,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "quality.max_mv": (0.1, 1_000),
     "quality.min_agreement": (0, 1),
     "prepare.max_failed_share": (0, 1),
-    "windows.min_coverage": (0, 1),
-    "cleaning.low_ms": (1, 10_000),
-    "cleaning.high_ms": (1, 10_000),
-    "cleaning.max_change": (0.01, 10),
     "train.folds": (2, 100),
+    "sweep.n_trials": (1, 1_000_000),
     "train.interictal_per_ictal": (0.1, 1_000_000),
     "scoring.tolerance_before_s": (0, 3_600),
     "scoring.tolerance_after_s": (0, 3_600),
@@ -222,8 +234,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
-def checked(composed: DictConfig) -> Config:
-    """Turn what Hydra composed into a checked configuration.
+def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
+    """Turn what Hydra composed with some overrides into a checked configuration.
 
     Raises
     ------
@@ -235,12 +247,11 @@ def checked(composed: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise AuraError(sentence(error)) from error
     assert isinstance(config, Config)
+    config.overrides = list(overrides)
     for key, (low, high) in RANGES.items():
         value = _lookup(config, key)
         if value is not None and not low <= value <= high:
             raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
-    if config.cleaning.low_ms >= config.cleaning.high_ms:
-        raise AuraError("cleaning.low_ms is not below cleaning.high_ms")
     for key in ("dataset.name", "tracking.model_name"):
         # The one names a folder, the other a part of an address.
         if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
@@ -264,9 +275,19 @@ def checked(composed: DictConfig) -> Config:
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
-    """Compose a checked configuration outside of the command line, as in a notebook or a test."""
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return checked(hydra.compose("config", list(overrides)))
+    """Compose a checked configuration outside of the command line, as in a notebook or a test.
+
+    Raises
+    ------
+    AuraError
+        One sentence that names the key and what is allowed.
+    """
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            composed = hydra.compose("config", list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise AuraError(sentence(error)) from error
+    return checked(composed, overrides)
 
 
 def sentence(error: Exception) -> str:
@@ -311,9 +332,7 @@ def _check_detectors(config: Config) -> None:
 
 
 def _check_families(config: Config) -> None:
-    """Every family known, with a window of at least a step."""
-    if not config.features.families:
-        raise AuraError(f"features.families is empty; allowed are {', '.join(FAMILIES)}")
+    """Every family known, with a list of windows; the rest is for `FeatureSpec` to say."""
     for family in config.features.families:
         if family not in FAMILIES:
             raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")
@@ -325,8 +344,6 @@ def _check_families(config: Config) -> None:
     for family in config.windows.lengths_s:
         if family not in FAMILIES:
             raise AuraError(f"there is no key windows.lengths_s.{family}; allowed are: {', '.join(FAMILIES)}")
-    if not 0 < config.windows.step_s <= 3600:
-        raise AuraError(f"windows.step_s={config.windows.step_s:g} is out of range; allowed is above 0 to 3600")
     _ = config.feature_spec
 
 

@@ -1,11 +1,13 @@
 """What a window is to teach, by overlap on the recording's clock: detection of seizures, or forecasting."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
+from aura.datasets.annotations import is_seizure
 from aura.errors import AuraError
 from aura.events import unite
 from aura.types import Event, Floats, Ints
@@ -41,7 +43,7 @@ class Labelling(Protocol):
     """A way to label windows; the YAML files of conf/labels name one."""
 
     def __call__(self, end_s: Floats, *, step_s: float, seizures: Sequence[Event]) -> Labels:
-        """Label windows by their ends and steps; seizures are sorted and disjoint."""
+        """Label windows by their ends and steps; of the events only the seizures count."""
 
     def targets(self, seizures: Sequence[Event]) -> tuple[Event, ...]:
         """Stretches in which an alarm is right."""
@@ -75,8 +77,9 @@ class Detection:
 
     def __call__(self, end_s: Floats, *, step_s: float, seizures: Sequence[Event]) -> Labels:
         """Label windows."""
-        ictal = [(s.onset_s, s.end_s) for s in seizures]
-        touched = [(s.onset_s, s.end_s + self.postictal_s) for s in seizures]
+        united = _seizures(seizures, step_s)
+        ictal = [(s.onset_s, s.end_s) for s in united]
+        touched = [(s.onset_s, s.end_s + self.postictal_s) for s in united]
         label = np.where(_share(end_s, step_s, touched) > ROUNDING, LEFT_OUT, INTERICTAL)
         # Half of a step can be less by the rounding of a sum.
         label[_share(end_s, step_s, ictal) >= self.min_overlap - ROUNDING] = TARGET
@@ -126,8 +129,9 @@ class Forecasting:
 
     def __call__(self, end_s: Floats, *, step_s: float, seizures: Sequence[Event]) -> Labels:
         """Label windows."""
-        preictal = [self._preictal(s) for s in seizures]
-        after = [(s.onset_s, s.end_s + self.postictal_s) for s in seizures]
+        united = _seizures(seizures, step_s)
+        preictal = [self._preictal(s) for s in united]
+        after = [(s.onset_s, s.end_s + self.postictal_s) for s in united]
         whole = [(begin, end) for (begin, _), (_, end) in zip(preictal, after, strict=True)]
         label = np.where(_share(end_s, step_s, whole) > ROUNDING, LEFT_OUT, INTERICTAL)
         label[_share(end_s, step_s, preictal) >= self.min_overlap - ROUNDING] = TARGET
@@ -145,8 +149,20 @@ class Forecasting:
 
 
 def _check(key: str, value: float, low: float, high: float) -> None:
-    if not isinstance(value, int | float) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise AuraError(f"labels.{key}={value!r} is no number; allowed is {low:g} to {high:g}")
+    if not low <= value <= high:
         raise AuraError(f"labels.{key}={value} is out of range; allowed is {low:g} to {high:g}")
+
+
+def _seizures(events: Sequence[Event], step_s: float) -> tuple[Event, ...]:
+    """Seizures of all that is annotated, sorted and disjoint."""
+    if not step_s > 0:
+        raise AuraError(f"step_s={step_s}; allowed are seconds above 0")
+    for event in events:
+        if not (math.isfinite(event.onset_s) and math.isfinite(event.duration_s) and event.duration_s >= 0):
+            raise AuraError(f"an event has an onset and a duration of at least 0, both in seconds; there is {event}")
+    return unite((event for event in events if is_seizure(event.kind)), duration_s=float("inf"))
 
 
 def _event(end_s: Floats, step_s: float, spans: Sequence[Span]) -> Ints:

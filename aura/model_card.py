@@ -58,7 +58,8 @@ Features: {families}; cleaning `{config.cleaning.method}`. Threshold chosen on t
 ## Limits
 
 Research software; not a medical device, not for diagnosis or for alarms that anyone relies on. Seizures that leave
-the heart rate as it is cannot be found in it. Other sensors, ages and diseases than those of the corpus were not tested.
+the heart rate as it is cannot be found in it. Other sensors, ages and diseases than those of the corpus were not
+tested.
 
 Licence: GPL-3.0-or-later.
 """

@@ -13,7 +13,7 @@ from aura.beats import detect
 from aura.datasets import Layout
 from aura.datasets.annotations import is_background, is_seizure
 from aura.datasets.edf import read_ecgs
-from aura.errors import RecordingError
+from aura.errors import AuraError, RecordingError
 from aura.events import unite
 from aura.rr import rr_from_beats
 from aura.table import digest, frame_digest
@@ -37,9 +37,9 @@ class Preparation:
         Patterns of ECG channel labels in order of preference.
     subject_channels
         The same for single subjects, by the corpus's own id.
-    detect
+    detector
         Detector of beats.
-    second_detect
+    second_detector
         Another, to compare it with; None saves its time.
     flat_mv, max_mv, min_agreement
         See `aura.quality`.
@@ -99,7 +99,11 @@ class Preparation:
                 beats_s, others_s, duration_s=ecg.duration_s, min_agreement=self.min_agreement
             )
         faults = tuple(sorted(faults, key=lambda fault: fault.onset_s))
-        rr = rr_from_beats(beats_s, ecg.duration_s, faults)
+        try:
+            rr = rr_from_beats(beats_s, ecg.duration_s, faults)
+        except AuraError as error:
+            message = f"what was found in channel {ecg.channel!r} are no heartbeats: {error}"
+            raise RecordingError("no_beats", message) from error
         if not len(rr.rr_ms):
             raise RecordingError("no_beats", f"no two heartbeats in a row in channel {ecg.channel!r}{_faults(faults)}")
         frame = pd.DataFrame({"t_s": rr.t_s, "rr_ms": rr.rr_ms})

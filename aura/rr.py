@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aura.types import Bools, Event, Floats, Ints, NNSeries, RRSeries
-
-# Times and intervals that were rounded to 10 ms still fit together to within this.
-CLOCK_S = 0.0105
+from aura.errors import AuraError
+from aura.types import CLOCK_S, Bools, Event, Floats, Ints, NNSeries, RRSeries
 
 
 def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] = ()) -> RRSeries:
@@ -25,13 +23,22 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     Returns
     -------
     RRSeries
-        Each interval timed at its second beat.
+        Each interval timed at its second beat, to a nanosecond: so the same two beats have the same interval between
+        them, however late in the recording they are.
+
+    Raises
+    ------
+    AuraError
+        For times that do not rise, or are not within the recording.
 
     Examples
     --------
     >>> rr_from_beats(np.array([1.0, 2.0, 2.8, 9.0, 9.5]), 10.0, [Event(3.0, 5.0)]).rr_ms
     array([1000.,  800.,  500.])
     """
+    beats_s = np.array(beats_s, dtype=np.float64)
+    if not (np.isfinite(beats_s).all() and (np.diff(beats_s) > 0).all()):
+        raise AuraError("the times of beats have to be numbers of seconds that rise from beat to beat")
     # Of each gap between beats, how many stretches began before it and how many ended.
     onsets_s = np.sort([event.onset_s for event in unusable])
     ends_s = np.sort([event.end_s for event in unusable])
@@ -40,7 +47,8 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     inside = begun > ended
     beats_s, begun = beats_s[~inside], begun[~inside]
     unbroken = np.diff(begun) == 0
-    return RRSeries(t_s=beats_s[1:][unbroken], rr_ms=(np.diff(beats_s) * 1000.0)[unbroken], duration_s=duration_s)
+    rr_ms = np.round(np.diff(beats_s) * 1000.0, 6)
+    return RRSeries(t_s=beats_s[1:][unbroken], rr_ms=rr_ms[unbroken], duration_s=duration_s)
 
 
 def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
@@ -55,11 +63,21 @@ def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
     duration_s
         Length of the recording in seconds.
 
+    Raises
+    ------
+    AuraError
+        For what are no sample indices, and as `rr_from_beats`.
+
     Examples
     --------
     >>> rr_from_peaks(np.array([100, 300, 460]), 200.0, 3.0).rr_ms
     array([1000.,  800.])
     """
+    r_peaks = np.asarray(r_peaks)
+    if r_peaks.dtype == np.bool_ or not (np.mod(r_peaks, 1) == 0).all():
+        raise AuraError("R-peaks have to be sample indices, whole numbers; for times in seconds there is rr_from_beats")
+    if not fs_hz > 0:
+        raise AuraError(f"fs_hz={fs_hz}; allowed are sampling rates above 0")
     return rr_from_beats(r_peaks / fs_hz, duration_s)
 
 
@@ -120,6 +138,6 @@ def _ectopic(rr: RRSeries, plausible: Bools, max_change: float) -> Bools:
 
 def _follows(t_s: Floats, rr_ms: Floats) -> Bools:
     """Intervals that begin where the one before ended, to within the rounding of clocks."""
-    follows = np.zeros(len(t_s), dtype=np.bool_)
-    follows[1:] = np.abs(np.diff(t_s) - rr_ms[1:] / 1000.0) <= CLOCK_S
-    return follows
+    follow = np.zeros(len(t_s), dtype=np.bool_)
+    follow[1:] = np.abs(np.diff(t_s) - rr_ms[1:] / 1000.0) <= CLOCK_S
+    return follow

@@ -28,7 +28,9 @@ from aura.features import FeatureSpec
 
 
 @contextmanager
-def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
+def stage_run(
+    stage: str, config: Config, *, parent: str | None = None, name: str | None = None
+) -> Iterator[mlflow.ActiveRun]:
     """Open the run of a stage, and log what every stage logs.
 
     A run that ``mlflow run`` opened for this process is adopted; inside another stage's run this one is its child.
@@ -39,7 +41,12 @@ def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
         Name of the stage.
     config
         Logged as dotted parameters and as a file.
+    parent
+        Run of which it is a child, where that is not the active one.
+    name
+        Of the run, where it is not the stage's.
     """
+    name = name or stage
     adopted = "MLFLOW_RUN_ID" in os.environ
     nested = mlflow.active_run() is not None
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
@@ -47,11 +54,11 @@ def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
     try:
         if not adopted and not nested:
             _connect(config)
-        with mlflow.start_run(run_name=stage, nested=nested, log_system_metrics=True) as active:
+        with mlflow.start_run(run_name=name, nested=nested, parent_run_id=parent, log_system_metrics=True) as active:
             # The name again, as an adopted run has one already, and a random one.
             # The source is a path of this machine otherwise.
             mlflow.set_tags(
-                {"mlflow.runName": stage, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
+                {"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
             )
             values = _public(config)
             mlflow.log_params(dict(_dotted(values)))
@@ -73,12 +80,36 @@ def _public(config: Config) -> dict[str, Any]:
     for group, key in (("dataset", "root"), ("tracking", "uri")):
         values[group].pop(key)
     values.pop("workspace")
+    values.pop("overrides")
+    values["sweep"].pop("storage")
     # What a corpus was made with stands beside it, and need not be what the configuration says now.
     values["dataset"].pop("synthesis")
     # Subjects by their own ids.
     if config.dataset.pseudonyms:
         values["dataset"].pop("subject_channels")
     return values
+
+
+@contextmanager
+def resumed(run_id: str) -> Iterator[None]:
+    """Log to a run that was opened before, by this process or another."""
+    active = mlflow.active_run()
+    if active is not None and active.info.run_id == run_id:
+        yield
+        return
+    with mlflow.start_run(run_id=run_id, nested=True):
+        yield
+
+
+def set_parent(run_id: str) -> None:
+    """Make the active run a child of another."""
+    mlflow.set_tag("mlflow.parentRunId", run_id)
+
+
+def kill(run_id: str | None) -> None:
+    """Say that a run was killed, which it could not say itself."""
+    if run_id is not None:
+        mlflow.MlflowClient().set_terminated(run_id, "KILLED")
 
 
 def log_upstream(run_ids: Mapping[str, str]) -> None:
@@ -91,9 +122,9 @@ def log_params(values: Mapping[str, Any]) -> None:
     mlflow.log_params(dict(values))
 
 
-def log_metrics(values: Mapping[str, float]) -> None:
+def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
     """Log numbers; NaN is logged as NaN."""
-    mlflow.log_metrics(dict(values))
+    mlflow.log_metrics(dict(values), step=step)
 
 
 def log_table(frame: pd.DataFrame, file: str) -> None:

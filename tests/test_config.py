@@ -41,7 +41,7 @@ def test_every_range_is_of_a_key_that_exists() -> None:
         ("windows.steps=1", "there is no key windows.steps; allowed beside it are: step_s, lengths_s, min_coverage"),
         ("windows.step_s=soon", "windows.step_s: Value 'soon' of type 'str' could not be converted to Float"),
         ("windows.step_s=11", "windows.lengths_s.time_domain: a window of 10 s is shorter than windows.step_s (11 s)"),
-        ("windows.step_s=0", "windows.step_s=0 is out of range; allowed is above 0 to 3600"),
+        ("windows.step_s=0", "windows.step_s=0 is out of range; allowed is 0.001 to 3600"),
         ("windows.lengths_s.entropy=60", "windows.lengths_s.entropy=60; allowed is a list of window lengths"),
         ("windows.lengths_s.entropy=[a]", "windows.lengths_s.entropy=['a']; allowed is a list"),
         ("+windows.lengths_s.pulse=[9]", "there is no key windows.lengths_s.pulse; allowed are: time_domain"),

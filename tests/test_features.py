@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import antropy
 import neurokit2
@@ -17,9 +18,10 @@ import pytest
 from aura.config import compose
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract, feature_names
-from aura.features.extract import CLEANINGS
 from aura.features.reference import FUNCTIONS, hrvanalysis, reference
+from aura.features.specification import CLEANINGS
 from aura.rr import clean
+from aura.table import digest
 from aura.types import Floats, RRSeries
 from aura.windows import NNWindows
 
@@ -139,7 +141,7 @@ def test_entropies_are_those_of_antropy() -> None:
 
 def test_the_share_beyond_any_threshold_is_that_of_counting() -> None:
     rr = heart(25)
-    spec = replace(SPEC, lengths_s=(("time_domain", (30.0,)), ("pnn", (30.0,))), pnn_ms=(0.0, 7.5, 20.0, 50.0, 2000.0))
+    spec = replace(SPEC, lengths_s=(("time_domain", (30.0,)), ("pnn", (30.0,))), pnn_ms=(1.0, 7.5, 20.0, 50.0, 1500.0))
     ours = extract(rr, spec)
     # Those that hrv-analysis has too are one column, and were compared with it before.
     assert ours.columns.is_unique
@@ -188,7 +190,7 @@ def test_adaptive_features_are_what_they_say() -> None:
 def test_a_baseline_that_never_changes_has_no_z() -> None:
     rr_ms = np.full(600, 810.1)
     t_s = np.cumsum(rr_ms) / 1000
-    rows = extract(RRSeries(t_s, rr_ms, 480.0), replace(SPEC, lengths_s=(("adaptive", (300.0,)),)))
+    rows = extract(RRSeries(t_s, rr_ms, 490.0), replace(SPEC, lengths_s=(("adaptive", (300.0,)),)))
     assert rows.filter(like="_z__").isna().all(axis=None)
     assert rows["mean_hr_ratio__300s"].iloc[-1] == pytest.approx(1)
 
@@ -346,9 +348,52 @@ def test_a_gap_leaves_windows_without_features() -> None:
     assert rows.loc[210, "mean_nni__10s"] > 0
 
 
-def test_a_window_shorter_than_its_step_is_refused() -> None:
-    with pytest.raises(AuraError, match=r"windows\.lengths_s\.entropy: a window of 2 s is shorter"):
-        FeatureSpec((("entropy", (2.0,)),), 5.0, 0.5, 300, 1800, 0.2)
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"lengths_s": (("entropy", (2.0,)),)}, r"windows\.lengths_s\.entropy: a window of 2 s is shorter"),
+        ({"lengths_s": ()}, r"features\.families is empty"),
+        ({"lengths_s": (("entropy", ()),)}, r"windows\.lengths_s\.entropy is empty"),
+        ({"lengths_s": (("entropy", (60.0,)), ("entropy", (90.0,)))}, "names something twice"),
+        ({"lengths_s": (("entropy", (60.0, 60.0000001)),)}, "names something twice"),
+        ({"lengths_s": (("adaptive", (30.0,)),)}, "a window of 30 s; allowed are 60 to 86400 s"),
+        ({"lengths_s": (("jeppesen", (20.0,)),)}, "a window of 20 s; allowed are 32 to 86400 s"),
+        ({"lengths_s": (("entropy", (float("inf"),)),)}, "a window of inf s; allowed are 0 to 86400 s"),
+        ({"lengths_s": (("pnn", (60.0,)),), "pnn_ms": ()}, r"features\.pnn_ms=\[\]; allowed are"),
+        ({"lengths_s": (("pnn", (60.0,)),), "pnn_ms": (0.05,)}, "allowed are thresholds from 1 ms on"),
+        ({"lengths_s": (("pnn", (60.0,)),), "pnn_ms": (10.0, 10.0)}, "names something twice"),
+        ({"min_coverage": 50.0}, r"windows\.min_coverage=50 is out of range; allowed is 0 to 1"),
+        ({"low_ms": 0.3, "high_ms": 1.8}, r"cleaning\.low_ms=0\.3 is out of range"),
+        ({"low_ms": 1800.0}, "cleaning.low_ms is not below cleaning.high_ms"),
+        ({"engine": "fast"}, r"features\.engine=fast; allowed are compiled, hrv_analysis"),
+        ({"cleaning": "none"}, r"cleaning\.method=none; allowed are gap_aware, hrv_analysis"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(AuraError, match=says):
+        replace(SPEC, **changes)
+
+
+def test_extract_says_what_it_takes() -> None:
+    with pytest.raises(AuraError, match="a FeatureSpec; these are NNSeries and FeatureSpec"):
+        extract(clean(heart(1)), SPEC)  # type: ignore[arg-type]
+
+
+def test_intervals_that_rise_evenly_have_no_ratio_of_axes() -> None:
+    rr_ms = 800.0 + np.arange(200) * 0.7
+    t_s = np.cumsum(rr_ms) / 1000
+    families = ("poincare", "jeppesen", "adaptive")
+    rows = extract(RRSeries(t_s, rr_ms, 180.0), replace(SPEC, lengths_s=tuple((name, (150.0,)) for name in families)))
+    assert rows["sd1__150s"].max() == 0
+    for name in ("ratio_sd2_sd1", "csi", "Modified_csi", "csi100_slope", "csi_ratio", "csi_z"):
+        assert rows[f"{name}__150s"].isna().all()
+
+
+def test_families_in_another_order_are_another_table_and_survive_json() -> None:
+    other = replace(SPEC, lengths_s=SPEC.lengths_s[::-1])
+    assert digest(other.to_dict()) != digest(SPEC.to_dict())
+    back = FeatureSpec.from_dict(json.loads(json.dumps(other.to_dict(), sort_keys=True)))
+    assert list(extract(heart(1), back)) == list(extract(heart(1), other))
 
 
 def test_a_specification_survives_json() -> None:

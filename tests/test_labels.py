@@ -96,7 +96,25 @@ def test_alarms_are_right_in_preictal_time() -> None:
     assert all(before.end_s < after.onset_s for before, after in pairwise(targets))
 
 
-@pytest.mark.parametrize("values", [(0, 60), (0.5, -1), (0.5, "long")])
+@pytest.mark.parametrize("values", [(0, 60), (0.5, -1), (0.5, "60"), (0.5, True)])
 def test_what_cannot_be_meant_is_refused(values: tuple[float, float]) -> None:
-    with pytest.raises(AuraError, match=r"^labels\.\w+=.* is out of range; allowed is"):
+    with pytest.raises(AuraError, match=r"^labels\.\w+=.* is (out of range|no number); allowed is"):
         Detection(*values)
+
+
+def test_of_all_that_is_annotated_seizures_count_in_any_order() -> None:
+    end_s = window_ends(100, 1)
+    sorted_ones = [Event(10, 5), Event(40, 10)]
+    annotated = [Event(0, 10, "bckg"), Event(45, 5, "cpsz"), Event(15, 25, "bckg"), Event(40, 6), Event(10, 5)]
+    expected = Detection(0.5, 5)(end_s, step_s=1, seizures=sorted_ones)
+    got = Detection(0.5, 5)(end_s, step_s=1, seizures=annotated)
+    assert np.array_equal(got.label, expected.label)
+    assert np.array_equal(got.event, expected.event)
+
+
+@pytest.mark.parametrize("event", [Event(10, -5), Event(float("nan"), 5), Event(1, float("inf"))])
+def test_impossible_events_are_refused(event: Event) -> None:
+    with pytest.raises(AuraError, match="an onset and a duration of at least 0, both in seconds"):
+        Detection(0.5, 60)(window_ends(60, 1), step_s=1, seizures=[event])
+    with pytest.raises(AuraError, match="step_s=0; allowed"):
+        Detection(0.5, 60)(window_ends(60, 1), step_s=0, seizures=[])

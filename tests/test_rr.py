@@ -1,12 +1,16 @@
+from collections.abc import Callable
 from itertools import pairwise
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
+import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aura.errors import AuraError
 from aura.features.reference import hrvanalysis
-from aura.rr import clean, rr_from_beats
+from aura.rr import clean, rr_from_beats, rr_from_peaks
 from aura.types import Event, Floats, RRSeries
 
 LIMITS = {"low_ms": 300.0, "high_ms": 1800.0, "max_change": 0.2}
@@ -47,9 +51,9 @@ def test_intervals_are_on_the_clock_of_the_recording() -> None:
 STRETCHES = st.lists(st.tuples(st.floats(0, 100), st.floats(0.01, 30)), max_size=5)
 
 
-@given(hnp.arrays(np.float64, st.integers(0, 80), elements=st.floats(0, 100), unique=True), STRETCHES)
-def test_no_interval_touches_an_unusable_stretch(beats_s: Floats, stretches: list[tuple[float, float]]) -> None:
-    beats_s = np.sort(beats_s)
+@given(st.sets(st.integers(0, 400), max_size=80), STRETCHES)
+def test_no_interval_touches_an_unusable_stretch(quarters: set[int], stretches: list[tuple[float, float]]) -> None:
+    beats_s = np.array(sorted(quarters), dtype=np.float64) / 4
     unusable = [Event(*stretch, kind="flat") for stretch in stretches]
     rr = rr_from_beats(beats_s, 100.0, unusable)
     intervals = list(zip(rr.t_s - rr.rr_ms / 1000, rr.t_s, strict=True))
@@ -62,3 +66,44 @@ def test_no_interval_touches_an_unusable_stretch(beats_s: Floats, stretches: lis
         if not any(begin < event.end_s and end >= event.onset_s for event in unusable)
     ]
     assert len(free) == len(intervals)
+
+
+def test_the_same_beats_have_the_same_intervals_wherever_they_are() -> None:
+    """At 250 Hz many differences are 20 ms sharp: rounding must not decide on which side they are."""
+    r_peaks = np.cumsum(np.random.default_rng(0).integers(180, 220, 400))
+    early, late = (rr_from_peaks(r_peaks + shift, 250.0, 1e6) for shift in (0, 250 * 100_000))
+    assert np.array_equal(early.rr_ms, late.rr_ms)
+    assert np.array_equal(np.diff(early.rr_ms), np.round(np.diff(early.rr_ms)))
+
+
+WRONG: dict[str, tuple[Callable[[], object], str]] = {
+    "seconds": (lambda: RRSeries([0.8, 1.6], [0.8, 0.8], 2.0), "has to be in milliseconds; the median is 0.8"),
+    "unsorted": (lambda: RRSeries([1.6, 0.8], [800, 800], 2.0), "t_s has to rise from row to row; row 1"),
+    "missing": (lambda: RRSeries([0.8, np.nan], [800, 800], 2.0), "some are missing or not finite"),
+    "negative": (lambda: RRSeries([0.8, 1.6], [800, -800], 2.0), "rr_ms has to be positive; the smallest is -800"),
+    "milliseconds": (lambda: RRSeries([800, 1600], [800, 800], 2.0), "t_s has to be in seconds"),
+    "overlapping": (lambda: RRSeries([0.8, 1.05], [800, 800], 2.0), "cannot begin before the one before it ended"),
+    "lengths": (lambda: RRSeries([0.8], [800, 800], 2.0), "have to be as long as each other"),
+    "words": (lambda: RRSeries(["a"], [800], 2.0), "t_s has to hold numbers"),
+    "duration": (lambda: RRSeries([], [], -1.0), "duration_s=-1; allowed are seconds"),
+    "falling beats": (lambda: rr_from_beats([2.0, 1.0], 3.0), "that rise from beat to beat"),
+    "peaks in seconds": (lambda: rr_from_peaks(np.array([0.5, 1.3]), 250.0, 3.0), "have to be sample indices"),
+    "a mask of peaks": (lambda: rr_from_peaks(np.array([True, False]), 250.0, 3.0), "have to be sample indices"),
+    "no rate": (lambda: rr_from_peaks(np.array([100, 300]), 0.0, 3.0), "fs_hz=0.0"),
+    "too late": (lambda: rr_from_peaks(np.array([100, 300]), 10.0, 3.0), "t_s has to be in seconds"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_no_rr_series_is_refused_in_a_sentence(what: str) -> None:
+    make, says = WRONG[what]
+    with pytest.raises(AuraError, match=says):
+        make()
+
+
+def test_lists_and_columns_are_taken_and_copied() -> None:
+    column = pd.Series([800.0, 810.0])
+    rr = RRSeries([0.8, 1.61], column, 2.0)
+    column[0] = 0.0
+    assert rr.rr_ms.tolist() == [800.0, 810.0]
+    assert not rr.rr_ms.flags.writeable

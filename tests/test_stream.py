@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aura.errors import AuraError
 from aura.features import FeatureSpec, Stream, extract
-from aura.features.extract import CLEANINGS
+from aura.features.specification import CLEANINGS
 from aura.types import Floats, RRSeries
 
 SPEC = FeatureSpec(
@@ -31,6 +31,7 @@ SPEC = FeatureSpec(
     low_ms=300.0,
     high_ms=1800.0,
     max_change=0.2,
+    pnn_ms=(20.0,),
 )
 
 
@@ -86,8 +87,25 @@ def test_the_memory_is_bounded() -> None:
     assert most <= 20 / 0.8 + 1
 
 
+def test_a_column_that_is_added_to_a_row_is_in_no_other() -> None:
+    stream = Stream(SPEC)
+    row = stream.push(1.0, 800.0)
+    row["mine"] = 1.0
+    assert "mine" not in stream.push(1.8, 800.0)
+
+
 @pytest.mark.parametrize(
-    ("t_s", "rr_ms"), [(0.5, 800.0), (1.0, 800.0), (2.0, 0.0), (2.0, float("nan")), (float("inf"), 800.0), (1e6, 800.0)]
+    ("t_s", "rr_ms"),
+    [
+        (0.5, 800.0),
+        (1.0, 800.0),
+        (2.0, 0.8),
+        (2.0, 1800.0),
+        (2.0, 0.0),
+        (2.0, float("nan")),
+        (float("inf"), 800.0),
+        (1e6, 800.0),
+    ],
 )
 def test_what_is_no_interval_is_refused(t_s: float, rr_ms: float) -> None:
     stream = Stream(SPEC)

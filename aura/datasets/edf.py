@@ -19,7 +19,6 @@ import numpy as np
 from aura.datasets.edf_header import (
     DIGITAL_MAX,
     DIGITAL_MIN,
-    MAX_DURATION_S,
     PHYSICAL_MAX,
     PHYSICAL_MIN,
     UNIT,
@@ -27,8 +26,8 @@ from aura.datasets.edf_header import (
     number,
     read_header,
 )
-from aura.errors import RecordingError
-from aura.types import Ecg, Int16s, Segment
+from aura.errors import AuraError, RecordingError
+from aura.types import MAX_DURATION_S, Ecg, Int16s, Segment
 
 MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "mv": 1.0, "v": 1e3, "": 1e-3}
 ANY_ECG = ("*EKG*", "*ECG*")
@@ -66,6 +65,8 @@ def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG) -> Ecg:
     >>> ecg.channel, ecg.fs_hz, ecg.duration_s, ecg.mv(0, 2).round(3)
     ('EEG EKG1-REF', 256.0, 10.0, array([0.5, 0.5]))
     """
+    if isinstance(channels, str):
+        raise AuraError(f"channels is a list of patterns; write [{channels!r}]")
     return next(read_ecgs(Path(edf), channels))
 
 

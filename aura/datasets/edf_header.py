@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from aura.errors import RecordingError
+from aura.types import MAX_DURATION_S
 
 FIXED_BYTES = 256
 # The fields that name people are 160 bytes; the date follows them.
@@ -16,8 +17,6 @@ NAMES_END = 168
 # Of each signal, in the order of the header: label, transducer, unit, physical and digital limits, filter, samples.
 FIELD_BYTES = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 LABEL, UNIT, PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN, DIGITAL_MAX, N_SAMPLES = 0, 2, 3, 4, 5, 6, 8
-# A clock that says more is wrong.
-MAX_DURATION_S = 31 * 86_400.0
 START = re.compile(r"(\d\d?)[.:/-](\d\d?)[.:/-](\d\d) (\d\d?)[.:](\d\d?)[.:](\d\d?)")
 
 

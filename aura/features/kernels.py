@@ -7,6 +7,7 @@ from aura.types import Floats, Ints
 
 # Tolerance of nolds 0.6 for m=2, as a share of the standard deviation.
 SAMPEN_TOLERANCE = 0.1164 * (0.5627 * np.log(2.0) + 1.3334)
+ROUNDING = 1e-9
 RATE_HZ = 4.0
 SEGMENT, OVERLAP = 256, 128
 
@@ -69,11 +70,13 @@ def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
 @njit(cache=True, nogil=True)
 def sd1_sd2(nn: Floats) -> tuple[float, float]:
     """Width and length of the Poincaré plot of some intervals; the length is -1 where there is none."""
-    _, squares = moments(nn)
+    mean, squares = moments(nn)
     _, difference_squares = moments(np.diff(nn))
     across = difference_squares / (len(nn) - 2)
     along = 2.0 * squares / (len(nn) - 1) - 0.5 * across
-    return np.sqrt(0.5 * across), np.sqrt(along) if along >= 0 else -1.0
+    width = np.sqrt(0.5 * across)
+    # Intervals that rise evenly have none, but for the rounding of sums.
+    return width if width > ROUNDING * mean else 0.0, np.sqrt(along) if along >= 0 else -1.0
 
 
 @njit(cache=True, nogil=True)

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aura.features.kernels import moments, sd1_sd2
+from aura.features.kernels import ROUNDING, moments, sd1_sd2
 from aura.features.kernels_further import slope
 from aura.types import Floats, Ints
 
@@ -11,8 +11,6 @@ RECENT_S, RISE_S = 10.0, 30.0
 # Fewest intervals of a piece, of the baseline, and of a slope; fewest pieces for their spread to mean anything.
 MIN_PIECE, MIN_BASELINE, MIN_RISE, MIN_PIECES = 4, 10, 5, 5
 N_COMPARED = 5
-# A spread below it is that of the rounding of sums.
-ROUNDING = 1e-9
 
 
 @njit(cache=True, nogil=True)

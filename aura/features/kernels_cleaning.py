@@ -37,27 +37,38 @@ def clean_windows(
     out_s, out_ms = np.empty(total), np.empty(total)
     out_first, out_stop = np.zeros(n_windows, dtype=np.int64), np.zeros(n_windows, dtype=np.int64)
     covered_ms, n_replaced = np.zeros(n_windows), np.zeros(n_windows, dtype=np.int64)
+    most = (stop - first).max() if n_windows else 0
+    missing, replaced = np.zeros(most + 1, dtype=np.bool_), np.zeros(most + 1, dtype=np.bool_)
     at = 0
     for window in range(n_windows):
         rr = rr_ms[first[window] : stop[window]]
         n = len(rr)
-        replaced = (rr < low_ms) | (rr > high_ms)
-        n_replaced[window] = replaced.sum()
-        out_first[window] = out_stop[window] = at
-        if n_replaced[window] == n:
-            continue
         nn = out_ms[at : at + n]
         nn[:] = rr
-        interpolate(nn, replaced)
-        ectopic = np.zeros(n, dtype=np.bool_)
+        n_missing = 0
+        for i in range(n):
+            missing[i] = rr[i] < low_ms or rr[i] > high_ms
+            replaced[i] = missing[i]
+            n_missing += missing[i]
+        out_first[window] = out_stop[window] = at
+        n_replaced[window] = n_missing
+        if n_missing == n:
+            continue
+        if n_missing > 0:
+            interpolate(nn, missing[:n])
+        n_ectopic = 0
+        missing[0] = False
         for i in range(1, n):
             # The interval after one that is left out is kept untested.
-            ectopic[i] = not ectopic[i - 1] and abs(nn[i] - nn[i - 1]) > max_change * nn[i - 1]
-        interpolate(nn, ectopic)
-        replaced |= ectopic
-        n_replaced[window] = replaced.sum()
+            missing[i] = not missing[i - 1] and abs(nn[i] - nn[i - 1]) > max_change * nn[i - 1]
+            n_ectopic += missing[i]
+        if n_ectopic > 0:
+            interpolate(nn, missing[:n])
+        n_replaced[window] = 0
         for i in range(n):
-            if not replaced[i]:
+            if replaced[i] or missing[i]:
+                n_replaced[window] += 1
+            else:
                 covered_ms[window] += rr[i]
         out_s[at : at + n] = t_s[first[window] : stop[window]]
         at += n

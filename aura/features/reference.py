@@ -58,7 +58,7 @@ def _call(name: str, nn_ms: Floats) -> dict[str, float]:
 @cache
 def _names(family: str) -> tuple[str, ...]:
     """Names of the features that the compiled engine has, which are fewer than hrv-analysis gives."""
-    from aura.features.extract import FAMILIES
+    from aura.features.specification import FAMILIES
 
     nn_ms = np.tile([800.0, 810.0, 790.0, 805.0], 64)
     return tuple(FAMILIES[family](NNWindows.one(nn_ms)))

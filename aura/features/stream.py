@@ -7,19 +7,21 @@ import numpy as np
 import pandas as pd
 
 from aura.errors import AuraError
-from aura.features.extract import FeatureSpec, describe
-from aura.rr import CLOCK_S
-from aura.types import Floats, RRSeries
+from aura.features.extract import describe
+from aura.features.specification import FeatureSpec
+from aura.types import CLOCK_S, Floats, RRSeries
 
 # Of a longer silence, nobody waits for the windows.
 MAX_SILENCE_S = 86_400.0
+# No two beats are nearer; such numbers are no milliseconds.
+MIN_MS = 10.0
 
 
 class Stream:
     """Rows of features, one for each step, as RR intervals are pushed one by one.
 
     A window is complete when a beat after its end has arrived, or when `advance` says that the time has come. It
-    remembers the intervals of the longest window, and no more.
+    remembers the intervals of the longest window and of the step under way, and no more.
 
     Parameters
     ----------
@@ -63,11 +65,18 @@ class Stream:
         Raises
         ------
         AuraError
-            For a time that does not rise or jumps by more than a day, or a length that is none.
+            For a time that does not rise or jumps by more than a day, a length that is none, or an interval that
+            overlaps with the one before it.
         """
-        if not (math.isfinite(t_s) and t_s > self._now_s and math.isfinite(rr_ms) and rr_ms > 0):
+        if not (math.isfinite(t_s) and t_s > self._now_s):
             raise AuraError(
-                f"an interval of {rr_ms:g} ms at {t_s:g} s; allowed are positive ones after {self._now_s:g} s"
+                f"an interval at {t_s:g} s; allowed are times in seconds after {self._now_s:g}, the last one"
+            )
+        if not (math.isfinite(rr_ms) and rr_ms >= MIN_MS):
+            raise AuraError(f"an interval of {rr_ms:g} ms; allowed are milliseconds, {MIN_MS:g} or more")
+        if self._last is not None and t_s - rr_ms / 1000.0 < self._last[0] - CLOCK_S:
+            raise AuraError(
+                f"an interval of {rr_ms:g} ms at {t_s:g} s begins before the one at {self._last[0]:g} s ended"
             )
         # A window that ends with this beat has it, so it is not complete yet.
         rows = self._complete(t_s, with_end=False)
@@ -92,7 +101,7 @@ class Stream:
         if not with_end:
             end_s = end_s[end_s < now_s]
         if not len(end_s):
-            return self._nothing
+            return self._nothing.copy()
         self._steps += len(end_s)
         rows = self._describe(end_s)
         next_s = (self._steps + 1) * self.spec.step_s

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ def run(config: Config) -> None:
         tracking.log_dataset(
             table.folder,
             name=config.dataset.name,
-            digest=_data_digest(table.recordings),
+            digest=_data_digest(table.recordings, config.labels),
             recordings=table.recordings,
             test_digest=test_digest(config, table.recordings[tested]),
         )
@@ -77,12 +78,11 @@ def run(config: Config) -> None:
             again = partial(_score_again, config, table.recordings[tested])
             outcome = registry.promote(config, version, evaluation, again)
             registry.describe(config.tracking.model_name, version, card)
-    subjects = table.recordings["subject"]
+    sides = _sides(config, table, folds)
     print(
-        f"train: {subjects[~tested].nunique() if len(folds) == 1 else subjects.nunique()} subjects to train on, "
-        f"{subjects[tested].nunique()} to test on with {sum(len(r.seizures) for r in scored)} seizures in "
-        f"{sum(r.duration_s for r in scored) / 3600:.1f} h; run {active.info.run_id}\n"
-        f"\n{report.summary(scores)}\n\n{outcome}"
+        f"train: {len(table)} recordings, {len(sides['train'])} subjects to train on, {len(sides['test'])} to test on "
+        f"with {sum(len(r.seizures) for r in scored)} seizures in {sum(r.duration_s for r in scored) / 3600:.1f} h; "
+        f"run {active.info.run_id}\n\n{report.summary(scores)}\n\n{outcome}"
     )
 
 
@@ -185,10 +185,15 @@ def _annotated(found: pd.DataFrame) -> pd.DataFrame:
     return recordings
 
 
-def _data_digest(recordings: pd.DataFrame) -> str:
-    """Name for who was recorded, for how long and with which seizures; features and detectors do not count."""
+def _data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
+    """Name for who was recorded, for how long, with which seizures, and what is to be found of them.
+
+    Features and detectors do not count.
+    """
     known = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
-    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"))
+    # What is left out of fitting is scored all the same.
+    targets = {key: value for key, value in labels.items() if key not in ("min_overlap", "postictal_s")}
+    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), targets)
 
 
 def _is_current(config: Config) -> bool:

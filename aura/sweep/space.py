@@ -50,7 +50,18 @@ class Dimension:
             chosen = trial.suggest_int(self.key, **values)
         else:
             chosen = trial.suggest_float(self.key, **values)
-        return f"{self.key}={chosen}"
+        # Lengths of windows are lists.
+        return f"{self.key}=[{chosen}]" if self.listed and "choices" not in values else f"{self.key}={chosen}"
+
+    @property
+    def first(self) -> Any:
+        """Something that it can be."""
+        return _word(self.values["choices"][0]) if "choices" in self.values else self.values["low"]
+
+    @property
+    def listed(self) -> bool:
+        """Whether the key holds a list, of which a range gives the one element."""
+        return self.key.startswith("windows.lengths_s.")
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,12 @@ class Space:
                 "experiments=window_length, or write sweep.space={...}"
             )
         return cls(tuple(Dimension(key, dimension) for key, dimension in values.items()))
+
+    def first(self) -> dict[str, Any]:
+        """Something that each dimension can be."""
+        return {
+            d.key: _word(d.values["choices"][0]) if "choices" in d.values else d.values["low"] for d in self.dimensions
+        }
 
     def suggest(self, trial: BaseTrial) -> list[str]:
         """Overrides of a trial."""

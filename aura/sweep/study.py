@@ -11,7 +11,7 @@ import optuna
 from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,7 +23,11 @@ MAX_RETRIES = 2
 # Trials before the first one is stopped early.
 N_STARTUP = 5
 POLL_S = 2.0
-DIRECTIONS = {"f1": "maximize", "sensitivity": "maximize", "false_alarms_per_24h": "minimize"}
+DIRECTIONS: dict[str, StudyDirection] = {
+    "f1": StudyDirection.MAXIMIZE,
+    "sensitivity": StudyDirection.MAXIMIZE,
+    "false_alarms_per_24h": StudyDirection.MINIMIZE,
+}
 # Attributes of a study and of a trial.
 PARENT, RUN, ERROR = "mlflow_parent_run_id", "mlflow_run_id", "error"
 
