@@ -24,7 +24,7 @@ class Alarms:
     baseline_s
         Length of the trailing baseline of the same person, which is taken off the probability, so that the threshold
         adapts to who always looks a little ictal, as those of De Cooman (2018) and Jeppesen (2023) do; 0 for none.
-        There is none in the first minute of a recording.
+        In the first minute of a recording there is none, and no alarm.
     baseline_quantile
         Which of its values the baseline is.
     release
@@ -70,14 +70,14 @@ class Alarms:
         Returns
         -------
         (n_windows,) Floats
-            NaN where the probability is.
+            NaN where the probability is, and before there is a baseline.
         """
         score = pd.Series(probability)
         if self.smoothing_s > step_s:
             score = score.rolling(round(self.smoothing_s / step_s), min_periods=1).mean()
         if self.baseline_s > step_s:
             before = score.rolling(round(self.baseline_s / step_s), min_periods=max(round(BASELINE_FROM_S / step_s), 1))
-            score = score - before.quantile(self.baseline_quantile).fillna(0.0)
+            score = score - before.quantile(self.baseline_quantile)
         found: Floats = np.where(np.isnan(probability), np.nan, score.to_numpy(dtype=np.float64))
         return found
 

@@ -154,7 +154,9 @@ def _of_champion(
     run_id = client.get_model_version(name, version).run_id
     digests = [client.get_run(one).data.params.get("test.digest") for one in (run_id, champion.run_id)]
     if digests[0] is not None and digests[0] == digests[1]:
-        table = mlflow.load_table("per_subject.json", run_ids=[champion.run_id])
+        # Read as it is: MLflow's own reader takes a subject called 00000005 for the number 5.
+        logged = mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/per_subject.json")
+        table = pd.DataFrame(logged["data"], columns=logged["columns"])
         return _by_subject(table.set_index("subject").loc[evaluation.subjects].reset_index()), ""
     theirs = load(f"models:/{name}/{champion.version}")
     known = theirs.subjects

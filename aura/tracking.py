@@ -54,12 +54,14 @@ def stage_run(
     try:
         if not adopted and not nested:
             _connect(config)
-        with mlflow.start_run(run_name=name, nested=nested, parent_run_id=parent, log_system_metrics=True) as active:
+        with mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active:
             # The name again, as an adopted run has one already, and a random one.
             # The source is a path of this machine otherwise.
             mlflow.set_tags(
                 {"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
             )
+            if parent is not None:
+                set_parent(parent)
             values = _public(config)
             mlflow.log_params(dict(_dotted(values)))
             mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")

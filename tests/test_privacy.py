@@ -18,7 +18,7 @@ from aura.table import read_table
 
 PLANTED = ("Hochwald", "Griselda", "02-MAR-1951", "19510302", "KLINIK-77", "Dr_Quatermass", "Vault_of_Hospital")
 KEY = "a secret of more than sixteen characters"
-FAST = ("compute=serial", "windows.step_s=10", "model.n_estimators=5", "split.folds=2")
+FAST = ("compute=serial", "windows.step_s=10", "model.n_estimators=5", "train.folds=2")
 FOLDER = Path("edf/train/01_tcp_ar/002/00000258/s002_2003_07_21")
 
 

@@ -1,5 +1,6 @@
 """What came out of a study: a table, pictures, and the best configuration as an experiment of its own."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+from optuna.exceptions import ExperimentalWarning
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -44,6 +46,7 @@ def figures(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
     mpl.use("agg")
     n_complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     found = {}
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)
     for objective in objectives:
         target: dict[str, Any] = {"target_name": objective}
         if len(objectives) > 1:

@@ -62,7 +62,7 @@ class SharedStudy:
     ) -> None:
         lock.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(lock)
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             retry = RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES)
@@ -108,6 +108,7 @@ class SharedStudy:
                 return objective(trial)
             except AuraError as error:
                 trial.set_user_attr(ERROR, str(error))
+                print(f"sweep: trial {trial.number} was refused: {error}")
                 raise
 
         while True:
