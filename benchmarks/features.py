@@ -20,6 +20,7 @@ import pandas as pd
 
 from aura.config import PROJECT, compose
 from aura.features import FeatureSpec
+from aura.features.specification import MIN_LENGTHS_S
 from aura.types import RRSeries
 from benchmarks.measure import document, run
 
@@ -52,7 +53,8 @@ def cpu_s_per_hour(rr: RRSeries, spec: FeatureSpec) -> float:
 
 def specification(lengths_s: dict[str, float], **more: Any) -> FeatureSpec:
     """Features on windows of one length per family."""
-    return FeatureSpec(tuple((family, (length_s,)) for family, length_s in lengths_s.items()), **more)
+    lengths = tuple((family, (length_s,)) for family, length_s in lengths_s.items())
+    return FeatureSpec(lengths, pnn_ms=(10.0, 30.0), **more)
 
 
 def engines() -> Iterator[dict[str, object]]:
@@ -80,7 +82,8 @@ def growth() -> Iterator[dict[str, object]]:
     for name in own_s:
         row: dict[str, object] = {"CPU s per hour": name}
         for length_s in (10.0, 30.0, 60.0, 150.0, 300.0):
-            row[f"{length_s:g} s"] = f"{cpu_s_per_hour(day, specification({name: length_s})):.4f}"
+            allowed = length_s >= MIN_LENGTHS_S.get(name, 0)
+            row[f"{length_s:g} s"] = f"{cpu_s_per_hour(day, specification({name: length_s})):.4f}" if allowed else "-"
         for step_s in (0.5, 5.0):
             spec = specification({name: own_s[name]}, step_s=step_s)
             row[f"its own, a window each {step_s:g} s"] = f"{cpu_s_per_hour(day, spec):.4f}"
