@@ -11,8 +11,14 @@ from aura.errors import AuraError
 from aura.labels import LEFT_OUT, TARGET
 from aura.types import Bools, Floats, Ints, Singles
 
-# Types of scikit-learn that skops does not know as harmless, and that are.
-TRUSTED_TYPES = ("sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
+# Types that skops does not know as harmless, and that are.
+TRUSTED_TYPES = (
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+)
 
 # Probabilities nearer to 0 and 1 are those of too few windows to tell.
 CLOSEST = 1e-4

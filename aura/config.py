@@ -139,7 +139,7 @@ class SweepConfig:
 
     n_trials: int
     objectives: list[str]
-    space: dict[str, Any]
+    space: dict[str, Any] | None
     study: str | None
     storage: str | None
 
@@ -352,7 +352,11 @@ def _check_target(group: str, values: Mapping[str, Any], *, free: tuple[str, ...
     if "_target_" not in values:
         raise AuraError(f"{group}._target_ is missing; choose a file of conf/{group}, such as {group}=...")
     target = _import(f"{group}._target_", str(values["_target_"]))
-    allowed = [name for name in inspect.signature(target).parameters if name not in free]
+    parameters = inspect.signature(target).parameters
+    if any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        # It takes what it does not name, as LightGBM does; the first fit shows what is wrong.
+        return
+    allowed = [name for name in parameters if name not in free]
     for key in values:
         if key != "_target_" and key not in allowed:
             raise AuraError(f"there is no key {group}.{key}; allowed beside it are: {', '.join(allowed) or 'none'}")
@@ -363,7 +367,8 @@ def _import(key: str, name: str) -> Any:
     try:
         return get_object(name)
     except (HydraException, ImportError, ValueError) as error:
-        raise AuraError(f"{key}: {name!r} cannot be imported") from error
+        extra = "; pip install 'aura[lightgbm]'" if name.startswith("lightgbm.") else ""
+        raise AuraError(f"{key}: {name!r} cannot be imported{extra}") from error
 
 
 def _is_number(value: Any) -> bool:

@@ -61,9 +61,11 @@ def save_detector(
     (folder / DETECTOR_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def requirements(spec: FeatureSpec) -> list[str]:
+def requirements(model: Classifier, spec: FeatureSpec) -> list[str]:
     """Pinned packages that a server of a model with such features needs."""
     names = list(REQUIREMENTS)
+    if type(model).__module__.startswith("lightgbm."):
+        names.append("lightgbm")
     if spec.engine == "hrv_analysis":
         names += [*OF_REFERENCE, "setuptools"] if version("hrv-analysis") == "1.0.5" else OF_REFERENCE
     return [f"{name}=={version(name)}" for name in names]

@@ -4,7 +4,7 @@ import logging
 import os
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +24,6 @@ from mlflow.exceptions import MlflowException
 from aura import serving
 from aura.config import PROJECT, Config
 from aura.errors import AuraError
-from aura.features import FeatureSpec
 
 
 @contextmanager
@@ -171,7 +170,7 @@ def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFram
     )
 
 
-def log_model(folder: Path, spec: FeatureSpec, name: str) -> str:
+def log_model(folder: Path, requirements: Sequence[str], name: str) -> str:
     """Log a detector that `aura.serving.save_detector` wrote, and register it.
 
     Returns
@@ -187,7 +186,7 @@ def log_model(folder: Path, spec: FeatureSpec, name: str) -> str:
         code_paths=[str(PROJECT / "aura")],
         signature=serving.SIGNATURE,
         input_example=example,
-        pip_requirements=serving.requirements(spec),
+        pip_requirements=list(requirements),
         registered_model_name=name,
     )
     return str(info.registered_model_version)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -52,7 +54,7 @@ def test_what_comes_later_changes_no_alarm_before_it(
 def test_alarms_are_disjoint_and_keep_their_distance(probability: Floats, settings: dict[str, float]) -> None:
     how = alarms(**settings)
     found = how.events(how.score(probability, step_s=2.0), threshold=0.4, step_s=2.0)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         assert after.onset_s >= before.end_s + settings["refractory_s"]
     assert all(0 <= a.onset_s < a.end_s <= len(probability) * 2.0 for a in found)
 

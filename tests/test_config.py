@@ -64,7 +64,7 @@ def test_every_range_is_of_a_key_that_exists() -> None:
         ("dataset.synthesis.layout=odd", "dataset.synthesis.layout=odd; allowed are tusz15, tusz20"),
         ("train.folds=few", "train.folds: Value 'few' of type 'str' could not be converted to Integer"),
         ("dataset=any", "dataset.root has no value; give one, such as dataset.root=..., or set AURA_DATA"),
-        ("model=boost", "In 'config': Could not find 'model/boost' Available options in 'model': random_forest"),
+        ("model=boost", "In 'config': Could not find 'model/boost' Available options in 'model': extra_trees"),
         ("experiments=none_such", "Could not find 'experiments/none_such' Available options"),
         ("model._target_=no.such.Thing", "model._target_: 'no.such.Thing' cannot be imported"),
         ("dataset.layouts=[no.such]", "dataset.layouts: 'no.such' cannot be imported"),
@@ -125,7 +125,7 @@ def test_help_shows_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["train", "--help"])
     out = capsys.readouterr().out
-    assert "model: random_forest" in out
+    assert "model: extra_trees, hist_gradient_boosting, lightgbm, random_forest" in out
     assert "experiments: window_length" in out
 
 

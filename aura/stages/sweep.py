@@ -37,15 +37,7 @@ def run(config: Config) -> None:
     folder = Path(config.workspace) / config.dataset.name
     tried = [word for word in config.overrides if not word.startswith(NOT_TRIED)]
     name = config.sweep.study or f"sweep-{digest(tried, config.sweep.space, config.sweep.objectives)}"
-    with tracking.stage_run("sweep", config) as active:
-        shared = SharedStudy(
-            name,
-            config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}",
-            folder / f".{digest(name)}.lock",
-            config.sweep.objectives,
-            config.seed,
-            lambda trial: tracking.kill(trial.user_attrs.get(RUN)),
-        )
+    with tracking.stage_run("sweep", config) as active, _shared(config, name, folder) as shared:
         with shared.turn():
             parent = shared.study.user_attrs.get(PARENT, active.info.run_id)
             shared.study.set_user_attr(PARENT, parent)
@@ -58,6 +50,18 @@ def run(config: Config) -> None:
             if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
                 _report(config, shared, parent)
                 shared.study.set_user_attr(REPORTED, len(shared.finished()))
+
+
+def _shared(config: Config, name: str, folder: Path) -> SharedStudy:
+    """Study of the configuration."""
+    return SharedStudy(
+        name,
+        config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}",
+        folder / f".{digest(name)}.lock",
+        config.sweep.objectives,
+        config.seed,
+        lambda trial: tracking.kill(trial.user_attrs.get(RUN)),
+    )
 
 
 def _check(config: Config, space: Space) -> None:

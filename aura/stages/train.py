@@ -23,7 +23,7 @@ from aura.importance import permutation_importance
 from aura.labels import LEFT_OUT, TARGET
 from aura.model_card import model_card
 from aura.registry import Registered
-from aura.serving import save_detector
+from aura.serving import requirements, save_detector
 from aura.split import Fold
 from aura.stages import evaluate as evaluate_stage
 from aura.stages import featurize
@@ -74,7 +74,9 @@ def run(config: Config) -> None:
                 save_detector(
                     Path(saved), final.model, config.feature_spec, final.calibration, trial.alarms, final.threshold
                 )
-                version = tracking.log_model(Path(saved), config.feature_spec, config.tracking.model_name)
+                version = tracking.log_model(
+                    Path(saved), requirements(final.model, config.feature_spec), config.tracking.model_name
+                )
             again = partial(_score_again, config, table.recordings[tested])
             outcome = registry.promote(config, version, evaluation, again)
             registry.describe(config.tracking.model_name, version, card)

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 from optuna.exceptions import ExperimentalWarning
+from optuna.importance import FanovaImportanceEvaluator
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -44,17 +45,21 @@ def table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
 def figures(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
     """Pictures of a study, by name; those that need several trials are left out of one with fewer."""
     mpl.use("agg")
-    n_complete = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     found = {}
+    # Optuna calls its pictures experimental; matplotlib finds those dull in which all trials are alike.
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
+    warnings.filterwarnings("ignore", message="Attempting to set identical low and high")
     for objective in objectives:
         target: dict[str, Any] = {"target_name": objective}
+        scores = {trial.user_attrs[objective] for trial in complete}
         if len(objectives) > 1:
             target["target"] = lambda trial, name=objective: trial.user_attrs[name]
         found[f"history_{objective}"] = plots.plot_optimization_history(study, **target)
         found[f"parallel_coordinates_{objective}"] = plots.plot_parallel_coordinate(study, **target)
-        if n_complete > 2:
-            found[f"importance_{objective}"] = plots.plot_param_importances(study, **target)
+        if len(scores) > 2:
+            evaluator = FanovaImportanceEvaluator(seed=0)
+            found[f"importance_{objective}"] = plots.plot_param_importances(study, evaluator=evaluator, **target)
     if len(objectives) == 2:
         found["pareto_front"] = plots.plot_pareto_front(study, target_names=list(objectives))
     drawn = {}

@@ -71,7 +71,7 @@ class Space:
     dimensions: tuple[Dimension, ...]
 
     @classmethod
-    def of(cls, values: Mapping[str, Mapping[str, Any]]) -> "Space":
+    def of(cls, values: Mapping[str, Mapping[str, Any]] | None) -> "Space":
         """Read it from the configuration."""
         if not values:
             raise AuraError(

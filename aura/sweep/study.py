@@ -91,6 +91,15 @@ class SharedStudy:
             except (SQLAlchemyError, OptunaError, ImportError) as error:
                 raise AuraError(f"sweep.storage: {' '.join(str(error).split())[:300]}") from error
 
+    def __enter__(self) -> "SharedStudy":
+        """Use it."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the connections to the database."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
     def turn(self) -> AbstractContextManager[object]:
         """Give what one process at a time can hold."""
         return self._lock
