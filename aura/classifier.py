@@ -18,6 +18,7 @@ TRUSTED_TYPES = (
     "collections.OrderedDict",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
+    "aura.baselines.OneFeature",
 )
 
 # Probabilities nearer to 0 and 1 are those of too few windows to tell.

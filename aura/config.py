@@ -178,6 +178,8 @@ class Config:
     seed: int
     workspace: str
     question: str | None
+    # What it is called in the tables of others, where it is what they have to beat.
+    baseline: str | None
     # What was asked for on the command line.
     overrides: list[str] = field(default_factory=list)
 

@@ -8,7 +8,9 @@ from aura.config import Config
 from aura.report import summary
 
 
-def model_card(config: Config, scores: Mapping[str, float], recordings: pd.DataFrame, tested: pd.DataFrame) -> str:
+def model_card(
+    config: Config, scores: Mapping[str, float], comparison: str, recordings: pd.DataFrame, tested: pd.DataFrame
+) -> str:
     """Describe a detector in Markdown.
 
     Parameters
@@ -17,6 +19,8 @@ def model_card(config: Config, scores: Mapping[str, float], recordings: pd.DataF
         It was made with.
     scores
         On those it was tested on.
+    comparison
+        With baselines, in words.
     recordings, tested
         Tables of all recordings of the corpus, and of those it was tested on.
     """
@@ -45,6 +49,12 @@ subjects.
 
 ```
 {summary(scores)}
+```
+
+Against baselines on the same recordings, it
+
+```
+{comparison}
 ```
 
 Median latency {scores["latency_median_s"]:.0f} s. Of seizures in which the heart rate rose by more than 50 bpm \

@@ -168,6 +168,22 @@ def summary(scores: Mapping[str, float]) -> str:
     return "\n".join(lines)
 
 
+def against(scores: Mapping[str, float], baselines: pd.DataFrame) -> str:
+    """Say which baselines a detector beats: in event F1, at no more false alarms."""
+    if not len(baselines):
+        return "no baseline was scored on these recordings; experiments=baseline_heart_rate and the like do"
+    lines = []
+    for row in baselines.sort_values("f1", ascending=False).to_dict("records"):
+        better = scores["event_f1"] > row["f1"] and (
+            scores["event_false_alarms_per_24h"] <= row["false_alarms_per_24h"]
+        )
+        lines.append(
+            f"{'beats' if better else 'does not beat'} {row['baseline']}: F1 {row['f1']:.3f}, sensitivity "
+            f"{row['sensitivity']:.1%}, {row['false_alarms_per_24h']:.1f} false alarms per 24 h"
+        )
+    return "\n".join(lines)
+
+
 def _timeline(axes: Axes, panel: Panel) -> None:
     scored = panel.scored
     minutes = np.arange(1, len(scored.score) + 1) * scored.step_s / 60

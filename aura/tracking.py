@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from aura import serving
 from aura.config import PROJECT, Config
 from aura.errors import AuraError
+from aura.evaluation import RATIOS
 
 
 @contextmanager
@@ -64,6 +65,8 @@ def stage_run(
             values = _public(config)
             mlflow.log_params(dict(_dotted(values)))
             mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")
+            if config.baseline and stage == "train":
+                mlflow.set_tag("aura.baseline", config.baseline)
             if config.question:
                 mlflow.set_tag("mlflow.note.content", config.question)
             try:
@@ -111,6 +114,29 @@ def kill(run_id: str | None) -> None:
     """Say that a run was killed, which it could not say itself."""
     if run_id is not None:
         mlflow.MlflowClient().set_terminated(run_id, "KILLED")
+
+
+def baselines(test_digest: str) -> pd.DataFrame:
+    """Scores of what has to be beaten on the same test recordings: a row per baseline, of its newest run."""
+    experiment = mlflow.get_run(_active_id()).info.experiment_id
+    runs = mlflow.search_runs(
+        [experiment],
+        filter_string=f"params.`test.digest` = '{test_digest}' and tags.`aura.baseline` != '' and status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        output_format="list",
+    )
+    rows: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        name = run.data.tags["aura.baseline"]
+        scores = {score: run.data.metrics.get(f"event_{score}", float("nan")) for score in RATIOS}
+        rows.setdefault(name, {"baseline": name, **scores, "run_id": run.info.run_id})
+    return pd.DataFrame(rows.values(), columns=["baseline", *RATIOS, "run_id"])
+
+
+def _active_id() -> str:
+    active = mlflow.active_run()
+    assert active is not None
+    return str(active.info.run_id)
 
 
 def log_upstream(run_ids: Mapping[str, str]) -> None:

@@ -119,7 +119,7 @@ class Training:
         return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
 
-def check_parameters(make_model: Callable[[], Classifier]) -> None:
+def check_parameters(make_model: Callable[[], Classifier], n_features: int) -> None:
     """Fit the model to some rows and have it predict, so that what cannot work is refused before any long work.
 
     Raises
@@ -127,7 +127,8 @@ def check_parameters(make_model: Callable[[], Classifier]) -> None:
     AuraError
         With what the library says is allowed, or with what keeps the model from being served.
     """
-    x = np.tile(np.array([[0.0, 1.0], [1.0, np.nan]], dtype=np.float32), (256, 1))
+    x = np.tile(np.array([0.0, 1.0], dtype=np.float32), (256, n_features)).reshape(512, n_features)
+    x[::7, 1:] = np.nan
     try:
         model = fit(make_model(), x, np.tile([0, TARGET], 256))
         seizure_probability(model, x)

@@ -162,7 +162,7 @@ def test_the_same_seed_gives_the_same_forest() -> None:
 
 def test_what_could_not_be_served_is_refused_before_training() -> None:
     with pytest.raises(AuraError, match=r"OurTree cannot be served; it holds .*OurTree"):
-        check_parameters(OurTree)
+        check_parameters(OurTree, 2)
 
 
 @pytest.mark.parametrize("model", ["random_forest", "extra_trees", "hist_gradient_boosting", "lightgbm"])
@@ -176,4 +176,4 @@ def test_every_model_can_be_fitted_and_served(model: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("wrong", [{"n_estimators": "many"}, {"no_such": 1}])
 def test_wrong_parameters_are_refused_in_one_line(wrong: dict[str, object]) -> None:
     with pytest.raises(AuraError, match=r"^model: [^\n]+$"):
-        check_parameters(lambda: BaggingClassifier(**wrong))
+        check_parameters(lambda: BaggingClassifier(**wrong), 2)

@@ -19,6 +19,7 @@ from aura.config import Config
 from aura.errors import AuraError
 from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
 from aura.feature_table import FeatureTable
+from aura.features import names_of
 from aura.importance import permutation_importance
 from aura.labels import LEFT_OUT, TARGET
 from aura.model_card import model_card
@@ -66,7 +67,10 @@ def run(config: Config) -> None:
         _log_tables(evaluation, trained)
         importance_of = table.of(folds[0].test) if len(folds) == 1 else table
         tracking.log_figures(_figures(final, importance_of, evaluation, trial, scores, config))
-        card = model_card(config, scores, table.recordings, table.recordings[tested])
+        baselines = tracking.baselines(test_digest(config, table.recordings[tested]))
+        tracking.log_table(baselines, "baselines.json")
+        comparison = report.against(scores, baselines)
+        card = model_card(config, scores, comparison, table.recordings, table.recordings[tested])
         tracking.log_text(card, "model_card.md")
         outcome = "nothing is registered: each model is for one subject"
         if not personal:
@@ -84,7 +88,7 @@ def run(config: Config) -> None:
     print(
         f"train: {len(table)} recordings, {len(sides['train'])} subjects to train on, {len(sides['test'])} to test on "
         f"with {sum(len(r.seizures) for r in scored)} seizures in {sum(r.duration_s for r in scored) / 3600:.1f} h; "
-        f"run {active.info.run_id}\n\n{report.summary(scores)}\n\n{outcome}"
+        f"run {active.info.run_id}\n\n{report.summary(scores)}\n\n{comparison}\n\n{outcome}"
     )
 
 
@@ -92,11 +96,12 @@ def trial_of(config: Config) -> Trial:
     """How the configuration says that detectors are trained and scored, after the model was tried on a few rows."""
     compute = instantiate(config.compute)
     taken = inspect.signature(get_class(config.model["_target_"])).parameters
-    defaults = {"random_state": config.seed, "n_jobs": compute.n_workers}
+    columns = names_of(config.feature_spec)
+    defaults = {"random_state": config.seed, "n_jobs": compute.n_workers, "columns": columns}
     values = {**{name: value for name, value in defaults.items() if name in taken}, **config.model}
     make_model: Callable[[], Classifier] = partial(instantiate, values, _convert_="all")
     try:
-        check_parameters(make_model)
+        check_parameters(make_model, len(columns))
     except HydraException as error:
         raise AuraError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
     training = Training(
