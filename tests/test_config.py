@@ -125,8 +125,8 @@ def test_help_shows_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["train", "--help"])
     out = capsys.readouterr().out
-    assert "model: extra_trees, hist_gradient_boosting, lightgbm, random_forest" in out
-    assert "experiments: window_length" in out
+    assert "model: extra_trees, hist_gradient_boosting, lightgbm, one_feature, random_forest" in out
+    assert "window_length" in out
 
 
 def test_compose_raises_for_libraries() -> None:
