@@ -139,8 +139,10 @@ def timelines(panels: Sequence[Panel]) -> Figure:
 
     Where the ECG was unusable or the beats were not believed, the heart rate has a gap.
     """
-    figure = Figure(figsize=(10, 2.6 * len(panels)), layout="constrained")
-    if panels:
+    figure = Figure(figsize=(10, 2.6 * max(len(panels), 0.5)), layout="constrained")
+    if not panels:
+        figure.text(0.5, 0.5, "nothing to show: no false alarm, and no event that was missed", ha="center", va="center")
+    else:
         below = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
         for axes, panel in zip(below, panels, strict=True):
             _timeline(axes, panel)
