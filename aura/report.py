@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
@@ -106,6 +107,7 @@ def latency(seizures: pd.DataFrame) -> Figure:
         axes.hist(found, bins=20, color=BLUE)
         axes.axvline(found.median(), color=ORANGE, label=f"median {found.median():.0f} s")
         axes.legend(fontsize=8)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="alarm after the onset (s)", ylabel=f"events, {len(found)} of {len(seizures)} found")
     return figure
 
