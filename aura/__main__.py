@@ -11,6 +11,8 @@ STAGES = {
     "prepare": "recordings to RR intervals: read the ECG, detect the beats",
     "featurize": "RR intervals to a table of features per window",
     "train": "features to a scored, logged and registered seizure detector",
+    "sweep": "a search over configurations, which several processes can share",
+    "evaluate": "scores of a registered model on any corpus: model=models:/NAME@champion",
     "main": "prepare, featurize and train in a row, as child runs of one run",
 }
 COMPLETION = ("-sc", "--shell-completion")
@@ -50,6 +52,8 @@ def main(argv: Sequence[str]) -> int:
         if undeclared := next((word for word in words if word.startswith("-")), None):
             return _refuse(f"{stage}: {undeclared} is no parameter here; write -P overrides='key=value ...'", 2)
         overrides = [*overrides[:at], *words]
+    # There is a group of that name, of what is trained.
+    overrides = [f"evaluate.{word}" if (stage, word[:6]) == ("evaluate", "model=") else word for word in overrides]
     # Some options of Hydra are followed by a word of theirs.
     plain = [] if any(word.startswith("-") for word in overrides) else overrides
     for word in plain:
@@ -79,6 +83,7 @@ Tab completion in bash: eval "$(aura -sc install=bash)"; then aura STAGE key..."
 def _run(stage: str, overrides: Sequence[str]) -> int:
     """Have Hydra compose the configuration, then call the stage."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
@@ -86,13 +91,15 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
     from aura.config import CONF, checked, sentence
     from aura.errors import AuraError
 
-    composed: list[DictConfig] = []
+    composed: list[tuple[DictConfig, list[str]]] = []
     # Hydra prints its own errors over several lines; with this it raises them instead.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [f"python -m aura {stage}", *overrides]
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(composed.append)()
-        configs = [checked(one) for one in composed]
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(
+            lambda one: composed.append((one, list(HydraConfig.get().overrides.task)))
+        )()
+        configs = [checked(*one) for one in composed]
     except (HydraException, OmegaConfBaseException, AuraError, ValueError) as error:
         return _refuse(f"{stage}: {sentence(error)}", 2)
     try:

@@ -1,16 +1,28 @@
 """What is asked of a classifier, in training and in serving alike."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import skops.io
+from scipy.special import expit, logit
 
 from aura.errors import AuraError
 from aura.labels import LEFT_OUT, TARGET
-from aura.types import Bools, Floats, Ints
+from aura.types import Bools, Floats, Ints, Singles
 
-# Types of scikit-learn that skops does not know as harmless, and that are.
-TRUSTED_TYPES = ("sklearn.tree._tree.Tree", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor")
+# Types that skops does not know as harmless, and that are.
+TRUSTED_TYPES = (
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "collections.OrderedDict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "aura.baselines.OneFeature",
+)
+
+# Probabilities nearer to 0 and 1 are those of too few windows to tell.
+CLOSEST = 1e-4
 
 
 class Classifier(Protocol):
@@ -22,14 +34,14 @@ class Classifier(Protocol):
     def set_params(self, **params: Any) -> object:
         """Set some of them."""
 
-    def fit(self, x: Floats, y: Ints) -> object:
+    def fit(self, x: Floats | Singles, y: Ints) -> object:
         """Fit it to (n_windows, n_features) features, NaN where missing, and labels of 0 and 1."""
 
-    def predict_proba(self, x: Floats) -> Floats:
+    def predict_proba(self, x: Floats | Singles) -> Floats:
         """(n_windows, 2) probabilities."""
 
 
-def fit(model: Classifier, x: Floats, labels: Ints) -> Classifier:
+def fit(model: Classifier, x: Floats | Singles, labels: Ints) -> Classifier:
     """Fit a model to all windows that have features and are not left out.
 
     Parameters
@@ -60,7 +72,7 @@ def fit(model: Classifier, x: Floats, labels: Ints) -> Classifier:
     return model
 
 
-def seizure_probability(model: Classifier, x: Floats) -> Floats:
+def seizure_probability(model: Classifier, x: Floats | Singles) -> Floats:
     """Probability of a seizure for each row of features; NaN where a window has none.
 
     A forest would give a number for such a row too, made up from whatever is missing most often.
@@ -84,6 +96,38 @@ def seizure_probability(model: Classifier, x: Floats) -> Floats:
     return out
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """A correction of probabilities that keeps their order: a straight line through their log odds (Platt 1999).
+
+    Parameters
+    ----------
+    slope, intercept
+        Of the line; the defaults leave all as it is.
+
+    Examples
+    --------
+    >>> Calibration(1.0, np.log(0.5))(np.array([0.5, np.nan])).round(3)
+    array([0.333,   nan])
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def __call__(self, probability: Floats) -> Floats:
+        """Correct probabilities."""
+        if self == Calibration():
+            return probability
+        corrected: Floats = expit(self.slope * log_odds(probability) + self.intercept)
+        return corrected
+
+
+def log_odds(probability: Floats) -> Floats:
+    """Logarithm of the odds; of 0 and 1, that of what is next to them."""
+    odds: Floats = logit(np.clip(probability, CLOSEST, 1 - CLOSEST))
+    return odds
+
+
 def check_types(model: Classifier) -> None:
     """Refuse a fitted model that could not be loaded again without running foreign code.
 
@@ -97,6 +141,6 @@ def check_types(model: Classifier) -> None:
         raise AuraError(f"model: {type(model).__name__} cannot be served; it holds {', '.join(sorted(unknown))}")
 
 
-def _described(x: Floats) -> Bools:
+def _described(x: Floats | Singles) -> Bools:
     """Windows with at least one feature."""
     return np.asarray(~np.isnan(x).all(axis=1), dtype=np.bool_)

@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 
 from aura.errors import AuraError
 from aura.features.specification import FAMILIES, FeatureSpec
+from aura.scoring import EventRules
 from aura.synthetic.layouts import PLACES
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -106,21 +107,41 @@ class FeaturesConfig:
 
 
 @dataclass
-class SplitConfig:
-    """See `aura.split`."""
+class TrainConfig:
+    """See `aura.training.Training`."""
 
-    test_share: float
     folds: int
+    interictal_per_ictal: float | None
+    calibrate: bool
 
 
 @dataclass
 class ScoringConfig:
-    """See `aura.scoring.EventRules`."""
+    """See `aura.scoring.EventRules`; and how many false alarms the threshold is chosen for."""
 
     tolerance_before_s: float
     tolerance_after_s: float
     merge_gap_s: float
     max_event_s: float
+    max_false_alarms_per_24h: float
+
+
+@dataclass
+class EvaluateConfig:
+    """Address of the model that is evaluated."""
+
+    model: str | None
+
+
+@dataclass
+class SweepConfig:
+    """What is searched, for what, and where the study is kept."""
+
+    n_trials: int
+    objectives: list[str]
+    space: dict[str, Any] | None
+    study: str | None
+    storage: str | None
 
 
 @dataclass
@@ -130,7 +151,7 @@ class TrackingConfig:
     uri: str
     experiment: str
     model_name: str
-    champion_metric: str
+    champion_confidence: float
 
 
 @dataclass
@@ -145,14 +166,29 @@ class Config:
     windows: WindowsConfig
     features: FeaturesConfig
     labels: dict[str, Any]
-    split: SplitConfig
+    split: dict[str, Any]
+    train: TrainConfig
     model: dict[str, Any]
+    alarms: dict[str, Any]
+    evaluate: EvaluateConfig
+    sweep: SweepConfig
     scoring: ScoringConfig
     tracking: TrackingConfig
     compute: dict[str, Any]
     seed: int
     workspace: str
     question: str | None
+    # What it is called in the tables of others, where it is what they have to beat.
+    baseline: str | None
+    # What was asked for on the command line.
+    overrides: list[str] = field(default_factory=list)
+
+    @property
+    def event_rules(self) -> EventRules:
+        """How alarms are counted."""
+        values = asdict(self.scoring)
+        values.pop("max_false_alarms_per_24h")
+        return EventRules(**values)
 
     @property
     def feature_spec(self) -> FeatureSpec:
@@ -174,24 +210,21 @@ class Config:
         )
 
 
-# Scores of a train run that are the better the higher they are.
-CHAMPION_METRICS = (
-    *(f"{kind}_{score}" for kind in ("event", "sample") for score in ("f1", "sensitivity", "precision")),
-    "roc_auc",
-    "pr_auc",
-)
 # What a number may be, beyond its type.
 RANGES: Mapping[str, tuple[float, float]] = {
     "quality.flat_mv": (0, 1),
     "quality.max_mv": (0.1, 1_000),
     "quality.min_agreement": (0, 1),
     "prepare.max_failed_share": (0, 1),
-    "split.test_share": (0.01, 0.99),
-    "split.folds": (2, 100),
+    "train.folds": (2, 100),
+    "sweep.n_trials": (1, 1_000_000),
+    "train.interictal_per_ictal": (0.1, 1_000_000),
     "scoring.tolerance_before_s": (0, 3_600),
     "scoring.tolerance_after_s": (0, 3_600),
     "scoring.merge_gap_s": (0, 3_600),
     "scoring.max_event_s": (1, 604_800),
+    "tracking.champion_confidence": (0, 1),
+    "scoring.max_false_alarms_per_24h": (0, 86_400),
     "dataset.synthesis.subjects": (2, 10_000),
     "dataset.synthesis.hours_per_subject": (0.1, 1_000),
     "dataset.synthesis.recording_minutes": (10, 1_440),
@@ -203,8 +236,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
-def checked(composed: DictConfig) -> Config:
-    """Turn what Hydra composed into a checked configuration.
+def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
+    """Turn what Hydra composed with some overrides into a checked configuration.
 
     Raises
     ------
@@ -216,14 +249,11 @@ def checked(composed: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise AuraError(sentence(error)) from error
     assert isinstance(config, Config)
+    config.overrides = list(overrides)
     for key, (low, high) in RANGES.items():
         value = _lookup(config, key)
         if value is not None and not low <= value <= high:
             raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
-    if config.tracking.champion_metric not in CHAMPION_METRICS:
-        raise AuraError(
-            f"tracking.champion_metric={config.tracking.champion_metric}; allowed are {', '.join(CHAMPION_METRICS)}"
-        )
     for key in ("dataset.name", "tracking.model_name"):
         # The one names a folder, the other a part of an address.
         if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
@@ -231,7 +261,12 @@ def checked(composed: DictConfig) -> Config:
     _check_families(config)
     _check_dataset(config.dataset)
     _check_detectors(config)
-    for group, values in (("compute", config.compute), ("labels", config.labels)):
+    for group, values in (
+        ("compute", config.compute),
+        ("labels", config.labels),
+        ("split", config.split),
+        ("alarms", config.alarms),
+    ):
         _check_target(group, values, free=())
         try:
             instantiate(values)
@@ -242,9 +277,19 @@ def checked(composed: DictConfig) -> Config:
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
-    """Compose a checked configuration outside of the command line, as in a notebook or a test."""
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        return checked(hydra.compose("config", list(overrides)))
+    """Compose a checked configuration outside of the command line, as in a notebook or a test.
+
+    Raises
+    ------
+    AuraError
+        One sentence that names the key and what is allowed.
+    """
+    try:
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            composed = hydra.compose("config", list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise AuraError(sentence(error)) from error
+    return checked(composed, overrides)
 
 
 def sentence(error: Exception) -> str:
@@ -309,7 +354,11 @@ def _check_target(group: str, values: Mapping[str, Any], *, free: tuple[str, ...
     if "_target_" not in values:
         raise AuraError(f"{group}._target_ is missing; choose a file of conf/{group}, such as {group}=...")
     target = _import(f"{group}._target_", str(values["_target_"]))
-    allowed = [name for name in inspect.signature(target).parameters if name not in free]
+    parameters = inspect.signature(target).parameters
+    if any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        # It takes what it does not name, as LightGBM does; the first fit shows what is wrong.
+        return
+    allowed = [name for name in parameters if name not in free]
     for key in values:
         if key != "_target_" and key not in allowed:
             raise AuraError(f"there is no key {group}.{key}; allowed beside it are: {', '.join(allowed) or 'none'}")
@@ -320,7 +369,8 @@ def _import(key: str, name: str) -> Any:
     try:
         return get_object(name)
     except (HydraException, ImportError, ValueError) as error:
-        raise AuraError(f"{key}: {name!r} cannot be imported") from error
+        extra = "; pip install 'aura[lightgbm]'" if name.startswith("lightgbm.") else ""
+        raise AuraError(f"{key}: {name!r} cannot be imported{extra}") from error
 
 
 def _is_number(value: Any) -> bool:

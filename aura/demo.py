@@ -18,13 +18,13 @@ from typing import Any
 import mlflow
 import pandas as pd
 
-from aura import __main__, tracking
+from aura import __main__, registry
 from aura.config import compose
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tse import write_tse
 from aura.errors import AuraError
+from aura.report import summary
 from aura.stages.folders import features_folder, prepared_folder
-from aura.stages.train import summary
 from aura.table import read_table
 from aura.types import Event
 
@@ -98,20 +98,22 @@ def run() -> None:
     windows, _ = read_table(features_folder(config) / "windows" / f"{recording}.parquet")
 
     name = config.tracking.model_name
-    model = f"models:/{name}@{tracking.CHAMPION}"
+    model = f"models:/{name}@{registry.CHAMPION}"
     with served(model) as url:
         status, answer = post(url, {"dataframe_split": rr.to_dict("split", index=False)})
     if status != 200:
         raise AuraError(f"the served model answered {status}: {answer}")
     predictions = pd.DataFrame(answer["predictions"])
     client = mlflow.MlflowClient()
-    version = client.get_model_version_by_alias(name, tracking.CHAMPION)
+    version = client.get_model_version_by_alias(name, registry.CHAMPION)
     scores = client.get_run(str(version.run_id)).data.metrics
-    n_alarms = int((predictions["probability"] >= scores["threshold"]).sum())
+    detector, step_s = registry.load(model).detector, config.windows.step_s
+    score = detector.alarms.score(predictions["probability"].to_numpy(dtype="float64"), step_s=step_s)
+    n_alarms = len(detector.alarms.events(score, threshold=detector.threshold, step_s=step_s))
     print(
         f"""
 real ECG: {len(rr)} RR intervals posted to the served model, {len(predictions)} of {len(windows)} windows answered,
-          {n_alarms} of them above the threshold of {scores["threshold"]:.2f}; there is no seizure in it
+          {n_alarms} alarms at the threshold of {detector.threshold:.2f}; there is no seizure in it
 
 champion: {name} version {version.version}, run {version.run_id}, on the synthetic corpus
 

@@ -26,9 +26,10 @@ class Featurization:
         rr_meta = read_meta(source)
         assert rr_meta is not None
         known = rr_meta["recording"]
+        annotated = {name: rr_meta[name] for name in ("seizures", "rises_bpm")}
         meta = read_meta(target)
         if meta is not None and meta.get("source") == known["rr_digest"]:
-            return {**meta["windows"], "seizures": rr_meta["seizures"]}, False
+            return {**meta["windows"], **annotated}, False
 
         intervals, _ = read_table(source)
         rr = RRSeries(intervals["t_s"].to_numpy(copy=True), intervals["rr_ms"].to_numpy(copy=True), known["duration_s"])
@@ -44,7 +45,7 @@ class Featurization:
             "digest": frame_digest(frame),
         }
         write_table(target, frame, {"source": known["rr_digest"], "windows": row})
-        return {**row, "seizures": rr_meta["seizures"]}, True
+        return {**row, **annotated}, True
 
 
 def lost(recording: str) -> tuple[None, bool]:

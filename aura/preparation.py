@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from aura import quality
+from aura import quality, responders
 from aura.beats import detect
 from aura.datasets import Layout
 from aura.datasets.annotations import is_background, is_seizure
@@ -71,8 +71,9 @@ class Preparation:
         intervals : DataFrame
             (n_intervals,) ``t_s`` and ``rr_ms``, as in `aura.types.RRSeries`.
         meta : dict
-            Of plain values: ``recording``, what is known of it; ``seizures``, onset and duration in seconds, None where
-            nobody annotated it; ``unusable``, onset, duration and fault of each stretch without a usable ECG.
+            Of plain values: ``recording``, what is known of it; ``seizures``, onset and duration in seconds, and
+            ``rises_bpm``, how far the heart rate rose in each, None where nobody annotated it; ``unusable``, onset,
+            duration and fault of each stretch without a usable ECG.
 
         Raises
         ------
@@ -140,7 +141,8 @@ class Preparation:
             "digest": digest(rr_digest, events),
         }
         unusable = [[fault.onset_s, fault.duration_s, fault.kind] for fault in faults]
-        return ref, frame, {"recording": row, "seizures": events, "unusable": unusable}
+        rises_bpm = None if seizures is None else responders.rises_bpm(rr, seizures).tolist()
+        return ref, frame, {"recording": row, "seizures": events, "rises_bpm": rises_bpm, "unusable": unusable}
 
     def _best_channel(self, ref: RecordingRef) -> tuple[Ecg, tuple[Event, ...], tuple[str, ...]]:
         """The ECG of which most is usable, to the percent; of equals, the one that is preferred."""

@@ -1,28 +1,51 @@
 """The pictures of a run. Colours are those of Okabe and Ito, which people with any colour vision can tell apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
-from aura.training import ScoredRecording
-from aura.types import Bools, Floats
+from aura.evaluation import ScoredRecording
+from aura.labels import LEFT_OUT, TARGET
+from aura.types import Bools, Event, Floats, RRSeries
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
+N_BINS = 10
+# A longer time without an interval is a gap.
+GAP_S = 3.0
 
 
-def false_alarm_curve(test: pd.DataFrame, train: pd.DataFrame, *, sensitivity: float, false_alarms: float) -> Figure:
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """A stretch of a recording to draw: all of it, or around something worth a look."""
+
+    title: str
+    scored: ScoredRecording
+    alarms: Sequence[Event]
+    rr: RRSeries
+    from_s: float
+    to_s: float
+
+
+def false_alarm_curve(
+    test: pd.DataFrame, train: pd.DataFrame, scores: Mapping[str, float], max_false_alarms_per_24h: float
+) -> Figure:
     """Event sensitivity against false alarms per 24 h, with the operating point on the test subjects.
 
     Parameters
     ----------
     test, train
-        Curves by `aura.training.event_curve`.
-    sensitivity, false_alarms
-        Of the test subjects at the chosen threshold.
+        Curves by `aura.evaluation.event_curve`.
+    scores
+        Of the test subjects at the chosen threshold, with their intervals.
+    max_false_alarms_per_24h
+        For which it was chosen.
     """
     figure, axes = _figure(6.4, 4.4)
     for curve, colour, style, name in (
@@ -30,8 +53,14 @@ def false_alarm_curve(test: pd.DataFrame, train: pd.DataFrame, *, sensitivity: f
         (test, BLUE, "-", "test subjects"),
     ):
         axes.plot(curve["false_alarms_per_24h"], curve["sensitivity"], style, color=colour, label=name)
-    point = f"threshold chosen on training subjects: {sensitivity:.0%} at {false_alarms:.1f}"
-    axes.plot([false_alarms], [sensitivity], "o", color=ORANGE, markersize=9, label=point)
+    x, y = scores["event_false_alarms_per_24h"], scores["event_sensitivity"]
+    reach = [
+        [[max(value - scores[f"{name}_low"], 0)], [max(scores[f"{name}_high"] - value, 0)]]
+        for name, value in (("event_false_alarms_per_24h", x), ("event_sensitivity", y))
+    ]
+    point = f"threshold chosen on training subjects: {y:.0%} at {x:.1f}, with 95 % intervals"
+    axes.errorbar([x], [y], xerr=reach[0], yerr=reach[1], fmt="o", color=ORANGE, markersize=8, capsize=3, label=point)
+    axes.axvline(max_false_alarms_per_24h, color=GREY, linewidth=0.8, linestyle=":", label="limit it was chosen for")
     axes.set_xscale("symlog", linthresh=1)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlim=(0, None), ylim=(0, 1.02), xlabel="false alarms per 24 h", ylabel="event sensitivity")
@@ -39,8 +68,53 @@ def false_alarm_curve(test: pd.DataFrame, train: pd.DataFrame, *, sensitivity: f
     return figure
 
 
-def precision_recall(is_target: Bools, probability: Floats) -> Figure:
+def per_subject(subjects: pd.DataFrame) -> Figure:
+    """Events found and missed, and false alarms per 24 h, of each test subject."""
+    figure = Figure(figsize=(7.5, 0.28 * len(subjects) + 1.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    names, found, missed = subjects["subject"], subjects["found"], subjects["ref_events"] - subjects["found"]
+    left.barh(names, found, color=GREEN, label="found")
+    left.barh(names, missed, left=found, color="white", edgecolor=GREEN, hatch="///", label="missed")
+    left.set(xlabel="events")
+    left.legend(fontsize=8)
+    right.barh(names, subjects["event_false_alarms_per_24h"], color=ORANGE)
+    right.set(xlabel="false alarms per 24 h")
+    for axes in (left, right):
+        axes.grid(alpha=0.3, axis="x")
+        axes.tick_params(axis="y", labelsize=7)
+    left.invert_yaxis()
+    return figure
+
+
+def calibration(recordings: Sequence[ScoredRecording]) -> Figure:
+    """How often it is true what a probability says, over windows of the test subjects."""
+    probability, is_target = _windows(recordings)
+    figure, axes = _figure(5.2, 4.4)
+    true, said = calibration_curve(is_target, probability, n_bins=N_BINS, strategy="quantile")
+    top = max(float(said.max()), float(true.max()), 1e-3) * 1.05
+    axes.plot([0, top], [0, top], color=GREY, linestyle="--", label="means what it says")
+    axes.plot(said, true, "o-", color=BLUE, label="test subjects, a tenth of the windows each")
+    axes.set(xlim=(0, top), ylim=(0, top), xlabel="probability that is said", ylabel="share that is true")
+    axes.legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def latency(seizures: pd.DataFrame) -> Figure:
+    """How long after their onset events were found."""
+    found = seizures.loc[seizures["found"], "latency_s"]
+    figure, axes = _figure(5.2, 3.4)
+    if len(found):
+        axes.hist(found, bins=20, color=BLUE)
+        axes.axvline(found.median(), color=ORANGE, label=f"median {found.median():.0f} s")
+        axes.legend(fontsize=8)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="alarm after the onset (s)", ylabel=f"events, {len(found)} of {len(seizures)} found")
+    return figure
+
+
+def precision_recall(recordings: Sequence[ScoredRecording]) -> Figure:
     """Precision against recall over windows of the test subjects."""
+    probability, is_target = _windows(recordings)
     figure, axes = _figure(5.2, 4.4)
     precision, recall, _ = precision_recall_curve(is_target, probability)
     axes.plot(recall, precision, color=BLUE, label="test subjects")
@@ -51,57 +125,102 @@ def precision_recall(is_target: Bools, probability: Floats) -> Figure:
     return figure
 
 
-def feature_importance(names: Sequence[str], importance: Floats) -> Figure:
-    """How much each feature lowers the impurity of the forest's leaves, the largest first."""
-    order = np.argsort(importance)
-    figure, axes = _figure(6.4, 0.22 * len(names) + 1)
-    axes.barh([names[i] for i in order], importance[order], color=BLUE)
-    axes.set(xlabel="mean decrease in impurity")
+def feature_importance(importance: pd.DataFrame) -> Figure:
+    """How much worse the model gets without each feature, by `aura.importance.permutation_importance`."""
+    figure, axes = _figure(6.4, 0.22 * len(importance) + 1)
+    axes.barh(importance["feature"], importance["importance"], xerr=importance["spread"], color=BLUE, ecolor=GREY)
+    axes.set(xlabel="loss of average precision when shuffled, test subjects")
     axes.tick_params(axis="y", labelsize=7)
     axes.margins(y=0.01)
+    axes.invert_yaxis()
     return figure
 
 
-def timelines(
-    recordings: Sequence[ScoredRecording], heart_rate_bpm: Sequence[Floats | None], threshold: float
-) -> Figure:
-    """Heart rate, probability, and reference against detected events of a few recordings.
+def timelines(panels: Sequence[Panel]) -> Figure:
+    """Heart rate, score, and reference against detected events, a panel each.
 
-    Parameters
-    ----------
-    recordings
-        One panel each.
-    heart_rate_bpm
-        Of each recording's windows, where it is among the features.
-    threshold
-        Drawn as a line.
+    Where the ECG was unusable or the beats were not believed, the heart rate has a gap.
     """
-    figure = Figure(figsize=(10, 2.6 * len(recordings)), layout="constrained")
-    panels = figure.subplots(len(recordings), 1, squeeze=False)[:, 0]
-    for axes, scored, bpm in zip(panels, recordings, heart_rate_bpm, strict=True):
-        _timeline(axes, scored, bpm, threshold)
-    panels[-1].set_xlabel("time in the recording (min)")
-    panels[0].legend(loc="lower right", bbox_to_anchor=(1, 1.02), ncols=4, fontsize=8, frameon=False)
+    figure = Figure(figsize=(10, 2.6 * max(len(panels), 0.5)), layout="constrained")
+    if not panels:
+        figure.text(0.5, 0.5, "nothing to show: no false alarm, and no event that was missed", ha="center", va="center")
+    else:
+        below = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        for axes, panel in zip(below, panels, strict=True):
+            _timeline(axes, panel)
+        below[-1].set_xlabel("time in the recording (min)")
+        below[0].legend(loc="lower right", bbox_to_anchor=(1, 1.02), ncols=4, fontsize=8, frameon=False)
     return figure
 
 
-def _timeline(axes: Axes, scored: ScoredRecording, bpm: Floats | None, threshold: float) -> None:
-    minutes = np.arange(1, len(scored.probability) + 1) * scored.step_s / 60
-    axes.plot(minutes, scored.probability, color=BLUE, linewidth=0.8, label="probability")
-    axes.axhline(threshold, color=BLUE, linewidth=0.8, linestyle=":", label=f"threshold {threshold:.2f}")
+def summary(scores: Mapping[str, float]) -> str:
+    """Scores as a short table, those of events with their 95 % intervals over subjects."""
+    lines = [f"{'held-out subjects':<24}{'events':>10}{'':>20}{'seconds':>10}"]
+    for name, title, scale, unit in (
+        ("sensitivity", "sensitivity", 100, " %"),
+        ("precision", "precision", 100, " %"),
+        ("f1", "F1", 1, ""),
+        ("false_alarms_per_24h", "false alarms per 24 h", 1, ""),
+    ):
+        digits = 1 if scale > 1 or "per" in name else 3
+        event, low, high, sample = (
+            f"{scores[key] * scale:.{digits}f}"
+            for key in (f"event_{name}", f"event_{name}_low", f"event_{name}_high", f"sample_{name}")
+        )
+        lines.append(f"{title:<24}{event + unit:>10}{f'({low} to {high})':>20}{sample + unit:>10}")
+    lines.append(f"{'ROC-AUC, PR-AUC':<24}{scores['roc_auc']:>10.3f}{'':>20}{scores['pr_auc']:>10.3f}")
+    return "\n".join(lines)
+
+
+def against(scores: Mapping[str, float], baselines: pd.DataFrame) -> str:
+    """Say which baselines a detector beats: in event F1, at no more false alarms."""
+    if not len(baselines):
+        return "no baseline was scored on these recordings; experiments=baseline_heart_rate and the like do"
+    lines = []
+    for row in baselines.sort_values("f1", ascending=False).to_dict("records"):
+        better = scores["event_f1"] > row["f1"] and (
+            scores["event_false_alarms_per_24h"] <= row["false_alarms_per_24h"]
+        )
+        lines.append(
+            f"{'beats' if better else 'does not beat'} {row['baseline']}: F1 {row['f1']:.3f}, sensitivity "
+            f"{row['sensitivity']:.1%}, {row['false_alarms_per_24h']:.1f} false alarms per 24 h"
+        )
+    return "\n".join(lines)
+
+
+def _timeline(axes: Axes, panel: Panel) -> None:
+    scored = panel.scored
+    minutes = np.arange(1, len(scored.score) + 1) * scored.step_s / 60
+    axes.plot(minutes, scored.score, color=BLUE, linewidth=0.8, label="score")
+    axes.axhline(scored.threshold, color=BLUE, linewidth=0.8, linestyle=":", label="threshold")
     kind = next((event.kind for event in scored.targets if event.kind != "seiz"), "seizure")
-    spans = ((scored.targets, GREEN, f"{kind} (reference)", -0.12), (scored.alarms(threshold), ORANGE, "alarm", -0.24))
-    for events, colour, name, bottom in spans:
+    top = max(float(np.nanmax(scored.score, initial=0.0)), min(scored.threshold, 1.0), 0.01) * 1.1
+    for events, colour, name, bottom in (
+        (scored.targets, GREEN, f"{kind} (reference)", -0.12),
+        (panel.alarms, ORANGE, "alarm", -0.24),
+    ):
         bars = [(e.onset_s / 60, max(e.duration_s / 60, 0.04)) for e in events]
-        axes.broken_barh(bars, (bottom, 0.1), color=colour, label=name)
+        axes.broken_barh(bars, (bottom * top, 0.1 * top), color=colour, label=name)
     for target in scored.targets:
         axes.axvspan(target.onset_s / 60, target.end_s / 60, color=GREEN, alpha=0.15, linewidth=0)
-    axes.set(xlim=(0, scored.duration_s / 60), ylim=(-0.28, 1.02), ylabel="probability", yticks=[0, 0.5, 1])
-    axes.set_title(scored.recording, loc="left", fontsize=9)
-    if bpm is not None:
-        right = axes.twinx()
-        right.plot(minutes, bpm, color=GREY, linewidth=0.8)
-        right.set_ylabel("heart rate (bpm)", color=GREY)
+    axes.set(xlim=(panel.from_s / 60, panel.to_s / 60), ylim=(-0.28 * top, top), ylabel="score")
+    axes.set_title(panel.title, loc="left", fontsize=9)
+    shown = (panel.rr.t_s >= panel.from_s) & (panel.rr.t_s <= panel.to_s)
+    t_s, bpm = panel.rr.t_s[shown], 60_000 / panel.rr.rr_ms[shown]
+    # No line over a gap in the beats.
+    gaps = np.flatnonzero(np.diff(t_s) > GAP_S) + 1
+    right = axes.twinx()
+    right.plot(np.insert(t_s, gaps, np.nan) / 60, np.insert(bpm, gaps, np.nan), color=GREY, linewidth=0.6)
+    right.set_ylabel("heart rate (bpm)", color=GREY)
+    right.set_ylim(20, 220)
+
+
+def _windows(recordings: Sequence[ScoredRecording]) -> tuple[Floats, Bools]:
+    """Probability of all windows that have one and a label, and whether they are to be found."""
+    probability = np.concatenate([r.probability for r in recordings])
+    labels = np.concatenate([r.labels for r in recordings])
+    used = ~np.isnan(probability) & (labels != LEFT_OUT)
+    return probability[used], labels[used] == TARGET
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

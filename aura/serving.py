@@ -6,6 +6,7 @@ package beside them. Loading it runs no pickle.
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,18 @@ from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.types import ColSpec, Schema
 
-from aura.classifier import TRUSTED_TYPES, Classifier, seizure_probability
+from aura.alarms import Alarms
+from aura.classifier import TRUSTED_TYPES, Calibration, Classifier, seizure_probability
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract, feature_names
-from aura.types import MAX_DURATION_S, RRSeries
+from aura.types import MAX_DURATION_S, Floats, RRSeries
 
 MODEL_FILE, DETECTOR_FILE = "model.skops", "detector.json"
 # Not all that Aura needs: what a server of the model does.
 REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numba", "numpy", "scipy", "pandas", "pyarrow")
 OF_REFERENCE = ("hrv-analysis", "nolds")
+# Versions that were registered without any had these.
+PLAIN = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0, release=1, min_duration_s=0, refractory_s=0)
 
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -42,24 +46,34 @@ SIGNATURE = ModelSignature(
 )
 
 
-def save_detector(folder: Path, model: Classifier, spec: FeatureSpec, *, threshold: float) -> None:
+def save_detector(
+    folder: Path, model: Classifier, spec: FeatureSpec, calibration: Calibration, alarms: Alarms, threshold: float
+) -> None:
     """Write a fitted model and what has to be known to use it."""
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(model, folder / MODEL_FILE)
-    values = {"features": spec.to_dict(), "threshold": threshold}
+    values = {
+        "features": spec.to_dict(),
+        "calibration": asdict(calibration),
+        "alarms": asdict(alarms),
+        "threshold": threshold,
+    }
     (folder / DETECTOR_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def requirements(spec: FeatureSpec) -> list[str]:
+def requirements(model: Classifier, spec: FeatureSpec) -> list[str]:
     """Pinned packages that a server of a model with such features needs."""
     names = list(REQUIREMENTS)
+    if type(model).__module__.startswith("lightgbm."):
+        names.append("lightgbm")
     if spec.engine == "hrv_analysis":
         names += [*OF_REFERENCE, "setuptools"] if version("hrv-analysis") == "1.0.5" else OF_REFERENCE
     return [f"{name}=={version(name)}" for name in names]
 
 
+@dataclass(frozen=True, eq=False)
 class Detector:
-    """A fitted model with its features and threshold.
+    """A fitted model with its features, and how its probabilities become alarms.
 
     Parameters
     ----------
@@ -67,14 +81,23 @@ class Detector:
         Fitted classifier.
     spec
         The features it was fitted on.
-    threshold
-        Probability from which on a window is an alarm.
+    calibration
+        Of its probabilities.
+    alarms, threshold
+        What raises alarms, and the score from which on it does.
     """
 
-    def __init__(self, model: Classifier, spec: FeatureSpec, threshold: float) -> None:
-        self.model = model
-        self.spec = spec
-        self.threshold = threshold
+    model: Classifier
+    spec: FeatureSpec
+    calibration: Calibration
+    alarms: Alarms
+    threshold: float
+
+    def probability(self, rr: RRSeries, *, from_s: float = 0.0) -> tuple[Floats, Floats]:
+        """Ends of the windows of a recording, and the probability of each; NaN where a window has no feature."""
+        windows = extract(rr, self.spec, from_s=from_s)
+        x = windows[feature_names(windows)].to_numpy()
+        return windows["t_s"].to_numpy(), self.calibration(seizure_probability(self.model, x))
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Give the probability of a seizure for each window.
@@ -101,9 +124,8 @@ class Detector:
         parts = []
         for recording, rr in _series(model_input):
             # Nothing is known of the windows before the first interval, and they may be many.
-            windows = extract(rr, self.spec, from_s=float(rr.t_s[0] - rr.rr_ms[0] / 1000))
-            features = windows[feature_names(windows)].to_numpy()
-            part = pd.DataFrame({"t_s": windows["t_s"], "probability": seizure_probability(self.model, features)})
+            end_s, probability = self.probability(rr, from_s=float(rr.t_s[0] - rr.rr_ms[0] / 1000))
+            part = pd.DataFrame({"t_s": end_s, "probability": probability})
             # A window without features has no probability: null in JSON, where NaN would be no JSON.
             part["probability"] = part["probability"].astype("Float64")
             if recording is not None:
@@ -118,7 +140,9 @@ def load_detector(folder: Path) -> Detector:
     model = skops.io.load(folder / MODEL_FILE, trusted=list(TRUSTED_TYPES))
     spec = FeatureSpec.from_dict(values["features"])
     extract(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), spec)
-    return Detector(model, spec, values["threshold"])
+    calibration = Calibration(**values["calibration"]) if "calibration" in values else Calibration()
+    alarms = Alarms(**values["alarms"]) if "alarms" in values else PLAIN
+    return Detector(model, spec, calibration, alarms, values["threshold"])
 
 
 def _load_pyfunc(path: str) -> Detector:

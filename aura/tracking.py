@@ -4,7 +4,7 @@ import logging
 import os
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -19,19 +19,18 @@ import yaml
 from matplotlib.figure import Figure
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from aura import serving
 from aura.config import PROJECT, Config
 from aura.errors import AuraError
-from aura.features import FeatureSpec
-
-CHAMPION, CHALLENGER = "champion", "challenger"
+from aura.evaluation import RATIOS
 
 
 @contextmanager
-def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
+def stage_run(
+    stage: str, config: Config, *, parent: str | None = None, name: str | None = None
+) -> Iterator[mlflow.ActiveRun]:
     """Open the run of a stage, and log what every stage logs.
 
     A run that ``mlflow run`` opened for this process is adopted; inside another stage's run this one is its child.
@@ -42,7 +41,12 @@ def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
         Name of the stage.
     config
         Logged as dotted parameters and as a file.
+    parent
+        Run of which it is a child, where that is not the active one.
+    name
+        Of the run, where it is not the stage's.
     """
+    name = name or stage
     adopted = "MLFLOW_RUN_ID" in os.environ
     nested = mlflow.active_run() is not None
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
@@ -50,15 +54,19 @@ def stage_run(stage: str, config: Config) -> Iterator[mlflow.ActiveRun]:
     try:
         if not adopted and not nested:
             _connect(config)
-        with mlflow.start_run(run_name=stage, nested=nested, log_system_metrics=True) as active:
+        with mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active:
             # The name again, as an adopted run has one already, and a random one.
             # The source is a path of this machine otherwise.
             mlflow.set_tags(
-                {"mlflow.runName": stage, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
+                {"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
             )
+            if parent is not None:
+                set_parent(parent)
             values = _public(config)
             mlflow.log_params(dict(_dotted(values)))
             mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")
+            if config.baseline and stage == "train":
+                mlflow.set_tag("aura.baseline", config.baseline)
             if config.question:
                 mlflow.set_tag("mlflow.note.content", config.question)
             try:
@@ -76,6 +84,8 @@ def _public(config: Config) -> dict[str, Any]:
     for group, key in (("dataset", "root"), ("tracking", "uri")):
         values[group].pop(key)
     values.pop("workspace")
+    values.pop("overrides")
+    values["sweep"].pop("storage")
     # What a corpus was made with stands beside it, and need not be what the configuration says now.
     values["dataset"].pop("synthesis")
     # Subjects by their own ids.
@@ -84,19 +94,79 @@ def _public(config: Config) -> dict[str, Any]:
     return values
 
 
+@contextmanager
+def resumed(run_id: str) -> Iterator[None]:
+    """Log to a run that was opened before, by this process or another."""
+    active = mlflow.active_run()
+    if active is not None and active.info.run_id == run_id:
+        yield
+        return
+    with mlflow.start_run(run_id=run_id, nested=True):
+        yield
+
+
+def set_parent(run_id: str) -> None:
+    """Make the active run a child of another."""
+    mlflow.set_tag("mlflow.parentRunId", run_id)
+
+
+def kill(run_id: str | None) -> None:
+    """Say that a run was killed, which it could not say itself."""
+    if run_id is not None:
+        mlflow.MlflowClient().set_terminated(run_id, "KILLED")
+
+
+def baselines(test_digest: str) -> pd.DataFrame:
+    """Scores of what has to be beaten on the same test recordings: a row per baseline, of its newest run."""
+    experiment = mlflow.get_run(_active_id()).info.experiment_id
+    runs = mlflow.search_runs(
+        [experiment],
+        filter_string=f"params.`test.digest` = '{test_digest}' and tags.`aura.baseline` != '' and status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        output_format="list",
+    )
+    rows: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        name = run.data.tags["aura.baseline"]
+        scores = {score: run.data.metrics.get(f"event_{score}", float("nan")) for score in RATIOS}
+        rows.setdefault(name, {"baseline": name, **scores, "run_id": run.info.run_id})
+    return pd.DataFrame(rows.values(), columns=["baseline", *RATIOS, "run_id"])
+
+
+def _active_id() -> str:
+    active = mlflow.active_run()
+    assert active is not None
+    return str(active.info.run_id)
+
+
 def log_upstream(run_ids: Mapping[str, str]) -> None:
     """Log the ids of the runs whose output this one reads, by stage."""
     mlflow.set_tags({f"aura.upstream.{stage}": run_id for stage, run_id in run_ids.items()})
 
 
-def log_metrics(values: Mapping[str, float]) -> None:
+def log_params(values: Mapping[str, Any]) -> None:
+    """Log what a run was made with, beside the configuration."""
+    mlflow.log_params(dict(values))
+
+
+def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
     """Log numbers; NaN is logged as NaN."""
-    mlflow.log_metrics(dict(values))
+    mlflow.log_metrics(dict(values), step=step)
 
 
 def log_table(frame: pd.DataFrame, file: str) -> None:
     """Log a table for the artifact viewer."""
     mlflow.log_table(frame, file)
+
+
+def log_json(values: Mapping[str, Any], file: str) -> None:
+    """Log plain values."""
+    mlflow.log_dict(dict(values), file)
+
+
+def log_text(text: str, file: str) -> None:
+    """Log a text."""
+    mlflow.log_text(text, file)
 
 
 def log_figures(figures: Mapping[str, Figure]) -> None:
@@ -105,7 +175,7 @@ def log_figures(figures: Mapping[str, Figure]) -> None:
         mlflow.log_figure(figure, f"{name}.png", save_kwargs={"dpi": 110})
 
 
-def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame) -> None:
+def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame, test_digest: str) -> None:
     """Log what the model was made from and scored on."""
     with warnings.catch_warnings():
         # MLflow registers its own local source twice.
@@ -121,11 +191,12 @@ def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFram
             "data.recordings": len(recordings),
             "data.hours": round(float(recordings["duration_s"].sum() / 3600), 3),
             "data.seizures": int(recordings["n_seizures"].sum()),
+            "test.digest": test_digest,
         }
     )
 
 
-def log_model(folder: Path, spec: FeatureSpec, name: str) -> str:
+def log_model(folder: Path, requirements: Sequence[str], name: str) -> str:
     """Log a detector that `aura.serving.save_detector` wrote, and register it.
 
     Returns
@@ -141,47 +212,10 @@ def log_model(folder: Path, spec: FeatureSpec, name: str) -> str:
         code_paths=[str(PROJECT / "aura")],
         signature=serving.SIGNATURE,
         input_example=example,
-        pip_requirements=serving.requirements(spec),
+        pip_requirements=list(requirements),
         registered_model_name=name,
     )
     return str(info.registered_model_version)
-
-
-def promote(name: str, version: str, metric: str) -> str:
-    """Give a new version of the model the alias it deserves.
-
-    Parameters
-    ----------
-    name, version
-        Of the registered model.
-    metric
-        Metric of the runs by which versions are compared; higher is better.
-
-    Returns
-    -------
-    str
-        A sentence: which alias, and why.
-    """
-    client = mlflow.MlflowClient()
-    ours = _metric(client, client.get_model_version(name, version).run_id, metric)
-    try:
-        champion = client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException:
-        champion = None
-    if champion is None:
-        alias, why = CHAMPION, "there was none"
-    else:
-        theirs = _metric(client, champion.run_id, metric)
-        comparison = f"{metric} {ours:.4f} against {theirs:.4f} of version {champion.version}"
-        if _digest(client, client.get_model_version(name, version)) != _digest(client, champion):
-            comparison += ", which was scored on other data"
-        # A metric that could not be computed (NaN) is not better than anything.
-        better = ours > theirs or (ours == ours and theirs != theirs)
-        alias, why = (CHAMPION if better else CHALLENGER), comparison
-    client.set_registered_model_alias(name, alias, version)
-    client.set_model_version_tag(name, version, "aura.promotion", f"{alias}: {why}")
-    mlflow.set_tag("aura.promotion", f"version {version}, {alias}: {why}")
-    return f"{name} version {version} is the {alias}: {why}"
 
 
 def _connect(config: Config) -> None:
@@ -198,18 +232,6 @@ def _connect(config: Config) -> None:
         artifacts = Path(database).resolve().with_name("mlruns")
         mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
     mlflow.set_experiment(name)
-
-
-def _metric(client: mlflow.MlflowClient, run_id: str | None, metric: str) -> float:
-    """Metric of a run; NaN where it has none."""
-    if run_id is None:
-        return float("nan")
-    return float(client.get_run(run_id).data.metrics.get(metric, float("nan")))
-
-
-def _digest(client: mlflow.MlflowClient, version: ModelVersion) -> str | None:
-    """Digest of the data that a version was scored on."""
-    return client.get_run(version.run_id).data.params.get("data.digest") if version.run_id else None
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from aura.errors import AuraError
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Int16s = NDArray[np.int16]
 Bools = NDArray[np.bool_]

@@ -143,6 +143,7 @@ def corpus(scratch: Path) -> Iterator[dict[str, object]]:
                 "aura",
                 stage,
                 "dataset=any",
+                "features=original",
                 f"dataset.root={root}",
                 f"workspace={workspace}",
             ]

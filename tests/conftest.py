@@ -21,7 +21,7 @@ SMALL_CORPUS = (
     "dataset.synthesis.recording_minutes=15",
     "dataset.synthesis.eeg_channels=2",
 )
-SMALL_WORK = ("windows.step_s=4", "model.n_estimators=20", "split.folds=2")
+SMALL_WORK = ("features=original", "windows.step_s=4", "model.n_estimators=20", "train.folds=2")
 
 
 @dataclass(frozen=True)

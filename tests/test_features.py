@@ -402,7 +402,7 @@ def test_a_specification_survives_json() -> None:
 
 
 def test_the_defaults_are_those_of_the_configuration() -> None:
-    assert FeatureSpec() == compose().feature_spec
+    assert FeatureSpec() == compose(["features=original"]).feature_spec
 
 
 def test_blocks_of_windows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

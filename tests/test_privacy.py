@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from aura.table import read_table
 
 PLANTED = ("Hochwald", "Griselda", "02-MAR-1951", "19510302", "KLINIK-77", "Dr_Quatermass", "Vault_of_Hospital")
 KEY = "a secret of more than sixteen characters"
-FAST = ("compute=serial", "windows.step_s=10", "model.n_estimators=5", "split.folds=2")
+FAST = ("compute=serial", "windows.step_s=10", "model.n_estimators=5", "train.folds=2")
 FOLDER = Path("edf/train/01_tcp_ar/002/00000258/s002_2003_07_21")
 
 
@@ -26,6 +27,8 @@ def with_names(edf: Path, *, damage: str = "") -> None:
     """An EDF+ file that names a person wherever there is room, and its annotations."""
     edf.parent.mkdir(parents=True, exist_ok=True)
     ecg_mv, fs_hz = get_toy_ecg()
+    # No two are the same: training refuses duplicates.
+    ecg_mv = np.roll(ecg_mv, zlib.crc32(edf.name.encode()) % len(ecg_mv))
     label = "EEG OZ" if damage == "no_ecg" else "EEG EKG1-REF"
     n_seconds = len(ecg_mv) // int(fs_hz)
     notes = Channel("EDF Annotations", np.zeros(n_seconds * 32), 32)

@@ -49,7 +49,16 @@ def commands(*start: str) -> list[list[str]]:
 def test_stages_and_overrides_are_accepted(words: list[str]) -> None:
     stage, *overrides = words[3:]
     assert stage in STAGES
-    compose([word for word in overrides if not word.startswith("--") and word != "job"])
+    if stage == "evaluate":
+        overrides = [word.replace("model=models:", "evaluate.model=models:") for word in overrides]
+    plain = [word for word in overrides if not word.startswith("-") and word != "job"]
+    if "-m" not in overrides:
+        compose(plain)
+        return
+    # Several runs, by one choice each.
+    ((key, choices),) = [word.split("=") for word in plain]
+    for choice in choices.split(","):
+        compose([f"{key}={choice}"])
 
 
 @pytest.mark.parametrize("words", commands("mlflow", "run"), ids=" ".join)

@@ -4,16 +4,17 @@ from pathlib import Path
 import edfio
 import numpy as np
 import pandas as pd
+from hydra.utils import instantiate
 
 from aura.config import compose
-from aura.scoring import EventRules
+from aura.evaluation import event_curve
+from aura.feature_table import FeatureTable
 from aura.stages.folders import features_folder
+from aura.stages.train import trial_of
 from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
 from aura.synthetic.layouts import tusz15
 from aura.table import read_table
-from aura.training import ScoredRecording, event_curve
-from aura.types import Event
 from tests.conftest import Project
 
 SMALL = Synthesis(
@@ -93,15 +94,14 @@ def test_tachycardias_outnumber_seizures(corpus: Path) -> None:
 
 
 def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms(trained: Project) -> None:
-    folder = features_folder(compose(trained.overrides))
+    config = compose(trained.overrides)
+    folder = features_folder(config)
     recordings, _ = read_table(folder / "recordings.parquet")
-    scored = []
-    for row in recordings.itertuples():
-        windows, _ = read_table(folder / "windows" / f"{row.recording}.parquet")
-        seizures = tuple(Event(*pair) for pair in row.seizures)
-        bpm = windows["mean_hr__10s"].to_numpy()
-        scored.append(ScoredRecording(row.recording, row.subject, row.duration_s, 4.0, bpm, seizures))
-    curve = event_curve(scored, EventRules())
+    table = FeatureTable(folder, recordings, 4.0, instantiate(config.labels))
+    bpm = table.features.index("mean_hr__10s")
+    heart_rates = [table.read(number)[:, bpm].astype(np.float64) for number in range(len(table))]
+    trial = trial_of(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))
+    curve = event_curve(trial.scored(table, heart_rates), trial.alarms, trial.rules)
     # Wherever it finds most seizures it alarms for nothing many times a day; where it does not, it misses most.
     assert curve.loc[curve["sensitivity"] > 0.7, "false_alarms_per_24h"].min() > 24
     assert curve.loc[curve["false_alarms_per_24h"] < 12, "sensitivity"].max() < 0.7

@@ -57,6 +57,11 @@ def extract(rr: RRSeries, spec: FeatureSpec = DEFAULT, *, from_s: float = 0.0) -
     return describe(rr, keep, end_s[end_s > from_s], spec)
 
 
+def names_of(spec: FeatureSpec) -> list[str]:
+    """Names of the features of a specification, in the order of their columns."""
+    return feature_names(extract(RRSeries(np.zeros(0), np.zeros(0), 0.0), spec))
+
+
 def describe(rr: RRSeries, keep: Bools, end_s: Floats, spec: FeatureSpec) -> pd.DataFrame:
     """Compute the features of windows by their ends, knowing which intervals are normal; otherwise as `extract`."""
     clean = _cleaning(rr, keep, spec)

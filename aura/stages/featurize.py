@@ -12,7 +12,7 @@ from aura.stages import prepare
 from aura.stages.folders import features_folder, is_prepared, prepared_folder
 from aura.table import read_table, remove_partials, write_table
 
-WINDOWS = ("recording", "n_windows", "missing_share", "coverage", "corrected", "digest", "seizures")
+WINDOWS = ("recording", "n_windows", "missing_share", "coverage", "corrected", "digest", "seizures", "rises_bpm")
 
 
 def run(config: Config) -> None:
@@ -32,7 +32,7 @@ def run(config: Config) -> None:
         results = over(names, work, compute=instantiate(config.compute), title="featurize", lost=lost)
         gone = [name for name, (row, _) in zip(names, results, strict=True) if row is None]
         windows = pd.DataFrame([row for row, _ in results if row is not None], columns=list(WINDOWS))
-        table = recordings.drop(columns=["rr_digest", "digest"]).merge(windows, on="recording", validate="one_to_one")
+        table = recordings.drop(columns=["digest"]).merge(windows, on="recording", validate="one_to_one")
         failures = pd.DataFrame(gone, columns=["recording"]).assign(
             stage="featurize", reason="worker_died", message="killed the process that worked on it, twice"
         )
@@ -41,7 +41,7 @@ def run(config: Config) -> None:
         if not len(table):
             raise AuraError("no features of any recording; each killed the process that worked on it")
         write_table(folder / "recordings.parquet", table, {"run_id": active.info.run_id, "upstream": upstream})
-        tracking.log_table(windows.drop(columns=["digest", "seizures"]), "windows.json")
+        tracking.log_table(windows.drop(columns=["digest", "seizures", "rises_bpm"]), "windows.json")
         tracking.log_metrics(
             {
                 "recordings": len(table),

@@ -5,12 +5,15 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from aura.config import Config
 from aura.privacy import key_from_environment
 from aura.table import digest, read_meta, read_table
+from aura.types import Event, Floats, RRSeries
 
 # Raise when what a stage writes changes its meaning: the old files are then made anew.
-FORMAT = 3
+FORMAT = 4
 
 
 def prepared_folder(config: Config) -> Path:
@@ -23,6 +26,14 @@ def features_folder(config: Config) -> Path:
     made_by = [version(name) for name in ("hrv-analysis", "nolds")] if config.features.engine == "hrv_analysis" else []
     key = digest(_prepared_digest(config), config.feature_spec.to_dict(), made_by)
     return Path(config.workspace) / config.dataset.name / f"features-{key}"
+
+
+def read_rr(folder: Path, recording: str) -> tuple[RRSeries, tuple[Event, ...], Floats]:
+    """RR intervals of a prepared recording, its seizures, and how far the heart rate rose in each."""
+    frame, meta = read_table(folder / "rr" / f"{recording}.parquet")
+    rr = RRSeries(frame["t_s"].to_numpy(copy=True), frame["rr_ms"].to_numpy(copy=True), meta["recording"]["duration_s"])
+    seizures = tuple(Event(onset_s, duration_s) for onset_s, duration_s in meta["seizures"] or ())
+    return rr, seizures, np.array(meta["rises_bpm"] or (), dtype=np.float64)
 
 
 def channels_digest(config: Config) -> str:

@@ -7,7 +7,7 @@ from aura.stages import featurize, prepare, train
 
 def run(config: Config) -> None:
     """Go all the way from EDF files to a registered detector."""
-    train.check(config)
+    train.trial_of(config)
     with tracking.stage_run("main", config):
         for stage in (prepare, featurize, train):
             stage.run(config)

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,62 +12,30 @@ import pandas as pd
 from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 from matplotlib.figure import Figure
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from aura import report, split, tracking, training
-from aura.classifier import Classifier, fit, seizure_probability
+from aura import registry, report, split, tracking
+from aura.classifier import Classifier
 from aura.config import Config
 from aura.errors import AuraError
-from aura.features import feature_names
-from aura.labels import LEFT_OUT, TARGET, Labelling
-from aura.scoring import Counts, EventRules, pool, score_samples
-from aura.serving import save_detector
+from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
+from aura.feature_table import FeatureTable
+from aura.features import names_of
+from aura.importance import permutation_importance
+from aura.labels import LEFT_OUT, TARGET
+from aura.model_card import model_card
+from aura.registry import Registered
+from aura.serving import requirements, save_detector
+from aura.split import Fold
+from aura.stages import evaluate as evaluate_stage
 from aura.stages import featurize
-from aura.stages.folders import channels_digest, features_folder, is_complete, prepared_folder
+from aura.stages.folders import channels_digest, features_folder, is_complete, is_prepared, prepared_folder, read_rr
 from aura.table import digest, read_meta, read_table
-from aura.training import ScoredRecording
-from aura.types import Bools, Event, Floats, Ints
+from aura.training import Training, check_parameters
+from aura.trial import Trained, Trial
 
 N_TIMELINES = 3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Windows:
-    """The windows of some recordings, one after the other."""
-
-    recordings: pd.DataFrame
-    features: list[str]
-    x: Floats
-    labels: Ints
-    targets: list[tuple[Event, ...]]
-    step_s: float
-
-    def of(self, chosen: Bools) -> "Windows":
-        """Those of some of the recordings."""
-        rows = np.repeat(chosen, self.recordings["n_windows"])
-        targets = [events for events, choose in zip(self.targets, chosen, strict=True) if choose]
-        recordings = self.recordings[chosen].reset_index(drop=True)
-        return Windows(recordings, self.features, self.x[rows], self.labels[rows], targets, self.step_s)
-
-    @property
-    def subjects(self) -> Ints:
-        """Number of the subject of each window."""
-        codes, _ = pd.factorize(self.recordings["subject"], sort=True)
-        return np.repeat(codes, self.recordings["n_windows"]).astype(np.int64)
-
-    def scored(self, probability: Floats) -> list[ScoredRecording]:
-        """What a detector said, recording by recording."""
-        columns = (self.recordings[name] for name in ("recording", "subject", "duration_s"))
-        return [
-            ScoredRecording(recording, subject, duration_s, self.step_s, part, targets)
-            for recording, subject, duration_s, part, targets in zip(
-                *columns, self.by_recording(probability), self.targets, strict=True
-            )
-        ]
-
-    def by_recording(self, values: Floats) -> list[Floats]:
-        """Values of windows, cut into recordings."""
-        return np.split(values, np.cumsum(self.recordings["n_windows"])[:-1])
+# What is shown before and after an event.
+AROUND_S = 240.0
 
 
 def run(config: Config) -> None:
@@ -76,62 +43,143 @@ def run(config: Config) -> None:
 
     Where there is no such table, featurize runs first, as a child run.
     """
-    make_model = check(config)
-    folder = features_folder(config)
-    rules = EventRules(**asdict(config.scoring))
+    trial = trial_of(config)
     with tracking.stage_run("train", config) as active:
-        if not _is_current(config):
-            featurize.run(config)
-        found, meta = read_table(folder / "recordings.parquet")
-        tracking.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
-        recordings = _annotated(found)
-        windows = _read(folder, recordings, config.windows.step_s, instantiate(config.labels))
-        test_side = split.by_subject(recordings, test_share=config.split.test_share, seed=config.seed)
-        train, test = windows.of(~test_side), windows.of(test_side)
+        table = table_of(config)
+        folds = folds_of(config, table)
+        tested = np.any([fold.test for fold in folds], axis=0)
         tracking.log_dataset(
-            folder, name=config.dataset.name, digest=_data_digest(recordings, config.labels), recordings=recordings
+            table.folder,
+            name=config.dataset.name,
+            digest=_data_digest(table.recordings, config.labels),
+            recordings=table.recordings,
+            test_digest=test_digest(config, table.recordings[tested]),
         )
         with instantiate(config.compute).forest():
-            out_of_fold = training.out_of_fold(
-                make_model, train.x, train.labels, train.subjects, n_folds=config.split.folds, seed=config.seed
-            )
-            model = fit(make_model(), train.x, train.labels)
-        train_curve = training.event_curve(train.scored(out_of_fold), rules)
-        threshold = training.choose_threshold(train_curve)
-        probability = seizure_probability(model, test.x)
-        scored = test.scored(probability)
-        events, samples = _counts(scored, threshold, rules)
-
-        scores = _scores(events, samples, test.labels, probability)
-        of_labels = {"target_windows": TARGET, "left_out_windows": LEFT_OUT}
-        counts = {name: int((windows.labels == label).sum()) for name, label in of_labels.items()}
-        tracking.log_metrics({**scores, **counts, "threshold": threshold})
-        tracking.log_table(_per_subject(scored, events, samples), "per_subject.json")
-        tracking.log_figures(_figures(model, train_curve, test, scored, threshold, rules, scores))
-        with TemporaryDirectory() as saved:
-            save_detector(Path(saved), model, config.feature_spec, threshold=threshold)
-            version = tracking.log_model(Path(saved), config.feature_spec, config.tracking.model_name)
-        promotion = tracking.promote(config.tracking.model_name, version, config.tracking.champion_metric)
-
+            trained, scored = fold_by_fold(trial, table, folds, groups_of(config))
+            # Of one fold the detector that was tested is registered; of several, one that was made in the same way.
+            personal = instantiate(config.split).personal
+            final = trained[0] if len(folds) == 1 or personal else trial.train(table, groups_of(config))
+        evaluation = evaluate(scored, trial.alarms, trial.rules)
+        scores = evaluation.scores(seed=config.seed)
+        tracking.log_metrics({**scores, **_counts(scored), "threshold": final.threshold})
+        tracking.log_json(_sides(config, table, folds), "split.json")
+        _log_tables(evaluation, trained)
+        importance_of = table.of(folds[0].test) if len(folds) == 1 else table
+        tracking.log_figures(_figures(final, importance_of, evaluation, trial, scores, config))
+        baselines = tracking.baselines(test_digest(config, table.recordings[tested]))
+        tracking.log_table(baselines, "baselines.json")
+        comparison = report.against(scores, baselines)
+        card = model_card(config, scores, comparison, table.recordings, table.recordings[tested])
+        tracking.log_text(card, "model_card.md")
+        outcome = "nothing is registered: each model is for one subject"
+        if not personal:
+            with TemporaryDirectory() as saved:
+                save_detector(
+                    Path(saved), final.model, config.feature_spec, final.calibration, trial.alarms, final.threshold
+                )
+                version = tracking.log_model(
+                    Path(saved), requirements(final.model, config.feature_spec), config.tracking.model_name
+                )
+            again = partial(_score_again, config, table.recordings[tested])
+            outcome = registry.promote(config, version, evaluation, again)
+            registry.describe(config.tracking.model_name, version, card)
+    sides = _sides(config, table, folds)
     print(
-        f"train: {len(recordings)} recordings, {train.recordings['subject'].nunique()} subjects to train on, "
-        f"{test.recordings['subject'].nunique()} to test on with {test.recordings['n_seizures'].sum()} seizures in "
-        f"{test.recordings['duration_s'].sum() / 3600:.1f} h; run {active.info.run_id}\n"
-        f"\n{summary(scores)}\n\n{promotion}"
+        f"train: {len(table)} recordings, {len(sides['train'])} subjects to train on, {len(sides['test'])} to test on "
+        f"with {sum(len(r.seizures) for r in scored)} seizures in {sum(r.duration_s for r in scored) / 3600:.1f} h; "
+        f"run {active.info.run_id}\n\n{report.summary(scores)}\n\n{comparison}\n\n{outcome}"
     )
 
 
-def check(config: Config) -> Callable[[], Classifier]:
-    """Give what makes the model, seeded and with its threads, after its parameters were tried on a few rows."""
+def trial_of(config: Config) -> Trial:
+    """How the configuration says that detectors are trained and scored, after the model was tried on a few rows."""
+    compute = instantiate(config.compute)
     taken = inspect.signature(get_class(config.model["_target_"])).parameters
-    defaults = {"random_state": config.seed, "n_jobs": instantiate(config.compute).n_workers}
+    columns = names_of(config.feature_spec)
+    defaults = {"random_state": config.seed, "n_jobs": compute.n_workers, "columns": columns}
     values = {**{name: value for name, value in defaults.items() if name in taken}, **config.model}
     make_model: Callable[[], Classifier] = partial(instantiate, values, _convert_="all")
     try:
-        training.check_parameters(make_model)
+        check_parameters(make_model, len(columns))
     except HydraException as error:
         raise AuraError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
-    return make_model
+    training = Training(
+        make_model,
+        config.train.interictal_per_ictal,
+        config.train.folds,
+        config.train.calibrate,
+        config.seed,
+        compute.n_workers,
+    )
+    return Trial(training, instantiate(config.alarms), config.event_rules, config.scoring.max_false_alarms_per_24h)
+
+
+def table_of(config: Config) -> FeatureTable:
+    """Feature table of the annotated recordings; where there is none, featurize runs first, as a child run."""
+    if not _is_current(config):
+        featurize.run(config)
+    folder = features_folder(config)
+    found, meta = read_table(folder / "recordings.parquet")
+    tracking.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
+    recordings = _annotated(found)
+    return FeatureTable(folder, recordings, config.windows.step_s, instantiate(config.labels))
+
+
+def folds_of(config: Config, table: FeatureTable) -> list[Fold]:
+    """Folds of the configuration's split, checked."""
+    how = instantiate(config.split, _convert_="all")
+    folds: list[Fold] = how(table.recordings, seed=config.seed)
+    split.check(folds, table.recordings, personal=how.personal)
+    return folds
+
+
+def groups_of(config: Config) -> str:
+    """What stays together in the folds within the training side."""
+    return "recording" if instantiate(config.split).personal else "subject"
+
+
+def fold_by_fold(
+    trial: Trial, table: FeatureTable, folds: Sequence[Fold], groups: str
+) -> tuple[list[Trained], list[ScoredRecording]]:
+    """Train on one side of each fold and test on the other."""
+    trained, scored = [], []
+    for number, fold in enumerate(folds):
+        if len(folds) > 1:
+            print(f"train: {fold.name} ({number + 1} of {len(folds)})")
+        trained.append(trial.train(table.of(fold.train), groups))
+        scored += trial.test(trained[-1], table.of(fold.test))
+    return trained, scored
+
+
+def test_digest(config: Config, recordings: pd.DataFrame) -> str:
+    """Name for what a detector is tested on and by which rules; the same where two scores can be compared."""
+    known = recordings[["recording", "subject", "duration_s"]].to_dict("list")
+    seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
+    rules = config.event_rules
+    return digest(
+        known,
+        seizures,
+        config.labels,
+        [rules.tolerance_before_s, rules.tolerance_after_s, rules.merge_gap_s, rules.max_event_s],
+    )
+
+
+def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
+    """Score another detector on the recordings that this one was tested on."""
+    return evaluate_stage.score(config, other.detector, recordings)
+
+
+def _sides(config: Config, table: FeatureTable, folds: Sequence[Fold]) -> dict[str, list[str]]:
+    """Who the registered detector was trained on, and who it was tested on."""
+    subjects = table.recordings["subject"]
+    tested = np.any([fold.test for fold in folds], axis=0)
+    trained = folds[0].train if len(folds) == 1 else np.ones(len(subjects), dtype=np.bool_)
+    return {
+        "dataset": [config.dataset.name],
+        "train": sorted(set(subjects[trained])),
+        "test": sorted(set(subjects[tested])),
+    }
 
 
 def _annotated(found: pd.DataFrame) -> pd.DataFrame:
@@ -158,119 +206,86 @@ def _data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
 def _is_current(config: Config) -> bool:
     """Whether the feature table is there, and made from what prepare left last."""
     folder = features_folder(config)
-    if not is_complete(folder, "windows"):
+    if not is_prepared(config) or not is_complete(folder, "windows"):
         return False
-    made = read_meta(folder / "recordings.parquet")
-    # Without prepared recordings there is nothing newer to make it from.
-    prepared = read_meta(prepared_folder(config) / "recordings.parquet")
+    made, prepared = (read_meta(one / "recordings.parquet") for one in (folder, prepared_folder(config)))
     return (
         made is not None
+        and prepared is not None
         and made["upstream"]["channels"] == channels_digest(config)
-        and (prepared is None or made["upstream"]["run_id"] == prepared["run_id"])
+        and made["upstream"]["run_id"] == prepared["run_id"]
     )
 
 
-def _read(folder: Path, recordings: pd.DataFrame, step_s: float, labelling: Labelling) -> Windows:
-    """Windows of all recordings, labelled."""
-    frames, labels, targets = [], [], []
-    for recording, pairs in zip(recordings["recording"], recordings["seizures"], strict=True):
-        frame, _ = read_table(folder / "windows" / f"{recording}.parquet")
-        seizures = [Event(onset_s, duration_s) for onset_s, duration_s in pairs]
-        labels.append(labelling(frame["t_s"].to_numpy(), step_s=step_s, seizures=seizures).label)
-        targets.append(labelling.targets(seizures))
-        frames.append(frame)
-    table = pd.concat(frames, ignore_index=True)
-    features = feature_names(table)
-    return Windows(recordings, features, table[features].to_numpy(), np.concatenate(labels), targets, step_s)
+def _counts(scored: Sequence[ScoredRecording]) -> dict[str, int]:
+    """Windows of the test side by label."""
+    labels = np.concatenate([r.labels for r in scored])
+    return {"target_windows": int((labels == TARGET).sum()), "left_out_windows": int((labels == LEFT_OUT).sum())}
 
 
-def _counts(
-    scored: Sequence[ScoredRecording], threshold: float, rules: EventRules
-) -> tuple[list[Counts], list[Counts]]:
-    """Event and sample counts of each recording."""
-    samples = [score_samples(r.targets, r.alarms(threshold), duration_s=r.duration_s) for r in scored]
-    return training.event_counts(scored, threshold, rules), samples
-
-
-def _scores(events: Sequence[Counts], samples: Sequence[Counts], labels: Ints, probability: Floats) -> dict[str, float]:
-    """Scores pooled over the recordings, by name."""
-    # Postictal windows are judged as well: they were left out of fitting, but an alarm in them is a false one.
-    used = ~np.isnan(probability)
-    is_target = labels[used] == TARGET
-    return {
-        **{f"event_{name}": value for name, value in pool(events).ratios().items()},
-        **{f"sample_{name}": value for name, value in pool(samples).ratios().items()},
-        "roc_auc": float(roc_auc_score(is_target, probability[used])),
-        "pr_auc": float(average_precision_score(is_target, probability[used])),
-    }
-
-
-def _per_subject(
-    scored: Sequence[ScoredRecording], events: Sequence[Counts], samples: Sequence[Counts]
-) -> pd.DataFrame:
-    """A row of counts and scores per test subject."""
-    rows = []
-    for subject in sorted({r.subject for r in scored}):
-        mine = [i for i, r in enumerate(scored) if r.subject == subject]
-        event, sample = pool(events[i] for i in mine), pool(samples[i] for i in mine)
-        rows.append(
-            {
-                "subject": subject,
-                "hours": event.duration_s / 3600,
-                "ref_events": event.n_ref,
-                "found": event.tp,
-                "false_alarms": event.fp,
-                **{f"event_{name}": value for name, value in event.ratios().items()},
-                **{f"sample_{name}": value for name, value in sample.ratios().items()},
-            }
-        )
-    return pd.DataFrame(rows)
+def _log_tables(evaluation: Evaluation, trained: Sequence[Trained]) -> None:
+    tracking.log_table(evaluation.per_subject(), "per_subject.json")
+    tracking.log_table(evaluation.seizures(), "seizures.json")
+    curves = [one.curve.assign(fold=number) for number, one in enumerate(trained)]
+    tracking.log_table(pd.concat(curves, ignore_index=True), "training_curve.json")
 
 
 def _figures(
-    model: Classifier,
-    train_curve: pd.DataFrame,
-    test: Windows,
-    scored: Sequence[ScoredRecording],
-    threshold: float,
-    rules: EventRules,
+    final: Trained,
+    table: FeatureTable,
+    evaluation: Evaluation,
+    trial: Trial,
     scores: Mapping[str, float],
+    config: Config,
 ) -> dict[str, Figure]:
     """Pictures of the run, by name."""
-    probability = np.concatenate([r.probability for r in scored])
-    used = ~np.isnan(probability)
-    shown = sorted(range(len(scored)), key=lambda i: (-len(scored[i].targets), scored[i].recording))[:N_TIMELINES]
-    bpm = next((i for i, name in enumerate(test.features) if name.startswith("mean_hr__")), None)
-    heart_rates = test.by_recording(test.x[:, bpm]) if bpm is not None else [None] * len(scored)
-    figures = {
+    recordings = evaluation.recordings
+    curve = event_curve(recordings, trial.alarms, trial.rules)
+    return {
         "sensitivity_false_alarms": report.false_alarm_curve(
-            training.event_curve(scored, rules),
-            train_curve,
-            sensitivity=scores["event_sensitivity"],
-            false_alarms=scores["event_false_alarms_per_24h"],
+            curve, final.curve, scores, trial.max_false_alarms_per_24h
         ),
-        "precision_recall": report.precision_recall(test.labels[used] == TARGET, probability[used]),
-        "timelines": report.timelines([scored[i] for i in shown], [heart_rates[i] for i in shown], threshold),
+        "per_subject": report.per_subject(evaluation.per_subject()),
+        "calibration": report.calibration(recordings),
+        "latency": report.latency(evaluation.seizures()),
+        "precision_recall": report.precision_recall(recordings),
+        "feature_importance": report.feature_importance(permutation_importance(final.model, table, seed=config.seed)),
+        "timelines": report.timelines(_whole(evaluation, config)),
+        "worst": report.timelines(_worst(evaluation, config)),
     }
-    importance = getattr(model, "feature_importances_", None)
-    if importance is not None:
-        figures["feature_importance"] = report.feature_importance(test.features, importance)
-    return figures
 
 
-def summary(scores: Mapping[str, float]) -> str:
-    """Scores as a short table."""
-    lines = [f"{'held-out subjects':<24}{'events':>10}{'seconds':>10}"]
-    for name, title, scale, unit in (
-        ("sensitivity", "sensitivity", 100, " %"),
-        ("precision", "precision", 100, " %"),
-        ("f1", "F1", 1, ""),
-        ("false_alarms_per_24h", "false alarms per 24 h", 1, ""),
-    ):
-        cells = (
-            f"{scores[f'{kind}_{name}'] * scale:.{1 if scale > 1 or 'per' in name else 3}f}{unit}"
-            for kind in ("event", "sample")
-        )
-        lines.append(f"{title:<24}" + "".join(f"{cell:>10}" for cell in cells))
-    lines.append(f"{'ROC-AUC, PR-AUC':<24}{scores['roc_auc']:>10.3f}{scores['pr_auc']:>10.3f}")
-    return "\n".join(lines)
+def _whole(evaluation: Evaluation, config: Config) -> list[report.Panel]:
+    """Recordings with the most seizures, whole."""
+    recordings = evaluation.recordings
+    shown = sorted(range(len(recordings)), key=lambda i: (-len(recordings[i].targets), recordings[i].recording))
+    return [
+        _panel(evaluation, config, i, recordings[i].recording, 0.0, recordings[i].duration_s)
+        for i in shown[:N_TIMELINES]
+    ]
+
+
+def _worst(evaluation: Evaluation, config: Config) -> list[report.Panel]:
+    """The false alarms with the highest scores, and the longest events that were missed."""
+    alarms, misses = [], []
+    for i, (r, raised) in enumerate(zip(evaluation.recordings, evaluation.alarms, strict=True)):
+        found = evaluation.found(i)
+        misses += [(-event.duration_s, i, event) for event, hit in zip(r.targets, found, strict=True) if not hit]
+        for alarm in raised:
+            if not evaluation.is_right(i, alarm):
+                steps = slice(int(alarm.onset_s / r.step_s), int(np.ceil(alarm.end_s / r.step_s)))
+                alarms.append((-float(np.nanmax(r.score[steps], initial=0.0)), i, alarm))
+    panels = []
+    for what, ranked in (("false alarm", alarms), ("missed", misses)):
+        for _, i, event in sorted(ranked, key=lambda one: one[:2])[:N_TIMELINES]:
+            name = evaluation.recordings[i].recording
+            from_s = max(event.onset_s - AROUND_S, 0.0)
+            to_s = min(event.end_s + AROUND_S, evaluation.recordings[i].duration_s)
+            panels.append(_panel(evaluation, config, i, f"{what}, {name}", from_s, to_s))
+    return panels
+
+
+def _panel(evaluation: Evaluation, config: Config, number: int, title: str, from_s: float, to_s: float) -> report.Panel:
+    scored = evaluation.recordings[number]
+    rr, _, _ = read_rr(prepared_folder(config), scored.recording)
+    return report.Panel(title, scored, evaluation.alarms[number], rr, from_s, to_s)

@@ -1,0 +1,248 @@
+"""What a detector said of recordings it has not seen, against what is true: counts first, ratios after."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from aura import bootstrap
+from aura.alarms import Alarms
+from aura.labels import TARGET
+from aura.responders import RESPONDER_BPM
+from aura.scoring import Counts, EventRules, pool, score_events, score_samples
+from aura.types import Event, Floats, Ints
+
+N_THRESHOLDS = 60
+RATIOS = ("sensitivity", "precision", "f1", "false_alarms_per_24h")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredRecording:
+    """What a detector said of a recording, and what it should have.
+
+    Parameters
+    ----------
+    recording, subject, duration_s
+        Which, whose, and how long.
+    step_s
+        Time from one window to the next.
+    probability
+        (n_windows,) of what is to be found.
+    score
+        (n_windows,) what is compared with a threshold, by `aura.alarms.Alarms.score`.
+    threshold
+        Chosen without this recording.
+    labels
+        (n_windows,) as in `aura.labels.Labels`.
+    seizures
+        As annotated.
+    targets
+        Stretches in which an alarm is right.
+    rises_bpm
+        (n_seizures,) how far the heart rate rose in each.
+    """
+
+    recording: str
+    subject: str
+    duration_s: float
+    step_s: float
+    probability: Floats
+    score: Floats
+    threshold: float
+    labels: Ints
+    seizures: tuple[Event, ...]
+    targets: tuple[Event, ...]
+    rises_bpm: Floats
+
+
+def event_curve(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: EventRules) -> pd.DataFrame:
+    """Event scores over thresholds, the same one for all recordings.
+
+    Returns
+    -------
+    DataFrame
+        A row per threshold, rising: ``threshold``, ``sensitivity``, ``precision``, ``f1``, ``false_alarms_per_24h``.
+    """
+    everything = np.concatenate([r.score for r in recordings])
+    # Alarms are rare: most of the thresholds worth a look lie among the highest scores.
+    quantiles = 1 - np.geomspace(0.5, 1e-4, N_THRESHOLDS)
+    rows = []
+    for threshold in np.unique(np.nanquantile(everything, quantiles)):
+        if threshold > 0:
+            found = [alarms.events(r.score, threshold=float(threshold), step_s=r.step_s) for r in recordings]
+            rows.append({"threshold": float(threshold), **pool(_event_counts(recordings, found, rules)).ratios()})
+    return pd.DataFrame(rows, columns=["threshold", *RATIOS])
+
+
+def operating_point(curve: pd.DataFrame, max_false_alarms_per_24h: float) -> float:
+    """Threshold that finds most events within a limit of false alarms; of equals the one that raises the fewest.
+
+    Where none keeps to the limit it is the one that comes nearest; where no threshold is to be had, there is never an
+    alarm.
+    """
+    if not len(curve):
+        return float("inf")
+    allowed = curve[curve["false_alarms_per_24h"] <= max_false_alarms_per_24h]
+    if not len(allowed):
+        allowed = curve[curve["false_alarms_per_24h"] == curve["false_alarms_per_24h"].min()]
+    ordered = allowed.sort_values(["sensitivity", "false_alarms_per_24h", "threshold"], ascending=[False, True, False])
+    return float(ordered["threshold"].iloc[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Alarms and counts of recordings, each at its own threshold."""
+
+    recordings: Sequence[ScoredRecording]
+    alarms: Sequence[tuple[Event, ...]]
+    events: Sequence[Counts]
+    samples: Sequence[Counts]
+    rules: EventRules
+
+    @property
+    def subjects(self) -> list[str]:
+        """Names, sorted."""
+        return sorted({r.subject for r in self.recordings})
+
+    def by_subject(self, counts: Sequence[Counts]) -> list[Counts]:
+        """Counts pooled over the recordings of each subject."""
+        return [
+            pool(one for one, r in zip(counts, self.recordings, strict=True) if r.subject == subject)
+            for subject in self.subjects
+        ]
+
+    def scores(self, *, seed: int) -> dict[str, float]:
+        """All scores by name, pooled over recordings; with ``_low`` and ``_high``, a 95 % interval over subjects."""
+        found: dict[str, float] = {}
+        for kind, counts in (("event", self.events), ("sample", self.samples)):
+            ratios, sums = pool(counts).ratios(), _sums(self.by_subject(counts))
+            for name in RATIOS:
+                low, high = bootstrap.interval(bootstrap.scores_of_draws(sums, partial(ratio, name=name), seed=seed))
+                key = f"{kind}_{name}"
+                found |= {key: ratios[name], f"{key}_low": low, f"{key}_high": high}
+        seizures = self.seizures()
+        return {
+            **found,
+            **self._of_windows(),
+            "latency_median_s": float(seizures.loc[seizures["found"], "latency_s"].median()),
+            **_responders(seizures),
+            "time_in_alarm_share": sum(a.duration_s for alarms in self.alarms for a in alarms)
+            / sum(r.duration_s for r in self.recordings),
+        }
+
+    def per_subject(self) -> pd.DataFrame:
+        """A row of counts and scores per subject."""
+        rows = []
+        both = (self.by_subject(self.events), self.by_subject(self.samples))
+        for subject, event, sample in zip(self.subjects, *both, strict=True):
+            rows.append(
+                {
+                    "subject": subject,
+                    "hours": event.duration_s / 3600,
+                    "ref_events": event.n_ref,
+                    "found": event.tp,
+                    "false_alarms": event.fp,
+                    **{f"event_{name}": value for name, value in event.ratios().items()},
+                    **{f"sample_{name}": value for name, value in sample.ratios().items()},
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def seizures(self) -> pd.DataFrame:
+        """A row per target: whether an alarm found it, and how long after its onset; and the rise of the heart rate.
+
+        Targets are not united and split as events are for counting. A latency can be negative: an alarm within the
+        tolerance before an onset counts as right.
+        """
+        rows = []
+        for number, r in enumerate(self.recordings):
+            # Where seizures are forecast, a stretch can belong to several; then no rise belongs to it.
+            rises = r.rises_bpm if len(r.rises_bpm) == len(r.targets) else np.full(len(r.targets), np.nan)
+            for target, rise_bpm in zip(r.targets, rises, strict=True):
+                hits = [alarm for alarm in self.alarms[number] if self._matches(target, alarm)]
+                # An alarm is raised at the end of its first step.
+                latency_s = hits[0].onset_s + r.step_s - target.onset_s if hits else np.nan
+                rows.append(
+                    (r.recording, r.subject, target.onset_s, target.duration_s, rise_bpm, bool(hits), latency_s)
+                )
+        columns = ["recording", "subject", "onset_s", "duration_s", "rise_bpm", "found", "latency_s"]
+        return pd.DataFrame(rows, columns=columns).astype({"found": "bool"})
+
+    def found(self, number: int) -> list[bool]:
+        """Whether each target of a recording was found."""
+        targets, alarms = self.recordings[number].targets, self.alarms[number]
+        return [any(self._matches(target, alarm) for alarm in alarms) for target in targets]
+
+    def is_right(self, number: int, alarm: Event) -> bool:
+        """Whether an alarm of a recording found something."""
+        return any(self._matches(target, alarm) for target in self.recordings[number].targets)
+
+    def _matches(self, target: Event, alarm: Event) -> bool:
+        begin_s, end_s = target.onset_s - self.rules.tolerance_before_s, target.end_s + self.rules.tolerance_after_s
+        return alarm.onset_s < end_s and alarm.end_s > begin_s
+
+    def _of_windows(self) -> dict[str, float]:
+        """Scores of windows at no threshold.
+
+        Postictal windows are judged as well: they were left out of fitting, but an alarm in them is a false one.
+        """
+        probability = np.concatenate([r.probability for r in self.recordings])
+        used = ~np.isnan(probability)
+        is_target = np.concatenate([r.labels for r in self.recordings])[used] == TARGET
+        if not is_target.any() or is_target.all():
+            return {"roc_auc": float("nan"), "pr_auc": float("nan")}
+        return {
+            "roc_auc": float(roc_auc_score(is_target, probability[used])),
+            "pr_auc": float(average_precision_score(is_target, probability[used])),
+        }
+
+
+def evaluate(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: EventRules) -> Evaluation:
+    """Raise the alarms of each recording at its threshold, and count."""
+    raised = [alarms.events(r.score, threshold=r.threshold, step_s=r.step_s) for r in recordings]
+    samples = [
+        score_samples(r.targets, found, duration_s=r.duration_s) for r, found in zip(recordings, raised, strict=True)
+    ]
+    return Evaluation(recordings, raised, _event_counts(recordings, raised, rules), samples, rules)
+
+
+def ratio(totals: Floats, name: str) -> Floats:
+    """A score of (n, 4) sums of reference events, events found, false alarms and seconds, as `Counts` has it."""
+    n_ref, tp, fp, duration_s = totals.T
+    ratios = {
+        "sensitivity": (tp, n_ref),
+        "precision": (tp, tp + fp),
+        "f1": (2 * tp, n_ref + tp + fp),
+        "false_alarms_per_24h": (fp, duration_s / 86_400),
+    }
+    part, whole = ratios[name]
+    found: Floats = np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+    return found
+
+
+def _sums(counts: Sequence[Counts]) -> Floats:
+    return np.array([(c.n_ref, c.tp, c.fp, c.duration_s) for c in counts], dtype=np.float64)
+
+
+def _event_counts(
+    recordings: Sequence[ScoredRecording], alarms: Sequence[tuple[Event, ...]], rules: EventRules
+) -> list[Counts]:
+    return [
+        score_events(r.targets, found, duration_s=r.duration_s, rules=rules)
+        for r, found in zip(recordings, alarms, strict=True)
+    ]
+
+
+def _responders(seizures: pd.DataFrame) -> dict[str, float]:
+    """Seizures in which the heart rate rose far apart from the others, of those of which that is known."""
+    responds = seizures["rise_bpm"] > RESPONDER_BPM
+    others = seizures["rise_bpm"] <= RESPONDER_BPM
+    return {
+        "responder_seizures": float(responds.sum()),
+        "responder_sensitivity": float(seizures.loc[responds, "found"].mean()) if responds.any() else float("nan"),
+        "non_responder_seizures": float(others.sum()),
+        "non_responder_sensitivity": float(seizures.loc[others, "found"].mean()) if others.any() else float("nan"),
+    }

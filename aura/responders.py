@@ -1,0 +1,49 @@
+"""Whose heart says that a seizure is there: responders (Jeppesen 2020)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aura.types import Event, Floats, RRSeries
+
+RESPONDER_BPM = 50.0
+# The rise is that of means of 10 s, from the onset to a while after the end, over the minutes before.
+MEAN_S, AFTER_S, BEFORE_S, MARGIN_S = 10.0, 30.0, 300.0, 30.0
+MIN_BEATS = 5
+
+
+def rises_bpm(rr: RRSeries, seizures: Sequence[Event]) -> Floats:
+    """How far the heart rate rises in each seizure.
+
+    Parameters
+    ----------
+    rr
+        RR intervals of the recording.
+    seizures
+        Its seizures.
+
+    Returns
+    -------
+    (n_seizures,) Floats
+        Highest mean heart rate of 10 s between the onset and 30 s after the end, over the mean of the 5 min that end
+        30 s before the onset; NaN where there are not enough beats to say.
+
+    Examples
+    --------
+    >>> rr_ms = np.concatenate((np.full(400, 1000.0), np.full(200, 500.0)))
+    >>> rises_bpm(RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 500.0), [Event(400.0, 60.0)])
+    array([60.])
+    """
+    bpm, rises = 60_000.0 / rr.rr_ms, np.full(len(seizures), np.nan)
+    for i, seizure in enumerate(seizures):
+        before = (rr.t_s > seizure.onset_s - MARGIN_S - BEFORE_S) & (rr.t_s <= seizure.onset_s - MARGIN_S)
+        if before.sum() < MIN_BEATS:
+            continue
+        means = []
+        for end_s in np.arange(seizure.onset_s + MEAN_S, max(seizure.end_s + AFTER_S, seizure.onset_s + MEAN_S) + 1):
+            inside = (rr.t_s > end_s - MEAN_S) & (rr.t_s <= end_s)
+            if inside.sum() >= MIN_BEATS:
+                means.append(bpm[inside].mean())
+        if means:
+            rises[i] = max(means) - bpm[before].mean()
+    return rises

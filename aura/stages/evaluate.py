@@ -1,0 +1,97 @@
+"""A registered detector on any corpus: the scores it has on people it was not trained on."""
+
+import pandas as pd
+from hydra.utils import instantiate
+
+from aura import registry, report, tracking
+from aura.config import Config
+from aura.errors import AuraError
+from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
+from aura.labels import Labelling
+from aura.serving import Detector
+from aura.stages import prepare
+from aura.stages.folders import is_prepared, prepared_folder, read_rr
+from aura.table import read_table
+
+
+def run(config: Config) -> None:
+    """Score a registered detector on the corpus of this configuration.
+
+    Where its recordings are not prepared, prepare runs first, as a child run.
+    """
+    if config.evaluate.model is None:
+        raise AuraError("evaluate: say which model; write model=models:/aura-seizure-detector@champion")
+    with tracking.stage_run("evaluate", config) as active:
+        registered = registry.load(config.evaluate.model)
+        if not is_prepared(config):
+            prepare.run(config)
+        recordings = _unseen(config, registered, _annotated(config))
+        evaluation = score(config, registered.detector, recordings)
+        scores = evaluation.scores(seed=config.seed)
+        tracking.log_metrics({**scores, "threshold": registered.detector.threshold})
+        tracking.log_params({"evaluated.model": config.evaluate.model, "evaluated.run_id": registered.run_id})
+        tracking.log_table(evaluation.per_subject(), "per_subject.json")
+        tracking.log_table(evaluation.seizures(), "seizures.json")
+        curve = event_curve(evaluation.recordings, registered.detector.alarms, evaluation.rules)
+        limit = config.scoring.max_false_alarms_per_24h
+        tracking.log_figures(
+            {
+                "sensitivity_false_alarms": report.false_alarm_curve(curve, curve.iloc[:0], scores, limit),
+                "per_subject": report.per_subject(evaluation.per_subject()),
+                "calibration": report.calibration(evaluation.recordings),
+            }
+        )
+    print(
+        f"evaluate: {config.evaluate.model} on {len(evaluation.subjects)} subjects of {config.dataset.name} with "
+        f"{recordings['n_seizures'].sum()} seizures in {recordings['duration_s'].sum() / 3600:.1f} h; "
+        f"run {active.info.run_id}\n\n{report.summary(scores)}"
+    )
+
+
+def score(config: Config, detector: Detector, recordings: pd.DataFrame) -> Evaluation:
+    """Have a detector raise its alarms in prepared recordings, by its own features and threshold, and count."""
+    labelling: Labelling = instantiate(config.labels)
+    folder, found = prepared_folder(config), []
+    for recording, subject, duration_s in recordings[["recording", "subject", "duration_s"]].itertuples(index=False):
+        rr, seizures, rises_bpm = read_rr(folder, recording)
+        end_s, probability = detector.probability(rr)
+        step_s = detector.spec.step_s
+        found.append(
+            ScoredRecording(
+                recording=recording,
+                subject=subject,
+                duration_s=duration_s,
+                step_s=step_s,
+                probability=probability,
+                score=detector.alarms.score(probability, step_s=step_s),
+                threshold=detector.threshold,
+                labels=labelling(end_s, step_s=step_s, seizures=seizures).label,
+                seizures=seizures,
+                targets=labelling.targets(seizures),
+                rises_bpm=rises_bpm,
+            )
+        )
+    return evaluate(found, detector.alarms, config.event_rules)
+
+
+def _annotated(config: Config) -> pd.DataFrame:
+    """Recordings of which somebody said where the seizures are."""
+    found, meta = read_table(prepared_folder(config) / "recordings.parquet")
+    tracking.log_upstream({"prepare": meta["run_id"]})
+    recordings = found[found["annotated"]].reset_index(drop=True)
+    if not recordings["n_seizures"].sum():
+        raise AuraError(f"{config.dataset.name} has {len(recordings)} annotated recordings and no seizure to find")
+    return recordings
+
+
+def _unseen(config: Config, registered: registry.Registered, recordings: pd.DataFrame) -> pd.DataFrame:
+    """Recordings of subjects that the detector was not trained on."""
+    known = registered.subjects
+    if not known or known["dataset"] != [config.dataset.name]:
+        return recordings
+    seen = recordings["subject"].isin(known["train"])
+    if seen.any():
+        print(f"evaluate: {recordings['subject'][seen].nunique()} subjects it was trained on are left out")
+    if not recordings["n_seizures"][~seen].sum():
+        raise AuraError(f"{config.evaluate.model} was trained on all subjects of {config.dataset.name} with seizures")
+    return recordings[~seen].reset_index(drop=True)

@@ -1,0 +1,153 @@
+"""A search over configurations: each is tried on training subjects, the best one is tested once on the others."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock
+from hydra.utils import instantiate
+from optuna.exceptions import TrialPruned
+from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
+
+from aura import tracking
+from aura.config import Config, compose
+from aura.errors import AuraError
+from aura.evaluation import RATIOS, ScoredRecording, event_curve, operating_point
+from aura.feature_table import FeatureTable
+from aura.stages import train
+from aura.sweep.outcome import best_trial, experiment, figures, table
+from aura.sweep.space import Space
+from aura.sweep.study import DIRECTIONS, PARENT, RUN, SharedStudy
+from aura.table import digest
+from aura.types import Floats
+
+REPORTED = "reported_trials"
+# Of a sweep, not of what is tried in it.
+NOT_TRIED = ("sweep.", "workspace=", "compute", "tracking.")
+
+
+def run(config: Config) -> None:
+    """Do trials until the study has as many as asked for, then train the best configuration and test it once.
+
+    Processes that are started alike share the study; what one leaves when it is killed is tried again by another.
+    """
+    space = Space.of(config.sweep.space)
+    _check(config, space)
+    folder = Path(config.workspace) / config.dataset.name
+    tried = [word for word in config.overrides if not word.startswith(NOT_TRIED)]
+    name = config.sweep.study or f"sweep-{digest(tried, config.sweep.space, config.sweep.objectives)}"
+    with tracking.stage_run("sweep", config) as active, _shared(config, name, folder) as shared:
+        with shared.turn():
+            parent = shared.study.user_attrs.get(PARENT, active.info.run_id)
+            shared.study.set_user_attr(PARENT, parent)
+        if parent != active.info.run_id:
+            tracking.set_parent(parent)
+        print(f"sweep: study {name}, {len(shared.finished())} of {config.sweep.n_trials} trials done")
+        shared.work(partial(_attempt, config, space, parent), config.sweep.n_trials)
+        # One process at a time: whoever comes second finds it done.
+        with shared.turn():
+            if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
+                _report(config, shared, parent)
+                shared.study.set_user_attr(REPORTED, len(shared.finished()))
+
+
+def _shared(config: Config, name: str, folder: Path) -> SharedStudy:
+    """Study of the configuration."""
+    return SharedStudy(
+        name,
+        config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}",
+        folder / f".{digest(name)}.lock",
+        config.sweep.objectives,
+        config.seed,
+        lambda trial: tracking.kill(trial.user_attrs.get(RUN)),
+    )
+
+
+def _check(config: Config, space: Space) -> None:
+    """Refuse a space that no configuration has, and objectives that there are not, before any trial."""
+    unknown = [objective for objective in config.sweep.objectives if objective not in DIRECTIONS]
+    if unknown or not config.sweep.objectives:
+        raise AuraError(f"sweep.objectives={config.sweep.objectives}; allowed are {', '.join(DIRECTIONS)}")
+    compose([*config.overrides, *space.suggest(FixedTrial(space.first()))])
+
+
+def _attempt(config: Config, space: Space, parent: str, trial: Trial) -> Sequence[float]:
+    """Try one configuration, as a child run of the sweep's."""
+    words = space.suggest(trial)
+    one = compose([*config.overrides, *words])
+    with tracking.stage_run("trial", one, parent=parent, name=f"trial {trial.number}") as active:
+        trial.set_user_attr(RUN, active.info.run_id)
+        found = _out_of_fold(one, trial, prunable=len(config.sweep.objectives) == 1)
+        if found is not None:
+            tracking.log_metrics({f"train_event_{name}": value for name, value in found.items()})
+            for name, value in found.items():
+                trial.set_user_attr(name, value)
+    if found is None:
+        raise TrialPruned
+    print(
+        f"sweep: trial {trial.number}: F1 {found['f1']:.3f} with {found['false_alarms_per_24h']:.1f} false alarms "
+        f"per 24 h; {' '.join(words)}"
+    )
+    return [found[objective] for objective in config.sweep.objectives]
+
+
+def _out_of_fold(config: Config, trial: Trial, *, prunable: bool) -> dict[str, float] | None:
+    """Event scores at the operating point, of training subjects by models that had not seen them; None if pruned."""
+    how = train.trial_of(config)
+    with FileLock(_lock(config)):
+        found = train.table_of(config)
+    folds = train.folds_of(config, found)
+    if len(folds) > 1:
+        raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
+    side = found.of(folds[0].train)
+    tried: list[ScoredRecording] = []
+
+    def report(fold: int, part: FeatureTable, probabilities: list[Floats]) -> None:
+        tried.extend(how.scored(part, probabilities))
+        scores = _at_operating_point(event_curve(tried, how.alarms, how.rules), how.max_false_alarms_per_24h)
+        tracking.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
+        if prunable:
+            trial.report(scores["f1"], fold)
+            if trial.should_prune():
+                raise TrialPruned
+
+    with instantiate(config.compute).forest():
+        try:
+            _, curve = how.out_of_fold(side, train.groups_of(config), report)
+        except TrialPruned:
+            return None
+    return _at_operating_point(curve, how.max_false_alarms_per_24h)
+
+
+def _at_operating_point(curve: pd.DataFrame, limit: float) -> dict[str, float]:
+    """Event scores at the threshold that would be chosen; of a detector that never alarms, where there is none."""
+    threshold = operating_point(curve, limit)
+    rows = curve[curve["threshold"] == threshold]
+    if not len(rows):
+        return {"sensitivity": 0.0, "precision": 0.0, "f1": 0.0, "false_alarms_per_24h": 0.0}
+    return {name: float(rows[name].fillna(0.0).iloc[0]) for name in RATIOS}
+
+
+def _lock(config: Config) -> Path:
+    """File by which processes take turns to compute the features of one specification."""
+    folder = Path(config.workspace) / config.dataset.name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f".features-{digest(config.feature_spec.to_dict())}.lock"
+
+
+def _report(config: Config, shared: SharedStudy, parent: str) -> None:
+    """Say what was found: pictures, a table, the best configuration; train and test that one."""
+    complete = [t for t in shared.finished() if t.state == TrialState.COMPLETE]
+    if not complete:
+        errors = {str(t.user_attrs.get("error")) for t in shared.finished()}
+        raise AuraError(f"no trial came to an end with a score: {'; '.join(sorted(errors))}")
+    best: FrozenTrial = best_trial(complete, config.sweep.objectives)
+    words = Space.of(config.sweep.space).suggest(FixedTrial(best.params))
+    with tracking.resumed(parent):
+        tracking.log_table(table(shared.finished()), "trials.json")
+        tracking.log_figures(figures(shared.study, config.sweep.objectives))
+        tracking.log_text(experiment(config.overrides, words, best), "best.yaml")
+        tracking.log_metrics({f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS})
+        print(f"sweep: the best is trial {best.number}: {' '.join(words)}")
+        train.run(compose([*config.overrides, *words]))

@@ -1,0 +1,1 @@
+"""Searches over configurations, which several processes can share."""

@@ -1,0 +1,131 @@
+"""Scores written out by hand, and what they are where there is nothing to score."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from aura import bootstrap
+from aura.alarms import Alarms
+from aura.evaluation import RATIOS, ScoredRecording, evaluate, event_curve, operating_point, ratio
+from aura.scoring import EventRules
+from aura.types import Event, Floats
+
+ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
+RULES = EventRules()
+HOUR_S = 3600
+
+
+def scored(
+    subject: str,
+    high: list[tuple[int, int]],
+    seizures: list[Event],
+    rises: list[float] | None = None,
+    threshold: float = 0.5,
+) -> ScoredRecording:
+    """An hour in which the probability is high in some stretches."""
+    probability = np.full(HOUR_S, 0.1)
+    for begin, end in high:
+        probability[begin:end] = 0.9
+    label = np.zeros(HOUR_S, dtype=np.int64)
+    for seizure in seizures:
+        label[int(seizure.onset_s) : int(seizure.end_s)] = 1
+    rises_bpm = np.array(rises if rises is not None else [np.nan] * len(seizures))
+    return ScoredRecording(
+        f"{subject}_r", subject, float(HOUR_S), 1.0, probability, probability, threshold, label, tuple(seizures),
+        tuple(seizures), rises_bpm,
+    )  # fmt: skip
+
+
+def test_counts_are_pooled_and_ratios_come_after() -> None:
+    """Three hours: 2 of 3 seizures found, one of them late, with one false alarm."""
+    recordings = [
+        scored("a", [(1010, 1030), (3000, 3010)], [Event(1000, 40)], [70.0]),
+        scored("b", [(2130, 2140)], [Event(500, 20), Event(2100, 60)], [10.0, 20.0]),
+        scored("c", [], []),
+    ]
+    evaluation = evaluate(recordings, ALARMS, RULES)
+    scores = evaluation.scores(seed=0)
+    assert scores["event_sensitivity"] == pytest.approx(2 / 3)
+    assert scores["event_precision"] == pytest.approx(2 / 3)
+    assert scores["event_f1"] == pytest.approx(2 * 2 / (3 + 2 + 1))
+    assert scores["event_false_alarms_per_24h"] == pytest.approx(1 / (3 / 24))
+    # 20 and 10 s of 40, 20 and 60 s found; 10 s raised in vain.
+    assert scores["sample_sensitivity"] == pytest.approx(30 / 120)
+    assert scores["sample_precision"] == pytest.approx(30 / 40)
+    assert scores["latency_median_s"] == pytest.approx(np.median([1011 - 1000, 2131 - 2100]))
+    assert (scores["responder_seizures"], scores["responder_sensitivity"]) == (1, 1.0)
+    assert (scores["non_responder_seizures"], scores["non_responder_sensitivity"]) == (2, 0.5)
+    assert scores["time_in_alarm_share"] == pytest.approx(40 / (3 * HOUR_S))
+    table = evaluation.per_subject().set_index("subject")
+    assert table[["ref_events", "found", "false_alarms"]].to_numpy().tolist() == [[1, 1, 1], [2, 1, 0], [0, 0, 0]]
+    assert evaluation.seizures()["found"].tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("high", "seizures", "expected"),
+    [
+        # Sensitivity, precision, F1, false alarms per 24 h.
+        ([], [], (np.nan, np.nan, np.nan, 0)),
+        ([], [Event(100, 50)], (0, np.nan, 0, 0)),
+        ([(0, 10)], [], (np.nan, 0, 0, 24)),
+        # An alarm of an hour is split into twelve of five minutes, of which one is right.
+        ([(0, HOUR_S)], [Event(100, 50)], (1, 1 / 12, 2 / 13, 264)),
+        # Seizures that overlap are one.
+        ([(100, 160)], [Event(100, 50), Event(120, 50)], (1, 1, 1, 0)),
+    ],
+)
+def test_edge_cases_have_defined_results(
+    high: list[tuple[int, int]], seizures: list[Event], expected: tuple[float, ...]
+) -> None:
+    scores = evaluate([scored("a", high, seizures)], ALARMS, RULES).scores(seed=0)
+    assert [scores[f"event_{name}"] for name in RATIOS] == pytest.approx(list(expected), nan_ok=True)
+
+
+def test_intervals_hold_the_score_and_shrink_with_subjects() -> None:
+    few = [scored(f"s{i}", [(1000, 1030)] if i % 2 else [], [Event(1000, 40)]) for i in range(6)]
+    many = [scored(f"s{i:03d}", [(1000, 1030)] if i % 2 else [], [Event(1000, 40)]) for i in range(60)]
+    widths = []
+    for recordings in (few, many):
+        scores = evaluate(recordings, ALARMS, RULES).scores(seed=0)
+        assert scores["event_sensitivity_low"] <= 0.5 <= scores["event_sensitivity_high"]
+        widths.append(scores["event_sensitivity_high"] - scores["event_sensitivity_low"])
+    assert widths[1] < widths[0] / 2
+    # One subject says nothing of others.
+    alone = evaluate([scored("a", [(1000, 1030)], [Event(1000, 40)])], ALARMS, RULES).scores(seed=0)
+    assert alone["event_f1_low"] == alone["event_f1_high"] == 1
+
+
+def test_draws_are_paired() -> None:
+    counts = np.array([[3.0, 1, 0, 3600], [1, 1, 2, 3600], [2, 0, 1, 3600]])
+
+    def f1(sums: Floats) -> Floats:
+        return ratio(sums, "f1")
+
+    one, other = (bootstrap.scores_of_draws(counts, f1, seed=5) for _ in range(2))
+    assert np.array_equal(one, other, equal_nan=True)
+    assert len(one) == bootstrap.N_DRAWS
+
+
+def test_the_operating_point_keeps_to_the_limit() -> None:
+    curve = pd.DataFrame(
+        {
+            "threshold": [0.1, 0.2, 0.3, 0.4, 0.5],
+            "sensitivity": [0.9, 0.8, 0.6, 0.6, 0.1],
+            "precision": [0.1] * 5,
+            "f1": [0.1] * 5,
+            "false_alarms_per_24h": [90, 40, 20, 10, 2],
+        }
+    )
+    assert operating_point(curve, 50) == 0.2
+    # As sensitive, and quieter.
+    assert operating_point(curve, 20) == 0.4
+    # Nothing is as quiet: the quietest.
+    assert operating_point(curve, 1) == 0.5
+    assert operating_point(curve.iloc[:0], 1) == float("inf")
+
+
+def test_a_seizure_that_stands_out_is_found_without_a_false_alarm() -> None:
+    recordings = [scored(f"s{i}", [(1000, 1040)], [Event(1000, 40)]) for i in range(4)]
+    curve = event_curve(recordings, ALARMS, RULES)
+    row = curve[curve["threshold"] == operating_point(curve, 1.0)].iloc[0]
+    assert (row["sensitivity"], row["false_alarms_per_24h"]) == (1, 0)

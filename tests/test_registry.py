@@ -1,0 +1,137 @@
+"""Who becomes the champion, and that a registered version is found and scored again."""
+
+import mlflow
+import numpy as np
+import pytest
+
+from aura import registry, tracking
+from aura.__main__ import main
+from aura.alarms import Alarms
+from aura.config import compose
+from aura.errors import AuraError
+from aura.evaluation import Evaluation, ScoredRecording, evaluate
+from aura.scoring import EventRules
+from aura.types import Event
+from tests.conftest import Project
+from tests.test_tracking import RunOf
+
+ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
+SEIZURE = Event(1000.0, 40.0)
+
+
+def evaluation(found: list[int], false_alarms: int = 0) -> Evaluation:
+    """Twenty subjects with a seizure each, found in some, and false alarms in each."""
+    recordings = []
+    for subject in range(20):
+        probability = np.zeros(3600)
+        if subject in found:
+            probability[1000:1040] = 0.9
+        for number in range(false_alarms):
+            probability[1500 + 200 * number] = 0.9
+        recordings.append(
+            ScoredRecording(
+                f"r{subject}",
+                f"{subject:08d}",
+                3600.0,
+                1.0,
+                probability,
+                probability,
+                0.5,
+                np.zeros(3600, dtype=np.int64),
+                (SEIZURE,),
+                (SEIZURE,),
+                np.array([np.nan]),
+            )
+        )
+    return evaluate(recordings, ALARMS, EventRules())
+
+
+def no_need(other: registry.Registered) -> Evaluation:
+    raise AssertionError("it was scored on the same before")
+
+
+def promoted(name: str, one: Evaluation, digest: str = "same") -> str:
+    """Register a version that a run of its own made, and promote it."""
+    config = compose([f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30"])
+    client = mlflow.MlflowClient()
+    with mlflow.start_run() as run:
+        mlflow.log_param("test.digest", digest)
+        tracking.log_table(one.per_subject(), "per_subject.json")
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        version = str(client.create_model_version(name, "source", run.info.run_id).version)
+        return registry.promote(config, version, one, no_need)
+
+
+def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: str) -> None:
+    mlflow.set_experiment("tests")
+    said = [
+        promoted("gate", evaluation(list(range(8)))),
+        # One more is no proof.
+        promoted("gate", evaluation(list(range(9)))),
+        promoted("gate", evaluation(list(range(16)))),
+        # Finds all, but rings twice an hour, where 30 a day are allowed.
+        promoted("gate", evaluation(list(range(20)), false_alarms=2)),
+        promoted("gate", evaluation([])),
+    ]
+    kinds = [sentence.split(" is the ")[1].split(":")[0] for sentence in said]
+    assert kinds == ["champion", "challenger", "champion", "challenger", "challenger"]
+    assert "there was none; it raises 0.0 false alarms per 24 h, 30 are allowed" in said[0]
+    assert "event F1 0.621 against 0.571, better in 6" in said[1]
+    assert "(90% are needed" in said[1]
+    assert "48.0 false alarms per 24 h against 0.0 (30 are allowed)" in said[3]
+    client = mlflow.MlflowClient()
+    assert str(client.get_model_version_by_alias("gate", "champion").version) == "3"
+    tags = client.get_model_version("gate", "3").tags
+    assert float(tags["aura.share_better"]) >= 0.9
+    assert float(tags["aura.f1_difference_low"]) > 0
+    assert tags["aura.promotion"].startswith("champion: event F1")
+
+
+def test_a_champion_of_other_recordings_is_scored_anew(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "tracking.model_name=elsewhere"
+    assert trained.run("train", name) == 0
+    assert "is the champion: there was none" in capsys.readouterr().out
+    assert trained.run("train", name, "seed=3") == 0
+    said = capsys.readouterr().out
+    assert "version 1, scored anew on these subjects, of which it was trained on" in said
+    # The very same detector on the very same recordings is not better.
+    assert trained.run("train", name) == 0
+    assert "better in 0% of the draws" in capsys.readouterr().out
+
+
+def test_a_registered_version_is_evaluated_on_people_it_has_not_seen(
+    trained: Project, run_of: RunOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained.run("train", "tracking.model_name=evaluated") == 0
+    there = run_of("train").data.metrics
+    capsys.readouterr()
+    assert trained.run("evaluate", "model=models:/evaluated@champion") == 0
+    said = capsys.readouterr().out
+    assert "4 subjects it was trained on are left out" in said
+    here = run_of("evaluate").data.metrics
+    # Computed from the RR intervals again, in float64 where training has float32.
+    for score in ("event_f1", "event_sensitivity", "event_false_alarms_per_24h", "sample_f1"):
+        assert here[score] == pytest.approx(there[score], nan_ok=True)
+    assert here["roc_auc"] == pytest.approx(there["roc_auc"], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "evaluate: say which model; write model=models:/aura-seizure-detector@champion"),
+        (["model=models:/no_such@champion"], "model=models:/no_such@champion is no model of sqlite:"),
+        (["model=nonsense"], "model=nonsense is no model of"),
+    ],
+)
+def test_a_model_that_there_is_not_is_one_line(
+    words: list[str], says: str, trained: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *trained.overrides, *words]) == 1
+    captured = capsys.readouterr().err
+    assert says in captured
+
+
+def test_loading_refuses_what_is_no_detector(tracking_uri: str) -> None:
+    with pytest.raises(AuraError, match="is no model of"):
+        registry.load("runs:/0123/model")

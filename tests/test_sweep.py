@@ -1,0 +1,236 @@
+"""A search that goes on whatever happens to the processes that do it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mlflow
+import optuna
+import pytest
+import yaml
+from optuna.trial import FixedTrial, TrialState
+
+from aura.config import PROJECT, compose
+from aura.errors import AuraError
+from aura.sweep.space import Space
+from tests.conftest import Project
+from tests.test_tracking import RunOf, artifacts
+
+SPACE = "sweep.space={windows.lengths_s.entropy:{low:20,high:60,step:20},model.max_depth:{low:2,high:6}}"
+FAST = ("model.n_estimators=5",)
+
+
+def space(values: dict[str, dict[str, object]]) -> Space:
+    return Space.of(values)
+
+
+def test_a_dimension_becomes_an_override() -> None:
+    found = space(
+        {
+            "windows.step_s": {"low": 1, "high": 9},
+            "model.max_samples": {"low": 0.1, "high": 0.5, "log": True},
+            "windows.lengths_s.entropy": {"low": 20, "high": 60, "step": 20},
+            "features": {"choices": ["original", "all"]},
+            "windows.lengths_s.poincare": {"choices": [[30], [30, 60]]},
+        }
+    )
+    values = {
+        "windows.step_s": 2,
+        "model.max_samples": 0.2,
+        "windows.lengths_s.entropy": 40,
+        "features": "all",
+        "windows.lengths_s.poincare": "[30, 60]",
+    }
+    words = found.suggest(FixedTrial(values))
+    assert words == [
+        "windows.step_s=2",
+        "model.max_samples=0.2",
+        "windows.lengths_s.entropy=[40]",
+        "features=all",
+        "windows.lengths_s.poincare=[30, 60]",
+    ]
+    config = compose(words)
+    assert config.windows.lengths_s["poincare"] == [30, 60]
+    assert "robust" in config.features.families
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({}, "sweep.space is empty: nothing to search"),
+        ({"seed": {"low": 3}}, r"sweep\.space\.seed=\{'low': 3\}; allowed are"),
+        ({"seed": {"low": 3, "high": 3}}, "low is not below high"),
+        ({"seed": {"choices": []}}, "allowed are"),
+        ({"seed": {"low": "a", "high": 3}}, "allowed are"),
+    ],
+)
+def test_what_is_no_dimension_is_refused(values: dict[str, dict[str, object]], says: str) -> None:
+    with pytest.raises(AuraError, match=says):
+        space(values)
+
+
+def test_a_key_that_there_is_not_is_refused_before_any_trial(
+    trained: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained.run("sweep", "sweep.space={model.depth:{low:1,high:3}}") == 1
+    assert "model.depth" in capsys.readouterr().err
+    assert trained.run("sweep", SPACE, "sweep.objectives=[auc]") == 1
+    assert "sweep.objectives=['auc']; allowed are f1, sensitivity, false_alarms_per_24h" in capsys.readouterr().err
+
+
+def trials_of(name: str, url: str) -> tuple[list[optuna.trial.FrozenTrial], dict[str, str]]:
+    """Trials and attributes of a study; none where there is no such study yet."""
+    storage = optuna.storages.RDBStorage(url)
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+        return study.trials, study.user_attrs
+    except KeyError:
+        return [], {}
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def children(run_id: str, stage: str) -> list[mlflow.entities.Run]:
+    found: list[mlflow.entities.Run] = mlflow.search_runs(
+        experiment_names=["tests"],
+        filter_string=f"tags.`mlflow.parentRunId` = '{run_id}' and tags.`aura.stage` = '{stage}'",
+        output_format="list",
+    )
+    return found
+
+
+def test_a_sweep_finds_trains_and_tests_the_best_and_goes_on(
+    trained: Project, run_of: RunOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (SPACE, *FAST, f"sweep.storage=sqlite:///{tmp_path}/s.db", "tracking.model_name=swept")
+    assert trained.run("sweep", *words, "sweep.n_trials=3") == 0
+    parent = run_of("sweep")
+    trials = children(parent.info.run_id, "trial")
+    assert sorted(run.info.run_name for run in trials) == ["trial 0", "trial 1", "trial 2"]
+    assert all(run.info.status == "FINISHED" for run in trials)
+    history = mlflow.MlflowClient().get_metric_history(trials[0].info.run_id, "fold_event_f1")
+    assert [point.step for point in history] == [0, 1]
+    (tested,) = children(parent.info.run_id, "train")
+    assert tested.data.metrics["event_f1"] >= 0
+    found = artifacts(parent.info.run_id)
+    assert {"best.yaml", "trials.json", "history_f1.png", "parallel_coordinates_f1.png"} <= found
+    best = max(trials, key=lambda run: run.data.metrics["train_event_f1"])
+    assert parent.info.run_id == best.data.tags["mlflow.parentRunId"]
+
+    # What it found is an experiment of its own.
+    text = mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/best.yaml")
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "best.yaml").write_text(text)
+    again = compose(["experiments=best", f"hydra.searchpath=[file://{tmp_path}]"])
+    assert str(again.model["max_depth"]) == tested.data.params["model.max_depth"]
+    assert str([float(s) for s in again.windows.lengths_s["entropy"]]) == str(
+        [float(s) for s in yaml.safe_load(tested.data.params["windows.lengths_s.entropy"])]
+    )
+    assert again.question
+
+    # Nothing is left to do; with more trials it goes on, below the same run.
+    capsys.readouterr()
+    assert trained.run("sweep", *words, "sweep.n_trials=3") == 0
+    assert "3 of 3 trials done" in capsys.readouterr().out
+    assert len(children(parent.info.run_id, "train")) == 1
+    assert trained.run("sweep", *words, "sweep.n_trials=4") == 0
+    assert len(children(parent.info.run_id, "trial")) == 4
+    assert len(children(parent.info.run_id, "train")) == 2
+
+
+def test_two_objectives_have_a_front(trained: Project, run_of: RunOf, tmp_path: Path) -> None:
+    words = ("sweep.objectives=[sensitivity,false_alarms_per_24h]", f"sweep.storage=sqlite:///{tmp_path}/s.db")
+    limits = "sweep.space={scoring.max_false_alarms_per_24h:{choices:[5,50,500]}}"
+    assert trained.run("sweep", limits, *FAST, *words, "sweep.n_trials=3", "tracking.model_name=swept") == 0
+    assert "pareto_front.png" in artifacts(run_of("sweep").info.run_id)
+
+
+def test_a_trial_that_cannot_be_is_a_failed_trial_and_the_rest_go_on(
+    trained: Project, run_of: RunOf, tmp_path: Path
+) -> None:
+    # A window of 2 s is shorter than a step of 4 s.
+    lengths = "sweep.space={windows.lengths_s.time_domain:{choices:[[10],[2]]}}"
+    words = (lengths, *FAST, f"sweep.storage=sqlite:///{tmp_path}/s.db", "tracking.model_name=swept")
+    assert trained.run("sweep", *words, "sweep.n_trials=4", "seed=1", "sweep.study=partly") == 0
+    states = [t.state for t in trials_of("partly", f"sqlite:///{tmp_path}/s.db")[0]]
+    assert set(states) == {TrialState.COMPLETE, TrialState.FAIL}
+    assert len(states) == 4
+
+
+def test_a_storage_that_there_is_not_is_one_line(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    storage = "sweep.storage='postgresql+psycopg://nobody@127.0.0.1:9/none'"
+    assert trained.run("sweep", SPACE, storage) == 1
+    captured = capsys.readouterr().err
+    assert "aura sweep: sweep.storage: " in captured
+    assert "Traceback" not in captured
+
+
+@pytest.fixture
+def postgresql(tmp_path: Path) -> Iterator[str]:
+    """A PostgreSQL of the test's own, by its address."""
+    pgserver = pytest.importorskip("pgserver", reason="no pgserver for this Python; it needs 3.11 or 3.12")
+    server = pgserver.get_server(tmp_path / "pg")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    server.cleanup()
+
+
+def wait(what: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 120
+    while not what():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_two_processes_share_a_study_and_one_is_killed(
+    trained: Project, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With kill -9 in the midst of a trial: no trial is lost, none is done twice, and one run has them all."""
+    monkeypatch.setenv("AURA_SWEEP_HEARTBEAT_S", "1")
+    words = [SPACE, f"sweep.storage='{postgresql}'", "sweep.study=shared", "sweep.n_trials=6"]
+    # Enough trees for a trial to take a while.
+    more = ["model.n_estimators=60", "tracking.model_name=shared", "split.test_share=0.4"]
+    command = [sys.executable, "-m", "aura", "sweep", *trained.overrides, *words, *more]
+    one, other = (
+        subprocess.Popen(
+            command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
+        for _ in range(2)
+    )
+
+    def both_at_work() -> bool:
+        running = [t for t in trials_of("shared", postgresql)[0] if t.state == TrialState.RUNNING]
+        return sum("mlflow_run_id" in t.user_attrs for t in running) == 2
+
+    try:
+        wait(both_at_work, one)
+        os.killpg(one.pid, signal.SIGKILL)
+        assert one.wait() == -signal.SIGKILL
+        _, errors = other.communicate(timeout=240)
+        assert other.returncode == 0, errors.decode()
+    finally:
+        for process in (one, other):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
+    trials, attributes = trials_of("shared", postgresql)
+    done = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    (killed,) = [t for t in trials if t.state == TrialState.FAIL]
+    assert len(done) == 6
+    assert len(trials) == 7
+    # The one that was killed was tried again as it was.
+    (again,) = [t for t in done if t.system_attrs.get("failed_trial") == killed.number]
+    assert {**again.params, **killed.params} == again.params
+    parent = attributes["mlflow_parent_run_id"]
+    runs = {run.info.run_id: run for run in children(parent, "trial")}
+    assert {t.user_attrs["mlflow_run_id"] for t in done} <= runs.keys()
+    assert runs[killed.user_attrs["mlflow_run_id"]].info.status == "KILLED"
+    assert len(children(parent, "train")) == 1
+    assert mlflow.get_run(parent).info.status == "FINISHED"
