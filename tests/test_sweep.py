@@ -191,7 +191,7 @@ def test_two_processes_share_a_study_and_one_is_killed(
     trained: Project, postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With kill -9 in the midst of a trial: no trial is lost, none is done twice, and one run has them all."""
-    monkeypatch.setenv("AURA_SWEEP_HEARTBEAT_S", "1")
+    monkeypatch.setenv("AURA_SWEEP_HEARTBEAT_S", "3")
     words = [SPACE, f"sweep.storage='{postgresql}'", "sweep.study=shared", "sweep.n_trials=6"]
     # Enough trees for a trial to take a while.
     more = ["model.n_estimators=60", "tracking.model_name=shared", "split.test_share=0.4"]
