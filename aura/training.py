@@ -98,6 +98,9 @@ class Training:
         # Without a penalty: two parameters of so many windows need none.
         logistic = LogisticRegression(C=np.inf)
         logistic.fit(log_odds(probability[used])[:, None], labels[used] == TARGET)
+        if logistic.coef_[0, 0] <= 0:
+            # Where the model knows nothing of others, a correction would turn its order round.
+            return Calibration()
         return Calibration(float(logistic.coef_[0, 0]), float(logistic.intercept_[0]))
 
     def _drawn(self, table: FeatureTable) -> tuple[Singles, Ints]:

@@ -59,7 +59,6 @@ def _shared(config: Config, name: str, folder: Path) -> SharedStudy:
         config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}",
         folder / f".{digest(name)}.lock",
         config.sweep.objectives,
-        config.seed,
         lambda trial: tracking.kill(trial.user_attrs.get(RUN)),
     )
 
@@ -108,7 +107,7 @@ def _out_of_fold(config: Config, trial: Trial, *, prunable: bool) -> dict[str, f
         scores = _at_operating_point(event_curve(tried, how.alarms, how.rules), how.max_false_alarms_per_24h)
         tracking.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
         if prunable:
-            trial.report(scores["f1"], fold)
+            trial.report(scores[config.sweep.objectives[0]], fold)
             if trial.should_prune():
                 raise TrialPruned
 

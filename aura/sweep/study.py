@@ -45,8 +45,6 @@ class SharedStudy:
         File that processes take turns by.
     objectives
         Of `DIRECTIONS`.
-    seed
-        Of the sampler.
     on_death
         Told of a trial that was killed, before it is tried again.
     """
@@ -57,7 +55,6 @@ class SharedStudy:
         url: str,
         lock: Path,
         objectives: Sequence[str],
-        seed: int,
         on_death: Callable[[FrozenTrial], None],
     ) -> None:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +81,8 @@ class SharedStudy:
                         storage=self._storage,
                         study_name=name,
                         directions=[DIRECTIONS[objective] for objective in objectives],
-                        sampler=optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True),
+                        # Without a seed: with one, each process would try what the others try.
+                        sampler=optuna.samplers.TPESampler(constant_liar=True),
                         pruner=optuna.pruners.MedianPruner(n_startup_trials=N_STARTUP),
                         load_if_exists=True,
                     )
