@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -114,4 +115,5 @@ def test_dask_makes_the_same_features_and_the_same_forest(
     assert trained.run("train") == 0
     here = run_of("train").data.metrics
     scores = [name for name in here if not name.startswith("system/")]
-    assert [on_cluster[name] for name in scores] == [here[name] for name in scores]
+    # NaN where a score is of nothing, as where no alarm was raised.
+    np.testing.assert_array_equal([on_cluster[name] for name in scores], [here[name] for name in scores])
