@@ -30,9 +30,10 @@ test: $(INSTALLED)  ## lint and test
 damage: $(INSTALLED)  ## prepare 5000 damaged corpora instead of 300 (about 4 minutes)
 	AURA_DAMAGED_CORPORA=5000 python -m pytest tests/test_damage.py
 
-bench: $(INSTALLED)  ## measure what prepare and features cost (about 15 minutes, 8 GB of disk)
+bench: $(INSTALLED)  ## measure what prepare, features and a sweep cost (about two hours, 10 GB of disk)
 	python -m benchmarks.prepare
 	python -m benchmarks.features
+	python -m benchmarks.sweep
 
 lint: $(INSTALLED)  ## put the code in order and check it
 	ruff check --fix .
