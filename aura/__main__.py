@@ -50,8 +50,12 @@ def main(argv: Sequence[str]) -> int:
             return _refuse(f"{stage}: the overrides cannot be split into words ({error})", 2)
         # A -P that MLproject does not declare arrives as an option.
         if undeclared := next((word for word in words if word.startswith("-")), None):
-            return _refuse(f"{stage}: {undeclared} is no parameter here; write -P overrides='key=value ...'", 2)
-        overrides = [*overrides[:at], *words]
+            return _refuse(
+                f"{stage}: {undeclared} is no parameter here; write -P overrides='key=value ...'",
+                2,
+            )
+        # Without an experiment MLflow leaves the end of the word empty.
+        overrides = [*overrides[:at], *(word for word in words if word != "experiments=")]
     # There is a group of that name, of what is trained.
     overrides = [f"evaluate.{word}" if (stage, word[:6]) == ("evaluate", "model=") else word for word in overrides]
     # Some options of Hydra are followed by a word of theirs.

@@ -26,3 +26,7 @@ class RecordingError(AuraError):
     def __reduce__(self) -> tuple[type["RecordingError"], tuple[str, str]]:
         """Keep both parts when a worker process hands the error back."""
         return (type(self), (self.reason, self.message))
+
+
+class TrackingError(AuraError):
+    """The tracking server could not be used; whatever was tried meanwhile is not to blame."""

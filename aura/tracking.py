@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 
 from aura import serving
 from aura.config import PROJECT, Config
-from aura.errors import AuraError
+from aura.errors import AuraError, TrackingError
 from aura.evaluation import RATIOS
 
 
@@ -62,9 +62,8 @@ def stage_run(
             )
             if parent is not None:
                 set_parent(parent)
-            values = _public(config)
-            mlflow.log_params(dict(_dotted(values)))
-            mlflow.log_text(yaml.safe_dump(values, sort_keys=False), "config.yaml")
+            mlflow.log_params(parameters(config))
+            mlflow.log_text(yaml.safe_dump(_public(config), sort_keys=False), "config.yaml")
             if config.baseline and stage == "train":
                 mlflow.set_tag("aura.baseline", config.baseline)
             if config.question:
@@ -75,7 +74,12 @@ def stage_run(
                 mlflow.set_tag("aura.error", str(error))
                 raise
     except MlflowException as error:
-        raise AuraError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
+        raise TrackingError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
+
+
+def parameters(config: Config) -> dict[str, Any]:
+    """What is logged of a configuration, by dotted key: all but where files are."""
+    return dict(_dotted(_public(config)))
 
 
 def _public(config: Config) -> dict[str, Any]:
@@ -108,6 +112,16 @@ def resumed(run_id: str) -> Iterator[None]:
 def set_parent(run_id: str) -> None:
     """Make the active run a child of another."""
     mlflow.set_tag("mlflow.parentRunId", run_id)
+
+
+def exists(run_id: str) -> bool:
+    """Whether the tracking server has a run, and nobody has deleted it."""
+    try:
+        return bool(mlflow.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
 
 
 def kill(run_id: str | None) -> None:
@@ -155,8 +169,11 @@ def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
 
 
 def log_table(frame: pd.DataFrame, file: str) -> None:
-    """Log a table for the artifact viewer."""
-    mlflow.log_table(frame, file)
+    """Log a table for the artifact viewer, in place of one that is there, to which MLflow would append."""
+    if any(one.path == file for one in mlflow.MlflowClient().list_artifacts(_active_id())):
+        mlflow.log_text(frame.to_json(orient="split", index=False, date_format="iso"), file)
+    else:
+        mlflow.log_table(frame, file)
 
 
 def log_json(values: Mapping[str, Any], file: str) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import mlflow
@@ -15,12 +16,14 @@ import yaml
 from optuna.trial import FixedTrial, TrialState
 
 from aura.config import PROJECT, compose
-from aura.errors import AuraError
+from aura.errors import AuraError, TrackingError
 from aura.sweep.space import Space
+from aura.sweep.study import SharedStudy, shared_study
 from tests.conftest import Project
 from tests.test_tracking import RunOf, artifacts
 
-SPACE = "sweep.space={windows.lengths_s.entropy:{low:20,high:60,step:20},model.max_depth:{low:2,high:6}}"
+# Of a real number no trial repeats another by chance.
+SPACE = "sweep.space={windows.lengths_s.entropy:{low:20,high:60,step:20},model.max_samples:{low:0.3,high:0.9}}"
 FAST = ("model.n_estimators=5",)
 
 
@@ -62,10 +65,15 @@ def test_a_dimension_becomes_an_override() -> None:
     ("values", "says"),
     [
         ({}, "sweep.space is empty: nothing to search"),
-        ({"seed": {"low": 3}}, r"sweep\.space\.seed=\{'low': 3\}; allowed are"),
-        ({"seed": {"low": 3, "high": 3}}, "low is not below high"),
-        ({"seed": {"choices": []}}, "allowed are"),
-        ({"seed": {"low": "a", "high": 3}}, "allowed are"),
+        ({"model.k": {"low": 3}}, r"sweep\.space\.model\.k=\{'low': 3\}; allowed are"),
+        ({"model.k": {"low": 3, "high": 3}}, "low is not below high"),
+        ({"model.k": {"choices": []}}, "allowed are"),
+        ({"model.k": {"low": "a", "high": 3}}, "allowed are"),
+        # What would move who is tested, or what counts as found.
+        ({"seed": {"low": 3, "high": 9}}, "seed has to be the same in all trials"),
+        ({"split.test_share": {"low": 0.3, "high": 0.9}}, "has to be the same in all trials"),
+        ({"labels": {"choices": ["detection", "forecasting"]}}, "has to be the same in all trials"),
+        ({"scoring.tolerance_after_s": {"low": 3, "high": 9}}, "has to be the same in all trials"),
     ],
 )
 def test_what_is_no_dimension_is_refused(values: dict[str, dict[str, object]], says: str) -> None:
@@ -127,7 +135,10 @@ def test_a_sweep_finds_trains_and_tests_the_best_and_goes_on(
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "best.yaml").write_text(text)
     again = compose(["experiments=best", f"hydra.searchpath=[file://{tmp_path}]"])
-    assert str(again.model["max_depth"]) == tested.data.params["model.max_depth"]
+    assert str(again.model["max_samples"]) == tested.data.params["model.max_samples"]
+    assert again.tracking.model_name == "swept"
+    # Of the trials it is the best one that was trained.
+    assert tested.data.params["model.max_samples"] == best.data.params["model.max_samples"]
     assert str([float(s) for s in again.windows.lengths_s["entropy"]]) == str(
         [float(s) for s in yaml.safe_load(tested.data.params["windows.lengths_s.entropy"])]
     )
@@ -141,6 +152,77 @@ def test_a_sweep_finds_trains_and_tests_the_best_and_goes_on(
     assert trained.run("sweep", *words, "sweep.n_trials=4") == 0
     assert len(children(parent.info.run_id, "trial")) == 4
     assert len(children(parent.info.run_id, "train")) == 2
+    told = mlflow.artifacts.load_dict(f"{parent.info.artifact_uri}/trials.json")
+    assert [row[0] for row in told["data"]] == [0, 1, 2, 3]
+
+    # Of other settings it is another study, or none.
+    capsys.readouterr()
+    assert trained.run("sweep", *words, "sweep.n_trials=1", "sweep.study=named") == 0
+    assert trained.run("sweep", *words, "sweep.study=named", "sweep.objectives=[sensitivity]") == 1
+    said = capsys.readouterr()
+    assert "study named, 0 of 1 trials done" in said.out
+    assert "study named was begun with other settings" in said.err
+    assert "sweep.objectives was ['f1'], is ['sensitivity']" in said.err
+
+
+def test_a_sweep_needs_subjects_that_no_trial_sees(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trained.run("sweep", SPACE, "split=k_fold", "split.k=2") == 1
+    assert "write split=by_subject or split=official" in capsys.readouterr().err
+
+
+def sketch(tmp_path: Path) -> AbstractContextManager[SharedStudy]:
+    return shared_study("sketch", f"sqlite:///{tmp_path}/s.db", ["f1"], {"seed": "1"}, lambda trial: None)
+
+
+def choose(trial: optuna.Trial) -> list[str]:
+    return [str(trial.suggest_float("x", 0, 1))]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), TrackingError("away"), OSError(28, "No space left on device")])
+def test_a_trial_that_is_not_to_blame_is_tried_again(tmp_path: Path, error: BaseException) -> None:
+    tried: list[list[str]] = []
+
+    def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
+        tried.append(words)
+        if len(tried) == 2:
+            raise error
+        return [float(words[0])]
+
+    with sketch(tmp_path) as shared, pytest.raises(type(error)):
+        shared.work(choose, attempt, 3)
+    with sketch(tmp_path) as shared:
+        shared.work(choose, attempt, 3)
+        assert len(shared.finished()) == 3
+    assert tried[2] == tried[1]
+    assert len(tried) == 4
+
+
+def test_a_trial_that_repeats_another_costs_nothing(tmp_path: Path) -> None:
+    tried = []
+
+    def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
+        tried.append(words[0])
+        if words[0] == "c":
+            raise optuna.TrialPruned
+        return [ord(words[0])]
+
+    with sketch(tmp_path) as shared:
+        shared.work(lambda trial: [trial.suggest_categorical("x", ["a", "b", "c"])], attempt, 20)
+        assert len(shared.finished()) == 20
+        assert all(t.value == ord(t.params["x"]) for t in shared.finished() if t.state == TrialState.COMPLETE)
+    assert sorted(tried) == ["a", "b", "c"]
+
+
+def test_processes_that_share_a_study_try_no_more_than_asked_for(tmp_path: Path) -> None:
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom tests.test_sweep import sketch, choose\n"
+        "def attempt(trial, words):\n    time.sleep(0.05)\n    return [float(words[0])]\n"
+        "with sketch(Path(sys.argv[1])) as shared:\n    shared.work(choose, attempt, 20)\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    with sketch(tmp_path) as shared:
+        assert len(shared.study.trials) == len(shared.finished()) == 20
 
 
 def test_two_objectives_have_a_front(trained: Project, run_of: RunOf, tmp_path: Path) -> None:
@@ -156,10 +238,11 @@ def test_a_trial_that_cannot_be_is_a_failed_trial_and_the_rest_go_on(
     # A window of 2 s is shorter than a step of 4 s.
     lengths = "sweep.space={windows.lengths_s.time_domain:{choices:[[10],[2]]}}"
     words = (lengths, *FAST, f"sweep.storage=sqlite:///{tmp_path}/s.db", "tracking.model_name=swept")
-    assert trained.run("sweep", *words, "sweep.n_trials=4", "seed=1", "sweep.study=partly") == 0
+    # As many as make it certain that both are tried; those that repeat another cost nothing.
+    assert trained.run("sweep", *words, "sweep.n_trials=14", "sweep.study=partly") == 0
     states = [t.state for t in trials_of("partly", f"sqlite:///{tmp_path}/s.db")[0]]
     assert set(states) == {TrialState.COMPLETE, TrialState.FAIL}
-    assert len(states) == 4
+    assert len(states) == 14
 
 
 def test_a_storage_that_there_is_not_is_one_line(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,7 +310,9 @@ def test_two_processes_share_a_study_and_one_is_killed(
     assert len(trials) == 7
     # The one that was killed was tried again as it was.
     (again,) = [t for t in done if t.system_attrs.get("failed_trial") == killed.number]
-    assert {**again.params, **killed.params} == again.params
+    assert again.params == killed.params
+    # No two of the others are alike.
+    assert len({str(t.params) for t in done}) == 6
     parent = attributes["mlflow_parent_run_id"]
     runs = {run.info.run_id: run for run in children(parent, "trial")}
     assert {t.user_attrs["mlflow_run_id"] for t in done} <= runs.keys()

@@ -15,16 +15,17 @@ from aura.config import Config, compose
 from aura.errors import AuraError
 from aura.evaluation import RATIOS, ScoredRecording, event_curve, operating_point
 from aura.feature_table import FeatureTable
-from aura.stages import train
+from aura.stages import prepare, train
+from aura.stages.folders import is_prepared, prepared_folder
 from aura.sweep.outcome import best_trial, experiment, figures, table
 from aura.sweep.space import Space
-from aura.sweep.study import DIRECTIONS, PARENT, RUN, SharedStudy
-from aura.table import digest
+from aura.sweep.study import DIRECTIONS, PARENT, RUN, SharedStudy, shared_study
+from aura.table import digest, read_table
 from aura.types import Floats
 
 REPORTED = "reported_trials"
-# Of a sweep, not of what is tried in it.
-NOT_TRIED = ("sweep.", "workspace=", "compute", "tracking.")
+# Of a sweep or a machine, not of what is tried.
+NOT_TRIED = ("sweep.n_trials", "sweep.study", "compute.", "tracking.", "evaluate.", "question", "baseline", "prepare.")
 
 
 def run(config: Config) -> None:
@@ -34,33 +35,22 @@ def run(config: Config) -> None:
     """
     space = Space.of(config.sweep.space)
     _check(config, space)
-    folder = Path(config.workspace) / config.dataset.name
-    tried = [word for word in config.overrides if not word.startswith(NOT_TRIED)]
-    name = config.sweep.study or f"sweep-{digest(tried, config.sweep.space, config.sweep.objectives)}"
-    with tracking.stage_run("sweep", config) as active, _shared(config, name, folder) as shared:
-        with shared.turn():
-            parent = shared.study.user_attrs.get(PARENT, active.info.run_id)
-            shared.study.set_user_attr(PARENT, parent)
-        if parent != active.info.run_id:
-            tracking.set_parent(parent)
-        print(f"sweep: study {name}, {len(shared.finished())} of {config.sweep.n_trials} trials done")
-        shared.work(partial(_attempt, config, space, parent), config.sweep.n_trials)
-        # One process at a time: whoever comes second finds it done.
-        with shared.turn():
-            if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
-                _report(config, shared, parent)
-                shared.study.set_user_attr(REPORTED, len(shared.finished()))
-
-
-def _shared(config: Config, name: str, folder: Path) -> SharedStudy:
-    """Study of the configuration."""
-    return SharedStudy(
-        name,
-        config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}",
-        folder / f".{digest(name)}.lock",
-        config.sweep.objectives,
-        lambda trial: tracking.kill(trial.user_attrs.get(RUN)),
-    )
+    with tracking.stage_run("sweep", config) as active:
+        if not is_prepared(config):
+            prepare.run(config)
+        made_of, tested = _made_of(config)
+        name = config.sweep.study or f"sweep-{digest(made_of)}"
+        folder = Path(config.workspace) / config.dataset.name
+        url = config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
+        with shared_study(name, url, config.sweep.objectives, made_of, _bury) as shared:
+            parent = _parent(shared, active.info.run_id)
+            print(f"sweep: study {name}, {len(shared.finished())} of {config.sweep.n_trials} trials done")
+            shared.work(space.suggest, partial(_attempt, config, parent, tested), config.sweep.n_trials)
+            # One process at a time: whoever comes second finds it done.
+            with shared.lock:
+                if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
+                    _report(config, shared, parent)
+                    shared.study.set_user_attr(REPORTED, len(shared.finished()))
 
 
 def _check(config: Config, space: Space) -> None:
@@ -71,18 +61,48 @@ def _check(config: Config, space: Space) -> None:
     compose([*config.overrides, *space.suggest(FixedTrial(space.first()))])
 
 
-def _attempt(config: Config, space: Space, parent: str, trial: Trial) -> Sequence[float]:
+def _bury(trial: FrozenTrial) -> None:
+    """Say of the run of a trial that it was killed."""
+    tracking.kill(trial.user_attrs.get(RUN))
+
+
+def _made_of(config: Config) -> tuple[dict[str, str], list[str]]:
+    """All that decides what a trial scores, by key; and the subjects that no trial sees."""
+    found, _ = read_table(prepared_folder(config) / "recordings.parquet")
+    recordings = train.annotated(found)
+    folds = train.folds_of(config, recordings)
+    if len(folds) > 1 or instantiate(config.split).personal:
+        raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
+    tested = sorted(set(recordings["subject"][folds[0].test]))
+    made_of = {key: str(value) for key, value in tracking.parameters(config).items() if not key.startswith(NOT_TRIED)}
+    return made_of | {"data.digest": train.data_digest(recordings, config.labels), "test.subjects": str(tested)}, tested
+
+
+def _parent(shared: SharedStudy, run_id: str) -> str:
+    """Run that has all the trials: that of the process that came first, where this tracking server knows it."""
+    with shared.lock:
+        parent = str(shared.study.user_attrs.get(PARENT, run_id))
+        if parent != run_id and not tracking.exists(parent):
+            print(f"sweep: run {parent}, which had the trials so far, is gone; this one has those that follow")
+            parent = run_id
+        shared.study.set_user_attr(PARENT, parent)
+    if parent != run_id:
+        tracking.set_parent(parent)
+    return parent
+
+
+def _attempt(config: Config, parent: str, tested: list[str], trial: Trial, words: list[str]) -> Sequence[float]:
     """Try one configuration, as a child run of the sweep's."""
-    words = space.suggest(trial)
     one = compose([*config.overrides, *words])
     with tracking.stage_run("trial", one, parent=parent, name=f"trial {trial.number}") as active:
         trial.set_user_attr(RUN, active.info.run_id)
-        found = _out_of_fold(one, trial, prunable=len(config.sweep.objectives) == 1)
+        found = _out_of_fold(one, trial, tested, prunable=len(config.sweep.objectives) == 1)
         if found is not None:
             tracking.log_metrics({f"train_event_{name}": value for name, value in found.items()})
             for name, value in found.items():
                 trial.set_user_attr(name, value)
     if found is None:
+        print(f"sweep: trial {trial.number} was stopped early; {' '.join(words)}")
         raise TrialPruned
     print(
         f"sweep: trial {trial.number}: F1 {found['f1']:.3f} with {found['false_alarms_per_24h']:.1f} false alarms "
@@ -91,15 +111,16 @@ def _attempt(config: Config, space: Space, parent: str, trial: Trial) -> Sequenc
     return [found[objective] for objective in config.sweep.objectives]
 
 
-def _out_of_fold(config: Config, trial: Trial, *, prunable: bool) -> dict[str, float] | None:
+def _out_of_fold(config: Config, trial: Trial, tested: list[str], *, prunable: bool) -> dict[str, float] | None:
     """Event scores at the operating point, of training subjects by models that had not seen them; None if pruned."""
     how = train.trial_of(config)
     with FileLock(_lock(config)):
         found = train.table_of(config)
-    folds = train.folds_of(config, found)
-    if len(folds) > 1:
-        raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
-    side = found.of(folds[0].train)
+    (fold,) = train.folds_of(config, found.recordings)
+    side = found.of(fold.train)
+    # Where another detector fails on other recordings, the split may fall otherwise.
+    if set(side.recordings["subject"]) & set(tested):
+        raise AuraError("with these settings other recordings can be used, and other subjects would be tested on")
     tried: list[ScoredRecording] = []
 
     def report(fold: int, part: FeatureTable, probabilities: list[Floats]) -> None:

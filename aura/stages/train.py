@@ -46,12 +46,12 @@ def run(config: Config) -> None:
     trial = trial_of(config)
     with tracking.stage_run("train", config) as active:
         table = table_of(config)
-        folds = folds_of(config, table)
+        folds = folds_of(config, table.recordings)
         tested = np.any([fold.test for fold in folds], axis=0)
         tracking.log_dataset(
             table.folder,
             name=config.dataset.name,
-            digest=_data_digest(table.recordings, config.labels),
+            digest=data_digest(table.recordings, config.labels),
             recordings=table.recordings,
             test_digest=test_digest(config, table.recordings[tested]),
         )
@@ -122,15 +122,15 @@ def table_of(config: Config) -> FeatureTable:
     folder = features_folder(config)
     found, meta = read_table(folder / "recordings.parquet")
     tracking.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
-    recordings = _annotated(found)
+    recordings = annotated(found)
     return FeatureTable(folder, recordings, config.windows.step_s, instantiate(config.labels))
 
 
-def folds_of(config: Config, table: FeatureTable) -> list[Fold]:
+def folds_of(config: Config, recordings: pd.DataFrame) -> list[Fold]:
     """Folds of the configuration's split, checked."""
     how = instantiate(config.split, _convert_="all")
-    folds: list[Fold] = how(table.recordings, seed=config.seed)
-    split.check(folds, table.recordings, personal=how.personal)
+    folds: list[Fold] = how(recordings, seed=config.seed)
+    split.check(folds, recordings, personal=how.personal)
     return folds
 
 
@@ -182,7 +182,7 @@ def _sides(config: Config, table: FeatureTable, folds: Sequence[Fold]) -> dict[s
     }
 
 
-def _annotated(found: pd.DataFrame) -> pd.DataFrame:
+def annotated(found: pd.DataFrame) -> pd.DataFrame:
     """Recordings of which somebody said where the seizures are; the others teach nothing."""
     recordings = found[found["annotated"]].astype({"n_seizures": "int64"}).reset_index(drop=True)
     if not len(recordings):
@@ -192,7 +192,7 @@ def _annotated(found: pd.DataFrame) -> pd.DataFrame:
     return recordings
 
 
-def _data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
+def data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
     """Name for who was recorded, for how long, with which seizures, and what is to be found of them.
 
     Features and detectors do not count.

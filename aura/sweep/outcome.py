@@ -20,8 +20,9 @@ from optuna.trial import FrozenTrial, TrialState
 from aura.config import CONF, PROJECT
 from aura.sweep.study import DIRECTIONS, ERROR, RUN
 
-# Places and bookkeeping, which another machine has of its own.
-ELSEWHERE = ("sweep", "workspace", "compute", "tracking", "hydra", "experiments", "question")
+# Places and bookkeeping, which another machine has of its own; but for what the model is called.
+ELSEWHERE = ("sweep", "workspace", "compute", "tracking", "hydra", "experiments", "question", "baseline")
+NAME = "tracking.model_name"
 
 
 def best_trial(trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> FrozenTrial:
@@ -79,13 +80,16 @@ def experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial
     values: dict[str, Any] = {}
     parsed = OverridesParser.create().parse_overrides([*overrides, *words])
     for one in parsed:
-        if one.key_or_group == "experiments":
+        if one.key_or_group == "experiments" and one.value() is not None:
             known = yaml.safe_load((PROJECT / "experiments" / f"{one.value()}.yaml").read_text(encoding="utf-8"))
             defaults += known.pop("defaults", [])
-            _merge(values, {key: value for key, value in known.items() if key not in ELSEWHERE})
+            kept = {key: value for key, value in known.items() if key not in ELSEWHERE}
+            if "model_name" in known.get("tracking", {}):
+                kept["tracking"] = {"model_name": known["tracking"]["model_name"]}
+            _merge(values, kept)
     for one in parsed:
         key = one.key_or_group
-        if key.split(".")[0] in ELSEWHERE or key == "dataset.root":
+        if key == "dataset.root" or (key.split(".")[0] in ELSEWHERE and key != NAME):
             continue
         if Path(CONF / key).is_dir():
             defaults = [line for line in defaults if f"override /{key}" not in line]

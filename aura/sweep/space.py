@@ -10,6 +10,11 @@ from optuna.trial import BaseTrial
 from aura.errors import AuraError
 
 RANGE, CHOICES = {"low", "high", "step", "log"}, {"choices"}
+# What decides who is tested, on what, and how that is counted; scores of trials could not be compared otherwise. And
+# what is of a run, not of a detector.
+FIXED = {"seed", "dataset", "split", "labels", "scoring", "prepare", "baseline", "question", "experiments"}
+OF_A_RUN = {"workspace", "compute", "tracking", "sweep", "evaluate", "hydra"}
+FREE = {"scoring.max_false_alarms_per_24h"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,9 @@ class Dimension:
     values: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        """Refuse what is no range and no list of choices."""
+        """Refuse what is no range and no list of choices, and what has to be the same in all trials."""
+        if self.key.split(".")[0].split("@")[0] in FIXED | OF_A_RUN and self.key not in FREE:
+            raise AuraError(f"sweep.space.{self.key}: {self.key} has to be the same in all trials of a sweep")
         keys = set(self.values)
         ranged = {"low", "high"} <= keys <= RANGE and all(_is_number(self.values[end]) for end in ("low", "high"))
         chosen = keys == CHOICES and isinstance(self.values["choices"], list) and self.values["choices"]
@@ -82,9 +89,7 @@ class Space:
 
     def first(self) -> dict[str, Any]:
         """Something that each dimension can be."""
-        return {
-            d.key: _word(d.values["choices"][0]) if "choices" in d.values else d.values["low"] for d in self.dimensions
-        }
+        return {dimension.key: dimension.first for dimension in self.dimensions}
 
     def suggest(self, trial: BaseTrial) -> list[str]:
         """Overrides of a trial."""
