@@ -154,8 +154,8 @@ class Evaluation:
     def seizures(self) -> pd.DataFrame:
         """A row per target: whether an alarm found it, and how long after its onset; and the rise of the heart rate.
 
-        Targets are not united and split as events are for counting. A latency can be negative: an alarm within the
-        tolerance before an onset counts as right.
+        Targets are not united and split as events are for counting. A latency can be negative, down to the tolerance
+        before an onset, within which an alarm counts as right; one that was up before that is no earlier.
         """
         rows = []
         for number, r in enumerate(self.recordings):
@@ -164,7 +164,8 @@ class Evaluation:
             for target, rise_bpm in zip(r.targets, rises, strict=True):
                 hits = [alarm for alarm in self.alarms[number] if self._matches(target, alarm)]
                 # An alarm is raised at the end of its first step.
-                latency_s = hits[0].onset_s + r.step_s - target.onset_s if hits else np.nan
+                raised_s = hits[0].onset_s + r.step_s - target.onset_s if hits else np.nan
+                latency_s = max(raised_s, -self.rules.tolerance_before_s) if hits else np.nan
                 rows.append(
                     (r.recording, r.subject, target.onset_s, target.duration_s, rise_bpm, bool(hits), latency_s)
                 )

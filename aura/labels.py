@@ -1,9 +1,9 @@
 """What a window is to teach, by overlap on the recording's clock: detection of seizures, or forecasting."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -37,6 +37,11 @@ class Labels:
 
     label: Ints
     event: Ints
+
+
+def task(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be found, by a configuration of labels: all of it but what is only about teaching."""
+    return {key: value for key, value in labels.items() if key not in ("min_overlap", "postictal_s")}
 
 
 class Labelling(Protocol):

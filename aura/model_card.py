@@ -1,5 +1,6 @@
 """What has to be known of a registered detector, on one page (Mitchell 2019, doi:10.1145/3287560.3287596)."""
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -9,7 +10,13 @@ from aura.report import summary
 
 
 def model_card(
-    config: Config, scores: Mapping[str, float], comparison: str, recordings: pd.DataFrame, tested: pd.DataFrame
+    config: Config,
+    scores: Mapping[str, float],
+    comparison: str,
+    recordings: pd.DataFrame,
+    tested: pd.DataFrame,
+    *,
+    kept: bool,
 ) -> str:
     """Describe a detector in Markdown.
 
@@ -23,6 +30,8 @@ def model_card(
         With baselines, in words.
     recordings, tested
         Tables of all recordings of the corpus, and of those it was tested on.
+    kept
+        Whether a threshold kept to the limit of false alarms on those it was trained on.
     """
     synthetic = " It is synthetic: the scores say nothing about patients." if config.dataset.synthesis else ""
     families = ", ".join(
@@ -57,13 +66,13 @@ Against baselines on the same recordings, it
 {comparison}
 ```
 
-Median latency {scores["latency_median_s"]:.0f} s. Of seizures in which the heart rate rose by more than 50 bpm \
+{_latency(scores)} Of seizures in which the heart rate rose by more than 50 bpm \
 {_share(scores, "responder")}, of the others {_share(scores, "non_responder")}.
 
 ## How
 
 Features: {families}; cleaning `{config.cleaning.method}`. Threshold chosen on training subjects for at most \
-{config.scoring.max_false_alarms_per_24h:g} false alarms per 24 h. The whole configuration is `config.yaml` of the run.
+{config.scoring.max_false_alarms_per_24h:g} false alarms per 24 h{"" if kept else ", to which none kept there"}. The whole configuration is `config.yaml` of the run.
 
 ## Limits
 
@@ -73,6 +82,12 @@ tested.
 
 Licence: GPL-3.0-or-later.
 """
+
+
+def _latency(scores: Mapping[str, float]) -> str:
+    """How late seizures were found, in words."""
+    latency_s = scores["latency_median_s"]
+    return "No seizure was found." if math.isnan(latency_s) else f"Median latency {latency_s:.0f} s."
 
 
 def _share(scores: Mapping[str, float], who: str) -> str:

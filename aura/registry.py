@@ -9,17 +9,19 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from aura import bootstrap
+from aura import bootstrap, tracking
 from aura.config import Config
 from aura.errors import AuraError
 from aura.evaluation import Evaluation, ratio
+from aura.labels import task
 from aura.serving import Detector, load_detector
-from aura.types import Floats
+from aura.types import Bools, Floats
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+# Fewer subjects say nothing of others, however they are drawn.
+MIN_SUBJECTS = 5
 COUNTS = ("ref_events", "found", "false_alarms", "hours")
 
 
@@ -31,13 +33,26 @@ class Registered:
     name: str
     run_id: str
 
-    @property
-    def subjects(self) -> dict[str, list[str]]:
-        """Corpus and subjects it was trained on and tested on, as its run logged them; empty for an old one."""
-        try:
-            return dict(mlflow.artifacts.load_dict(f"runs:/{self.run_id}/split.json"))
-        except MlflowException:
-            return {}
+    def seen(self, dataset: str, recordings: pd.DataFrame) -> Bools | None:
+        """Whether it was trained on the subject of each recording; None where that cannot be known.
+
+        It was where it was trained on a subject of that name in the same corpus, or, in whatever corpus, on the very
+        same beats.
+
+        Parameters
+        ----------
+        dataset
+            Name of the corpus of the recordings.
+        recordings
+            A row each, with ``subject`` and ``rr_digest``.
+        """
+        if not tracking.has_artifact(self.run_id, "split.json"):
+            return None
+        known = mlflow.artifacts.load_dict(f"runs:/{self.run_id}/split.json")
+        seen = recordings["rr_digest"].isin(known["train_beats"])
+        if known["dataset"] == [dataset]:
+            seen |= recordings["subject"].isin(known["train"])
+        return recordings["subject"].isin(set(recordings["subject"][seen])).to_numpy(dtype=np.bool_)
 
 
 def load(uri: str) -> Registered:
@@ -59,11 +74,17 @@ def load(uri: str) -> Registered:
     return Registered(load_detector(found.parent), uri, info.run_id)
 
 
-def promote(config: Config, version: str, evaluation: Evaluation, again: Callable[[Registered], Evaluation]) -> str:
+def promote(
+    config: Config,
+    version: str,
+    evaluation: Evaluation,
+    tested: pd.DataFrame,
+    again: Callable[[Registered], Evaluation],
+) -> str:
     """Give a new version of the model the alias it deserves.
 
-    It becomes the champion when there is none, or when its event F1 is better in most draws of the test subjects, on
-    which both were scored, and it raises no more false alarms than is allowed, or than the champion does.
+    It becomes the champion when there is none, or when its event F1 is better in most draws of the test subjects that
+    the champion has not seen either, and it raises no more false alarms than are allowed.
 
     Parameters
     ----------
@@ -73,6 +94,8 @@ def promote(config: Config, version: str, evaluation: Evaluation, again: Callabl
         Of the model.
     evaluation
         Of it, on subjects it was not trained on.
+    tested
+        The recordings of these.
     again
         Scores another detector on the same recordings, where it was scored on others.
 
@@ -82,27 +105,12 @@ def promote(config: Config, version: str, evaluation: Evaluation, again: Callabl
         A sentence: which alias, and why.
     """
     client, name = mlflow.MlflowClient(), config.tracking.model_name
-    allowed = config.scoring.max_false_alarms_per_24h
-    ours = _by_subject(evaluation.per_subject())
-    false_alarms = float(ratio(ours.sum(axis=0)[None], "false_alarms_per_24h")[0])
-    try:
-        champion = client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException:
-        champion = None
-    numbers: dict[str, Any] = {
-        "f1": float(ratio(ours.sum(axis=0)[None], "f1")[0]),
-        "false_alarms_per_24h": false_alarms,
-    }
-    if champion is None:
-        alias, why = (
-            CHAMPION,
-            f"there was none; it raises {false_alarms:.1f} false alarms per 24 h, {allowed:g} are allowed",
-        )
-    else:
-        theirs, where = _of_champion(client, champion, version, name, evaluation, again)
-        alias, why, compared = _compare(config, ours, theirs)
-        numbers |= compared
-        why += f" (version {champion.version}{where})"
+    while True:
+        champion = client.get_registered_model(name).aliases.get(CHAMPION)
+        alias, why, numbers = _decide(config, version, champion, evaluation, tested, again)
+        # Unless another run has moved it meanwhile.
+        if client.get_registered_model(name).aliases.get(CHAMPION) == champion:
+            break
     client.set_registered_model_alias(name, alias, version)
     for key, value in {"promotion": f"{alias}: {why}", **numbers}.items():
         client.set_model_version_tag(name, version, f"aura.{key}", str(value))
@@ -115,6 +123,29 @@ def describe(name: str, version: str, card: str) -> None:
     mlflow.MlflowClient().update_model_version(name, version, description=card)
 
 
+def _decide(
+    config: Config,
+    version: str,
+    champion: str | None,
+    evaluation: Evaluation,
+    tested: pd.DataFrame,
+    again: Callable[[Registered], Evaluation],
+) -> tuple[str, str, dict[str, Any]]:
+    """Alias of a new version beside the version that is the champion, why, and the numbers."""
+    ours = _by_subject(evaluation.per_subject())
+    total = ours.to_numpy().sum(axis=0)[None]
+    numbers: dict[str, Any] = {name: float(ratio(total, name)[0]) for name in ("f1", "false_alarms_per_24h")}
+    allowed = config.scoring.max_false_alarms_per_24h
+    if champion is None:
+        rate = numbers["false_alarms_per_24h"]
+        return CHAMPION, f"there was none; it raises {rate:.1f} false alarms per 24 h, {allowed:g} are allowed", numbers
+    theirs, where = _of_champion(config, version, champion, evaluation, tested, again)
+    if theirs is None:
+        return CHALLENGER, f"{where} (version {champion})", numbers
+    alias, why, compared = _compare(config, ours.loc[theirs.index].to_numpy(), theirs.to_numpy())
+    return alias, f"{why} (version {champion}{where})", numbers | compared
+
+
 def _compare(config: Config, ours: Floats, theirs: Floats) -> tuple[str, str, dict[str, float]]:
     """Alias of the new version, why, and the numbers; of (n_subjects, 4) counts of the same subjects."""
     f1, their_f1 = (float(ratio(counts.sum(axis=0)[None], "f1")[0]) for counts in (ours, theirs))
@@ -125,12 +156,12 @@ def _compare(config: Config, ours: Floats, theirs: Floats) -> tuple[str, str, di
     known = difference[~np.isnan(difference)]
     share_better = float((known > 0).mean()) if len(known) else 0.0
     low, high = bootstrap.interval(difference)
-    limit = max(config.scoring.max_false_alarms_per_24h, their_rate)
-    sure, quiet = share_better >= config.tracking.champion_confidence, rate <= limit
+    allowed = config.scoring.max_false_alarms_per_24h
+    sure, quiet = share_better >= config.tracking.champion_confidence, rate <= allowed
     why = (
         f"event F1 {f1:.3f} against {their_f1:.3f}, better in {share_better:.0%} of the draws of {len(ours)} subjects "
         f"({config.tracking.champion_confidence:.0%} are needed; difference {low:+.3f} to {high:+.3f}), "
-        f"with {rate:.1f} false alarms per 24 h against {their_rate:.1f} ({limit:g} are allowed)"
+        f"with {rate:.1f} false alarms per 24 h against {their_rate:.1f} ({allowed:g} are allowed)"
     )
     numbers = {
         "champion_f1": their_f1,
@@ -143,33 +174,45 @@ def _compare(config: Config, ours: Floats, theirs: Floats) -> tuple[str, str, di
 
 
 def _of_champion(
-    client: mlflow.MlflowClient,
-    champion: ModelVersion,
+    config: Config,
     version: str,
-    name: str,
+    champion: str,
     evaluation: Evaluation,
+    tested: pd.DataFrame,
     again: Callable[[Registered], Evaluation],
-) -> tuple[Floats, str]:
-    """Counts of the champion on the subjects of the new version, and what has to be said of them."""
-    run_id = client.get_model_version(name, version).run_id
-    digests = [client.get_run(one).data.params.get("test.digest") for one in (run_id, champion.run_id)]
-    if digests[0] is not None and digests[0] == digests[1]:
-        # Read as it is: MLflow's own reader takes a subject called 00000005 for the number 5.
-        logged = mlflow.artifacts.load_dict(f"runs:/{champion.run_id}/per_subject.json")
-        table = pd.DataFrame(logged["data"], columns=logged["columns"])
-        return _by_subject(table.set_index("subject").loc[evaluation.subjects].reset_index()), ""
-    theirs = load(f"models:/{name}/{champion.version}")
-    known = theirs.subjects
-    seen = len(set(evaluation.subjects) & set(known.get("train", ()))) if known else 0
-    where = ", scored anew on these subjects" + (f", of which it was trained on {seen}" if seen else "")
-    return _by_subject(again(theirs).per_subject()), where
+) -> tuple[pd.DataFrame | None, str]:
+    """Counts of the champion on those subjects of the new version that it has not seen, and what to say of them.
+
+    None where the two cannot be compared, and why.
+    """
+    client, name = mlflow.MlflowClient(), config.tracking.model_name
+    run_ids = [client.get_model_version(name, one).run_id for one in (version, champion)]
+    digests = [client.get_run(run_id).data.params.get("test.digest") for run_id in run_ids]
+    unseen, theirs = evaluation.subjects, None
+    if digests[0] is None or digests[0] != digests[1]:
+        theirs = load(f"models:/{name}/{champion}")
+        if task(theirs.detector.labels) != task(config.labels):
+            return None, "the champion is to find something else; give tracking.model_name another name"
+        seen = theirs.seen(config.dataset.name, tested)
+        if seen is None:
+            return None, "nobody knows whom the champion was trained on"
+        unseen = sorted(set(tested["subject"][~seen]))
+    if len(unseen) < MIN_SUBJECTS:
+        return (
+            None,
+            f"{len(unseen)} test subjects that the champion has not seen are too few, {MIN_SUBJECTS} are needed",
+        )
+    if theirs is not None:
+        where = f", scored anew on {len(unseen)} of {len(evaluation.subjects)} test subjects, which it has not seen"
+        return _by_subject(again(theirs).per_subject()).loc[unseen], where
+    # Read as it is: MLflow's own reader takes a subject called 00000005 for the number 5.
+    logged = mlflow.artifacts.load_dict(f"runs:/{run_ids[1]}/per_subject.json")
+    return _by_subject(pd.DataFrame(logged["data"], columns=logged["columns"])).loc[unseen], ""
 
 
-def _by_subject(table: pd.DataFrame) -> Floats:
-    """(n_subjects, 4) reference events, events found, false alarms and seconds."""
-    counts = table[list(COUNTS)].to_numpy(dtype=np.float64)
-    counts[:, 3] *= 3600
-    return counts
+def _by_subject(table: pd.DataFrame) -> pd.DataFrame:
+    """Reference events, events found, false alarms and seconds of each subject, by name."""
+    return table.set_index("subject")[list(COUNTS)].astype("float64") * [1, 1, 1, 3600]
 
 
 def _line(error: Exception) -> str:

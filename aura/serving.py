@@ -5,7 +5,7 @@ package beside them. Loading it runs no pickle.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -46,17 +46,16 @@ SIGNATURE = ModelSignature(
 )
 
 
-def save_detector(
-    folder: Path, model: Classifier, spec: FeatureSpec, calibration: Calibration, alarms: Alarms, threshold: float
-) -> None:
+def save_detector(folder: Path, detector: "Detector") -> None:
     """Write a fitted model and what has to be known to use it."""
     folder.mkdir(parents=True, exist_ok=True)
-    skops.io.dump(model, folder / MODEL_FILE)
+    skops.io.dump(detector.model, folder / MODEL_FILE)
     values = {
-        "features": spec.to_dict(),
-        "calibration": asdict(calibration),
-        "alarms": asdict(alarms),
-        "threshold": threshold,
+        "features": detector.spec.to_dict(),
+        "calibration": asdict(detector.calibration),
+        "alarms": asdict(detector.alarms),
+        "threshold": detector.threshold,
+        "labels": detector.labels,
     }
     (folder / DETECTOR_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
@@ -85,6 +84,8 @@ class Detector:
         Of its probabilities.
     alarms, threshold
         What raises alarms, and the score from which on it does.
+    labels
+        Configuration of what it was taught; empty for one that does not say.
     """
 
     model: Classifier
@@ -92,6 +93,7 @@ class Detector:
     calibration: Calibration
     alarms: Alarms
     threshold: float
+    labels: Mapping[str, Any]
 
     def probability(self, rr: RRSeries, *, from_s: float = 0.0) -> tuple[Floats, Floats]:
         """Ends of the windows of a recording, and the probability of each; NaN where a window has no feature."""
@@ -142,7 +144,7 @@ def load_detector(folder: Path) -> Detector:
     extract(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), spec)
     calibration = Calibration(**values["calibration"]) if "calibration" in values else Calibration()
     alarms = Alarms(**values["alarms"]) if "alarms" in values else PLAIN
-    return Detector(model, spec, calibration, alarms, values["threshold"])
+    return Detector(model, spec, calibration, alarms, values["threshold"], values.get("labels", {}))
 
 
 def _load_pyfunc(path: str) -> Detector:

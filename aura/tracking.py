@@ -124,6 +124,11 @@ def exists(run_id: str) -> bool:
         raise
 
 
+def has_artifact(run_id: str, file: str) -> bool:
+    """Whether a run that the tracking server has logged a file."""
+    return exists(run_id) and any(one.path == file for one in mlflow.MlflowClient().list_artifacts(run_id))
+
+
 def kill(run_id: str | None) -> None:
     """Say that a run was killed, which it could not say itself."""
     if run_id is not None:

@@ -1,7 +1,10 @@
 """Who becomes the champion, and that a registered version is found and scored again."""
 
+import re
+
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 
 from aura import registry, tracking
@@ -54,13 +57,13 @@ def promoted(name: str, one: Evaluation, digest: str = "same") -> str:
     """Register a version that a run of its own made, and promote it."""
     config = compose([f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30"])
     client = mlflow.MlflowClient()
-    with mlflow.start_run() as run:
+    with mlflow.start_run(nested=True) as run:
         mlflow.log_param("test.digest", digest)
         tracking.log_table(one.per_subject(), "per_subject.json")
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
         version = str(client.create_model_version(name, "source", run.info.run_id).version)
-        return registry.promote(config, version, one, no_need)
+        return registry.promote(config, version, one, pd.DataFrame(), no_need)
 
 
 def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: str) -> None:
@@ -88,16 +91,50 @@ def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: st
     assert tags["aura.promotion"].startswith("champion: event F1")
 
 
-def test_a_champion_of_other_recordings_is_scored_anew(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_champion_that_is_too_loud_sets_no_limit(tracking_uri: str) -> None:
+    mlflow.set_experiment("tests")
+    assert "it raises 72.0 false alarms per 24 h, 30 are allowed" in promoted("loud", evaluation([0, 1], 3))
+    # Better, and not as loud, but too loud still.
+    assert "is the challenger" in promoted("loud", evaluation(list(range(20)), 2))
+    assert "is the champion" in promoted("loud", evaluation(list(range(20)), 1))
+
+
+def test_a_champion_that_moves_meanwhile_is_compared_with(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow.set_experiment("tests")
+    promoted("race", evaluation([0, 1]))
+    compare, compared = registry._compare, []
+
+    def and_another(*given: object) -> object:
+        if not compared:
+            compared.append(1)
+            assert "is the champion" in promoted("race", evaluation(list(range(19))))
+        return compare(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(registry, "_compare", and_another)
+    assert "event F1 0.571 against 0.974" in promoted("race", evaluation(list(range(8))))
+
+
+def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
+    trained: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = "tracking.model_name=elsewhere"
     assert trained.run("train", name) == 0
     assert "is the champion: there was none" in capsys.readouterr().out
-    assert trained.run("train", name, "seed=3") == 0
-    said = capsys.readouterr().out
-    assert "version 1, scored anew on these subjects, of which it was trained on" in said
-    # The very same detector on the very same recordings is not better.
+    # The very same detector on the very same recordings; two people are no proof of anything.
     assert trained.run("train", name) == 0
-    assert "better in 0% of the draws" in capsys.readouterr().out
+    assert "2 test subjects that the champion has not seen are too few, 5 are needed" in capsys.readouterr().out
+    monkeypatch.setattr(registry, "MIN_SUBJECTS", 1)
+    assert trained.run("train", name) == 0
+    assert "better in 0% of the draws of 2 subjects" in capsys.readouterr().out
+    # Other subjects, of which it has seen some; of a corpus of another name it has seen the same beats.
+    for other, corpus in (("elsewhere", "synthetic"), ("renamed", "renamed")):
+        name = f"tracking.model_name={other}"
+        assert trained.run("train", name) == 0
+        assert trained.run("train", name, "split.test_share=0.6", f"dataset.name={corpus}") == 0
+        said = capsys.readouterr().out
+        assert re.search(r"scored anew on [12] of [34] test subjects, which it has not seen", said)
+    assert trained.run("train", name, "labels=forecasting", "labels.occurrence_s=300") == 0
+    assert "the champion is to find something else" in capsys.readouterr().out
 
 
 def test_a_registered_version_is_evaluated_on_people_it_has_not_seen(
@@ -114,6 +151,12 @@ def test_a_registered_version_is_evaluated_on_people_it_has_not_seen(
     for score in ("event_f1", "event_sensitivity", "event_false_alarms_per_24h", "sample_f1"):
         assert here[score] == pytest.approx(there[score], nan_ok=True)
     assert here["roc_auc"] == pytest.approx(there["roc_auc"], abs=0.01)
+    # The same recordings under another name are the same people.
+    assert trained.run("evaluate", "model=models:/evaluated@champion", "dataset.name=renamed") == 0
+    assert "4 subjects it was trained on are left out" in capsys.readouterr().out
+    assert run_of("evaluate").data.metrics["event_f1"] == pytest.approx(here["event_f1"], nan_ok=True)
+    assert trained.run("evaluate", "model=models:/evaluated@champion", "labels=forecasting") == 1
+    assert "is to find something else (_target_=aura.labels.Detection)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

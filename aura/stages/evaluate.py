@@ -7,7 +7,7 @@ from aura import registry, report, tracking
 from aura.config import Config
 from aura.errors import AuraError
 from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
-from aura.labels import Labelling
+from aura.labels import Labelling, task
 from aura.serving import Detector
 from aura.stages import prepare
 from aura.stages.folders import is_prepared, prepared_folder, read_rr
@@ -25,6 +25,7 @@ def run(config: Config) -> None:
         registered = registry.load(config.evaluate.model)
         if not is_prepared(config):
             prepare.run(config)
+        _check_task(config, registered)
         recordings = _unseen(config, registered, _annotated(config))
         evaluation = score(config, registered.detector, recordings)
         scores = evaluation.scores(seed=config.seed)
@@ -50,7 +51,7 @@ def run(config: Config) -> None:
 
 def score(config: Config, detector: Detector, recordings: pd.DataFrame) -> Evaluation:
     """Have a detector raise its alarms in prepared recordings, by its own features and threshold, and count."""
-    labelling: Labelling = instantiate(config.labels)
+    labelling: Labelling = instantiate(detector.labels or config.labels)
     folder, found = prepared_folder(config), []
     for recording, subject, duration_s in recordings[["recording", "subject", "duration_s"]].itertuples(index=False):
         rr, seizures, rises_bpm = read_rr(folder, recording)
@@ -84,14 +85,28 @@ def _annotated(config: Config) -> pd.DataFrame:
     return recordings
 
 
+def _check_task(config: Config, registered: registry.Registered) -> None:
+    """Refuse to count what one detector finds by the rules of another."""
+    labels = registered.detector.labels
+    if labels and task(labels) != task(config.labels):
+        theirs, ours = (
+            ", ".join(f"{key}={value}" for key, value in sorted(task(one).items())) for one in (labels, config.labels)
+        )
+        raise AuraError(
+            f"{registered.name} is to find something else ({theirs}) than this configuration ({ours}); write "
+            "labels=detection or labels=forecasting with its values"
+        )
+
+
 def _unseen(config: Config, registered: registry.Registered, recordings: pd.DataFrame) -> pd.DataFrame:
     """Recordings of subjects that the detector was not trained on."""
-    known = registered.subjects
-    if not known or known["dataset"] != [config.dataset.name]:
+    seen = registered.seen(config.dataset.name, recordings)
+    if seen is None:
+        print(f"evaluate: nobody knows whom {registered.name} was trained on; if on some of these, it scores too well")
+        tracking.log_params({"evaluated.unseen": "unknown"})
         return recordings
-    seen = recordings["subject"].isin(known["train"])
     if seen.any():
         print(f"evaluate: {recordings['subject'][seen].nunique()} subjects it was trained on are left out")
     if not recordings["n_seizures"][~seen].sum():
-        raise AuraError(f"{config.evaluate.model} was trained on all subjects of {config.dataset.name} with seizures")
+        raise AuraError(f"{registered.name} was trained on all subjects of {config.dataset.name} with seizures")
     return recordings[~seen].reset_index(drop=True)

@@ -21,10 +21,10 @@ from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
 from aura.feature_table import FeatureTable
 from aura.features import names_of
 from aura.importance import permutation_importance
-from aura.labels import LEFT_OUT, TARGET
+from aura.labels import LEFT_OUT, TARGET, task
 from aura.model_card import model_card
 from aura.registry import Registered
-from aura.serving import requirements, save_detector
+from aura.serving import Detector, requirements, save_detector
 from aura.split import Fold
 from aura.stages import evaluate as evaluate_stage
 from aura.stages import featurize
@@ -65,24 +65,34 @@ def run(config: Config) -> None:
         tracking.log_metrics({**scores, **_counts(scored), "threshold": final.threshold})
         tracking.log_json(_sides(config, table, folds), "split.json")
         _log_tables(evaluation, trained)
-        importance_of = table.of(folds[0].test) if len(folds) == 1 else table
-        tracking.log_figures(_figures(final, importance_of, evaluation, trial, scores, config))
+        # The first of several folds speaks for the others: each of its models is tried on whom it has not seen.
+        importance = permutation_importance(trained[0].model, table.of(folds[0].test), seed=config.seed)
+        tracking.log_figures(_figures(final, importance, evaluation, trial, scores, config))
         baselines = tracking.baselines(test_digest(config, table.recordings[tested]))
         tracking.log_table(baselines, "baselines.json")
         comparison = report.against(scores, baselines)
-        card = model_card(config, scores, comparison, table.recordings, table.recordings[tested])
+        kept = bool((final.curve["false_alarms_per_24h"] <= trial.max_false_alarms_per_24h).any())
+        card = model_card(config, scores, comparison, table.recordings, table.recordings[tested], kept=kept)
         tracking.log_text(card, "model_card.md")
         outcome = "nothing is registered: each model is for one subject"
         if not personal:
             with TemporaryDirectory() as saved:
                 save_detector(
-                    Path(saved), final.model, config.feature_spec, final.calibration, trial.alarms, final.threshold
+                    Path(saved),
+                    Detector(
+                        final.model,
+                        config.feature_spec,
+                        final.calibration,
+                        trial.alarms,
+                        final.threshold,
+                        config.labels,
+                    ),
                 )
                 version = tracking.log_model(
                     Path(saved), requirements(final.model, config.feature_spec), config.tracking.model_name
                 )
             again = partial(_score_again, config, table.recordings[tested])
-            outcome = registry.promote(config, version, evaluation, again)
+            outcome = registry.promote(config, version, evaluation, table.recordings[tested], again)
             registry.describe(config.tracking.model_name, version, card)
     sides = _sides(config, table, folds)
     print(
@@ -160,7 +170,7 @@ def test_digest(config: Config, recordings: pd.DataFrame) -> str:
     return digest(
         known,
         seizures,
-        config.labels,
+        task(config.labels),
         [rules.tolerance_before_s, rules.tolerance_after_s, rules.merge_gap_s, rules.max_event_s],
     )
 
@@ -171,14 +181,15 @@ def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) ->
 
 
 def _sides(config: Config, table: FeatureTable, folds: Sequence[Fold]) -> dict[str, list[str]]:
-    """Who the registered detector was trained on, and who it was tested on."""
-    subjects = table.recordings["subject"]
+    """Who the registered detector was trained on, in which recordings, and who it was tested on."""
+    subjects, beats = table.recordings["subject"], table.recordings["rr_digest"]
     tested = np.any([fold.test for fold in folds], axis=0)
     trained = folds[0].train if len(folds) == 1 else np.ones(len(subjects), dtype=np.bool_)
     return {
         "dataset": [config.dataset.name],
         "train": sorted(set(subjects[trained])),
         "test": sorted(set(subjects[tested])),
+        "train_beats": sorted(set(beats[trained])),
     }
 
 
@@ -198,9 +209,7 @@ def data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
     Features and detectors do not count.
     """
     known = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
-    # What is left out of fitting is scored all the same.
-    targets = {key: value for key, value in labels.items() if key not in ("min_overlap", "postictal_s")}
-    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), targets)
+    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), task(labels))
 
 
 def _is_current(config: Config) -> bool:
@@ -232,7 +241,7 @@ def _log_tables(evaluation: Evaluation, trained: Sequence[Trained]) -> None:
 
 def _figures(
     final: Trained,
-    table: FeatureTable,
+    importance: pd.DataFrame,
     evaluation: Evaluation,
     trial: Trial,
     scores: Mapping[str, float],
@@ -249,7 +258,7 @@ def _figures(
         "calibration": report.calibration(recordings),
         "latency": report.latency(evaluation.seizures()),
         "precision_recall": report.precision_recall(recordings),
-        "feature_importance": report.feature_importance(permutation_importance(final.model, table, seed=config.seed)),
+        "feature_importance": report.feature_importance(importance),
         "timelines": report.timelines(_whole(evaluation, config)),
         "worst": report.timelines(_worst(evaluation, config)),
     }
