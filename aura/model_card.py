@@ -38,6 +38,7 @@ def model_card(
         f"{family} ({', '.join(f'{length:g} s' for length in config.windows.lengths_s[family])})"
         for family in config.features.families
     )
+    beyond = "" if kept else ", to which none kept there"
     what = "forecasts" if "Forecasting" in config.labels["_target_"] else "detects"
     return f"""# {config.tracking.model_name}
 
@@ -72,7 +73,8 @@ Against baselines on the same recordings, it
 ## How
 
 Features: {families}; cleaning `{config.cleaning.method}`. Threshold chosen on training subjects for at most \
-{config.scoring.max_false_alarms_per_24h:g} false alarms per 24 h{"" if kept else ", to which none kept there"}. The whole configuration is `config.yaml` of the run.
+{config.scoring.max_false_alarms_per_24h:g} false alarms per 24 h{beyond}. The whole \
+configuration is `config.yaml` of the run.
 
 ## Limits
 

@@ -81,6 +81,11 @@ def test_edge_cases_have_defined_results(
     assert [scores[f"event_{name}"] for name in RATIOS] == pytest.approx(list(expected), nan_ok=True)
 
 
+def test_an_alarm_that_was_up_long_before_is_no_earlier_than_the_tolerance() -> None:
+    scores = evaluate([scored("a", [(100, 1010)], [Event(1000, 40)])], ALARMS, RULES).scores(seed=0)
+    assert scores["latency_median_s"] == -RULES.tolerance_before_s
+
+
 def test_intervals_hold_the_score_and_shrink_with_subjects() -> None:
     few = [scored(f"s{i}", [(1000, 1030)] if i % 2 else [], [Event(1000, 40)]) for i in range(6)]
     many = [scored(f"s{i:03d}", [(1000, 1030)] if i % 2 else [], [Event(1000, 40)]) for i in range(60)]
