@@ -92,7 +92,10 @@ def test_overrides_of_mlflow_come_as_one_word(tmp_path: Path, capsys: pytest.Cap
     assert main(["train", "--cfg", "job", "--", "seed=3 'workspace=my work'"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     assert (printed["seed"], printed["workspace"]) == (3, "my work")
-    assert main(["train", "--cfg", "job", "--", ""]) == 0
+    assert main(["train", "--cfg", "job", "--", "experiments=", ""]) == 0
+    capsys.readouterr()
+    assert main(["train", "--cfg", "job", "--", "experiments=baseline_heart_rate", "seed=3"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["baseline"] == "heart rate"
     assert main(["train", "--", "", "--seed", "3"]) == 2
     assert "--seed is no parameter here; write -P overrides=" in capsys.readouterr().err
     assert main(["train", "--", "seed='3"]) == 2

@@ -137,6 +137,19 @@ def test_mlflow_run_trains_and_is_one_run(trained: Project, run_of: RunOf, mlflo
     assert "mlflow.project.entryPoint" in run.data.tags
 
 
+def test_mlflow_run_asks_a_named_question(trained: Project, run_of: RunOf, mlflow_run: MlflowRun) -> None:
+    """The smallest experiment, to its end, and a run after it that knows what it has to beat."""
+    words = shlex.join(word for word in trained.overrides if not word.startswith("model."))
+    done = mlflow_run("-e", "train", "-P", "experiment=baseline_heart_rate", "-P", f"overrides={words}")
+    assert done.returncode == 0, done.stderr
+    run = run_of("train")
+    assert run.data.tags["mlflow.note.content"] == "What does a threshold on the heart rate of 10 s find?"
+    assert run.data.params["model.feature"] == "mean_hr__10s"
+    assert trained.run("train") == 0
+    table = mlflow.artifacts.load_dict(f"{run_of('train').info.artifact_uri}/baselines.json")
+    assert "heart rate" in [row[0] for row in table["data"]]
+
+
 def test_mlflow_run_refuses_in_one_line(mlflow_run: MlflowRun) -> None:
     done = mlflow_run("-e", "train", "-P", "seed=3")
     assert done.returncode != 0
@@ -149,7 +162,7 @@ def test_every_stage_is_an_entry_point() -> None:
     declared = yaml.safe_load((PROJECT / "MLproject").read_text())["entry_points"]
     assert declared.keys() == STAGES.keys()
     for name, entry in declared.items():
-        assert entry["command"] == f"python -m aura {name} -- {{overrides}}"
+        assert entry["command"] == f"python -m aura {name} -- experiments={{experiment}} {{overrides}}"
 
 
 def test_the_environment_variable_wins_over_the_configuration(tracking_uri: str) -> None:
