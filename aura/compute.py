@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
-from aura.errors import AuraError
+from aura.errors import AuraError, OutageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -218,7 +218,7 @@ def _work_off(
                 for future in done:
                     index = out.pop(future)
                     if future.cancelled():
-                        raise AuraError(
+                        raise OutageError(
                             "the connection to the Dask scheduler is lost; what was finished is kept, run it again"
                         )
                     error = future.exception()
@@ -265,7 +265,7 @@ def _client(address: str | None, workers: int | None) -> Any:
         try:
             client.wait_for_workers(1, timeout=WORKERS_WITHIN_S)
         except TimeoutError as error:
-            raise AuraError(f"compute.address={address}: no worker came within {WORKERS_WITHIN_S} s") from error
+            raise OutageError(f"compute.address={address}: no worker came within {WORKERS_WITHIN_S} s") from error
         return client
     # A recording that kills its worker is tried again alone, by us; not beside others, by the scheduler.
     dask.config.set({"distributed.scheduler.allowed-failures": 0})

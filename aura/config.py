@@ -223,7 +223,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "scoring.tolerance_after_s": (0, 3_600),
     "scoring.merge_gap_s": (0, 3_600),
     "scoring.max_event_s": (1, 604_800),
-    "tracking.champion_confidence": (0, 1),
+    "tracking.champion_confidence": (0.5, 1),
     "scoring.max_false_alarms_per_24h": (0, 86_400),
     "dataset.synthesis.subjects": (2, 10_000),
     "dataset.synthesis.hours_per_subject": (0.1, 1_000),

@@ -28,5 +28,5 @@ class RecordingError(AuraError):
         return (type(self), (self.reason, self.message))
 
 
-class TrackingError(AuraError):
-    """The tracking server could not be used; whatever was tried meanwhile is not to blame."""
+class OutageError(AuraError):
+    """A server could not be used: of tracking, of a cluster. Whatever was tried meanwhile is not to blame."""

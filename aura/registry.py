@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from aura import bootstrap, tracking
 from aura.config import Config
-from aura.errors import AuraError
+from aura.errors import AuraError, OutageError
 from aura.evaluation import Evaluation, ratio
 from aura.labels import task
 from aura.serving import Detector, load_detector
@@ -46,9 +46,11 @@ class Registered:
         recordings
             A row each, with ``subject`` and ``rr_digest``.
         """
-        if not tracking.has_artifact(self.run_id, "split.json"):
+        if not self.run_id or not tracking.has_artifact(self.run_id, "split.json"):
             return None
         known = mlflow.artifacts.load_dict(f"runs:/{self.run_id}/split.json")
+        if "train_beats" not in known:
+            return None
         seen = recordings["rr_digest"].isin(known["train_beats"])
         if known["dataset"] == [dataset]:
             seen |= recordings["subject"].isin(known["train"])
@@ -142,14 +144,19 @@ def _decide(
     theirs, where = _of_champion(config, version, champion, evaluation, tested, again)
     if theirs is None:
         return CHALLENGER, f"{where} (version {champion})", numbers
-    alias, why, compared = _compare(config, ours.loc[theirs.index].to_numpy(), theirs.to_numpy())
+    rate = numbers["false_alarms_per_24h"]
+    alias, why, compared = _compare(config, ours.loc[theirs.index].to_numpy(), theirs.to_numpy(), rate)
     return alias, f"{why} (version {champion}{where})", numbers | compared
 
 
-def _compare(config: Config, ours: Floats, theirs: Floats) -> tuple[str, str, dict[str, float]]:
-    """Alias of the new version, why, and the numbers; of (n_subjects, 4) counts of the same subjects."""
+def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple[str, str, dict[str, float]]:
+    """Alias of the new version, why, and the numbers.
+
+    Of (n_subjects, 4) counts of the same subjects, and the false alarms per 24 h of the new version on all it was
+    tested on, which may be more.
+    """
     f1, their_f1 = (float(ratio(counts.sum(axis=0)[None], "f1")[0]) for counts in (ours, theirs))
-    rate, their_rate = (float(ratio(c.sum(axis=0)[None], "false_alarms_per_24h")[0]) for c in (ours, theirs))
+    their_rate = float(ratio(theirs.sum(axis=0)[None], "false_alarms_per_24h")[0])
     difference = np.subtract(
         *(bootstrap.scores_of_draws(c, partial(ratio, name="f1"), seed=config.seed) for c in (ours, theirs))
     )
@@ -157,7 +164,7 @@ def _compare(config: Config, ours: Floats, theirs: Floats) -> tuple[str, str, di
     share_better = float((known > 0).mean()) if len(known) else 0.0
     low, high = bootstrap.interval(difference)
     allowed = config.scoring.max_false_alarms_per_24h
-    sure, quiet = share_better >= config.tracking.champion_confidence, rate <= allowed
+    sure, quiet = f1 > their_f1 and share_better >= config.tracking.champion_confidence, rate <= allowed
     why = (
         f"event F1 {f1:.3f} against {their_f1:.3f}, better in {share_better:.0%} of the draws of {len(ours)} subjects "
         f"({config.tracking.champion_confidence:.0%} are needed; difference {low:+.3f} to {high:+.3f}), "
@@ -187,11 +194,17 @@ def _of_champion(
     """
     client, name = mlflow.MlflowClient(), config.tracking.model_name
     run_ids = [client.get_model_version(name, one).run_id for one in (version, champion)]
-    digests = [client.get_run(run_id).data.params.get("test.digest") for run_id in run_ids]
+    known = [run_id for run_id in run_ids if run_id and tracking.exists(run_id)]
+    digests = [client.get_run(run_id).data.params.get("test.digest") for run_id in known]
     unseen, theirs = evaluation.subjects, None
-    if digests[0] is None or digests[0] != digests[1]:
-        theirs = load(f"models:/{name}/{champion}")
-        if task(theirs.detector.labels) != task(config.labels):
+    if len(digests) < 2 or digests[0] is None or digests[0] != digests[1]:
+        try:
+            theirs = load(f"models:/{name}/{champion}")
+        except OutageError:
+            raise
+        except AuraError as error:
+            return None, f"the champion cannot be loaded: {error}"
+        if theirs.detector.labels and task(theirs.detector.labels) != task(config.labels):
             return None, "the champion is to find something else; give tracking.model_name another name"
         seen = theirs.seen(config.dataset.name, tested)
         if seen is None:

@@ -5,7 +5,7 @@ import os
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from mlflow.exceptions import MlflowException
 
 from aura import serving
 from aura.config import PROJECT, Config
-from aura.errors import AuraError, TrackingError
+from aura.errors import AuraError, OutageError
 from aura.evaluation import RATIOS
 
 
@@ -74,7 +74,7 @@ def stage_run(
                 mlflow.set_tag("aura.error", str(error))
                 raise
     except MlflowException as error:
-        raise TrackingError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
+        raise OutageError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
 
 
 def parameters(config: Config) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def set_parent(run_id: str) -> None:
 
 
 def exists(run_id: str) -> bool:
-    """Whether the tracking server has a run, and nobody has deleted it."""
+    """Whether the tracking server has a run that nobody has deleted."""
     try:
         return bool(mlflow.get_run(run_id).info.lifecycle_stage == "active")
     except MlflowException as error:
@@ -124,15 +124,24 @@ def exists(run_id: str) -> bool:
         raise
 
 
+def is_beside(run_id: str) -> bool:
+    """Whether a run is in the experiment of the active one."""
+    if not exists(run_id):
+        return False
+    here, there = (mlflow.get_run(one).info.experiment_id for one in (_active_id(), run_id))
+    return bool(here == there)
+
+
 def has_artifact(run_id: str, file: str) -> bool:
     """Whether a run that the tracking server has logged a file."""
     return exists(run_id) and any(one.path == file for one in mlflow.MlflowClient().list_artifacts(run_id))
 
 
 def kill(run_id: str | None) -> None:
-    """Say that a run was killed, which it could not say itself."""
+    """Say that a run was killed, which it could not say itself; where it can be said."""
     if run_id is not None:
-        mlflow.MlflowClient().set_terminated(run_id, "KILLED")
+        with suppress(MlflowException):
+            mlflow.MlflowClient().set_terminated(run_id, "KILLED")
 
 
 def baselines(test_digest: str) -> pd.DataFrame:

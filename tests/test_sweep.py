@@ -16,7 +16,7 @@ import yaml
 from optuna.trial import FixedTrial, TrialState
 
 from aura.config import PROJECT, compose
-from aura.errors import AuraError, TrackingError
+from aura.errors import AuraError, OutageError
 from aura.sweep.space import Space
 from aura.sweep.study import SharedStudy, shared_study
 from tests.conftest import Project
@@ -73,7 +73,12 @@ def test_a_dimension_becomes_an_override() -> None:
         ({"seed": {"low": 3, "high": 9}}, "seed has to be the same in all trials"),
         ({"split.test_share": {"low": 0.3, "high": 0.9}}, "has to be the same in all trials"),
         ({"labels": {"choices": ["detection", "forecasting"]}}, "has to be the same in all trials"),
-        ({"scoring.tolerance_after_s": {"low": 3, "high": 9}}, "has to be the same in all trials"),
+        ({"scoring.max_false_alarms_per_24h": {"low": 3, "high": 9}}, "has to be the same in all trials"),
+        ({"++seed": {"low": 3, "high": 9}}, r"\+\+seed: allowed are keys and groups"),
+        ({"model.k": {"low": 0, "high": 9, "log": True}}, r"model\.k: .*low"),
+        ({"model.k": {"low": 1, "high": 9, "step": 0}}, r"model\.k: .*step"),
+        ({"features": {"choices": ["all", "orignal"]}}, "there is no orignal; allowed are all, original"),
+        ({"windows.lengths_s": {"choices": [{"entropy": [60]}]}}, "choices are words, numbers or lists"),
     ],
 )
 def test_what_is_no_dimension_is_refused(values: dict[str, dict[str, object]], says: str) -> None:
@@ -178,7 +183,7 @@ def choose(trial: optuna.Trial) -> list[str]:
     return [str(trial.suggest_float("x", 0, 1))]
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), TrackingError("away"), OSError(28, "No space left on device")])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OutageError("away"), OSError(28, "No space left on device")])
 def test_a_trial_that_is_not_to_blame_is_tried_again(tmp_path: Path, error: BaseException) -> None:
     tried: list[list[str]] = []
 
@@ -195,6 +200,50 @@ def test_a_trial_that_is_not_to_blame_is_tried_again(tmp_path: Path, error: Base
         assert len(shared.finished()) == 3
     assert tried[2] == tried[1]
     assert len(tried) == 4
+
+
+def test_a_trial_that_always_meets_what_it_cannot_help_is_to_blame_in_the_end(tmp_path: Path) -> None:
+    def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
+        if trial.number == 0 or trial.params == first[0]:
+            first.append(dict(trial.params))
+            raise MemoryError
+        return [1.0]
+
+    first: list[dict[str, object]] = []
+    for _ in range(3):
+        with sketch(tmp_path) as shared, pytest.raises(MemoryError):
+            shared.work(choose, attempt, 3)
+    with sketch(tmp_path) as shared:
+        shared.work(choose, attempt, 3)
+        (refused,) = [t for t in shared.finished() if t.state == TrialState.FAIL]
+    assert refused.params == first[0]
+    assert refused.user_attrs["error"].startswith("MemoryError in each of 3 tries")
+
+
+def test_what_was_left_between_two_steps_of_choosing_is_chosen_again(tmp_path: Path) -> None:
+    with sketch(tmp_path) as shared:
+        # As by a process that was killed before it could say that it is alive.
+        shared.study.enqueue_trial({"x": 0.125})
+        with pytest.warns(UserWarning, match="Heartbeat"):
+            shared.study.ask()
+    with sketch(tmp_path) as shared:
+        shared.work(choose, lambda trial, words: [float(words[0])], 2)
+        assert 0.125 in [t.value for t in shared.finished()]
+
+
+def test_a_process_that_slept_goes_on_when_its_trial_is_anothers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
+        if trial.number == 0:
+            shared.study.tell(0, state=TrialState.FAIL)
+            trial.set_user_attr("f1", 1.0)
+        return [1.0]
+
+    with sketch(tmp_path) as shared:
+        shared.work(choose, attempt, 2)
+        assert len(shared.finished()) == 2
+    assert "trial 0 was taken for dead meanwhile" in capsys.readouterr().out
 
 
 def test_a_trial_that_repeats_another_costs_nothing(tmp_path: Path) -> None:
@@ -227,7 +276,7 @@ def test_processes_that_share_a_study_try_no_more_than_asked_for(tmp_path: Path)
 
 def test_two_objectives_have_a_front(trained: Project, run_of: RunOf, tmp_path: Path) -> None:
     words = ("sweep.objectives=[sensitivity,false_alarms_per_24h]", f"sweep.storage=sqlite:///{tmp_path}/s.db")
-    limits = "sweep.space={scoring.max_false_alarms_per_24h:{choices:[5,50,500]}}"
+    limits = "sweep.space={alarms.smoothing_s:{low:0.0,high:60.0}}"
     assert trained.run("sweep", limits, *FAST, *words, "sweep.n_trials=3", "tracking.model_name=swept") == 0
     assert "pareto_front.png" in artifacts(run_of("sweep").info.run_id)
 

@@ -23,9 +23,9 @@ def run(config: Config) -> None:
         raise AuraError("evaluate: say which model; write model=models:/aura-seizure-detector@champion")
     with tracking.stage_run("evaluate", config) as active:
         registered = registry.load(config.evaluate.model)
+        _check_task(config, registered)
         if not is_prepared(config):
             prepare.run(config)
-        _check_task(config, registered)
         recordings = _unseen(config, registered, _annotated(config))
         evaluation = score(config, registered.detector, recordings)
         scores = evaluation.scores(seed=config.seed)

@@ -16,7 +16,7 @@ from aura.errors import AuraError
 from aura.evaluation import RATIOS, ScoredRecording, event_curve, operating_point
 from aura.feature_table import FeatureTable
 from aura.stages import prepare, train
-from aura.stages.folders import is_prepared, prepared_folder
+from aura.stages.folders import features_folder, is_prepared, prepared_folder
 from aura.sweep.outcome import best_trial, experiment, figures, table
 from aura.sweep.space import Space
 from aura.sweep.study import DIRECTIONS, PARENT, RUN, SharedStudy, shared_study
@@ -36,16 +36,17 @@ def run(config: Config) -> None:
     space = Space.of(config.sweep.space)
     _check(config, space)
     with tracking.stage_run("sweep", config) as active:
-        if not is_prepared(config):
-            prepare.run(config)
-        made_of, tested = _made_of(config)
+        with FileLock(_lock(config, prepared_folder(config))):
+            if not is_prepared(config):
+                prepare.run(config)
+        made_of = _made_of(config)
         name = config.sweep.study or f"sweep-{digest(made_of)}"
         folder = Path(config.workspace) / config.dataset.name
         url = config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
         with shared_study(name, url, config.sweep.objectives, made_of, _bury) as shared:
             parent = _parent(shared, active.info.run_id)
             print(f"sweep: study {name}, {len(shared.finished())} of {config.sweep.n_trials} trials done")
-            shared.work(space.suggest, partial(_attempt, config, parent, tested), config.sweep.n_trials)
+            shared.work(space.suggest, partial(_attempt, config, parent, made_of["data.digest"]), config.sweep.n_trials)
             # One process at a time: whoever comes second finds it done.
             with shared.lock:
                 if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
@@ -66,8 +67,8 @@ def _bury(trial: FrozenTrial) -> None:
     tracking.kill(trial.user_attrs.get(RUN))
 
 
-def _made_of(config: Config) -> tuple[dict[str, str], list[str]]:
-    """All that decides what a trial scores, by key; and the subjects that no trial sees."""
+def _made_of(config: Config) -> dict[str, str]:
+    """All that decides what a trial scores, by key, with the recordings and the subjects that no trial sees."""
     found, _ = read_table(prepared_folder(config) / "recordings.parquet")
     recordings = train.annotated(found)
     folds = train.folds_of(config, recordings)
@@ -75,15 +76,15 @@ def _made_of(config: Config) -> tuple[dict[str, str], list[str]]:
         raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
     tested = sorted(set(recordings["subject"][folds[0].test]))
     made_of = {key: str(value) for key, value in tracking.parameters(config).items() if not key.startswith(NOT_TRIED)}
-    return made_of | {"data.digest": train.data_digest(recordings, config.labels), "test.subjects": str(tested)}, tested
+    return made_of | {"data.digest": train.data_digest(recordings, config.labels), "test.subjects": str(tested)}
 
 
 def _parent(shared: SharedStudy, run_id: str) -> str:
     """Run that has all the trials: that of the process that came first, where this tracking server knows it."""
     with shared.lock:
         parent = str(shared.study.user_attrs.get(PARENT, run_id))
-        if parent != run_id and not tracking.exists(parent):
-            print(f"sweep: run {parent}, which had the trials so far, is gone; this one has those that follow")
+        if parent != run_id and not tracking.is_beside(parent):
+            print(f"sweep: run {parent}, which has the trials so far, is not here; this one has those that follow")
             parent = run_id
         shared.study.set_user_attr(PARENT, parent)
     if parent != run_id:
@@ -91,12 +92,12 @@ def _parent(shared: SharedStudy, run_id: str) -> str:
     return parent
 
 
-def _attempt(config: Config, parent: str, tested: list[str], trial: Trial, words: list[str]) -> Sequence[float]:
+def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list[str]) -> Sequence[float]:
     """Try one configuration, as a child run of the sweep's."""
     one = compose([*config.overrides, *words])
     with tracking.stage_run("trial", one, parent=parent, name=f"trial {trial.number}") as active:
         trial.set_user_attr(RUN, active.info.run_id)
-        found = _out_of_fold(one, trial, tested, prunable=len(config.sweep.objectives) == 1)
+        found = _out_of_fold(one, trial, corpus, prunable=len(config.sweep.objectives) == 1)
         if found is not None:
             tracking.log_metrics({f"train_event_{name}": value for name, value in found.items()})
             for name, value in found.items():
@@ -111,23 +112,29 @@ def _attempt(config: Config, parent: str, tested: list[str], trial: Trial, words
     return [found[objective] for objective in config.sweep.objectives]
 
 
-def _out_of_fold(config: Config, trial: Trial, tested: list[str], *, prunable: bool) -> dict[str, float] | None:
+def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -> dict[str, float] | None:
     """Event scores at the operating point, of training subjects by models that had not seen them; None if pruned."""
     how = train.trial_of(config)
-    with FileLock(_lock(config)):
+    with FileLock(_lock(config, prepared_folder(config))):
+        if not is_prepared(config):
+            prepare.run(config)
+    with FileLock(_lock(config, features_folder(config))):
         found = train.table_of(config)
+    # Another detector of beats may fail on other recordings; then the sides would not be the same.
+    if train.data_digest(found.recordings, config.labels) != corpus:
+        raise AuraError(
+            "with these settings other recordings can be used than without; the trials could not be compared"
+        )
     (fold,) = train.folds_of(config, found.recordings)
     side = found.of(fold.train)
-    # Where another detector fails on other recordings, the split may fall otherwise.
-    if set(side.recordings["subject"]) & set(tested):
-        raise AuraError("with these settings other recordings can be used, and other subjects would be tested on")
     tried: list[ScoredRecording] = []
 
     def report(fold: int, part: FeatureTable, probabilities: list[Floats]) -> None:
         tried.extend(how.scored(part, probabilities))
         scores = _at_operating_point(event_curve(tried, how.alarms, how.rules), how.max_false_alarms_per_24h)
         tracking.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
-        if prunable:
+        # After the last one there is nothing to save.
+        if prunable and fold < config.train.folds - 1:
             trial.report(scores[config.sweep.objectives[0]], fold)
             if trial.should_prune():
                 raise TrialPruned
@@ -149,11 +156,10 @@ def _at_operating_point(curve: pd.DataFrame, limit: float) -> dict[str, float]:
     return {name: float(rows[name].fillna(0.0).iloc[0]) for name in RATIOS}
 
 
-def _lock(config: Config) -> Path:
-    """File by which processes take turns to compute the features of one specification."""
-    folder = Path(config.workspace) / config.dataset.name
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f".features-{digest(config.feature_spec.to_dict())}.lock"
+def _lock(config: Config, folder: Path) -> Path:
+    """File by which processes take turns to fill a folder of the workspace."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return folder.with_name(f".{folder.name}.lock")
 
 
 def _report(config: Config, shared: SharedStudy, parent: str) -> None:

@@ -80,8 +80,10 @@ def experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial
     values: dict[str, Any] = {}
     parsed = OverridesParser.create().parse_overrides([*overrides, *words])
     for one in parsed:
-        if one.key_or_group == "experiments" and one.value() is not None:
-            known = yaml.safe_load((PROJECT / "experiments" / f"{one.value()}.yaml").read_text(encoding="utf-8"))
+        named = one.value() if one.key_or_group == "experiments" else None
+        names = named if isinstance(named, list) else [named] if named else []
+        for name in names:
+            known = yaml.safe_load((PROJECT / "experiments" / f"{name}.yaml").read_text(encoding="utf-8"))
             defaults += known.pop("defaults", [])
             kept = {key: value for key, value in known.items() if key not in ELSEWHERE}
             if "model_name" in known.get("tracking", {}):

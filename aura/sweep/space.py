@@ -1,12 +1,14 @@
 """A search space over any key of the configuration, and the overrides that a trial makes of it."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.trial import BaseTrial
+from optuna.trial import BaseTrial, FixedTrial
 
+from aura.config import CONF
 from aura.errors import AuraError
 
 RANGE, CHOICES = {"low", "high", "step", "log"}, {"choices"}
@@ -14,7 +16,6 @@ RANGE, CHOICES = {"low", "high", "step", "log"}, {"choices"}
 # what is of a run, not of a detector.
 FIXED = {"seed", "dataset", "split", "labels", "scoring", "prepare", "baseline", "question", "experiments"}
 OF_A_RUN = {"workspace", "compute", "tracking", "sweep", "evaluate", "hydra"}
-FREE = {"scoring.max_false_alarms_per_24h"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Dimension:
 
     def __post_init__(self) -> None:
         """Refuse what is no range and no list of choices, and what has to be the same in all trials."""
-        if self.key.split(".")[0].split("@")[0] in FIXED | OF_A_RUN and self.key not in FREE:
+        if not re.fullmatch(r"[a-z]\w*(\.\w+)*", self.key):
+            raise AuraError(f"sweep.space.{self.key}: allowed are keys and groups of the configuration, such as model")
+        if self.key.split(".")[0] in FIXED | OF_A_RUN:
             raise AuraError(f"sweep.space.{self.key}: {self.key} has to be the same in all trials of a sweep")
         keys = set(self.values)
         ranged = {"low", "high"} <= keys <= RANGE and all(_is_number(self.values[end]) for end in ("low", "high"))
@@ -46,6 +49,18 @@ class Dimension:
             )
         if ranged and not self.values["low"] < self.values["high"]:
             raise AuraError(f"sweep.space.{self.key}: low is not below high")
+        if chosen and any(isinstance(choice, dict) for choice in self.values["choices"]):
+            raise AuraError(f"sweep.space.{self.key}: choices are words, numbers or lists")
+        if chosen and (CONF / self.key).is_dir():
+            known = sorted(path.stem for path in (CONF / self.key).glob("*.yaml"))
+            # Else the trial that chooses it would be the first to say so.
+            for choice in self.values["choices"]:
+                if choice not in known:
+                    raise AuraError(f"sweep.space.{self.key}: there is no {choice}; allowed are {', '.join(known)}")
+        try:
+            self.suggest(FixedTrial({self.key: self.first}))
+        except ValueError as error:
+            raise AuraError(f"sweep.space.{self.key}: {error}") from error
 
     def suggest(self, trial: BaseTrial) -> str:
         """Have a trial choose, and give the override that sets it."""

@@ -1,9 +1,8 @@
 """What one process of a sweep does at a time: a lock that is kept where the study is, and shared like it."""
 
 import zlib
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol
 
 from filelock import FileLock
 from sqlalchemy import Connection, NullPool, create_engine, text
@@ -11,27 +10,7 @@ from sqlalchemy.engine import make_url
 
 from aura.errors import AuraError
 
-
-class Turn(Protocol):
-    """A lock, to be taken and given back, or to be held in a ``with``."""
-
-    @property
-    def is_locked(self) -> bool:
-        """Whether this process has it."""
-
-    def acquire(self) -> object:
-        """Wait for it."""
-
-    def release(self) -> None:
-        """Give it back."""
-
-    def __enter__(self) -> object:
-        """Wait for it."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give it back."""
+Turn = AbstractContextManager[object]
 
 
 class AdvisoryLock:
@@ -50,33 +29,16 @@ class AdvisoryLock:
         self._key = zlib.crc32(name.encode())
         self._connection: Connection | None = None
 
-    @property
-    def is_locked(self) -> bool:
-        """Whether this process has it."""
-        return self._connection is not None
-
-    def acquire(self) -> None:
-        """Wait for it."""
-        connection = self._engine.connect()
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
-        self._connection = connection
-
-    def release(self) -> None:
-        """Give it back."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
     def __enter__(self) -> "AdvisoryLock":
         """Wait for it."""
-        self.acquire()
+        self._connection = self._engine.connect()
+        self._connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Give it back."""
-        self.release()
+        assert self._connection is not None
+        self._connection.close()
 
 
 def turn(url: str, name: str) -> Turn:
