@@ -87,6 +87,8 @@ def _public(config: Config) -> dict[str, Any]:
     values = asdict(config)
     for group, key in (("dataset", "root"), ("tracking", "uri")):
         values[group].pop(key)
+    values["dataset"].pop("edf")
+    values.pop("detect")
     values.pop("workspace")
     values.pop("overrides")
     values["sweep"].pop("storage")
