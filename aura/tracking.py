@@ -193,6 +193,12 @@ def log_text(text: str, file: str) -> None:
     mlflow.log_text(text, file)
 
 
+def log_files(paths: Sequence[Path]) -> None:
+    """Log files beside each other."""
+    for path in paths:
+        mlflow.log_artifact(str(path))
+
+
 def log_figures(figures: Mapping[str, Figure]) -> None:
     """Log pictures by name, not in a folder: the view that compares runs shows only files beside each other."""
     for name, figure in figures.items():

@@ -1,6 +1,8 @@
 """From EDF files to annotations: what a registered detector finds, and what it could not look at."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,19 @@ from aura.config import Config, DatasetConfig, QualityConfig
 from aura.datasets.detections import FORMATS, write_detections
 from aura.errors import AuraError
 from aura.evaluation import ScoredRecording, evaluate
-from aura.events import from_mask, unite
+from aura.page import index
 from aura.serving import Detector
 from aura.stages import prepare
 from aura.stages.evaluate import scored
 from aura.stages.folders import prepared_folder
-from aura.table import read_table, write_table
+from aura.stages.pages import found, page_of, start_of
+from aura.table import read_table, write_table, write_whole
 from aura.types import Event
 
 # Recordings that are printed; all are in the table.
 N_SHOWN = 20
+# Pages that are logged, of what deserves a look most; all are in the folder.
+N_LOGGED = 10
 
 
 def run(config: Config) -> None:
@@ -46,22 +51,32 @@ def run(config: Config) -> None:
         rows, assessed = [], []
         for row in tqdm(recordings.to_dict("records"), desc="detect", unit="recording", dynamic_ncols=True):
             one = scored(config, registered.detector, row)
-            found, not_assessed = _found(registered.detector, one)
+            events = found(registered.detector.alarms, one)
             target = output / f"{one.recording}{FORMATS[config.detect.format]}"
-            start = pd.Timestamp(row["start"]).to_pydatetime() if isinstance(row["start"], str) else None
-            write_detections(target, found, not_assessed, start=start, duration_s=one.duration_s)
+            write_detections(target, *events, start=start_of(row), duration_s=one.duration_s)
             _write_probability(output, one)
-            rows.append(_summary(one, found, not_assessed, target))
+            html = page_of(config, row, one, events, registered.name)
+            write_whole(output / f"{one.recording}.html", partial(Path.write_text, data=html, encoding="utf-8"))
+            rows.append(_summary(row, one, *events, target))
             if row["annotated"]:
                 assessed.append(one)
-        table = pd.DataFrame(rows).sort_values(["seizures", "max_score"], ascending=False, ignore_index=True)
+        table = (
+            pd.DataFrame(rows)
+            .astype({"annotated": "object"})
+            .sort_values(["seizures", "max_score"], ascending=False, ignore_index=True)
+        )
         write_table(output / "detections.parquet", table, {"run_id": active.info.run_id})
+        html = index(table, failures, registered.name)
+        write_whole(output / "index.html", partial(Path.write_text, data=html, encoding="utf-8"))
+        pages = [f"{recording}.html" for recording in table["recording"].head(N_LOGGED)]
+        tracking.log_files([output / file for file in ("index.html", *pages)])
         tracking.log_table(table, "detections.json")
         tracking.log_table(failures, "failures.json")
         hours = float(recordings["duration_s"].sum() / 3600)
         numbers = {"recordings": len(table), "failures": len(failures), "hours": hours}
         tracking.log_metrics({**numbers, "seizures": int(table["seizures"].sum())})
-        said = f"detect: {table['seizures'].sum()} seizures in {len(table)} recordings of {hours:.1f} h; in {output}\n"
+        n_found = table["seizures"].sum()
+        said = f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h; see {output / 'index.html'}\n"
         said += "\n".join(_line(row) for row in table.head(N_SHOWN).to_dict("records"))
         if len(table) > N_SHOWN:
             said += f"\n  and {len(table) - N_SHOWN} more in {output / 'detections.parquet'}"
@@ -92,21 +107,6 @@ def _prepared_alike(config: Config, detector: Detector, edf: Path) -> Config:
     return replace(config, dataset=dataset, detector=taught["detector"], quality=QualityConfig(**taught["quality"]))
 
 
-def _found(detector: Detector, one: ScoredRecording) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
-    """Alarms, each with its highest score for a confidence; and what could not be assessed."""
-    alarms = detector.alarms.events(one.score, threshold=one.threshold, step_s=one.step_s)
-    found = []
-    for alarm in alarms:
-        steps = slice(int(alarm.onset_s / one.step_s), int(np.ceil(alarm.end_s / one.step_s)))
-        highest = float(np.nanmax(one.probability[steps], initial=0.0))
-        found.append(Event(alarm.onset_s, alarm.duration_s, "seiz", highest))
-    blind = from_mask(np.isnan(one.score), step_s=one.step_s)
-    # The last step of a recording may be cut short.
-    end_s = len(one.score) * one.step_s
-    rest = (Event(end_s, one.duration_s - end_s),) if end_s < one.duration_s else ()
-    return tuple(found), unite((*blind, *rest), duration_s=one.duration_s)
-
-
 def _write_probability(output: Path, one: ScoredRecording) -> None:
     """Write what was found step by step."""
     end_s = (np.arange(len(one.score)) + 1) * one.step_s
@@ -115,18 +115,18 @@ def _write_probability(output: Path, one: ScoredRecording) -> None:
 
 
 def _summary(
-    one: ScoredRecording, found: tuple[Event, ...], not_assessed: tuple[Event, ...], target: Path
+    row: dict[Any, Any], one: ScoredRecording, seizures: Sequence[Event], not_assessed: Sequence[Event], target: Path
 ) -> dict[str, Any]:
     """What is said of a recording in the table."""
     return {
         "recording": one.recording,
         "subject": one.subject,
         "hours": one.duration_s / 3600,
-        "seizures": len(found),
-        "seizure_s": sum(event.duration_s for event in found),
+        "seizures": len(seizures),
+        "seizure_s": sum(event.duration_s for event in seizures),
         "not_assessed_s": sum(event.duration_s for event in not_assessed),
         "max_score": float(np.nanmax(one.score, initial=0.0)),
-        "annotated": len(one.seizures),
+        "annotated": len(one.seizures) if row["annotated"] else None,
         "file": target.name,
     }
 
