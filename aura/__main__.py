@@ -1,6 +1,7 @@
 """``python -m aura STAGE [key=value ...]``, or ``aura`` for short: dispatch only."""
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -13,8 +14,11 @@ STAGES = {
     "train": "features to a scored, logged and registered seizure detector",
     "sweep": "a search over configurations, which several processes can share",
     "evaluate": "scores of a registered model on any corpus: model=models:/NAME@champion",
+    "detect": "annotations of what a registered model finds: edf=FILE, or edf=FOLDER",
     "main": "prepare, featurize and train in a row, as child runs of one run",
 }
+# Words that stand for keys of the stage's own section; there is a group called model, of what is trained.
+OWN = {"evaluate": ("model",), "detect": ("edf", "model", "output", "format")}
 COMPLETION = ("-sc", "--shell-completion")
 
 
@@ -56,8 +60,7 @@ def main(argv: Sequence[str]) -> int:
             )
         # Without an experiment MLflow leaves the end of the word empty.
         overrides = [*overrides[:at], *(word for word in words if word != "experiments=")]
-    # There is a group of that name, of what is trained.
-    overrides = [f"evaluate.{word}" if (stage, word[:6]) == ("evaluate", "model=") else word for word in overrides]
+    overrides = [own for word in overrides if (own := _own(stage, word)) is not None]
     # Some options of Hydra are followed by a word of theirs.
     plain = [] if any(word.startswith("-") for word in overrides) else overrides
     for word in plain:
@@ -66,6 +69,18 @@ def main(argv: Sequence[str]) -> int:
         if "=~" in word:
             return _refuse(f"{stage}: the shell leaves the ~ of {word!r} as it is; write $HOME", 2)
     return _run(stage, overrides)
+
+
+def _own(stage: str, word: str) -> str | None:
+    """A word that only this stage knows, as Hydra has it; its value is taken as it stands, whatever signs are in it.
+
+    None for one that is empty, as MLflow leaves those that were not given.
+    """
+    key, _, value = word.partition("=")
+    if key not in OWN.get(stage, ()):
+        return word
+    quoted = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"{stage}.{key}='{quoted}'" if value else None
 
 
 def entry_point() -> None:

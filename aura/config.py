@@ -57,6 +57,8 @@ class DatasetConfig:
     layouts: list[str]
     channels: list[str]
     subject_channels: list[SubjectChannelsConfig]
+    # One file of it, by its path below the root, where the others are to be left aside.
+    edf: str | None
     pseudonyms: bool
     synthesis: SynthesisConfig | None
 
@@ -134,6 +136,16 @@ class EvaluateConfig:
 
 
 @dataclass
+class DetectConfig:
+    """In what seizures are to be found, by which model, and where what was found is written, in which format."""
+
+    edf: str | None
+    model: str
+    output: str
+    format: str
+
+
+@dataclass
 class SweepConfig:
     """What is searched, for what, and where the study is kept."""
 
@@ -171,6 +183,7 @@ class Config:
     model: dict[str, Any]
     alarms: dict[str, Any]
     evaluate: EvaluateConfig
+    detect: DetectConfig
     sweep: SweepConfig
     scoring: ScoringConfig
     tracking: TrackingConfig

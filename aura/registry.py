@@ -60,20 +60,23 @@ class Registered:
 def load(uri: str) -> Registered:
     """Load a detector by its address, such as ``models:/aura-seizure-detector@champion`` or ``runs:/.../model``.
 
+    A folder that holds one is an address too, and needs no tracking server.
+
     Raises
     ------
     AuraError
         Where there is none.
     """
     try:
-        info = mlflow.models.get_model_info(uri)
-        folder = Path(mlflow.artifacts.download_artifacts(uri))
+        # Of a folder, MLflow would ask the server for the model that was logged from it.
+        folder = Path(uri) if Path(uri).is_dir() else Path(mlflow.artifacts.download_artifacts(uri))
+        run_id = mlflow.models.Model.load(str(folder)).run_id
     except (MlflowException, OSError) as error:
         raise AuraError(f"model={uri} is no model of {mlflow.get_tracking_uri()}: {_line(error)}") from error
     found = next(iter(folder.glob("data/*/detector.json")), None)
     if found is None:
         raise AuraError(f"model={uri} is no seizure detector of Aura")
-    return Registered(load_detector(found.parent), uri, info.run_id)
+    return Registered(load_detector(found.parent), uri, run_id or "")
 
 
 def promote(

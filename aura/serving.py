@@ -56,6 +56,7 @@ def save_detector(folder: Path, detector: "Detector") -> None:
         "alarms": asdict(detector.alarms),
         "threshold": detector.threshold,
         "labels": detector.labels,
+        "beats": detector.beats,
     }
     (folder / DETECTOR_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
@@ -86,6 +87,9 @@ class Detector:
         What raises alarms, and the score from which on it does.
     labels
         Configuration of what it was taught; empty for one that does not say.
+    beats
+        Configuration of ``detector`` and ``quality``, by which the RR intervals it was taught were made; empty for one
+        that does not say.
     """
 
     model: Classifier
@@ -94,6 +98,7 @@ class Detector:
     alarms: Alarms
     threshold: float
     labels: Mapping[str, Any]
+    beats: Mapping[str, Any]
 
     def probability(self, rr: RRSeries, *, from_s: float = 0.0) -> tuple[Floats, Floats]:
         """Ends of the windows of a recording, and the probability of each; NaN where a window has no feature."""
@@ -144,7 +149,9 @@ def load_detector(folder: Path) -> Detector:
     extract(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), spec)
     calibration = Calibration(**values["calibration"]) if "calibration" in values else Calibration()
     alarms = Alarms(**values["alarms"]) if "alarms" in values else PLAIN
-    return Detector(model, spec, calibration, alarms, values["threshold"], values.get("labels", {}))
+    return Detector(
+        model, spec, calibration, alarms, values["threshold"], values.get("labels", {}), values.get("beats", {})
+    )
 
 
 def _load_pyfunc(path: str) -> Detector:

@@ -87,6 +87,8 @@ def _public(config: Config) -> dict[str, Any]:
     values = asdict(config)
     for group, key in (("dataset", "root"), ("tracking", "uri")):
         values[group].pop(key)
+    values["dataset"].pop("edf")
+    values.pop("detect")
     values.pop("workspace")
     values.pop("overrides")
     values["sweep"].pop("storage")
@@ -198,6 +200,12 @@ def log_json(values: Mapping[str, Any], file: str) -> None:
 def log_text(text: str, file: str) -> None:
     """Log a text."""
     mlflow.log_text(text, file)
+
+
+def log_files(paths: Sequence[Path]) -> None:
+    """Log files beside each other."""
+    for path in paths:
+        mlflow.log_artifact(str(path))
 
 
 def log_figures(figures: Mapping[str, Figure]) -> None:

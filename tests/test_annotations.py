@@ -114,7 +114,7 @@ def test_every_format_gives_the_same_events(times: list[int]) -> None:
         folder = Path(name)
         write_tse(folder / "a.tse_bi", events)
         write_tse(folder / "b.tse_bi", events, start=START)
-        write_csv_bi(folder / "a.csv_bi", events, 1e4)
+        write_csv_bi(folder / "a.csv_bi", events, 1e4, "a")
         write_events_tsv(folder / "a_events.tsv", events, START, 1e4)
         assert list(read_tse(folder / "a.tse_bi")) == events
         iso = read_tse(folder / "b.tse_bi", lambda text: (datetime.fromisoformat(text) - START).total_seconds())

@@ -98,6 +98,25 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
     return corpus
 
 
+def find_one(edf: Path, root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
+    """Find the recording of one EDF file, with its annotations beside it, or in the ``eeg`` folder of BIDS.
+
+    Parameters
+    ----------
+    edf
+        The file.
+    root, layouts, dataset
+        As for `find`.
+    """
+    folders = dict.fromkeys((edf.parent, edf.parent.parent / "eeg"))
+    near = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
+    files = [edf, *(path for path in near if path.is_file() and path.name.lower().endswith((*ANNOTATIONS, ".csv")))]
+    found = [ref for name in layouts for ref in import_module(name).index(files, root, dataset) if ref.edf == edf]
+    refs, doubles = _unique(sorted(found, key=lambda ref: ref.annotations is None)[:1])
+    assert not doubles
+    return Corpus(tuple(refs), (), 1, sum(len(_files(ref)) - 1 for ref in refs))
+
+
 def _walk(root: Path, rejects: list[Reject]) -> Iterator[tuple[Path, bool]]:
     """EDF and annotation files below a folder, and whether a link led there.
 

@@ -57,9 +57,9 @@ def read_events_tsv(path: Path) -> tuple[Event, ...]:
     return tuple(events)
 
 
-def write_csv_bi(path: Path, events: Sequence[Event], duration_s: float) -> None:
-    """Write events as a ``.csv_bi`` file."""
-    head = f"# version = csv_v1.0.0\n# bname = {path.stem}\n# duration = {duration_s:.2f} secs\n#\n"
+def write_csv_bi(path: Path, events: Sequence[Event], duration_s: float, name: str) -> None:
+    """Write events of a recording of that name as a ``.csv_bi`` file."""
+    head = f"# version = csv_v1.0.0\n# bname = {name}\n# duration = {duration_s:.2f} secs\n#\n"
     rows = (f"TERM,{e.onset_s:.4f},{e.end_s:.4f},{e.kind},{e.confidence:.4f}\n" for e in events)
     path.write_text(f"{head}{','.join(CSV_COLUMNS)}\n" + "".join(rows), encoding="utf-8")
 

@@ -1,5 +1,8 @@
 """A registered detector on any corpus: the scores it has on people it was not trained on."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from hydra.utils import instantiate
 
@@ -51,28 +54,29 @@ def run(config: Config) -> None:
 
 def score(config: Config, detector: Detector, recordings: pd.DataFrame) -> Evaluation:
     """Have a detector raise its alarms in prepared recordings, by its own features and threshold, and count."""
-    labelling: Labelling = instantiate(detector.labels or config.labels)
-    folder, found = prepared_folder(config), []
-    for recording, subject, duration_s in recordings[["recording", "subject", "duration_s"]].itertuples(index=False):
-        rr, seizures, rises_bpm = read_rr(folder, recording)
-        end_s, probability = detector.probability(rr)
-        step_s = detector.spec.step_s
-        found.append(
-            ScoredRecording(
-                recording=recording,
-                subject=subject,
-                duration_s=duration_s,
-                step_s=step_s,
-                probability=probability,
-                score=detector.alarms.score(probability, step_s=step_s),
-                threshold=detector.threshold,
-                labels=labelling(end_s, step_s=step_s, seizures=seizures).label,
-                seizures=seizures,
-                targets=labelling.targets(seizures),
-                rises_bpm=rises_bpm,
-            )
-        )
+    found = [scored(config, detector, recording) for recording in recordings.to_dict("records")]
     return evaluate(found, detector.alarms, config.event_rules)
+
+
+def scored(config: Config, detector: Detector, recording: Mapping[Any, Any]) -> ScoredRecording:
+    """Have a detector say what it finds in a prepared recording, a row of the table of recordings."""
+    labelling: Labelling = instantiate(detector.labels or config.labels)
+    rr, seizures, rises_bpm = read_rr(prepared_folder(config), recording["recording"])
+    end_s, probability = detector.probability(rr)
+    step_s = detector.spec.step_s
+    return ScoredRecording(
+        recording=recording["recording"],
+        subject=recording["subject"],
+        duration_s=recording["duration_s"],
+        step_s=step_s,
+        probability=probability,
+        score=detector.alarms.score(probability, step_s=step_s),
+        threshold=detector.threshold,
+        labels=labelling(end_s, step_s=step_s, seizures=seizures).label,
+        seizures=seizures,
+        targets=labelling.targets(seizures),
+        rises_bpm=rises_bpm,
+    )
 
 
 def _annotated(config: Config) -> pd.DataFrame:

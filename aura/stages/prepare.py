@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from aura import tracking
 from aura.accounting import PrepareRecording, prepare_all
 from aura.config import Config
-from aura.datasets.corpus import Corpus, find
+from aura.datasets.corpus import Corpus, find, find_one
 from aura.errors import AuraError
 from aura.preparation import Preparation
 from aura.privacy import Names, key_from_environment
@@ -61,7 +61,10 @@ def run(config: Config) -> None:
         raise AuraError("dataset.root holds no synthetic corpus; for recordings of your own add dataset=any")
     names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
     folder = prepared_folder(config)
-    corpus = find(root, config.dataset.layouts, config.dataset.name)
+    if config.dataset.edf is None:
+        corpus = find(root, config.dataset.layouts, config.dataset.name)
+    else:
+        corpus = find_one(root / config.dataset.edf, root, config.dataset.layouts, config.dataset.name)
     if not corpus.n_edf:
         but = f", but {corpus.n_annotations} annotation files" if corpus.n_annotations else ""
         raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{but}")

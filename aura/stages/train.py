@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,6 +87,7 @@ def run(config: Config) -> None:
                         trial.alarms,
                         final.threshold,
                         config.labels,
+                        {"detector": config.detector, "quality": asdict(config.quality)},
                     ),
                 )
                 version = tracking.log_model(

@@ -106,7 +106,7 @@ def write_annotations(layout: str, paths: Sequence[Path | None], recordings: Seq
         if layout == "tusz15":
             write_whole(path, partial(write_tse, events=one.tiles()))
         elif layout == "tusz20":
-            write_whole(path, partial(write_csv_bi, events=one.tiles(), duration_s=one.duration_s))
+            write_whole(path, partial(write_csv_bi, events=one.tiles(), duration_s=one.duration_s, name=path.stem))
         else:
             seizures = [Event(s.onset_s, s.duration_s, "sz") for s in one.seizures]
             write = partial(write_events_tsv, events=seizures, start=one.start, duration_s=one.duration_s)

