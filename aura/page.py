@@ -13,6 +13,7 @@ from bokeh.embed import file_html
 from bokeh.events import SelectionGeometry
 from bokeh.layouts import column
 from bokeh.models import (
+    AdaptiveTicker,
     BoxSelectTool,
     BoxZoomTool,
     ColumnDataSource,
@@ -95,8 +96,11 @@ def page(recording: Recording) -> str:
         panels.append(_ecg(recording))
     start = {"start_s": _start_s(recording)}
     formatter = CustomJSTickFormatter(args=start, code="return window.auraTime(tick, start_s)")
+    # Seconds, minutes and hours are counted by sixty.
+    ticker = AdaptiveTicker(base=60, mantissas=[1, 2, 5, 10, 20, 30], min_interval=0.01, num_minor_ticks=0)
     for panel in panels:
         panel.x_range = shared
+        panel.xaxis.ticker = ticker
         panel.xaxis.formatter = formatter
         panel.min_border_left = 70
         panel.background_fill_alpha = panel.border_fill_alpha = 0
@@ -169,7 +173,7 @@ def _panel(title: str, height: int, **more: object) -> figure:
         SelectionGeometry,
         CustomJS(code="if (cb_obj.final) window.aura.choose(cb_obj.geometry.x0, cb_obj.geometry.x1)"),
     )
-    panel.grid.grid_line_alpha = 0.4
+    panel.grid.grid_line_color, panel.grid.grid_line_alpha = GREY, 0.25
     return panel
 
 
@@ -246,7 +250,7 @@ def _score(recording: Recording) -> figure:
         "x": ((np.arange(len(recording.score)) + 1) * recording.step_s).astype(np.float32),
         "y": recording.score.astype(np.float32),
     }
-    panel = _panel("Probability of a seizure, smoothed; dashed: threshold", 160, y_range=(-0.02, 1.02))
+    panel = _panel("Score (dashed: threshold)", 160, y_range=(-0.02, 1.02))
     _line(panel, source, ORANGE)
     if np.isfinite(recording.threshold):
         panel.add_layout(Span(location=recording.threshold, dimension="width", line_dash="dashed", line_color=ORANGE))
@@ -265,7 +269,7 @@ def _ecg(recording: Recording) -> figure:
     parts = [excerpt(ecg, from_s, to_s, bin_s) for from_s, to_s in around]
     x = np.concatenate([np.append(t_s, np.nan) for t_s, _ in parts])
     y = np.concatenate([np.append(mv, np.nan) for _, mv in parts])
-    panel = _panel("ECG (mV) around the events; triangles: heartbeats", 200, name="ecg")
+    panel = _panel("ECG (mV) around events", 200, name="ecg")
     _line(panel, {"x": x, "y": y.astype(np.float32)}, BLUE)
     beats_s = recording.rr.t_s
     shown = np.any([(beats_s >= from_s) & (beats_s <= to_s) for from_s, to_s in around], axis=0)
