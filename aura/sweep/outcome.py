@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib import pyplot
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator
@@ -68,6 +69,13 @@ def figures(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
         figure = axes.figure
         assert isinstance(figure, Figure)
         figure.set_size_inches(9, 5)
+        for one in figure.axes:
+            # Optuna's lines are from white to blue, on grey with white lines.
+            one.set_facecolor("white")
+            one.grid(visible=False)
+            for lines in one.collections:
+                if isinstance(lines, LineCollection):
+                    lines.set_cmap("viridis_r")
         figure.tight_layout()
         drawn[name] = figure
     pyplot.close("all")
