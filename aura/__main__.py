@@ -15,10 +15,15 @@ STAGES = {
     "sweep": "a search over configurations, which several processes can share",
     "evaluate": "scores of a registered model on any corpus: model=models:/NAME@champion",
     "detect": "annotations of what a registered model finds: edf=FILE, or edf=FOLDER",
+    "live": "beats in, probabilities and alarms out, as they come: source=- or source=HOST:PORT",
     "main": "prepare, featurize and train in a row, as child runs of one run",
 }
 # Words that stand for keys of the stage's own section; there is a group called model, of what is trained.
-OWN = {"evaluate": ("model",), "detect": ("edf", "model", "output", "format")}
+OWN = {
+    "evaluate": ("model",),
+    "detect": ("edf", "model", "output", "format"),
+    "live": ("model", "source", "output", "state"),
+}
 COMPLETION = ("-sc", "--shell-completion")
 
 

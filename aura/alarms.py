@@ -72,14 +72,16 @@ class Alarms:
         (n_windows,) Floats
             NaN where the probability is, and before there is a baseline.
         """
-        score = pd.Series(probability)
-        if self.smoothing_s > step_s:
-            score = score.rolling(round(self.smoothing_s / step_s), min_periods=1).mean()
+        score = pd.Series(_trailing_mean(probability, max(round(self.smoothing_s / step_s), 1)))
         if self.baseline_s > step_s:
             before = score.rolling(round(self.baseline_s / step_s), min_periods=max(round(BASELINE_FROM_S / step_s), 1))
             score = score - before.quantile(self.baseline_quantile)
         found: Floats = np.where(np.isnan(probability), np.nan, score.to_numpy(dtype=np.float64))
         return found
+
+    def memory(self, *, step_s: float) -> int:
+        """Steps up to now that the score of a step depends on."""
+        return max(round(self.smoothing_s / step_s), 1) + max(round(self.baseline_s / step_s), 1) - 1
 
     def events(self, score: Floats, *, threshold: float, step_s: float) -> tuple[Event, ...]:
         """Turn the scores of a recording into alarms.
@@ -115,6 +117,23 @@ class Alarms:
             if run.end_s - onset_s > 1e-6:
                 events.append(Event(onset_s, run.end_s - onset_s))
         return tuple(events)
+
+
+def _trailing_mean(values: Floats, n: int) -> Floats:
+    """Mean of each value and up to n - 1 before it, of those that are none but NaN.
+
+    The values of a window are added up in their order, so that it has the same mean to the last digit whatever was
+    before it: who sees only the end of a recording gets the same score.
+    """
+    padded = np.concatenate((np.full(n - 1, np.nan), values))
+    there = ~np.isnan(padded)
+    total, count = np.zeros(len(values)), np.zeros(len(values))
+    for shift in range(n):
+        part = slice(shift, shift + len(values))
+        total += np.where(there[part], padded[part], 0.0)
+        count += there[part]
+    mean: Floats = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return mean
 
 
 def _check(name: str, value: float, high: float) -> None:

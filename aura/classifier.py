@@ -25,7 +25,14 @@ TRUSTED_TYPES = (
 CLOSEST = 1e-4
 
 
-class Classifier(Protocol):
+class Predictor(Protocol):
+    """What is needed of a model to use it."""
+
+    def predict_proba(self, x: Floats | Singles) -> Floats:
+        """(n_windows, 2) probabilities of (n_windows, n_features) features, NaN where missing."""
+
+
+class Classifier(Predictor, Protocol):
     """What is needed of a scikit-learn classifier."""
 
     def get_params(self) -> dict[str, Any]:
@@ -36,9 +43,6 @@ class Classifier(Protocol):
 
     def fit(self, x: Floats | Singles, y: Ints) -> object:
         """Fit it to (n_windows, n_features) features, NaN where missing, and labels of 0 and 1."""
-
-    def predict_proba(self, x: Floats | Singles) -> Floats:
-        """(n_windows, 2) probabilities."""
 
 
 def fit(model: Classifier, x: Floats | Singles, labels: Ints) -> Classifier:
@@ -72,7 +76,7 @@ def fit(model: Classifier, x: Floats | Singles, labels: Ints) -> Classifier:
     return model
 
 
-def seizure_probability(model: Classifier, x: Floats | Singles) -> Floats:
+def seizure_probability(model: Predictor, x: Floats | Singles) -> Floats:
     """Probability of a seizure for each row of features; NaN where a window has none.
 
     A forest would give a number for such a row too, made up from whatever is missing most often.

@@ -157,6 +157,23 @@ class SweepConfig:
 
 
 @dataclass
+class ServingConfig:
+    """See `aura.serving.save_detector`."""
+
+    runtime: str
+
+
+@dataclass
+class LiveConfig:
+    """See `aura.stages.live`."""
+
+    model: str
+    source: str
+    output: str
+    state: str | None
+
+
+@dataclass
 class TrackingConfig:
     """Where runs and models are kept."""
 
@@ -184,6 +201,8 @@ class Config:
     alarms: dict[str, Any]
     evaluate: EvaluateConfig
     detect: DetectConfig
+    live: LiveConfig
+    serving: ServingConfig
     sweep: SweepConfig
     scoring: ScoringConfig
     tracking: TrackingConfig
@@ -271,6 +290,8 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
         # The one names a folder, the other a part of an address.
         if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
             raise AuraError(f"{key}={_lookup(config, key)!r}; allowed are letters and digits, then also . _ and -")
+    if config.serving.runtime not in ("sklearn", "onnx"):
+        raise AuraError(f"serving.runtime={config.serving.runtime}; allowed are sklearn, onnx")
     _check_families(config)
     _check_dataset(config.dataset)
     _check_detectors(config)

@@ -57,10 +57,11 @@ class Registered:
         return recordings["subject"].isin(set(recordings["subject"][seen])).to_numpy(dtype=np.bool_)
 
 
-def load(uri: str) -> Registered:
+def load(uri: str, *, runtime: str | None = None) -> Registered:
     """Load a detector by its address, such as ``models:/aura-seizure-detector@champion`` or ``runs:/.../model``.
 
-    A folder that holds one is an address too, and needs no tracking server.
+    A folder that holds one is an address too, and needs no tracking server. ``runtime`` as in
+    `aura.serving.load_detector`.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def load(uri: str) -> Registered:
     found = next(iter(folder.glob("data/*/detector.json")), None)
     if found is None:
         raise AuraError(f"model={uri} is no seizure detector of Aura")
-    return Registered(load_detector(found.parent), uri, run_id or "")
+    return Registered(load_detector(found.parent, runtime=runtime), uri, run_id or "")
 
 
 def promote(

@@ -5,7 +5,7 @@ package beside them. Loading it runs no pickle.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,15 +20,20 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.types import ColSpec, Schema
 
 from aura.alarms import Alarms
-from aura.classifier import TRUSTED_TYPES, Calibration, Classifier, seizure_probability
+from aura.classifier import TRUSTED_TYPES, Calibration, Classifier, Predictor, seizure_probability
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract, feature_names
+from aura.onnx_runtime import export, load_onnx
 from aura.types import MAX_DURATION_S, Floats, RRSeries
 
-MODEL_FILE, DETECTOR_FILE = "model.skops", "detector.json"
+MODEL_FILE, ONNX_FILE, DETECTOR_FILE = "model.skops", "model.onnx", "detector.json"
 # Not all that Aura needs: what a server of the model does.
 REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numba", "numpy", "scipy", "pandas", "pyarrow")
 OF_REFERENCE = ("hrv-analysis", "nolds")
+# Of one request: a month of one person, or a day of thirty. More would keep all others waiting.
+MAX_ROWS, MAX_WINDOWS = 4_000_000, 3_000_000
+# Why a window has no probability.
+NO_BEATS, TOO_FEW = "no beats in the window", "too few valid beats in the window"
 # Versions that were registered without any had these.
 PLAIN = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0, release=1, min_duration_s=0, refractory_s=0)
 
@@ -41,29 +46,44 @@ SIGNATURE = ModelSignature(
             ColSpec("string", "recording", required=False),
             ColSpec("double", "t_s"),
             ColSpec("double", "probability"),
+            ColSpec("string", "reason", required=False),
         ]
     ),
 )
 
 
-def save_detector(folder: Path, detector: "Detector") -> None:
-    """Write a fitted model and what has to be known to use it."""
+def save_detector(folder: Path, detector: "Detector", *, runtime: str) -> None:
+    """Write a fitted model and what has to be known to use it.
+
+    Parameters
+    ----------
+    folder
+        Where to; it is made.
+    detector
+        As it was trained.
+    runtime
+        What computes its probabilities when it is used: ``sklearn``, or ``onnx``, which answers a single window in a
+        hundredth of the time, and for which the model is written a second time.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(detector.model, folder / MODEL_FILE)
+    if runtime == "onnx":
+        (folder / ONNX_FILE).write_bytes(export(detector.model, detector.spec))
     values = {
         "features": detector.spec.to_dict(),
         "calibration": asdict(detector.calibration),
         "alarms": asdict(detector.alarms),
         "threshold": detector.threshold,
+        "runtime": runtime,
         "labels": detector.labels,
         "beats": detector.beats,
     }
     (folder / DETECTOR_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def requirements(model: Classifier, spec: FeatureSpec) -> list[str]:
+def requirements(model: Classifier, spec: FeatureSpec, *, runtime: str) -> list[str]:
     """Pinned packages that a server of a model with such features needs."""
-    names = list(REQUIREMENTS)
+    names = [*REQUIREMENTS, "onnxruntime"] if runtime == "onnx" else list(REQUIREMENTS)
     if type(model).__module__.startswith("lightgbm."):
         names.append("lightgbm")
     if spec.engine == "hrv_analysis":
@@ -78,7 +98,7 @@ class Detector:
     Parameters
     ----------
     model
-        Fitted classifier.
+        What gives probabilities: a fitted classifier.
     spec
         The features it was fitted on.
     calibration
@@ -92,7 +112,7 @@ class Detector:
         that does not say.
     """
 
-    model: Classifier
+    model: Predictor
     spec: FeatureSpec
     calibration: Calibration
     alarms: Alarms
@@ -100,11 +120,10 @@ class Detector:
     labels: Mapping[str, Any]
     beats: Mapping[str, Any]
 
-    def probability(self, rr: RRSeries, *, from_s: float = 0.0) -> tuple[Floats, Floats]:
-        """Ends of the windows of a recording, and the probability of each; NaN where a window has no feature."""
-        windows = extract(rr, self.spec, from_s=from_s)
+    def probability(self, windows: pd.DataFrame) -> Floats:
+        """Probability of each window of `aura.features.extract`; NaN where it has no feature."""
         x = windows[feature_names(windows)].to_numpy()
-        return windows["t_s"].to_numpy(), self.calibration(seizure_probability(self.model, x))
+        return self.calibration(seizure_probability(self.model, x))
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Give the probability of a seizure for each window.
@@ -121,7 +140,7 @@ class Detector:
         -------
         DataFrame
             A row per window: ``recording`` where it was given, ``t_s`` of the window's end, ``probability``,
-            missing where a window has not enough valid beats.
+            and ``reason``, why the probability is missing where it is.
 
         Raises
         ------
@@ -129,29 +148,69 @@ class Detector:
             INVALID_PARAMETER_VALUE (HTTP 400) with a sentence, for input that is no RR series.
         """
         parts = []
-        for recording, rr in _series(model_input):
-            # Nothing is known of the windows before the first interval, and they may be many.
-            end_s, probability = self.probability(rr, from_s=float(rr.t_s[0] - rr.rr_ms[0] / 1000))
-            part = pd.DataFrame({"t_s": end_s, "probability": probability})
+        for recording, rr in self._checked(model_input):
+            windows = extract(rr, self.spec, from_s=_first_s(rr))
+            probability = self.probability(windows)
             # A window without features has no probability: null in JSON, where NaN would be no JSON.
-            part["probability"] = part["probability"].astype("Float64")
+            values = pd.array(probability, dtype="Float64")
+            part = pd.DataFrame({"t_s": windows["t_s"], "probability": values, "reason": reasons(windows, probability)})
             if recording is not None:
                 part.insert(0, "recording", recording)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
 
+    def _checked(self, rows: pd.DataFrame) -> list[tuple[str | None, RRSeries]]:
+        """RR series of each recording of a request, which is not too large to be answered."""
+        if len(rows) > MAX_ROWS:
+            raise _bad(f"{len(rows)} rows are too many for one request; allowed are {MAX_ROWS}")
+        series = _series(rows)
+        n_windows = sum((rr.duration_s - _first_s(rr)) / self.spec.step_s for _, rr in series)
+        if n_windows > MAX_WINDOWS:
+            raise _bad(
+                f"{n_windows:.0f} windows, one each {self.spec.step_s:g} s, are too many for one request; allowed are "
+                f"{MAX_WINDOWS}"
+            )
+        return series
 
-def load_detector(folder: Path) -> Detector:
-    """Read what `save_detector` wrote, and have its features compiled, so that no request waits for it."""
+
+def reasons(windows: pd.DataFrame, probability: Floats) -> list[str | None]:
+    """Why windows have no probability; None for those that have one."""
+    found = np.full(len(probability), None, dtype=object)
+    missing, empty = np.isnan(probability), windows["corrected"].isna().to_numpy()
+    found[missing & empty], found[missing & ~empty] = NO_BEATS, TOO_FEW
+    return list(found)
+
+
+def load_detector(folder: Path, *, runtime: str | None = None) -> Detector:
+    """Read what `save_detector` wrote, and have its features compiled, so that no request waits for it.
+
+    Parameters
+    ----------
+    folder
+        Where it is.
+    runtime
+        Another one than it was saved with; ``onnx`` is made here where it was not saved.
+    """
     values = json.loads((folder / DETECTOR_FILE).read_text(encoding="utf-8"))
-    model = skops.io.load(folder / MODEL_FILE, trusted=list(TRUSTED_TYPES))
     spec = FeatureSpec.from_dict(values["features"])
     extract(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), spec)
-    calibration = Calibration(**values["calibration"]) if "calibration" in values else Calibration()
-    alarms = Alarms(**values["alarms"]) if "alarms" in values else PLAIN
     return Detector(
-        model, spec, calibration, alarms, values["threshold"], values.get("labels", {}), values.get("beats", {})
+        _load_model(folder, spec, runtime or values.get("runtime", "sklearn")),
+        spec,
+        Calibration(**values["calibration"]) if "calibration" in values else Calibration(),
+        Alarms(**values["alarms"]) if "alarms" in values else PLAIN,
+        values["threshold"],
+        values.get("labels", {}),
+        values.get("beats", {}),
     )
+
+
+def _load_model(folder: Path, spec: FeatureSpec, runtime: str) -> Predictor:
+    """The model, in the runtime that is wanted."""
+    if runtime == "onnx" and (folder / ONNX_FILE).exists():
+        return load_onnx((folder / ONNX_FILE).read_bytes())
+    model: Classifier = skops.io.load(folder / MODEL_FILE, trusted=list(TRUSTED_TYPES))
+    return load_onnx(export(model, spec)) if runtime == "onnx" else model
 
 
 def _load_pyfunc(path: str) -> Detector:
@@ -159,7 +218,7 @@ def _load_pyfunc(path: str) -> Detector:
     return load_detector(Path(path))
 
 
-def _series(rows: pd.DataFrame) -> Iterator[tuple[str | None, RRSeries]]:
+def _series(rows: pd.DataFrame) -> list[tuple[str | None, RRSeries]]:
     """RR series of each recording of a request, checked before any is computed."""
     if not len(rows):
         raise _bad("there is no row; give at least one RR interval as t_s (s) and rr_ms (ms)")
@@ -169,7 +228,12 @@ def _series(rows: pd.DataFrame) -> Iterator[tuple[str | None, RRSeries]]:
         if not rows["recording"].map(lambda name: isinstance(name, str)).all():
             raise _bad("recording is missing or no text in some rows; give it in all rows or in none")
         groups = [(str(name), group) for name, group in rows.groupby("recording", sort=False)]
-    yield from [(name, _one_series(name, group)) for name, group in groups]
+    return [(name, _one_series(name, group)) for name, group in groups]
+
+
+def _first_s(rr: RRSeries) -> float:
+    """Where the first interval begins: nothing is known of the windows before it, and they may be many."""
+    return float(rr.t_s[0] - rr.rr_ms[0] / 1000)
 
 
 def _one_series(name: str | None, rows: pd.DataFrame) -> RRSeries:

@@ -89,6 +89,7 @@ def _public(config: Config) -> dict[str, Any]:
         values[group].pop(key)
     values["dataset"].pop("edf")
     values.pop("detect")
+    values.pop("live")
     values.pop("workspace")
     values.pop("overrides")
     values["sweep"].pop("storage")

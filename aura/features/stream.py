@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ class Stream:
     def __init__(self, spec: FeatureSpec) -> None:
         self.spec = spec
         self._longest_s = max(length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s)
-        self._now_s = 0.0
+        self.now_s = 0.0
         # Time, length, and whether it is normal.
         self._rr: deque[tuple[float, float, bool]] = deque()
         self._steps = 0
@@ -68,16 +69,15 @@ class Stream:
             For a time that does not rise or jumps by more than a day, a length that is none, or an interval that
             overlaps with the one before it.
         """
-        if not (math.isfinite(t_s) and t_s > self._now_s):
+        if not (math.isfinite(t_s) and t_s > self.now_s):
             raise AuraError(
-                f"an interval at {t_s:g} s; allowed are times in seconds after {self._now_s:g}, the last one"
+                f"an interval at {t_s:g} s; allowed are times in seconds after {self.now_s:g}, the last one"
             )
         if not (math.isfinite(rr_ms) and rr_ms >= MIN_MS):
             raise AuraError(f"an interval of {rr_ms:g} ms; allowed are milliseconds, {MIN_MS:g} or more")
-        if self._last is not None and t_s - rr_ms / 1000.0 < self._last[0] - CLOCK_S:
-            raise AuraError(
-                f"an interval of {rr_ms:g} ms at {t_s:g} s begins before the one at {self._last[0]:g} s ended"
-            )
+        before_s = 0.0 if self._last is None else self._last[0]
+        if t_s - rr_ms / 1000.0 < before_s - CLOCK_S:
+            raise AuraError(f"an interval of {rr_ms:g} ms at {t_s:g} s begins before the one at {before_s:g} s ended")
         # A window that ends with this beat has it, so it is not complete yet.
         rows = self._complete(t_s, with_end=False)
         self._add(t_s, rr_ms)
@@ -85,15 +85,25 @@ class Stream:
 
     def advance(self, now_s: float) -> pd.DataFrame:
         """Say that no beat up to this time is still to come; gives the rows as `push` does."""
-        if not now_s >= self._now_s:
-            raise AuraError(f"it cannot be {now_s:g} s after {self._now_s:g} s")
+        if not now_s >= self.now_s:
+            raise AuraError(f"it cannot be {now_s:g} s after {self.now_s:g} s")
         return self._complete(now_s, with_end=True)
+
+    def state(self) -> dict[str, Any]:
+        """All that it remembers, as JSON can hold it."""
+        return {"now_s": self.now_s, "steps": self._steps, "rr": [list(one) for one in self._rr], "last": self._last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Remember what another one of the same specification remembered."""
+        self.now_s, self._steps = state["now_s"], state["steps"]
+        self._rr = deque((t_s, rr_ms, keep) for t_s, rr_ms, keep in state["rr"])
+        self._last = tuple(state["last"]) if state["last"] else None
 
     def _complete(self, now_s: float, *, with_end: bool) -> pd.DataFrame:
         """Rows of the windows that end up to a time."""
-        if now_s - self._now_s > MAX_SILENCE_S:
-            raise AuraError(f"{now_s:g} s is more than a day after {self._now_s:g} s; begin a new stream")
-        self._now_s = now_s
+        if now_s - self.now_s > MAX_SILENCE_S:
+            raise AuraError(f"{now_s:g} s is more than a day after {self.now_s:g} s; begin a new stream")
+        self.now_s = now_s
         # Sums of steps are rounded, as in `aura.windows.window_ends`.
         until = now_s / self.spec.step_s + 1e-9 if with_end else np.nextafter(now_s / self.spec.step_s, 0)
         n_steps = max(math.floor(until) - self._steps, 0)
@@ -112,7 +122,7 @@ class Stream:
     def _describe(self, end_s: Floats) -> pd.DataFrame:
         """Rows of windows by their ends."""
         t_s, rr_ms, keep = np.array(self._rr, dtype=np.float64).reshape(-1, 3).T.copy()
-        return describe(RRSeries(t_s, rr_ms, self._now_s), keep.astype(np.bool_), end_s, self.spec)
+        return describe(RRSeries(t_s, rr_ms, self.now_s), keep.astype(np.bool_), end_s, self.spec)
 
     def _add(self, t_s: float, rr_ms: float) -> None:
         """Keep an interval, and whether `aura.rr.is_normal` says so, knowing the interval before."""

@@ -10,6 +10,7 @@ from aura import registry, report, tracking
 from aura.config import Config
 from aura.errors import AuraError
 from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
+from aura.features import extract
 from aura.labels import Labelling, task
 from aura.serving import Detector
 from aura.stages import prepare
@@ -62,7 +63,8 @@ def scored(config: Config, detector: Detector, recording: Mapping[Any, Any]) -> 
     """Have a detector say what it finds in a prepared recording, a row of the table of recordings."""
     labelling: Labelling = instantiate(detector.labels or config.labels)
     rr, seizures, rises_bpm = read_rr(prepared_folder(config), recording["recording"])
-    end_s, probability = detector.probability(rr)
+    windows = extract(rr, detector.spec)
+    probability = detector.probability(windows)
     step_s = detector.spec.step_s
     return ScoredRecording(
         recording=recording["recording"],
@@ -72,7 +74,7 @@ def scored(config: Config, detector: Detector, recording: Mapping[Any, Any]) -> 
         probability=probability,
         score=detector.alarms.score(probability, step_s=step_s),
         threshold=detector.threshold,
-        labels=labelling(end_s, step_s=step_s, seizures=seizures).label,
+        labels=labelling(windows["t_s"].to_numpy(), step_s=step_s, seizures=seizures).label,
         seizures=seizures,
         targets=labelling.targets(seizures),
         rises_bpm=rises_bpm,

@@ -77,6 +77,7 @@ def run(config: Config) -> None:
         tracking.log_text(card, "model_card.md")
         outcome = "nothing is registered: each model is for one subject"
         if not personal:
+            runtime = config.serving.runtime
             with TemporaryDirectory() as saved:
                 save_detector(
                     Path(saved),
@@ -89,9 +90,12 @@ def run(config: Config) -> None:
                         config.labels,
                         {"detector": config.detector, "quality": asdict(config.quality)},
                     ),
+                    runtime=runtime,
                 )
                 version = tracking.log_model(
-                    Path(saved), requirements(final.model, config.feature_spec), config.tracking.model_name
+                    Path(saved),
+                    requirements(final.model, config.feature_spec, runtime=runtime),
+                    config.tracking.model_name,
                 )
             again = partial(_score_again, config, table.recordings[tested])
             outcome = registry.promote(config, version, evaluation, table.recordings[tested], again)

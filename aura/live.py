@@ -1,0 +1,133 @@
+"""A detector that takes beats as they come: the features, probabilities and alarms of the whole recording, at once."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from aura.alarm_stream import AlarmStream
+from aura.errors import AuraError
+from aura.features import Stream
+from aura.serving import Detector, reasons
+
+Line = dict[str, Any]
+# What a beat may say of itself.
+KEYS = ("t_s", "rr_ms")
+
+
+class Live:
+    """Takes the RR intervals of one recording one by one, and gives a line for each step and each alarm.
+
+    Parameters
+    ----------
+    detector
+        What finds seizures.
+    """
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._stream = Stream(detector.spec)
+        self._alarms = AlarmStream(detector.alarms, threshold=detector.threshold, step_s=detector.spec.step_s)
+        # Time of the last interval; None before there is any.
+        self.after_s: float | None = None
+        # Lines given so far.
+        self.n = 0
+
+    def take(self, text: str) -> list[Line]:
+        """Take a line of JSON: an interval, or, without ``rr_ms``, that no beat up to a time is still to come.
+
+        Parameters
+        ----------
+        text
+            Such as ``{"t_s": 12.4, "rr_ms": 812}``.
+
+        Returns
+        -------
+        list of dict
+            One for each step that is over: ``kind`` is ``step``, with ``t_s``, ``probability`` (None with a
+            ``reason``) and ``score``. After it, where it changes something, one whose kind is ``alarm``, with
+            ``number`` and ``onset_s``, or ``alarm_end``, with its ``end_s``. All are numbered by ``n``. What was taken
+            before gives none.
+
+        Raises
+        ------
+        AuraError
+            With what is wrong with the line, and what is allowed; nothing is changed by it.
+        """
+        t_s, rr_ms = _beat(text)
+        if rr_ms is None:
+            return [] if t_s <= self._stream.now_s else list(self._lines(self._stream.advance(t_s)))
+        if self.after_s is not None and t_s <= self.after_s:
+            return []
+        rows = self._stream.push(t_s, rr_ms)
+        if self.after_s is None:
+            # Of the windows before the first interval nothing is known.
+            n_before = int((rows["t_s"] <= t_s - rr_ms / 1000).sum())
+            self._alarms.skip(n_before)
+            rows = rows.iloc[n_before:]
+        self.after_s = t_s
+        return list(self._lines(rows))
+
+    def end(self) -> list[Line]:
+        """Lines of the steps that end with the last interval, when no other comes."""
+        return [] if self.after_s is None else list(self._lines(self._stream.advance(self.after_s)))
+
+    def ready(self) -> Line:
+        """Say what has been taken and said, to a sender that begins or comes back."""
+        last = self._alarms.last
+        alarm = last and {"number": last.number, "onset_s": last.onset_s, "end_s": last.end_s}
+        return {"kind": "ready", "after_s": self.after_s, "n": self.n, "alarm": alarm}
+
+    def number(self, line: Line) -> Line:
+        """Give a line its number."""
+        self.n += 1
+        return {**line, "n": self.n}
+
+    def state(self) -> Line:
+        """All that it remembers, as JSON can hold it."""
+        parts = {"stream": self._stream.state(), "alarms": self._alarms.state()}
+        return {**parts, "after_s": self.after_s, "n": self.n}
+
+    def restore(self, state: Line) -> None:
+        """Remember what another one of the same detector remembered."""
+        self._stream.restore(state["stream"])
+        self._alarms.restore(state["alarms"])
+        self.after_s, self.n = state["after_s"], state["n"]
+
+    def _lines(self, rows: pd.DataFrame) -> Iterator[Line]:
+        if not len(rows):
+            return
+        probabilities = self._detector.probability(rows)
+        for t_s, probability, reason in zip(rows["t_s"], probabilities, reasons(rows, probabilities), strict=True):
+            score, alarm = self._alarms.push(float(probability))
+            step = {"kind": "step", "t_s": t_s, "probability": _number(probability), "score": _number(score)}
+            yield self.number(step | ({"reason": reason} if reason else {}))
+            if alarm is not None:
+                kind = "alarm" if alarm.end_s is None else "alarm_end"
+                end = {} if alarm.end_s is None else {"end_s": alarm.end_s}
+                yield self.number({"kind": kind, "number": alarm.number, "onset_s": alarm.onset_s, **end})
+
+
+def _beat(text: str) -> tuple[float, float | None]:
+    """Time of a beat, and its interval where it has one."""
+    allowed = 'allowed is a line such as {"t_s": 12.4, "rr_ms": 812}, or {"t_s": 14} where no beat has come'
+    try:
+        beat = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AuraError(f"this is no JSON; {allowed}") from error
+    if not isinstance(beat, dict) or "t_s" not in beat or not beat.keys() <= set(KEYS):
+        raise AuraError(f"this is no beat; {allowed}")
+    for key, value in beat.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise AuraError(f"{key} is no number; {allowed}")
+    try:
+        return float(beat["t_s"]), float(beat["rr_ms"]) if "rr_ms" in beat else None
+    except OverflowError as error:
+        raise AuraError(f"a number is too large; {allowed}") from error
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return None if math.isnan(value) else float(value)

@@ -1,0 +1,162 @@
+"""Beats in, probabilities and alarms out, as they come, from standard input or over a connection."""
+
+import json
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from aura import registry
+from aura.config import Config
+from aura.errors import AuraError
+from aura.live import Line, Live
+from aura.table import digest
+
+# A line of a beat has some 40 bytes.
+LONGEST = 4096
+# Who is silent for so long has gone without saying so.
+SILENCE_S = 60.0
+# Of the state file; another one cannot be read.
+FORMAT = 1
+
+
+def run(config: Config) -> None:
+    """Answer each line of beats with the lines of the steps that it completes, and of the alarms.
+
+    A state file is written before an answer is given, with the answer in it. Whatever ended a run, the next one gives
+    its last answer again: in a file of its own it stands once, elsewhere it has the same numbers.
+    """
+    # What the model was saved with, unless another one is asked for.
+    runtime = "onnx" if config.serving.runtime == "onnx" else None
+    registered = registry.load(config.live.model, runtime=runtime)
+    detector = registered.detector
+    made_of = digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms))
+    state = _State(None if config.live.state is None else Path(config.live.state), made_of)
+    with ExitStack() as opened:
+        output = None if config.live.output == "-" else opened.enter_context(Path(config.live.output).open("ab"))
+        service = _Service(Live(detector), state, output)
+        print(f"live: {registered.name}, a step each {detector.spec.step_s:g} s", file=sys.stderr)
+        if config.live.source != "-":
+            _listen(config.live.source, service)
+        n_lines, n_refused = service.serve(sys.stdin.buffer, sys.stdout.buffer)
+    if n_refused:
+        raise AuraError(f"{n_refused} of {n_lines} lines were refused; the others were answered")
+
+
+class _State:
+    """What a killed run leaves to the next one."""
+
+    def __init__(self, path: Path | None, made_of: str) -> None:
+        self.path, self._made_of = path, made_of
+
+    def load(self) -> Line | None:
+        """What was saved last; None where nothing was."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            state: Line = json.loads(self.path.read_bytes())
+            known = state["format"], state["made_of"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise AuraError(f"state={self.path} cannot be read; remove it to begin anew") from error
+        if known != (FORMAT, self._made_of):
+            raise AuraError(f"state={self.path} is of another model; remove it to begin anew, or name another file")
+        return state
+
+    def save(self, values: Callable[[], Line]) -> None:
+        """Write it whole, or leave the one before."""
+        if self.path is None:
+            return
+        part = self.path.with_name(self.path.name + ".part")
+        part.write_text(json.dumps({"format": FORMAT, "made_of": self._made_of, **values()}), encoding="utf-8")
+        part.replace(self.path)
+
+
+class _Service:
+    """Says what the detector says, once or with the same numbers."""
+
+    def __init__(self, live: Live, state: _State, output: BinaryIO | None) -> None:
+        self._live, self._state, self._output = live, state, output
+        # The last lines, and how long the file was before them.
+        self._said, self._size = b"", output.tell() if output else 0
+        saved = state.load()
+        if saved is None:
+            return
+        live.restore(saved["live"])
+        self._said = saved["said"].encode()
+        name = str(Path(output.name).resolve()) if output else None
+        if saved["output"] != name:
+            raise AuraError(f"state={state.path} was written with output={saved['output'] or '-'}; give that")
+        if output is not None:
+            if self._size < saved["size"]:
+                raise AuraError(f"output={output.name} has lost what it held when state={state.path} was written")
+            self._size = saved["size"]
+            output.truncate(self._size)
+            _write(output, self._said)
+
+    def serve(self, source: BinaryIO, sink: BinaryIO) -> tuple[int, int]:
+        """Answer all lines of a source; gives how many there were, and how many were refused."""
+        _write(sink, _bytes([self._live.ready()]))
+        if self._output is None:
+            _write(sink, self._said)
+        n_lines = n_refused = 0
+        for text in _lines(source):
+            n_lines += 1
+            try:
+                lines = self._live.take(text)
+            except AuraError as error:
+                n_refused += 1
+                _write(sink, _bytes([{"kind": "refused", "line": n_lines, "message": str(error)}]))
+            else:
+                self._say(lines, sink)
+        self._say(self._live.end(), sink)
+        return n_lines, n_refused
+
+    def _say(self, lines: Sequence[Line], sink: BinaryIO) -> None:
+        """Save, then say."""
+        self._size += len(self._said)
+        self._said = _bytes(lines)
+        name = str(Path(self._output.name).resolve()) if self._output else None
+        said = {"said": self._said.decode(), "output": name, "size": self._size}
+        self._state.save(lambda: {"live": self._live.state(), **said})
+        _write(self._output or sink, self._said)
+
+
+def _listen(address: str, service: _Service) -> NoReturn:
+    """Serve one connection after the other, for ever."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise AuraError(f"source={address}; allowed are - for standard input, or HOST:PORT such as 127.0.0.1:7011")
+    with socket.create_server((host, int(port))) as server:
+        print(f"live: waits at {host}:{server.getsockname()[1]}", file=sys.stderr, flush=True)
+        while True:
+            connection, (peer, *_) = server.accept()
+            connection.settimeout(SILENCE_S)
+            try:
+                with connection, connection.makefile("rb") as source, connection.makefile("wb") as sink:
+                    n_lines, n_refused = service.serve(source, sink)
+                print(f"live: {n_lines} lines from {peer}, {n_refused} refused", file=sys.stderr, flush=True)
+            except (ConnectionError, TimeoutError) as error:
+                print(f"live: lost {peer} ({error}); waiting for it to come back", file=sys.stderr, flush=True)
+
+
+def _lines(source: BinaryIO) -> Iterator[str]:
+    """Lines with something in them; of one that is too long, the beginning."""
+    while line := source.readline(LONGEST):
+        rest = line
+        while len(rest) == LONGEST and not rest.endswith(b"\n"):
+            rest = source.readline(LONGEST)
+        if line.strip():
+            yield line.decode("utf-8", errors="replace")
+
+
+def _bytes(lines: Sequence[Line]) -> bytes:
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def _write(sink: BinaryIO, data: bytes) -> None:
+    if data:
+        sink.write(data)
+        sink.flush()
