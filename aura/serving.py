@@ -152,8 +152,9 @@ class Detector:
             windows = extract(rr, self.spec, from_s=_first_s(rr))
             probability = self.probability(windows)
             # A window without features has no probability: null in JSON, where NaN would be no JSON.
+            why = pd.Series(reasons(windows, probability), dtype=object)
             values = pd.array(probability, dtype="Float64")
-            part = pd.DataFrame({"t_s": windows["t_s"], "probability": values, "reason": reasons(windows, probability)})
+            part = pd.DataFrame({"t_s": windows["t_s"], "probability": values, "reason": why})
             if recording is not None:
                 part.insert(0, "recording", recording)
             parts.append(part)

@@ -1,0 +1,320 @@
+"""Beats that arrive one by one get the probabilities and alarms of the whole recording, whatever happens on the way."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aura.__main__ import main
+from aura.alarm_stream import AlarmStream
+from aura.alarms import Alarms
+from aura.errors import AuraError
+from aura.features import Stream
+from aura.live import Live
+from aura.registry import load
+from aura.serving import Detector
+from aura.table import read_table
+from aura.types import Floats
+from tests.conftest import Project
+from tests.test_stream import SPEC, heart
+
+MODEL = "models:/aura-seizure-detector@champion"
+SETTINGS = st.builds(
+    Alarms,
+    smoothing_s=st.sampled_from([0, 10]),
+    baseline_s=st.sampled_from([0, 100]),
+    baseline_quantile=st.just(0.9),
+    release=st.sampled_from([0.5, 1]),
+    min_duration_s=st.sampled_from([0, 6]),
+    refractory_s=st.sampled_from([0, 30]),
+)
+PROBABILITY = hnp.arrays(np.float64, st.integers(1, 200), elements=st.sampled_from([np.nan, 0.0, 0.2, 0.5, 0.8, 1.0]))
+
+
+@given(PROBABILITY, SETTINGS, st.integers(0, 200), st.sampled_from([0.7, 2.0]))
+def test_alarms_of_a_stream_are_those_of_the_batch(
+    probability: Floats, alarms: Alarms, killed_at: int, step_s: float
+) -> None:
+    stream = AlarmStream(alarms, threshold=0.4, step_s=step_s)
+    scores, changes = [], []
+    for number, one in enumerate(probability):
+        if number == killed_at:
+            state = json.loads(json.dumps(stream.state()))
+            stream = AlarmStream(alarms, threshold=0.4, step_s=step_s)
+            stream.restore(state)
+        score, change = stream.push(float(one))
+        scores.append(score)
+        changes += [change] if change else []
+    expected = alarms.score(probability, step_s=step_s)
+    assert np.array_equal(scores, expected, equal_nan=True)
+    found = alarms.events(expected, threshold=0.4, step_s=step_s)
+    assert [(c.number, c.onset_s) for c in changes if c.end_s is None] == [
+        (i + 1, e.onset_s) for i, e in enumerate(found)
+    ]
+    ends_s = [c.end_s for c in changes if c.end_s is not None]
+    # One that goes on when the recording ends has no end yet.
+    assert ends_s == pytest.approx([e.end_s for e in found][: len(ends_s)])
+    assert len(ends_s) >= len(found) - 1
+
+
+@pytest.mark.parametrize("at", [0, 1, 57, 399])
+def test_a_stream_goes_on_where_another_was(at: int) -> None:
+    rr, whole, stream = heart(400), Stream(SPEC), Stream(SPEC)
+    for number, (t_s, rr_ms) in enumerate(zip(rr.t_s.tolist(), rr.rr_ms.tolist(), strict=True)):
+        if number == at:
+            state = json.loads(json.dumps(stream.state()))
+            stream = Stream(SPEC)
+            stream.restore(state)
+        pd.testing.assert_frame_equal(stream.push(t_s, rr_ms), whole.push(t_s, rr_ms), check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def folder(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The detector of the small corpus, made so anxious that it finds something."""
+    folder = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=str(tmp_path_factory.mktemp("model"))))
+    (file,) = folder.glob("data/*/detector.json")
+    values = json.loads(file.read_text())
+    values["threshold"], values["alarms"]["refractory_s"] = 0.1, 20
+    file.write_text(json.dumps(values))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def detector(folder: Path) -> Detector:
+    return load(str(folder)).detector
+
+
+@pytest.fixture(scope="module")
+def beats(trained: Project, folder: Path) -> pd.DataFrame:
+    """The recording in which it finds the most."""
+    model, detector, n_found = mlflow.pyfunc.load_model(str(folder)), load(str(folder)).detector, {}
+    for file in sorted((trained.folder("prepared") / "rr").glob("*.parquet")):
+        probability = model.predict(read_table(file)[0])["probability"].to_numpy(dtype="float64", na_value=np.nan)
+        score = detector.alarms.score(probability, step_s=4.0)
+        n_found[file] = len(detector.alarms.events(score, threshold=detector.threshold, step_s=4.0))
+    return read_table(max(n_found, key=n_found.__getitem__))[0]
+
+
+def lines_of(beats: pd.DataFrame) -> list[str]:
+    return [
+        json.dumps({"t_s": t_s, "rr_ms": rr_ms}) + "\n" for t_s, rr_ms in zip(beats["t_s"], beats["rr_ms"], strict=True)
+    ]
+
+
+def test_live_says_what_the_served_model_says(folder: Path, detector: Detector, beats: pd.DataFrame) -> None:
+    live = Live(detector)
+    said = [line for text in lines_of(beats) for line in live.take(text)] + live.end()
+    answer = mlflow.pyfunc.load_model(str(folder)).predict(beats)
+    steps = [line for line in said if line["kind"] == "step"]
+    assert [line["t_s"] for line in steps] == answer["t_s"].tolist()
+    got = np.array([line["probability"] for line in steps], dtype=np.float64)
+    expected = answer["probability"].to_numpy(dtype=np.float64, na_value=np.nan)
+    assert np.allclose(got, expected, rtol=1e-9, atol=1e-12, equal_nan=True)
+    assert [line.get("reason") for line in steps] == answer["reason"].tolist()
+    score = detector.alarms.score(expected, step_s=4.0)
+    # The windows before the first interval are not given.
+    first_s = answer["t_s"].iloc[0] - 4.0
+    found = [e.onset_s + first_s for e in detector.alarms.events(score, threshold=detector.threshold, step_s=4.0)]
+    assert [line["onset_s"] for line in said if line["kind"] == "alarm"] == pytest.approx(found)
+    assert len(found) >= 2
+    assert [line["n"] for line in said] == list(range(1, len(said) + 1))
+
+
+def test_a_recording_that_begins_late_has_no_steps_before(detector: Detector) -> None:
+    live = Live(detector)
+    said = [line for i in range(60) for line in live.take(json.dumps({"t_s": 50_000.0 + i, "rr_ms": 1000}))]
+    assert said[0]["t_s"] == 50_000.0
+    assert said[-1]["t_s"] == 50_056.0
+    assert said[-1]["probability"] is not None
+
+
+def test_silence_is_said_as_it_passes(detector: Detector) -> None:
+    live = Live(detector)
+    for i in range(1, 61):
+        live.take(json.dumps({"t_s": i, "rr_ms": 1000}))
+    last = live.take('{"t_s": 500}')[-1]
+    assert (last["t_s"], last["probability"], last["score"]) == (500.0, None, None)
+    assert last["reason"] == "no beats in the window"
+    # Said again, as by a sender that comes back, it changes nothing.
+    assert live.take('{"t_s": 500}') == live.take('{"t_s": 499}') == []
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("hello", "this is no JSON; allowed is a line such as"),
+        ("[" * 5000, "this is no JSON"),
+        ("[1, 2]", "this is no beat"),
+        ('{"rr_ms": 800}', "this is no beat"),
+        ('{"t_s": 62, "rr_ms": 800, "name": "x"}', "this is no beat"),
+        ('{"t_s": "62", "rr_ms": 800}', "t_s is no number"),
+        ('{"t_s": 62, "rr_ms": null}', "rr_ms is no number"),
+        ('{"t_s": true}', "t_s is no number"),
+        ('{"t_s": NaN, "rr_ms": 800}', "an interval at nan s; allowed are times in seconds after 60"),
+        ('{"t_s": NaN}', "it cannot be nan s after 60 s"),
+        ('{"t_s": Infinity}', "is more than a day after 60 s"),
+        ('{"t_s": 1' + "0" * 400 + "}", "a number is too large"),
+        ('{"t_s": 62, "rr_ms": 0.8}', "an interval of 0.8 ms; allowed are milliseconds, 10 or more"),
+        ('{"t_s": 60.5, "rr_ms": 800}', "begins before the one at 60 s ended"),
+        ('{"t_s": 1e9, "rr_ms": 800}', "is more than a day after 60 s"),
+    ],
+)
+def test_what_is_no_beat_is_refused_and_changes_nothing(detector: Detector, text: str, says: str) -> None:
+    live, other = Live(detector), Live(detector)
+    for one in (live, other):
+        for i in range(1, 61):
+            one.take(json.dumps({"t_s": i, "rr_ms": 1000}))
+    with pytest.raises(AuraError, match=says):
+        live.take(text)
+    assert live.state() == other.state()
+    assert live.take('{"t_s": 64.5, "rr_ms": 900}') == other.take('{"t_s": 64.5, "rr_ms": 900}')
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, *words: str) -> int:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    return main(["live", f"model={folder}", *words])
+
+
+def test_standard_input_is_answered_line_by_line(
+    folder: Path,
+    detector: Detector,
+    beats: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    text = "".join(lines_of(beats)[:100])
+    assert run_main(monkeypatch, folder, text + "\n  \nrubbish\n" + "x" * 9000 + "\n") == 1
+    out, err = capsysbinary.readouterr()
+    said = [json.loads(line) for line in out.splitlines()]
+    assert said[0] == {"kind": "ready", "after_s": None, "n": 0, "alarm": None}
+    assert [line["kind"] for line in said].count("refused") == 2
+    assert [line["line"] for line in said if line["kind"] == "refused"] == [101, 102]
+    assert b"2 of 102 lines were refused" in err
+    live = Live(detector)
+    expected = [line for one in lines_of(beats)[:100] for line in live.take(one)] + live.end()
+    assert [line for line in said if "n" in line and line["kind"] != "ready"] == expected
+
+
+def test_the_state_belongs_to_a_model_and_an_output(
+    folder: Path,
+    beats: pd.DataFrame,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    state, output = tmp_path / "state = 1.json", tmp_path / "said.jsonl"
+    text = "".join(lines_of(beats)[:100])
+    assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 0
+    whole = output.read_bytes()
+    # The same beats again: all are known, and nothing is said twice.
+    assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 0
+    assert output.read_bytes() == whole
+    assert run_main(monkeypatch, folder, text, f"state={state}") == 1
+    assert "was written with output=" in capsys.readouterr().err
+    output.write_bytes(whole[:50])
+    assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
+    assert "has lost what it held" in capsys.readouterr().err
+    values = json.loads(state.read_text())
+    state.write_text(json.dumps({**values, "made_of": "another"}))
+    assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
+    assert "is of another model; remove it to begin anew" in capsys.readouterr().err
+    state.write_text("{")
+    assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
+    assert "cannot be read; remove it to begin anew" in capsys.readouterr().err
+
+
+def start(*words: str, **more: Any) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-m", "aura", "live", *words], **more)
+
+
+def test_kill_9_loses_no_alarm_and_doubles_none(
+    folder: Path, detector: Detector, beats: pd.DataFrame, tmp_path: Path
+) -> None:
+    texts = [line.encode() for line in lines_of(beats)]
+    state, output = tmp_path / "state.json", tmp_path / "said.jsonl"
+    words = (f"model={folder}", f"state={state}", f"output={output}")
+    rng = np.random.default_rng(3)
+    for _ in range(3):
+        before = output.stat().st_size if output.exists() else 0
+        # The sender begins at the beginning each time; what is known is left out.
+        reading, writing = os.pipe()
+        live = start(*words, stdin=reading, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.write(writing, b"".join(texts[: 3 * len(texts) // 4]))
+        deadline = time.monotonic() + 60
+        while (not output.exists() or output.stat().st_size <= before) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(float(rng.uniform(0, 0.3)))
+        live.send_signal(signal.SIGKILL)
+        live.wait()
+        os.close(reading)
+        os.close(writing)
+        assert output.stat().st_size > before or len(output.read_bytes().splitlines()) > 100
+    done = subprocess.run(
+        [sys.executable, "-m", "aura", "live", *words], input=b"".join(texts), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    said = [json.loads(line) for line in output.read_text().splitlines()]
+    live_again = Live(detector)
+    expected = [line for text in lines_of(beats) for line in live_again.take(text)] + live_again.end()
+    assert said == expected
+    assert sum(line["kind"] == "alarm" for line in said) >= 2
+
+
+def test_a_connection_that_breaks_goes_on_where_it_was(
+    folder: Path, detector: Detector, beats: pd.DataFrame, tmp_path: Path
+) -> None:
+    live = start(f"model={folder}", "source=127.0.0.1:0", f"state={tmp_path / 's.json'}", stderr=subprocess.PIPE)
+    assert live.stderr is not None
+    try:
+        port = next(int(line.split(b":")[-1]) for line in live.stderr if b"waits at" in line)
+        texts, heard = [line.encode() for line in lines_of(beats)], dict[int, Any]()
+        for part in (texts[:300], texts[:500], texts):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as peer, peer.makefile("rb") as answers:
+                ready = json.loads(answers.readline())
+                assert ready["kind"] == "ready"
+                # As `ready` asks: only what is new.
+                new = [t for t in part if ready["after_s"] is None or json.loads(t)["t_s"] > ready["after_s"]]
+                peer.sendall(b"".join(new))
+                peer.shutdown(socket.SHUT_WR)
+                for line in map(json.loads, answers):
+                    assert heard.setdefault(line["n"], line) == line
+        other = Live(detector)
+        expected = [line for text in lines_of(beats) for line in other.take(text)] + other.end()
+        kinds = {line["t_s"]: line["probability"] for line in expected if line["kind"] == "step"}
+        assert {line["t_s"]: line["probability"] for line in heard.values() if line["kind"] == "step"} == kinds
+        assert list(heard) == list(range(1, len(expected) + 1))
+    finally:
+        live.kill()
+        live.wait()
+        live.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["source=7011"], "source=7011; allowed are - for standard input, or HOST:PORT"),
+        (["source=127.0.0.1:99999"], "allowed are - for standard input, or HOST:PORT"),
+        (["model=models:/none@champion"], "model=models:/none@champion is no model of"),
+        (["output=no/such/folder/x"], "No such file or directory: 'no/such/folder/x'"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    words: list[str], says: str, trained: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [] if any(word.startswith("model=") for word in words) else [f"model={MODEL}"]
+    assert main(["live", *words, *given]) == 1
+    assert says in capsys.readouterr().err
