@@ -203,10 +203,10 @@ def log_text(text: str, file: str) -> None:
     mlflow.log_text(text, file)
 
 
-def log_files(paths: Sequence[Path]) -> None:
-    """Log files beside each other."""
+def log_files(paths: Sequence[Path], folder: str | None = None) -> None:
+    """Log files beside each other, in a folder of the run or at its top."""
     for path in paths:
-        mlflow.log_artifact(str(path))
+        mlflow.log_artifact(str(path), folder)
 
 
 def log_figures(figures: Mapping[str, Figure]) -> None:

@@ -16,9 +16,10 @@ from aura.datasets.detections import FORMATS, write_detections
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tables import read_csv, read_events_tsv
 from aura.datasets.tse import read_tse
+from aura.synthetic.layouts import PLACES
 from aura.table import read_table
 from aura.types import Event
-from tests.conftest import Project
+from tests.conftest import SMALL_CORPUS, SMALL_WORK, Project
 from tests.test_tracking import RunOf
 
 READERS = {"tse_bi": read_tse, "csv_bi": read_csv, "events_tsv": read_events_tsv}
@@ -130,6 +131,38 @@ def test_a_damaged_file_among_others_is_said_and_the_rest_goes_on(
     shutil.rmtree(tmp_path / "found")
     assert main(["detect", f"edf={tmp_path / 'in' / 'bad.edf'}", *words]) == 1
     assert "nothing could be prepared; the first failure: bad.edf: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", PLACES)
+def test_every_layout_is_detected_in(layout: str, trained: Project, tmp_path: Path, run_of: RunOf) -> None:
+    synthesis = [f"dataset.synthesis.layout={layout}", "dataset.synthesis.subjects=2"]
+    corpus = ["synthesize", *SMALL_CORPUS, *synthesis, f"dataset.root={tmp_path / 'in'}", "compute=serial"]
+    assert main(corpus) == 0
+    words = [MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial", "dataset=any"]
+    assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
+    metrics = run_of("detect").data.metrics
+    assert (metrics["recordings"], metrics["failures"]) == (4, 0)
+    assert ("event_sensitivity" in metrics) == (layout != "plain")
+    assert len(list((tmp_path / "found").glob("*.tse_bi"))) == 4
+
+
+def test_a_file_that_was_saved_from_the_page_is_what_the_next_model_learns_from(
+    trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the same rows as `page.js` writes them; that it does is for test_page.py."""
+    corpus = tmp_path / "in"
+    for number, edf in enumerate(sorted(trained.corpus.rglob("*.edf"))):
+        annotations = edf.with_suffix(".tse_bi")
+        target = corpus / f"subject{number // 2}" / "night" / f"n{number}.edf"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(edf, target)
+        events = [event for event in read_tse(annotations) if is_seizure(event.kind)]
+        end_s = read_tse(annotations)[-1].end_s
+        write_detections(target.with_suffix(".tse_bi"), events, [], start=None, duration_s=end_s)
+    words = ["dataset=any", "dataset.name=from_page", f"dataset.root={corpus}", f"workspace={tmp_path}"]
+    assert main(["main", *words, *SMALL_WORK, "compute=serial", "tracking.model_name=from_page"]) == 0
+    assert "12 recordings, 4 subjects to train on, 2 to test on" in capsys.readouterr().out
+    assert mlflow.MlflowClient().get_model_version_by_alias("from_page", "champion").version == "1"
 
 
 @pytest.mark.parametrize(

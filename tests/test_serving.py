@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
 from aura.__main__ import main
@@ -207,3 +211,81 @@ def test_garbage_gets_400_a_sentence_and_no_stack_trace(url: str, body: object) 
     assert "stack_trace" not in answer
     assert "predictions" not in answer
     assert "Traceback" not in json.dumps(answer)
+
+
+NUMBER = st.one_of(
+    st.floats(), st.integers(-(10**20), 10**20), st.none(), st.booleans(), st.text(max_size=5), st.lists(st.integers())
+)
+CELL = st.one_of(st.floats(-10, 1e5), NUMBER)
+NAME = st.one_of(st.sampled_from(["t_s", "rr_ms", "recording"]), st.text(max_size=5), st.integers(), st.none())
+COLUMNS = st.one_of(st.just(["t_s", "rr_ms"]), st.just(["t_s", "rr_ms", "recording"]), st.lists(NAME, max_size=4))
+ROWS = st.lists(st.lists(CELL, max_size=4), max_size=6)
+JSON = st.recursive(NUMBER, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner))
+PAYLOAD = st.one_of(
+    st.fixed_dictionaries({"dataframe_split": st.fixed_dictionaries({"columns": COLUMNS, "data": ROWS})}),
+    st.fixed_dictionaries({"dataframe_split": JSON}),
+    st.fixed_dictionaries({"dataframe_records": st.lists(st.dictionaries(st.sampled_from(["t_s", "rr_ms"]), CELL))}),
+    st.fixed_dictionaries({"inputs": st.dictionaries(st.sampled_from(["t_s", "rr_ms"]), st.lists(CELL, max_size=4))}),
+    st.fixed_dictionaries({"instances": JSON, "params": JSON}),
+    st.dictionaries(st.sampled_from(["dataframe_split", "inputs", "params", "columns"]), JSON, max_size=3),
+    JSON,
+)
+CONTENT_TYPES = st.sampled_from(
+    ["application/json"] * 6
+    + ["application/json; charset=utf-16", "text/csv", "application/x-parquet", "text/plain", ""]
+)
+
+
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.one_of(PAYLOAD.map(lambda payload: json.dumps(payload).encode()), st.binary(max_size=60)), CONTENT_TYPES)
+def test_no_request_breaks_the_server_or_gets_a_number_it_should_not(url: str, body: bytes, content_type: str) -> None:
+    status, answer = post_bytes(url, body, content_type)
+    assert 200 <= status < 500, answer
+    if status != 200:
+        assert "predictions" not in answer
+        return
+    # Only what is a series of RR intervals is answered.
+    asked = json.loads(body) if content_type.startswith("application/json") else None
+    for row in json.loads(answer)["predictions"]:
+        assert (row["probability"] is None) == (row["reason"] is not None), asked
+        assert row["probability"] is None or 0 <= row["probability"] <= 1
+
+
+def test_the_server_still_answers_the_good_one(url: str) -> None:
+    status, answer = post(url, payload([[float(t), 1000.0] for t in range(1, 61)]))
+    assert status == 200
+    assert answer["predictions"][-1]["probability"] is not None
+    assert answer["predictions"][0]["reason"] == "too few valid beats in the window"
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"inputs": ' + b'{"a":' * 50_000, b"", b"\xff\xfe", b"null", b"1e999"]
+)
+def test_odd_bodies_are_refused(url: str, body: bytes) -> None:
+    status, answer = post_bytes(url, body, "application/json")
+    assert 400 <= status < 500, answer[:300]
+    test_the_server_still_answers_the_good_one(url)
+
+
+def test_more_than_can_be_answered_is_refused(
+    model: mlflow.pyfunc.PyFuncModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aura.serving.MAX_ROWS", 30)
+    monkeypatch.setattr("aura.serving.MAX_WINDOWS", 100)
+    beats = pd.DataFrame({"t_s": np.arange(1.0, 32.0), "rr_ms": np.full(31, 1000.0)})
+    with pytest.raises(MlflowException, match="31 rows are too many for one request; allowed are 30") as error:
+        model.predict(beats)
+    assert error.value.get_http_status_code() == 400
+    model.predict(beats[:30])
+    apart = pd.DataFrame({"t_s": [1.0, 1000.0], "rr_ms": [1000.0, 1000.0]})
+    with pytest.raises(MlflowException, match="250 windows, one each 4 s, are too many for one request"):
+        model.predict(apart)
+
+
+def post_bytes(url: str, body: bytes, content_type: str) -> tuple[int, str]:
+    request = urllib.request.Request(url, body, {"Content-Type": content_type})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()

@@ -15,6 +15,7 @@ from aura.labels import Labelling, task
 from aura.serving import Detector
 from aura.stages import prepare
 from aura.stages.folders import is_prepared, prepared_folder, read_rr
+from aura.stages.pages import log_pages
 from aura.table import read_table
 
 
@@ -46,6 +47,7 @@ def run(config: Config) -> None:
                 "calibration": report.calibration(evaluation.recordings),
             }
         )
+        log_pages(config, evaluation, recordings, registered.detector.alarms, registered.name)
     print(
         f"evaluate: {config.evaluate.model} on {len(evaluation.subjects)} subjects of {config.dataset.name} with "
         f"{recordings['n_seizures'].sum()} seizures in {recordings['duration_s'].sum() / 3600:.1f} h; "

@@ -4,19 +4,57 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from glob import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from aura import tracking
 from aura.alarms import Alarms
 from aura.config import Config
 from aura.datasets.edf import read_ecg
-from aura.evaluation import ScoredRecording
+from aura.evaluation import Evaluation, ScoredRecording
 from aura.events import from_mask, unite
 from aura.page import Recording, page
 from aura.stages.folders import prepared_folder, read_rr
 from aura.table import read_meta
 from aura.types import Event
+
+# Pages of those recordings in which most went wrong.
+N_PAGES = 3
+
+
+def log_pages(config: Config, evaluation: Evaluation, recordings: pd.DataFrame, alarms: Alarms, model: str) -> None:
+    """Log pages of the recordings with the most events that were missed and the most false alarms.
+
+    Parameters
+    ----------
+    config
+        By which they were prepared.
+    evaluation
+        What was found in them.
+    recordings
+        Their rows of the table of recordings, in any order.
+    alarms
+        How they were raised.
+    model
+        Name of the detector.
+    """
+    rows = recordings.set_index("recording", drop=False)
+    with TemporaryDirectory() as folder:
+        for number in sorted(range(len(evaluation.recordings)), key=lambda i: -_n_wrong(evaluation, i))[:N_PAGES]:
+            one = evaluation.recordings[number]
+            path = Path(folder) / f"{one.recording}.html"
+            html = page_of(config, rows.loc[one.recording].to_dict(), one, found(alarms, one), model)
+            path.write_text(html, encoding="utf-8")
+            tracking.log_files([path], "pages")
+
+
+def _n_wrong(evaluation: Evaluation, number: int) -> int:
+    """Events that were missed in a recording, and false alarms."""
+    missed = evaluation.found(number).count(False)
+    return missed + sum(not evaluation.is_right(number, alarm) for alarm in evaluation.alarms[number])
 
 
 def found(alarms: Alarms, one: ScoredRecording) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
@@ -64,8 +102,9 @@ def page_of(
     rr, seizures, _ = read_rr(folder, one.recording)
     meta = read_meta(folder / "rr" / f"{one.recording}.parquet")
     assert meta is not None
-    # By pseudonyms no file is found.
-    edf = None if config.dataset.pseudonyms else Path(config.dataset.root) / row["edf"]
+    # By pseudonyms no file is found, and it may have gone since; the page has no ECG then.
+    edf = Path(config.dataset.root) / row["edf"]
+    there = not config.dataset.pseudonyms and edf.is_file()
     return page(
         Recording(
             name=one.recording,
@@ -79,7 +118,7 @@ def page_of(
             not_assessed=events[1],
             reference=seizures if row["annotated"] else None,
             faults=[Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]],
-            ecg=None if edf is None else read_ecg(edf, [escape(row["channel"])]),
+            ecg=read_ecg(edf, [escape(row["channel"])]) if there else None,
             model=model,
         )
     )

@@ -30,6 +30,7 @@ from aura.split import Fold
 from aura.stages import evaluate as evaluate_stage
 from aura.stages import featurize
 from aura.stages.folders import channels_digest, features_folder, is_complete, is_prepared, prepared_folder, read_rr
+from aura.stages.pages import log_pages
 from aura.table import digest, read_meta, read_table
 from aura.training import Training, check_parameters
 from aura.trial import Trained, Trial
@@ -68,6 +69,7 @@ def run(config: Config) -> None:
         _log_tables(evaluation, trained)
         # The first of several folds speaks for the others: each of its models is tried on whom it has not seen.
         importance = permutation_importance(trained[0].model, table.of(folds[0].test), seed=config.seed)
+        log_pages(config, evaluation, table.recordings[tested], trial.alarms, f"run {active.info.run_id}")
         tracking.log_figures(_figures(final, importance, evaluation, trial, scores, config))
         baselines = tracking.baselines(test_digest(config, table.recordings[tested]))
         tracking.log_table(baselines, "baselines.json")
