@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aura.features.kernels import moments, sd1_sd2
+from aura.features.kernels import ANY_ORDER, moments, sd1_sd2
 from aura.types import Floats, Ints
 
 # Makes the median absolute deviation of a normal distribution its standard deviation.
@@ -110,14 +110,20 @@ def permutation_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
 def slope(t_s: Floats, values: Floats) -> float:
     """Slope of the straight line with the least squares, per second."""
-    mean_s, squares = moments(t_s)
-    mean, _ = moments(values)
-    products = 0.0
-    for i in range(len(t_s)):
+    n = len(t_s)
+    mean_s, mean = 0.0, 0.0
+    for i in range(n):
+        mean_s += t_s[i]
+        mean += values[i]
+    mean_s /= n
+    mean /= n
+    products, squares = 0.0, 0.0
+    for i in range(n):
         products += (t_s[i] - mean_s) * (values[i] - mean)
+        squares += (t_s[i] - mean_s) ** 2
     return products / squares if squares > 0 else np.nan
 
 
