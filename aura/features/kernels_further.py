@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aura.features.kernels import ANY_ORDER, moments, sd1_sd2
+from aura.features.kernels import ANY_ORDER, moments, sd1_sd2, variation
 from aura.types import Floats, Ints
 
 # Makes the median absolute deviation of a normal distribution its standard deviation.
@@ -28,17 +28,59 @@ def percentile(ordered: Floats, share: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def replace(ordered: Floats, old: Floats, new: Floats, n: int) -> int:
+    """Take some of n sorted values out and put others in, in place; gives how many there are then."""
+    for value in old:
+        n -= 1
+        for i in range(np.searchsorted(ordered[: n + 1], value), n):
+            ordered[i] = ordered[i + 1]
+    for value in new:
+        i = n
+        while i > 0 and ordered[i - 1] > value:
+            ordered[i] = ordered[i - 1]
+            i -= 1
+        ordered[i] = value
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def median_deviation(ordered: Floats, median: float) -> float:
+    """Median of how far sorted values are from their median: from the middle, the nearer of both sides by turns."""
+    n = len(ordered)
+    below = (n - 1) // 2
+    above = below + 1
+    last = this = 0.0
+    for _ in range(n // 2 + 1):
+        last = this
+        if above == n or (below >= 0 and median - ordered[below] < ordered[above] - median):
+            this = median - ordered[below]
+            below -= 1
+        else:
+            this = ordered[above] - median
+            above += 1
+    return this if n % 2 else last + 0.5 * (this - last)
+
+
+@njit(cache=True, nogil=True)
 def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(7, n_windows) features of `aura.features.robust`, in its order."""
     out = np.full((7, len(first)), np.nan)
+    # Sorted are the intervals from begin to end; from one window to the next, few of them change.
+    buffer, begin, end = np.empty((stop - first).max() if len(first) else 0), 0, 0
     for window in range(len(first)):
         nn = nn_ms[first[window] : stop[window]]
         n = len(nn)
         if n < 3:
             continue
-        ordered = np.sort(nn)
+        if begin <= first[window] < end <= stop[window]:
+            replace(buffer, nn_ms[begin : first[window]], nn_ms[end : stop[window]], end - begin)
+        else:
+            buffer[:n] = np.sort(nn)
+        begin, end = first[window], stop[window]
+        ordered = buffer[:n]
         median = percentile(ordered, 0.5)
-        mad = MAD_SCALE * percentile(np.sort(np.abs(nn - median)), 0.5)
+        mad = MAD_SCALE * median_deviation(ordered, median)
         # The fullest bin: what is sorted falls into one bin after the other.
         most, in_bin, bin_of_last = 0, 0, -1.0
         for value in ordered:
@@ -46,10 +88,7 @@ def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
             in_bin = in_bin + 1 if bin_of_this == bin_of_last else 1
             most = max(most, in_bin)
             bin_of_last = bin_of_this
-        _, squares = moments(nn)
-        sum_squares = 0.0
-        for value in np.diff(nn):
-            sum_squares += value * value
+        _, squares, sum_squares, _ = variation(nn)
         out[0, window] = mad
         out[1, window] = mad / median
         out[2, window] = percentile(ordered, 0.75) - percentile(ordered, 0.25)
