@@ -221,19 +221,37 @@ def dfa_alpha1(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
 
 
 @njit(cache=True, nogil=True)
+def medians(nn_ms: Floats) -> Floats:
+    """Median of each interval and those before it; NaN of the first, which have too few."""
+    out = np.full(len(nn_ms), np.nan)
+    ordered = np.sort(nn_ms[:N_MEDIAN])
+    for i in range(N_MEDIAN - 1, len(nn_ms)):
+        if i >= N_MEDIAN:
+            replace(ordered, nn_ms[i - N_MEDIAN : i - N_MEDIAN + 1], nn_ms[i : i + 1], N_MEDIAN)
+        out[i] = ordered[N_MEDIAN // 2]
+    return out
+
+
+@njit(cache=True, nogil=True)
 def jeppesen(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(2, n_windows) features of `aura.features.jeppesen`, in its order."""
     out = np.full((2, len(first)), np.nan)
+    if not len(first):
+        return out
+    begin_of_all = first.min()
+    smooth_of_all = medians(nn_ms[begin_of_all : stop.max()])
+    elapsed_s = np.empty(N_JEPPESEN)
     for window in range(len(first)):
         begin = stop[window] - N_JEPPESEN
         if begin - (N_MEDIAN - 1) < first[window]:
             continue
-        nn = nn_ms[begin : stop[window]]
-        smooth = np.empty(N_JEPPESEN)
+        smooth = smooth_of_all[begin - begin_of_all : stop[window] - begin_of_all]
+        total = 0.0
         for i in range(N_JEPPESEN):
-            smooth[i] = np.median(nn_ms[begin + i - N_MEDIAN + 1 : begin + i + 1])
-        steepness = abs(slope(np.cumsum(smooth) / 1000.0, smooth))
-        across, along = sd1_sd2(nn)
+            total += smooth[i]
+            elapsed_s[i] = total / 1000.0
+        steepness = abs(slope(elapsed_s, smooth))
+        across, along = sd1_sd2(nn_ms[begin : stop[window]])
         if across > 0 and along >= 0:
             out[0, window] = along / across * steepness
         across, along = sd1_sd2(smooth)
