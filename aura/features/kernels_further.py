@@ -180,18 +180,24 @@ def pnn(nn_ms: Floats, first: Ints, stop: Ints, thresholds_ms: Floats) -> Floats
     return out
 
 
-@njit(cache=True, nogil=True)
-def detrended_variance(values: Floats) -> float:
-    """Variance of what deviates from the straight line with the least squares."""
-    n = len(values)
-    middle, (mean, _) = 0.5 * (n - 1), moments(values)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+def detrended_variance(nn: Floats, profile: Floats) -> float:
+    """Variance of the sums of intervals from the first on, around the straight line with the least squares."""
+    n = len(nn)
+    middle, mean, total = 0.5 * (n - 1), 0.0, 0.0
+    for i in range(n):
+        # Whatever is taken from all intervals changes only the line; so near to nothing, sums lose no digits.
+        total += nn[i] - nn[0]
+        profile[i] = total
+        mean += total
+    mean /= n
     products, squares = 0.0, 0.0
     for i in range(n):
-        products += (i - middle) * (values[i] - mean)
+        products += (i - middle) * (profile[i] - mean)
         squares += (i - middle) ** 2
-    rest = 0.0
+    steepness, rest = products / squares, 0.0
     for i in range(n):
-        rest += (values[i] - mean - products / squares * (i - middle)) ** 2
+        rest += (profile[i] - mean - steepness * (i - middle)) ** 2
     return rest / n
 
 
@@ -199,24 +205,33 @@ def detrended_variance(values: Floats) -> float:
 def dfa_alpha1(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(n_windows,) short-term exponent of detrended fluctuation analysis."""
     out = np.full(len(first), np.nan)
-    log_scales, log_fluctuations = np.log2(SCALES), np.empty(len(SCALES))
-    for window in range(len(first)):
-        nn = nn_ms[first[window] : stop[window]]
-        n = len(nn)
-        if n <= SCALES[-1]:
-            continue
-        mean, _ = moments(nn)
-        profile = np.cumsum(nn - mean)
-        for i in range(len(SCALES)):
-            scale, total, count = SCALES[i], 0.0, 0
-            for begin in range(0, n - scale, scale // 2):
-                variance = detrended_variance(profile[begin : begin + scale])
+    if not len(first):
+        return out
+    fluctuations = np.full((len(first), len(SCALES)), np.nan)
+    # By the first interval of a segment: many windows have it, and what it varies by does not depend on them.
+    begin_of_all = first.min()
+    variances, profile = np.empty(stop.max() - begin_of_all), np.empty(SCALES[-1])
+    for i in range(len(SCALES)):
+        scale = SCALES[i]
+        variances[:] = np.nan
+        for window in range(len(first)):
+            if stop[window] - first[window] <= SCALES[-1]:
+                continue
+            total, count = 0.0, 0
+            for begin in range(first[window], stop[window] - scale, scale // 2):
+                variance = variances[begin - begin_of_all]
+                if np.isnan(variance):
+                    variance = detrended_variance(nn_ms[begin : begin + scale], profile)
+                    variances[begin - begin_of_all] = variance
                 # Segments without any do not count, as in NeuroKit2.
                 if variance > FLAT_MS2:
                     total += variance
                     count += 1
-            log_fluctuations[i] = 0.5 * np.log2(total / count) if count else np.nan
-        out[window] = slope(log_scales, log_fluctuations)
+            if count:
+                fluctuations[window, i] = 0.5 * np.log2(total / count)
+    log_scales = np.log2(SCALES)
+    for window in range(len(first)):
+        out[window] = slope(log_scales, fluctuations[window])
     return out
 
 
