@@ -104,6 +104,10 @@ def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
 def approximate_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(n_windows,) approximate entropy with m=2."""
     out = np.full(len(first), np.nan)
+    longest = (stop - first).max() if len(first) else 0
+    logs = np.log(np.maximum(np.arange(longest + 1), 1))
+    close, close_before, close_2 = np.empty((3, longest), dtype=np.uint8)
+    like_2, like_3 = np.empty((2, longest), dtype=np.uint32)
     for window in range(len(first)):
         nn = nn_ms[first[window] : stop[window]]
         n = len(nn)
@@ -111,20 +115,24 @@ def approximate_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
             continue
         _, squares = moments(nn)
         tolerance = 0.2 * np.sqrt(squares / (n - 1))
-        # Of each template, how many are like it, itself included: of 2 intervals, and of 3.
-        like_2, like_3 = np.ones(n - 1), np.ones(n - 2)
-        close = np.empty(n, dtype=np.uint8)
-        for lag in range(1, n - 1):
-            for i in range(n - lag):
-                close[i] = abs(nn[i] - nn[i + lag]) <= tolerance
-            for i in range(n - 1 - lag):
-                both = close[i] & close[i + 1]
-                like_2[i] += both
-                like_2[i + lag] += both
-                if i < n - 2 - lag:
-                    like_3[i] += both & close[i + 2]
-                    like_3[i + lag] += both & close[i + 2]
-        out[window] = np.log(like_2 / (n - 1)).mean() - np.log(like_3 / (n - 2)).mean()
+        # Of each template, how many are like it, itself included: of 2 intervals, and of 3. Of all templates at once,
+        # by one interval after the other, so that the innermost loops run several at a time.
+        like_2[:n], like_3[:n], close_before[:n], close_2[:n] = 0, 0, 0, 0
+        for value in nn:
+            for i in range(n):
+                close[i] = abs(nn[i] - value) <= tolerance
+            for i in range(n - 2):
+                like_3[i] += close_2[i] & close[i + 2]
+            for i in range(n - 1):
+                close_2[i] = close_before[i] & close[i + 1]
+                like_2[i] += close_2[i]
+            close, close_before = close_before, close
+        entropy_2, entropy_3 = 0.0, 0.0
+        for count in like_2[: n - 1]:
+            entropy_2 += logs[count] - logs[n - 1]
+        for count in like_3[: n - 2]:
+            entropy_3 += logs[count] - logs[n - 2]
+        out[window] = entropy_2 / (n - 1) - entropy_3 / (n - 2)
     return out
 
 
