@@ -10,6 +10,8 @@ SAMPEN_TOLERANCE = 0.1164 * (0.5627 * np.log(2.0) + 1.3334)
 ROUNDING = 1e-9
 RATE_HZ = 4.0
 SEGMENT, OVERLAP = 256, 128
+# Sums may be added up in any order, so several at a time.
+ANY_ORDER = {"reassoc", "contract"}
 
 
 @njit(cache=True, nogil=True)
@@ -67,16 +69,40 @@ def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     return out
 
 
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+def variation(nn: Floats) -> tuple[float, float, float, float]:
+    """Mean, squares of what deviates from it, squares of the differences, squares of what deviates from their mean."""
+    n = len(nn)
+    mean = 0.0
+    for value in nn:
+        mean += value
+    mean /= n
+    # Differences add up to the whole way.
+    mean_difference = (nn[n - 1] - nn[0]) / (n - 1)
+    squares, sum_squares, difference_squares = (nn[0] - mean) ** 2, 0.0, 0.0
+    for i in range(1, n):
+        difference = nn[i] - nn[i - 1]
+        squares += (nn[i] - mean) ** 2
+        sum_squares += difference**2
+        difference_squares += (difference - mean_difference) ** 2
+    return mean, squares, sum_squares, difference_squares
+
+
 @njit(cache=True, nogil=True)
-def sd1_sd2(nn: Floats) -> tuple[float, float]:
-    """Width and length of the Poincaré plot of some intervals; the length is -1 where there is none."""
-    mean, squares = moments(nn)
-    _, difference_squares = moments(np.diff(nn))
-    across = difference_squares / (len(nn) - 2)
-    along = 2.0 * squares / (len(nn) - 1) - 0.5 * across
+def axes(n: int, mean: float, squares: float, difference_squares: float) -> tuple[float, float]:
+    """Width and length of the Poincaré plot of what varies so; the length is -1 where there is none."""
+    across = difference_squares / (n - 2)
+    along = 2.0 * squares / (n - 1) - 0.5 * across
     width = np.sqrt(0.5 * across)
     # Intervals that rise evenly have none, but for the rounding of sums.
     return width if width > ROUNDING * mean else 0.0, np.sqrt(along) if along >= 0 else -1.0
+
+
+@njit(cache=True, nogil=True)
+def sd1_sd2(nn: Floats) -> tuple[float, float]:
+    """Width and length of the Poincaré plot of some intervals; the length is -1 where there is none."""
+    mean, squares, _, difference_squares = variation(nn)
+    return axes(len(nn), mean, squares, difference_squares)
 
 
 @njit(cache=True, nogil=True)
@@ -183,8 +209,7 @@ def segments(nn_ms: Floats, first: Ints, stop: Ints, counts: Ints, hann: Floats,
     return scale
 
 
-# Sums may be added up in any order, so several at a time.
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
 def band_power(spectrum: Floats, weights: Floats, counts: Ints, scale: Floats) -> Floats:
     """(n_bands, n_windows) power of each window.
 

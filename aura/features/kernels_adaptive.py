@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aura.features.kernels import ROUNDING, moments, sd1_sd2
+from aura.features.kernels import ANY_ORDER, ROUNDING, axes, variation
 from aura.features.kernels_further import slope
 from aura.types import Floats, Ints
 
@@ -13,24 +13,27 @@ MIN_PIECE, MIN_BASELINE, MIN_RISE, MIN_PIECES = 4, 10, 5, 5
 N_COMPARED = 5
 
 
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+def mean_of(values: Floats) -> float:
+    """Mean of some values."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total / len(values)
+
+
 @njit(cache=True, nogil=True)
-def describe(nn: Floats) -> Floats:
-    """(5,) mean heart rate, sdnn, rmssd, csi and modified csi of at least 4 intervals; NaN where there is none."""
-    out = np.full(N_COMPARED, np.nan)
-    _, squares = moments(nn)
-    sum_squares, sum_bpm = 0.0, 0.0
-    for value in nn:
-        sum_bpm += 60000.0 / value
-    for i in range(1, len(nn)):
-        sum_squares += (nn[i] - nn[i - 1]) ** 2
-    across, along = sd1_sd2(nn)
-    out[0] = sum_bpm / len(nn)
-    out[1] = np.sqrt(squares / (len(nn) - 1))
-    out[2] = np.sqrt(sum_squares / (len(nn) - 1))
-    if across > 0 and along >= 0:
-        out[3] = along / across
-        out[4] = 4.0 * along**2 / across
-    return out
+def describe(nn: Floats, bpm: Floats, out: Floats) -> None:
+    """Mean heart rate, sdnn, rmssd, csi and modified csi of at least 4 intervals; NaN where there is none."""
+    n = len(nn)
+    mean, squares, sum_squares, difference_squares = variation(nn)
+    across, along = axes(n, mean, squares, difference_squares)
+    defined = across > 0 and along >= 0
+    out[0] = mean_of(bpm)
+    out[1] = np.sqrt(squares / (n - 1))
+    out[2] = np.sqrt(sum_squares / (n - 1))
+    out[3] = along / across if defined else np.nan
+    out[4] = 4.0 * along**2 / across if defined else np.nan
 
 
 @njit(cache=True, nogil=True)
@@ -42,45 +45,65 @@ def since(t_s: Floats, first: int, stop: int, after_s: float) -> int:
 
 
 @njit(cache=True, nogil=True)
-def spread(t_s: Floats, nn_ms: Floats, begin: int, stop: int, end_s: float) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of `describe` over the pieces of a baseline, backwards from its end; NaN of few."""
-    counts, means, squares = np.zeros(N_COMPARED), np.zeros(N_COMPARED), np.zeros(N_COMPARED)
-    # The piece at the beginning may be cut by it.
-    while stop > begin:
-        end_s -= RECENT_S
-        piece = since(t_s, begin, stop, end_s)
-        if stop - piece >= MIN_PIECE:
-            values = describe(nn_ms[piece:stop])
-            for i in range(N_COMPARED):
-                if not np.isnan(values[i]):
-                    # Welford's way of adding up, which loses no digits.
-                    counts[i] += 1
-                    deviation = values[i] - means[i]
-                    means[i] += deviation / counts[i]
-                    squares[i] += deviation * (values[i] - means[i])
-        stop = piece
-    few = counts < MIN_PIECES
-    means[few] = np.nan
-    return means, np.sqrt(squares / np.maximum(counts - 1, 1))
+def recall(nn_ms: Floats, bpm: Floats, begin: int, stop: int, known: Ints, values: Floats) -> int:
+    """Row of the values that has `describe` of a piece, which many windows share; computed if it is not there yet."""
+    # Later pieces begin and stop later, so the sum tells them apart, as long as they are of one window.
+    row = (begin + stop) % len(known)
+    if known[row, 0] != begin or known[row, 1] != stop:
+        known[row, 0], known[row, 1] = begin, stop
+        describe(nn_ms[begin:stop], bpm[begin:stop], values[row])
+    return row
+
+
+@njit(cache=True, nogil=True)
+def spread(values: Floats, rows: Ints, out: Floats) -> None:
+    """Mean and standard deviation of `describe` over the pieces in some rows, into (2, 5); NaN of few."""
+    for i in range(N_COMPARED):
+        count, mean, squares = 0, 0.0, 0.0
+        for row in rows:
+            if not np.isnan(values[row, i]):
+                count += 1
+                mean += values[row, i]
+        mean /= max(count, 1)
+        for row in rows:
+            if not np.isnan(values[row, i]):
+                squares += (values[row, i] - mean) ** 2
+        out[0, i] = mean if count >= MIN_PIECES else np.nan
+        out[1, i] = np.sqrt(squares / max(count - 1, 1))
 
 
 @njit(cache=True, nogil=True)
 def adaptive(t_s: Floats, nn_ms: Floats, end_s: Floats, first: Ints, stop: Ints) -> Floats:
     """(11, n_windows) features of `aura.features.adaptive`, in its order."""
     out = np.full((2 * N_COMPARED + 1, len(stop)), np.nan)
+    longest = (stop - first).max() if len(stop) else 0
+    bpm = 60000.0 / nn_ms
+    known, values = np.full((2 * longest + 1, 2), -1), np.empty((2 * longest + 1, N_COMPARED))
+    rows, base, of_pieces = np.empty(longest, dtype=np.int64), np.empty(N_COMPARED), np.empty((2, N_COMPARED))
     for window in range(len(stop)):
-        begin, end = first[window], stop[window]
-        rise = since(t_s, begin, end, end_s[window] - RISE_S)
+        begin, end, now_s = first[window], stop[window], end_s[window]
+        rise = since(t_s, begin, end, now_s - RISE_S)
         if end - rise >= MIN_RISE:
-            out[2 * N_COMPARED, window] = slope(t_s[rise:end], 60000.0 / nn_ms[rise:end])
-        recent = since(t_s, begin, end, end_s[window] - RECENT_S)
+            out[2 * N_COMPARED, window] = slope(t_s[rise:end], bpm[rise:end])
+        recent = since(t_s, begin, end, now_s - RECENT_S)
         if end - recent < MIN_PIECE or end - begin < MIN_BASELINE:
             continue
-        now, base = describe(nn_ms[recent:end]), describe(nn_ms[begin:end])
-        mean, deviation = spread(t_s, nn_ms, begin, recent, end_s[window] - RECENT_S)
+        describe(nn_ms[begin:end], bpm[begin:end], base)
+        now = values[recall(nn_ms, bpm, recent, end, known, values)]
+        # Pieces of the baseline, backwards from its end; the one at its beginning may be cut by it.
+        n_pieces, until, until_s = 0, recent, now_s - RECENT_S
+        while until > begin:
+            until_s -= RECENT_S
+            piece = since(t_s, begin, until, until_s)
+            if until - piece >= MIN_PIECE:
+                rows[n_pieces] = recall(nn_ms, bpm, piece, until, known, values)
+                n_pieces += 1
+            until = piece
+        spread(values, rows[:n_pieces], of_pieces)
         for i in range(N_COMPARED):
+            mean, deviation = of_pieces[0, i], of_pieces[1, i]
             if base[i] > ROUNDING:
                 out[i, window] = now[i] / base[i]
-            if deviation[i] > ROUNDING * max(abs(mean[i]), 1.0):
-                out[N_COMPARED + i, window] = (now[i] - mean[i]) / deviation[i]
+            if deviation > ROUNDING * max(abs(mean), 1.0):
+                out[N_COMPARED + i, window] = (now[i] - mean) / deviation
     return out

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aura.features.kernels import moments, sd1_sd2
+from aura.features.kernels import ANY_ORDER, moments, sd1_sd2, variation
 from aura.types import Floats, Ints
 
 # Makes the median absolute deviation of a normal distribution its standard deviation.
@@ -28,17 +28,59 @@ def percentile(ordered: Floats, share: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def replace(ordered: Floats, old: Floats, new: Floats, n: int) -> int:
+    """Take some of n sorted values out and put others in, in place; gives how many there are then."""
+    for value in old:
+        n -= 1
+        for i in range(np.searchsorted(ordered[: n + 1], value), n):
+            ordered[i] = ordered[i + 1]
+    for value in new:
+        i = n
+        while i > 0 and ordered[i - 1] > value:
+            ordered[i] = ordered[i - 1]
+            i -= 1
+        ordered[i] = value
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def median_deviation(ordered: Floats, median: float) -> float:
+    """Median of how far sorted values are from their median: from the middle, the nearer of both sides by turns."""
+    n = len(ordered)
+    below = (n - 1) // 2
+    above = below + 1
+    last = this = 0.0
+    for _ in range(n // 2 + 1):
+        last = this
+        if above == n or (below >= 0 and median - ordered[below] < ordered[above] - median):
+            this = median - ordered[below]
+            below -= 1
+        else:
+            this = ordered[above] - median
+            above += 1
+    return this if n % 2 else last + 0.5 * (this - last)
+
+
+@njit(cache=True, nogil=True)
 def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(7, n_windows) features of `aura.features.robust`, in its order."""
     out = np.full((7, len(first)), np.nan)
+    # Sorted are the intervals from begin to end; from one window to the next, few of them change.
+    buffer, begin, end = np.empty((stop - first).max() if len(first) else 0), 0, 0
     for window in range(len(first)):
         nn = nn_ms[first[window] : stop[window]]
         n = len(nn)
         if n < 3:
             continue
-        ordered = np.sort(nn)
+        if begin <= first[window] < end <= stop[window]:
+            replace(buffer, nn_ms[begin : first[window]], nn_ms[end : stop[window]], end - begin)
+        else:
+            buffer[:n] = np.sort(nn)
+        begin, end = first[window], stop[window]
+        ordered = buffer[:n]
         median = percentile(ordered, 0.5)
-        mad = MAD_SCALE * percentile(np.sort(np.abs(nn - median)), 0.5)
+        mad = MAD_SCALE * median_deviation(ordered, median)
         # The fullest bin: what is sorted falls into one bin after the other.
         most, in_bin, bin_of_last = 0, 0, -1.0
         for value in ordered:
@@ -46,10 +88,7 @@ def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
             in_bin = in_bin + 1 if bin_of_this == bin_of_last else 1
             most = max(most, in_bin)
             bin_of_last = bin_of_this
-        _, squares = moments(nn)
-        sum_squares = 0.0
-        for value in np.diff(nn):
-            sum_squares += value * value
+        _, squares, sum_squares, _ = variation(nn)
         out[0, window] = mad
         out[1, window] = mad / median
         out[2, window] = percentile(ordered, 0.75) - percentile(ordered, 0.25)
@@ -65,6 +104,10 @@ def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
 def approximate_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(n_windows,) approximate entropy with m=2."""
     out = np.full(len(first), np.nan)
+    longest = (stop - first).max() if len(first) else 0
+    logs = np.log(np.maximum(np.arange(longest + 1), 1))
+    close, close_before, close_2 = np.empty((3, longest), dtype=np.uint8)
+    like_2, like_3 = np.empty((2, longest), dtype=np.uint32)
     for window in range(len(first)):
         nn = nn_ms[first[window] : stop[window]]
         n = len(nn)
@@ -72,20 +115,24 @@ def approximate_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
             continue
         _, squares = moments(nn)
         tolerance = 0.2 * np.sqrt(squares / (n - 1))
-        # Of each template, how many are like it, itself included: of 2 intervals, and of 3.
-        like_2, like_3 = np.ones(n - 1), np.ones(n - 2)
-        close = np.empty(n, dtype=np.uint8)
-        for lag in range(1, n - 1):
-            for i in range(n - lag):
-                close[i] = abs(nn[i] - nn[i + lag]) <= tolerance
-            for i in range(n - 1 - lag):
-                both = close[i] & close[i + 1]
-                like_2[i] += both
-                like_2[i + lag] += both
-                if i < n - 2 - lag:
-                    like_3[i] += both & close[i + 2]
-                    like_3[i + lag] += both & close[i + 2]
-        out[window] = np.log(like_2 / (n - 1)).mean() - np.log(like_3 / (n - 2)).mean()
+        # Of each template, how many are like it, itself included: of 2 intervals, and of 3. Of all templates at once,
+        # by one interval after the other, so that the innermost loops run several at a time.
+        like_2[:n], like_3[:n], close_before[:n], close_2[:n] = 0, 0, 0, 0
+        for value in nn:
+            for i in range(n):
+                close[i] = abs(nn[i] - value) <= tolerance
+            for i in range(n - 2):
+                like_3[i] += close_2[i] & close[i + 2]
+            for i in range(n - 1):
+                close_2[i] = close_before[i] & close[i + 1]
+                like_2[i] += close_2[i]
+            close, close_before = close_before, close
+        entropy_2, entropy_3 = 0.0, 0.0
+        for count in like_2[: n - 1]:
+            entropy_2 += logs[count] - logs[n - 1]
+        for count in like_3[: n - 2]:
+            entropy_3 += logs[count] - logs[n - 2]
+        out[window] = entropy_2 / (n - 1) - entropy_3 / (n - 2)
     return out
 
 
@@ -110,14 +157,20 @@ def permutation_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
 def slope(t_s: Floats, values: Floats) -> float:
     """Slope of the straight line with the least squares, per second."""
-    mean_s, squares = moments(t_s)
-    mean, _ = moments(values)
-    products = 0.0
-    for i in range(len(t_s)):
+    n = len(t_s)
+    mean_s, mean = 0.0, 0.0
+    for i in range(n):
+        mean_s += t_s[i]
+        mean += values[i]
+    mean_s /= n
+    mean /= n
+    products, squares = 0.0, 0.0
+    for i in range(n):
         products += (t_s[i] - mean_s) * (values[i] - mean)
+        squares += (t_s[i] - mean_s) ** 2
     return products / squares if squares > 0 else np.nan
 
 
@@ -135,18 +188,24 @@ def pnn(nn_ms: Floats, first: Ints, stop: Ints, thresholds_ms: Floats) -> Floats
     return out
 
 
-@njit(cache=True, nogil=True)
-def detrended_variance(values: Floats) -> float:
-    """Variance of what deviates from the straight line with the least squares."""
-    n = len(values)
-    middle, (mean, _) = 0.5 * (n - 1), moments(values)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+def detrended_variance(nn: Floats, profile: Floats) -> float:
+    """Variance of the sums of intervals from the first on, around the straight line with the least squares."""
+    n = len(nn)
+    middle, mean, total = 0.5 * (n - 1), 0.0, 0.0
+    for i in range(n):
+        # Whatever is taken from all intervals changes only the line; so near to nothing, sums lose no digits.
+        total += nn[i] - nn[0]
+        profile[i] = total
+        mean += total
+    mean /= n
     products, squares = 0.0, 0.0
     for i in range(n):
-        products += (i - middle) * (values[i] - mean)
+        products += (i - middle) * (profile[i] - mean)
         squares += (i - middle) ** 2
-    rest = 0.0
+    steepness, rest = products / squares, 0.0
     for i in range(n):
-        rest += (values[i] - mean - products / squares * (i - middle)) ** 2
+        rest += (profile[i] - mean - steepness * (i - middle)) ** 2
     return rest / n
 
 
@@ -154,24 +213,45 @@ def detrended_variance(values: Floats) -> float:
 def dfa_alpha1(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(n_windows,) short-term exponent of detrended fluctuation analysis."""
     out = np.full(len(first), np.nan)
-    log_scales, log_fluctuations = np.log2(SCALES), np.empty(len(SCALES))
-    for window in range(len(first)):
-        nn = nn_ms[first[window] : stop[window]]
-        n = len(nn)
-        if n <= SCALES[-1]:
-            continue
-        mean, _ = moments(nn)
-        profile = np.cumsum(nn - mean)
-        for i in range(len(SCALES)):
-            scale, total, count = SCALES[i], 0.0, 0
-            for begin in range(0, n - scale, scale // 2):
-                variance = detrended_variance(profile[begin : begin + scale])
+    if not len(first):
+        return out
+    fluctuations = np.full((len(first), len(SCALES)), np.nan)
+    # By the first interval of a segment: many windows have it, and what it varies by does not depend on them.
+    begin_of_all = first.min()
+    variances, profile = np.empty(stop.max() - begin_of_all), np.empty(SCALES[-1])
+    for i in range(len(SCALES)):
+        scale = SCALES[i]
+        variances[:] = np.nan
+        for window in range(len(first)):
+            if stop[window] - first[window] <= SCALES[-1]:
+                continue
+            total, count = 0.0, 0
+            for begin in range(first[window], stop[window] - scale, scale // 2):
+                variance = variances[begin - begin_of_all]
+                if np.isnan(variance):
+                    variance = detrended_variance(nn_ms[begin : begin + scale], profile)
+                    variances[begin - begin_of_all] = variance
                 # Segments without any do not count, as in NeuroKit2.
                 if variance > FLAT_MS2:
                     total += variance
                     count += 1
-            log_fluctuations[i] = 0.5 * np.log2(total / count) if count else np.nan
-        out[window] = slope(log_scales, log_fluctuations)
+            if count:
+                fluctuations[window, i] = 0.5 * np.log2(total / count)
+    log_scales = np.log2(SCALES)
+    for window in range(len(first)):
+        out[window] = slope(log_scales, fluctuations[window])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def medians(nn_ms: Floats) -> Floats:
+    """Median of each interval and those before it; NaN of the first, which have too few."""
+    out = np.full(len(nn_ms), np.nan)
+    ordered = np.sort(nn_ms[:N_MEDIAN])
+    for i in range(N_MEDIAN - 1, len(nn_ms)):
+        if i >= N_MEDIAN:
+            replace(ordered, nn_ms[i - N_MEDIAN : i - N_MEDIAN + 1], nn_ms[i : i + 1], N_MEDIAN)
+        out[i] = ordered[N_MEDIAN // 2]
     return out
 
 
@@ -179,16 +259,22 @@ def dfa_alpha1(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
 def jeppesen(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(2, n_windows) features of `aura.features.jeppesen`, in its order."""
     out = np.full((2, len(first)), np.nan)
+    if not len(first):
+        return out
+    begin_of_all = first.min()
+    smooth_of_all = medians(nn_ms[begin_of_all : stop.max()])
+    elapsed_s = np.empty(N_JEPPESEN)
     for window in range(len(first)):
         begin = stop[window] - N_JEPPESEN
         if begin - (N_MEDIAN - 1) < first[window]:
             continue
-        nn = nn_ms[begin : stop[window]]
-        smooth = np.empty(N_JEPPESEN)
+        smooth = smooth_of_all[begin - begin_of_all : stop[window] - begin_of_all]
+        total = 0.0
         for i in range(N_JEPPESEN):
-            smooth[i] = np.median(nn_ms[begin + i - N_MEDIAN + 1 : begin + i + 1])
-        steepness = abs(slope(np.cumsum(smooth) / 1000.0, smooth))
-        across, along = sd1_sd2(nn)
+            total += smooth[i]
+            elapsed_s[i] = total / 1000.0
+        steepness = abs(slope(elapsed_s, smooth))
+        across, along = sd1_sd2(nn_ms[begin : stop[window]])
         if across > 0 and along >= 0:
             out[0, window] = along / across * steepness
         across, along = sd1_sd2(smooth)
