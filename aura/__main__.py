@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
             )
         # Without an experiment MLflow leaves the end of the word empty.
         overrides = [*overrides[:at], *(word for word in words if word != "experiments=")]
-    overrides = [own for word in overrides if (own := own_word(stage, word)) is not None]
+    overrides = _own_words(stage, overrides)
     # Some options of Hydra are followed by a word of theirs.
     plain = [] if any(word.startswith("-") for word in overrides) else overrides
     for word in plain:
@@ -74,6 +74,13 @@ def main(argv: Sequence[str]) -> int:
         if "=~" in word:
             return _refuse(f"{stage}: the shell leaves the ~ of {word!r} as it is; write $HOME", 2)
     return _run(stage, overrides)
+
+
+def _own_words(stage: str, words: Sequence[str]) -> list[str]:
+    """All words, as Hydra has them."""
+    # What detect looks into is said by words of its own, whatever corpus is named.
+    root = ["dataset.root=."] if stage == "detect" else []
+    return root + [own for word in words if (own := own_word(stage, word)) is not None]
 
 
 def own_word(stage: str, word: str) -> str | None:

@@ -5,6 +5,7 @@ package beside them. Loading it runs no pickle.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -149,7 +150,7 @@ class Detector:
         """
         parts = []
         for recording, rr in self._checked(model_input):
-            windows = extract(rr, self.spec, from_s=_first_s(rr))
+            windows = extract(rr, self.spec, from_s=_first_s(rr), n_threads=os.cpu_count() or 1)
             probability = self.probability(windows)
             # A window without features has no probability: null in JSON, where NaN would be no JSON.
             why = pd.Series(reasons(windows, probability), dtype=object)
