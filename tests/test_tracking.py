@@ -170,7 +170,7 @@ def test_every_stage_is_an_entry_point() -> None:
     assert declared.keys() == STAGES.keys()
     for name, entry in declared.items():
         # What a stage has of its own stands before the words that are split.
-        own = "".join(f" {word}={{{word}}}" for word in ("edf", "model", "output") if word in entry["parameters"])
+        own = "".join(f" {word}={{{word}}}" for word in entry["parameters"] if word not in ("experiment", "overrides"))
         assert entry["command"] == f"python -m aura {name}{own} -- experiments={{experiment}} {{overrides}}"
 
 
