@@ -7,8 +7,10 @@ package beside them. Loading it runs no pickle.
 import json
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numba", "numpy", "scipy", "p
 OF_REFERENCE = ("hrv-analysis", "nolds")
 # Of one request: a month of one person, or a day of thirty. More would keep all others waiting.
 MAX_ROWS, MAX_WINDOWS = 4_000_000, 3_000_000
+# Of a longer recording, threads share the windows.
+WINDOWS_AT_ONCE = 8192
 # Why a window has no probability.
 NO_BEATS, TOO_FEW = "no beats in the window", "too few valid beats in the window"
 # Versions that were registered without any had these.
@@ -150,16 +154,29 @@ class Detector:
         """
         parts = []
         for recording, rr in self._checked(model_input):
-            windows = extract(rr, self.spec, from_s=_first_s(rr), n_threads=os.cpu_count() or 1)
-            probability = self.probability(windows)
-            # A window without features has no probability: null in JSON, where NaN would be no JSON.
-            why = pd.Series(reasons(windows, probability), dtype=object)
-            values = pd.array(probability, dtype="Float64")
-            part = pd.DataFrame({"t_s": windows["t_s"], "probability": values, "reason": why})
+            part = pd.concat(self._answers(rr), ignore_index=True)
             if recording is not None:
                 part.insert(0, "recording", recording)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
+
+    def _answers(self, rr: RRSeries) -> list[pd.DataFrame]:
+        """Answer about a recording, part after part; of a long one, several at a time."""
+        edges_s = np.arange(_first_s(rr), rr.duration_s, WINDOWS_AT_ONCE * self.spec.step_s).tolist()
+        parts = list(pairwise([*edges_s, rr.duration_s]))
+        if len(parts) == 1:
+            return [self._answer(rr, *parts[0])]
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            return list(threads.map(lambda part: self._answer(rr, *part), parts))
+
+    def _answer(self, rr: RRSeries, from_s: float, until_s: float) -> pd.DataFrame:
+        """Answer about the windows that end after one time and up to another."""
+        windows = extract(rr, self.spec, from_s=from_s, until_s=until_s)
+        probability = self.probability(windows)
+        # A window without features has no probability: null in JSON, where NaN would be no JSON.
+        why = pd.Series(reasons(windows, probability), dtype=object)
+        values = pd.array(probability, dtype="Float64")
+        return pd.DataFrame({"t_s": windows["t_s"], "probability": values, "reason": why})
 
     def _checked(self, rows: pd.DataFrame) -> list[tuple[str | None, RRSeries]]:
         """RR series of each recording of a request, which is not too large to be answered."""

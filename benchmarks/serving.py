@@ -10,10 +10,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import psutil
@@ -27,6 +28,7 @@ MODEL = "models:/aura-seizure-detector@champion"
 CLIENTS = 4
 # Requests of each length, of which one more comes first.
 LENGTHS = (("1 row", 1.0 / 3600, 500), ("1 min", 1.0 / 60, 500), ("1 h", 1.0, 100), ("24 h", 24.0, 20))
+STEPS_S = (2.0, 4.0)
 LIVE_HOURS = 1.0
 
 
@@ -68,9 +70,19 @@ def server_mib() -> float:
     return sum(process.memory_info().rss for process in processes) / 2**20
 
 
-def latencies(url: str) -> Iterator[dict[str, object]]:
+def each(step_s: float, scratch: Path) -> str:
+    """The same model, asked for a window each so often."""
+    folder = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=str(scratch / f"{step_s:g}")))
+    (file,) = folder.glob("data/*/detector.json")
+    values = json.loads(file.read_text())
+    values["features"]["step_s"] = step_s
+    file.write_text(json.dumps(values))
+    return str(folder)
+
+
+def latencies(url: str, lengths: Iterable[tuple[str, float, int]] = LENGTHS) -> Iterator[dict[str, object]]:
     """One request after the other."""
-    for what, hours, n in LENGTHS:
+    for what, hours, n in lengths:
         data = body(hours)
         ask(url, data)
         seconds = [ask(url, data) for _ in range(n)]
@@ -128,6 +140,11 @@ def main(n_requests: int) -> None:
         tables = {"One request after the other": pd.DataFrame(latencies(url))}
         tables[f"{n_requests} requests"] = pd.DataFrame(endurance(url, n_requests))
     with tempfile.TemporaryDirectory() as scratch:
+        rows = []
+        for step_s in STEPS_S:
+            with served(each(step_s, Path(scratch))) as url:
+                rows += latencies(url, [(f"24 h, a window each {step_s:g} s", 24.0, 20)])
+        tables["Fewer windows"] = pd.DataFrame(rows)
         rows = [steps(runtime, Path(scratch), state) for runtime, state in (("sklearn", 0), ("onnx", 0), ("onnx", 1))]
     tables["Live"] = pd.DataFrame(rows).rename(columns={"requests": "steps"})
     metrics = {f"p50_ms_{i}": float(row["p50 ms"]) for i, row in enumerate(tables["Live"].to_dict("records"))}

@@ -55,6 +55,17 @@ def test_the_model_answers_with_the_features_of_training(trained: Project, model
         assert np.array_equal(got, expected[:n], equal_nan=True)
 
 
+def test_parts_of_a_long_recording_are_answered_like_the_whole(
+    trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=str(tmp_path)))
+    detector = load_detector(next(folder.glob("data/*/detector.json")).parent)
+    whole = detector.predict(rr_of(trained))
+    for n in (1, 7, 60):
+        monkeypatch.setattr("aura.serving.WINDOWS_AT_ONCE", n)
+        pd.testing.assert_frame_equal(detector.predict(rr_of(trained)), whole, check_exact=True)
+
+
 def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
     one, other = rr_of(trained, 0), rr_of(trained, 1)
     both = pd.concat([one.assign(recording="a"), other.assign(recording="b")])

@@ -1,6 +1,5 @@
 """RR intervals in, a row of features per window out: the one path of training, detection and serving."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +20,7 @@ BESIDE = ("t_s", "coverage", "corrected")
 BLOCK = 8192
 
 
-def extract(rr: RRSeries, spec: FeatureSpec = DEFAULT, *, from_s: float = 0.0, n_threads: int = 1) -> pd.DataFrame:
+def extract(rr: RRSeries, spec: FeatureSpec = DEFAULT, *, from_s: float = 0.0, until_s: float = np.inf) -> pd.DataFrame:
     """Compute the features of all windows of a recording.
 
     Parameters
@@ -30,10 +29,8 @@ def extract(rr: RRSeries, spec: FeatureSpec = DEFAULT, *, from_s: float = 0.0, n
         RR intervals as detected, not cleaned.
     spec
         Which features, on which windows; the original system's 27, where nothing is said.
-    from_s
-        Time after which the windows end that are wanted.
-    n_threads
-        How many share the windows, in blocks of a few thousand.
+    from_s, until_s
+        Time after which, and up to which, the windows end that are wanted.
 
     Returns
     -------
@@ -57,13 +54,7 @@ def extract(rr: RRSeries, spec: FeatureSpec = DEFAULT, *, from_s: float = 0.0, n
         )
     keep = is_normal(rr, low_ms=spec.low_ms, high_ms=spec.high_ms, max_change=spec.max_change)
     end_s = window_ends(rr.duration_s, spec.step_s)
-    end_s = end_s[end_s > from_s]
-    blocks = [end_s[begin : begin + BLOCK] for begin in range(0, len(end_s), BLOCK)]
-    if min(n_threads, len(blocks)) <= 1:
-        return describe(rr, keep, end_s, spec)
-    with ThreadPoolExecutor(n_threads) as threads:
-        parts = list(threads.map(lambda block: describe(rr, keep, block, spec), blocks))
-    return pd.concat(parts, ignore_index=True)
+    return describe(rr, keep, end_s[(end_s > from_s) & (end_s <= until_s)], spec)
 
 
 def names_of(spec: FeatureSpec) -> list[str]:
