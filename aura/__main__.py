@@ -70,7 +70,8 @@ def main(argv: Sequence[str]) -> int:
     plain = [] if any(word.startswith("-") for word in overrides) else overrides
     for word in plain:
         if "=" not in word and not word.startswith("~"):
-            return _refuse(f"{stage}: {word!r} sets nothing; write key=value, such as dataset.root=/data/recordings", 2)
+            such = f"{OWN[stage][0]}={word}" if stage in OWN else "dataset.root=/data/recordings"
+            return _refuse(f"{stage}: {word!r} sets nothing; write key=value, such as {such}", 2)
         if "=~" in word:
             return _refuse(f"{stage}: the shell leaves the ~ of {word!r} as it is; write $HOME", 2)
     return _run(stage, overrides)
@@ -132,7 +133,8 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
         )()
         configs = [checked(*one) for one in composed]
     except (HydraException, OmegaConfBaseException, AuraError, ValueError) as error:
-        return _refuse(f"{stage}: {sentence(error)}", 2)
+        own = f"; also {', '.join(OWN[stage])}" if stage in OWN and "there is no key" in str(error) else ""
+        return _refuse(f"{stage}: {sentence(error)}{own}", 2)
     try:
         # None where Hydra only showed something: --help, --cfg, --info.
         for config in configs:

@@ -75,9 +75,10 @@ class QualityConfig:
 
 @dataclass
 class PrepareConfig:
-    """Share of what was found that may fail before the whole run is taken for a failure."""
+    """What a corpus has to be for the run not to be taken for a failure."""
 
     max_failed_share: float
+    needs_subject: bool
 
 
 @dataclass

@@ -72,7 +72,7 @@ class Live:
 
     def end(self) -> list[Line]:
         """Lines of the steps that end with the last interval, when no other comes."""
-        return [] if self.after_s is None else list(self._lines(self._stream.advance(self.after_s)))
+        return [] if self.after_s is None else list(self._lines(self._stream.advance(self._stream.now_s)))
 
     def ready(self) -> Line:
         """Say what has been taken and said, to a sender that begins or comes back."""

@@ -29,14 +29,20 @@
       if (kept) ({ state, history } = kept);
     } catch { /* Nothing is kept, or nothing that can be read. */ }
   };
+  const overall = () => say(`${state.seizures.length} ${state.seizures.length === 1 ? "seizure" : "seizures"} detected` + (history.length ? ", with your changes" : ""));
   const say = (text) => { at("where").textContent = text; };
 
+  // The detected or marked event that was chosen or stepped to; what the reference says stays.
+  const deletable = () => {
+    const e = chosen ? state.seizures.find((one) => one.onset_s < chosen[1] && one.end_s > chosen[0]) : stops()[current];
+    return e && e.kind ? e : null;
+  };
   const show = () => {
-    const source = doc.get_model_by_name("annotation");
+    const source = doc.get_model_by_name("detected");
     const rows = inOrder(state.seizures);
-    source.data = { left: rows.map((e) => e.onset_s), right: rows.map((e) => e.end_s), row: rows.map(() => "annotation") };
+    source.data = { left: rows.map((e) => e.onset_s), right: rows.map((e) => e.end_s), row: rows.map(() => "detected") };
     at("seizure").disabled = at("background").disabled = !chosen;
-    at("delete").disabled = !chosen && current < 0;
+    at("delete").disabled = !deletable();
     at("undo").disabled = !history.length;
     at("reset").disabled = JSON.stringify(state) === JSON.stringify(detected());
     at("previous").disabled = at("next").disabled = !stops().length;
@@ -62,7 +68,7 @@
     chosen = null;
     view(e.onset_s - 30, e.end_s + 30);
     show();
-    say(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${e.kind ? "annotation" : "reference"}`);
+    say(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${e.kind ? (history.length ? "detected or marked" : "detected") : "reference"}`);
   };
   const mark = (kind) => {
     if (!chosen) return;
@@ -76,8 +82,7 @@
     change({ seizures, background }, `${time(a)} to ${time(b)} is ${kind === "seiz" ? "a seizure" : "background"} now`);
   };
   const remove = () => {
-    const e = chosen ? state.seizures.find((one) => one.onset_s < chosen[1] && one.end_s > chosen[0]) : stops()[current];
-    if (!e || !e.kind) { say("only annotations can be deleted; choose one"); return; }
+    const e = deletable();
     change({ ...state, seizures: state.seizures.filter((one) => one !== e && one.onset_s !== e.onset_s) }, `the event at ${time(e.onset_s)} is deleted`);
   };
   const undo = () => {
@@ -139,7 +144,7 @@
       show();
     },
   };
-  const actions = { previous: () => step(-1), next: () => step(1), whole: () => view(0, recording.duration_s), seizure: () => mark("seiz"),
+  const actions = { previous: () => step(-1), next: () => step(1), whole: () => { current = -1; view(0, recording.duration_s); show(); overall(); }, seizure: () => mark("seiz"),
     background: () => mark("bckg"), delete: remove, undo, reset: () => change(detected(), "as detected"),
     tse: () => save(`${recording.name}.tse_bi`, tse()), tsv: () => save(`${recording.name}_events.tsv`, tsv()) };
   for (const [id, action] of Object.entries(actions)) at(id).addEventListener("click", action);
@@ -157,7 +162,7 @@
     paint();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
     show();
-    say(`${state.seizures.length} seizures annotated` + (history.length ? ", with your changes" : ""));
+    overall();
     document.documentElement.dataset.ready = "true";
   };
   begin();

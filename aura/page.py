@@ -17,8 +17,10 @@ from bokeh.models import (
     BoxSelectTool,
     BoxZoomTool,
     ColumnDataSource,
+    CompositeTicker,
     CustomJS,
     CustomJSTickFormatter,
+    DataRange1d,
     PanTool,
     Range1d,
     ResetTool,
@@ -29,6 +31,7 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
+from aura.events import unite
 from aura.types import Ecg, Event, Floats, RRSeries, Singles
 
 HERE = Path(__file__).parent
@@ -40,7 +43,7 @@ AROUND_S, N_POINTS = 10.0, 60_000
 HEART_RATE_S = 10.0
 # A longer time without an interval is a gap.
 GAP_S = 3.0
-ROWS = ("annotation", "reference", "not assessed", "ECG quality")
+ROWS = ("detected", "reference", "not assessed", "ECG quality")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,12 +100,24 @@ def page(recording: Recording) -> str:
     start = {"start_s": _start_s(recording)}
     formatter = CustomJSTickFormatter(args=start, code="return window.auraTime(tick, start_s)")
     # Seconds, minutes and hours are counted by sixty.
-    ticker = AdaptiveTicker(base=60, mantissas=[1, 2, 5, 10, 20, 30], min_interval=0.01, num_minor_ticks=0)
+    parts = ((10, [1, 2, 5], 0.01, 0.5), (60, [1, 2, 5, 10, 20, 30], 1, 1800), (24, [1, 2, 4, 6, 12], 3600, None))
+    ticker = CompositeTicker(
+        tickers=[
+            AdaptiveTicker(base=base, mantissas=mantissas, min_interval=low, max_interval=high, num_minor_ticks=0)
+            for base, mantissas, low, high in parts
+        ],
+        # On a phone there is no room for more labels.
+        desired_num_ticks=4,
+        num_minor_ticks=0,
+    )
     for panel in panels:
         panel.x_range = shared
         panel.xaxis.ticker = ticker
         panel.xaxis.formatter = formatter
         panel.min_border_left = 70
+        if isinstance(panel.y_range, DataRange1d):
+            # What is looked at fills the chart.
+            panel.y_range.only_visible = True
         panel.background_fill_alpha = panel.border_fill_alpha = 0
     panels[-1].xaxis.axis_label = "time of day" if recording.start else "time from the start (h:min:s)"
     data = {
@@ -163,7 +178,7 @@ def _panel(title: str, height: int, **more: object) -> figure:
     """An empty chart that is dragged and zoomed along time."""
     zoom = WheelZoomTool(dimensions="width")
     tools = [PanTool(dimensions="width"), zoom, BoxZoomTool(dimensions="width"), ResetTool()]
-    select = BoxSelectTool(dimensions="width", description="Drag to choose a stretch")
+    select = BoxSelectTool(dimensions="width", persistent=True, description="Drag to choose a stretch")
     panel = figure(
         height=height, sizing_mode="stretch_width", tools=[*tools, select], output_backend="canvas", title=title, **more
     )
@@ -186,7 +201,7 @@ def _overview(recording: Recording) -> figure:
     """Rows of stretches: what a person can change first, then what is known."""
     panel = _panel("Events", 150, y_range=list(reversed(ROWS)), name="overview")
     bands = (
-        ("annotation", recording.found, ORANGE, " "),
+        ("detected", recording.found, ORANGE, " "),
         ("reference", recording.reference or (), GREEN, "/"),
         ("not assessed", recording.not_assessed, GREY, "x"),
         ("ECG quality", recording.faults, BLUE, "."),
@@ -261,21 +276,22 @@ def _ecg(recording: Recording) -> figure:
     """The ECG around each event, and the beats found in it."""
     ecg = recording.ecg
     assert ecg is not None
-    around = [
-        (max(event.onset_s - AROUND_S, 0.0), min(event.end_s + AROUND_S, recording.duration_s))
-        for event in (*recording.found, *(recording.reference or ()))
-    ] or [(0.0, min(2 * AROUND_S, recording.duration_s))]
+    shown_events = [*recording.found, *(recording.reference or ())] or [Event(0.0, AROUND_S)]
+    # Where events overlap, each stretch is drawn once.
+    wide = [Event(event.onset_s - AROUND_S, event.duration_s + 2 * AROUND_S) for event in shown_events]
+    around = [(event.onset_s, event.end_s) for event in unite(wide, duration_s=recording.duration_s)]
     bin_s = max(2 * sum(to_s - from_s for from_s, to_s in around) / N_POINTS, 1 / ecg.fs_hz)
     parts = [excerpt(ecg, from_s, to_s, bin_s) for from_s, to_s in around]
     x = np.concatenate([np.append(t_s, np.nan) for t_s, _ in parts])
     y = np.concatenate([np.append(mv, np.nan) for _, mv in parts])
-    panel = _panel("ECG (mV) around events", 200, name="ecg")
+    where = "around events" if recording.found or recording.reference else "at the start, as there is no event"
+    panel = _panel(f"ECG (mV) {where}; triangles: beats", 200, name="ecg")
     _line(panel, {"x": x, "y": y.astype(np.float32)}, BLUE)
     beats_s = recording.rr.t_s
     shown = np.any([(beats_s >= from_s) & (beats_s <= to_s) for from_s, to_s in around], axis=0)
     top = float(np.nanpercentile(y, 99.5)) if np.isfinite(y).any() else 1.0
     marks = ColumnDataSource({"x": beats_s[shown], "y": np.full(int(shown.sum()), top * 1.15, dtype=np.float32)})
-    panel.scatter("x", "y", source=marks, marker="inverted_triangle", size=7, color=ORANGE, nonselection_alpha=1.0)
+    panel.scatter("x", "y", source=marks, marker="inverted_triangle", size=5, color=GREY, nonselection_alpha=1.0)
     return panel
 
 

@@ -73,7 +73,10 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
         folder = Path(uri) if Path(uri).is_dir() else Path(mlflow.artifacts.download_artifacts(uri))
         run_id = mlflow.models.Model.load(str(folder)).run_id
     except (MlflowException, OSError) as error:
-        raise AuraError(f"model={uri} is no model of {mlflow.get_tracking_uri()}: {_line(error)}") from error
+        raise AuraError(
+            f"model={uri} is no model of {mlflow.get_tracking_uri()}: {_line(error)}; train makes one, or give a "
+            "folder that holds one"
+        ) from error
     found = next(iter(folder.glob("data/*/detector.json")), None)
     if found is None:
         raise AuraError(f"model={uri} is no seizure detector of Aura")

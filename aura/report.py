@@ -153,9 +153,9 @@ def timelines(panels: Sequence[Panel]) -> Figure:
     return figure
 
 
-def summary(scores: Mapping[str, float]) -> str:
+def summary(scores: Mapping[str, float], of: str = "held-out subjects") -> str:
     """Scores as a short table, those of events with their 95 % intervals over subjects."""
-    lines = [f"{'held-out subjects':<24}{'events':>10}{'':>20}{'seconds':>10}"]
+    lines = [f"{of:<24}{'events':>10}{'':>20}{'seconds':>10}"]
     for name, title, scale, unit in (
         ("sensitivity", "sensitivity", 100, " %"),
         ("precision", "precision", 100, " %"),

@@ -137,7 +137,7 @@ def test_it_is_stepped_through_with_the_keyboard(browser: Page) -> None:
     assert "event 1 of 4: 22:39:50, 50 s, reference" in browser.inner_text("#where")
     assert view(browser) == (560, 670)
     browser.keyboard.press("ArrowRight")
-    assert "event 2 of 4: 22:40:00, 60 s, annotation" in browser.inner_text("#where")
+    assert "event 2 of 4: 22:40:00, 60 s, detected" in browser.inner_text("#where")
     browser.keyboard.press("ArrowLeft")
     browser.keyboard.press("ArrowLeft")
     assert "event 4 of 4" in browser.inner_text("#where")
@@ -160,7 +160,7 @@ def test_what_was_detected_is_saved_as_it_is(browser: Page, tmp_path: Path) -> N
 def test_a_person_annotates_and_nothing_is_lost_on_reload(browser: Page, html: Path, tmp_path: Path) -> None:
     for _ in range(3):
         browser.keyboard.press("ArrowRight")
-    assert "22:50:00, 30 s, annotation" in browser.inner_text("#where")
+    assert "22:50:00, 30 s, detected" in browser.inner_text("#where")
     # The second is no seizure; the view stays where it was, so that another stretch of it can be chosen.
     browser.keyboard.press("Delete")
     start_s, end_s = view(browser)
@@ -170,7 +170,7 @@ def test_a_person_annotates_and_nothing_is_lost_on_reload(browser: Page, html: P
     browser.keyboard.press("s")
     browser.click("#whole")
     opened(browser, html)
-    assert "3 seizures annotated, with your changes" in browser.inner_text("#where")
+    assert "3 seizures detected, with your changes" in browser.inner_text("#where")
     events = read_tse(saved(browser, "#tse", tmp_path))
     first, marked, last = seizures(events)
     assert (first, last) == ((600, 60), (1800, 10.5))

@@ -1,14 +1,16 @@
-"""A folder of EDF files without annotations: to detect seizures in, not to train on."""
+"""A folder of EDF files: to detect seizures in; and to train on, with ``NAME_events.tsv`` beside ``NAME.edf``."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from aura.datasets.tables import read_events_tsv
 from aura.types import Event, RecordingRef
 
 
 def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[RecordingRef]:
     """Take every EDF file; the first folder below the root is the subject, or the file itself where there is none."""
+    there = set(files)
     for edf in files:
         if edf.suffix.lower() != ".edf":
             continue
@@ -19,12 +21,18 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
             session="_".join(folders[1:]),
             recording="_".join((*folders, name)),
             edf=edf,
-            annotations=None,
+            annotations=beside if (beside := edf.with_name(f"{edf.stem}_events.tsv")) in there else None,
             split=None,
             layout=__name__,
         )
 
 
 def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
-    """Give none: nobody annotated them."""
-    return ()
+    """Read the ``events.tsv``, where there is one.
+
+    Raises
+    ------
+    RecordingError
+        ``bad_annotations``.
+    """
+    return () if ref.annotations is None else read_events_tsv(ref.annotations)

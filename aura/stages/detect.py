@@ -1,9 +1,12 @@
 """From EDF files to annotations: what a registered detector finds, and what it could not look at."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,17 +14,18 @@ import pandas as pd
 from tqdm import tqdm
 
 from aura import registry, report, tracking
-from aura.config import Config, DatasetConfig, QualityConfig
+from aura.config import Config, DatasetConfig, PrepareConfig, QualityConfig
 from aura.datasets.detections import FORMATS, write_detections
 from aura.errors import AuraError
 from aura.evaluation import ScoredRecording, evaluate
 from aura.page import index
+from aura.registry import Registered
 from aura.serving import Detector
 from aura.stages import prepare
 from aura.stages.evaluate import scored
 from aura.stages.folders import prepared_folder
 from aura.stages.pages import found, page_of, start_of
-from aura.table import read_table, write_table, write_whole
+from aura.table import read_meta, read_table, write_table, write_whole
 from aura.types import Event
 
 # Recordings that are printed; all are in the table.
@@ -36,10 +40,11 @@ def run(config: Config) -> None:
     They are prepared first, as a child run, in the way in which the recordings were that the model was trained on.
     """
     if config.detect.edf is None:
-        raise AuraError("detect: say in what; write edf=recording.edf, or edf=FOLDER")
+        raise AuraError("say in what; write edf=recording.edf, or edf=FOLDER")
     if config.detect.format not in FORMATS:
         raise AuraError(f"detect.format={config.detect.format}; allowed are {', '.join(FORMATS)}")
     edf, output = Path(config.detect.edf), Path(config.detect.output)
+    _check_places(edf, output)
     with tracking.stage_run("detect", config) as active:
         registered = registry.load(config.detect.model)
         tracking.log_params({"detect.run_id": registered.run_id, "detect.format": config.detect.format})
@@ -53,8 +58,7 @@ def run(config: Config) -> None:
             one = scored(config, registered.detector, row)
             events = found(registered.detector.alarms, one)
             target = output / f"{one.recording}{FORMATS[config.detect.format]}"
-            write_detections(target, *events, start=start_of(row), duration_s=one.duration_s)
-            _write_probability(output, one)
+            _write(target, one, events, start_of(row))
             html = page_of(config, row, one, events, registered.name)
             write_whole(output / f"{one.recording}.html", partial(Path.write_text, data=html, encoding="utf-8"))
             rows.append(_summary(row, one, *events, target))
@@ -84,16 +88,32 @@ def run(config: Config) -> None:
             evaluation = evaluate(assessed, registered.detector.alarms, config.event_rules)
             scores = evaluation.scores(seed=config.seed)
             tracking.log_metrics(scores)
-            said += f"\n\nagainst the annotations of {len(assessed)} recordings:\n\n{report.summary(scores)}"
+            said += f"\n\nagainst the annotations of {len(assessed)} recordings"
+            said += f"{_of_them_seen(config, registered, recordings)}:\n\n{report.summary(scores, 'these recordings')}"
     print(said)
+
+
+def _check_places(edf: Path, output: Path) -> None:
+    """Refuse what is not there, before a model is loaded."""
+    if not edf.exists():
+        raise AuraError(f"edf={edf} is not there")
+    if edf.is_file() and edf.suffix.lower() != ".edf":
+        raise AuraError(f"edf={edf} is no .edf file; allowed are such a file, or a folder of them")
+    if output.exists() and not output.is_dir():
+        raise AuraError(f"output={output} is no folder")
+
+
+def _of_them_seen(config: Config, registered: Registered, recordings: pd.DataFrame) -> str:
+    """Say of how many subjects the scores are too good, since the detector was trained on them."""
+    seen = registered.seen(config.dataset.name, recordings)
+    if seen is None:
+        return " (nobody knows whether it was trained on some of them)"
+    n_seen = recordings["subject"][seen].nunique()
+    return f" (it was trained on {n_seen} of the {recordings['subject'].nunique()} subjects)" if n_seen else ""
 
 
 def _prepared_alike(config: Config, detector: Detector, edf: Path) -> Config:
     """Configuration by which the files are prepared as those were that the detector was trained on."""
-    if not edf.exists():
-        raise AuraError(f"edf={config.detect.edf} is not there")
-    if edf.is_file() and edf.suffix.lower() != ".edf":
-        raise AuraError(f"edf={config.detect.edf} is no .edf file; allowed are such a file, or a folder of them")
     root = edf
     if edf.is_file():
         # The annotations of BIDS may lie in the folder beside.
@@ -101,17 +121,35 @@ def _prepared_alike(config: Config, detector: Detector, edf: Path) -> Config:
     below = edf.relative_to(root).as_posix() if edf.is_file() else None
     name = config.dataset.name if config.dataset.synthesis is None else "detect"
     dataset: DatasetConfig = replace(config.dataset, name=name, root=str(root), edf=below, synthesis=None)
+    # One file that cannot be read says nothing of the others, nor does it matter whose a recording is.
+    config = replace(config, dataset=dataset, prepare=PrepareConfig(max_failed_share=1.0, needs_subject=False))
     taught = detector.beats
     if not taught:
-        return replace(config, dataset=dataset)
-    return replace(config, dataset=dataset, detector=taught["detector"], quality=QualityConfig(**taught["quality"]))
+        return config
+    return replace(config, detector=taught["detector"], quality=QualityConfig(**taught["quality"]))
 
 
-def _write_probability(output: Path, one: ScoredRecording) -> None:
-    """Write what was found step by step."""
+def _write(
+    target: Path, one: ScoredRecording, events: tuple[Sequence[Event], Sequence[Event]], start: datetime | None
+) -> None:
+    """Write the annotations of a recording, and what was found step by step, but not over what others annotated."""
+    with TemporaryDirectory() as scratch:
+        made = Path(scratch) / target.name
+        write_detections(made, *events, start=start, duration_s=one.duration_s)
+        content = made.read_bytes()
+    steps = target.with_name(f"{one.recording}_probability.parquet")
+    if target.exists() and (there := target.read_bytes()) != content:
+        before = read_meta(steps)
+        if before is None or before["annotations"] != hashlib.sha256(there).hexdigest():
+            raise AuraError(
+                f"output={target.parent}: {target.name} was written or changed by somebody else; move it away, or give "
+                "another output"
+            )
     end_s = (np.arange(len(one.score)) + 1) * one.step_s
     frame = pd.DataFrame({"t_s": end_s, "probability": one.probability, "score": one.score})
-    write_table(output / f"{one.recording}_probability.parquet", frame, {"threshold": one.threshold})
+    made_of = {"threshold": one.threshold, "annotations": hashlib.sha256(content).hexdigest()}
+    write_table(steps, frame, made_of)
+    write_whole(target, partial(Path.write_bytes, data=content))
 
 
 def _summary(

@@ -4,10 +4,12 @@ import json
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, NoReturn
+
+from filelock import FileLock, Timeout
 
 from aura import registry
 from aura.config import Config
@@ -29,6 +31,11 @@ def run(config: Config) -> None:
     A state file is written before an answer is given, with the answer in it. Whatever ended a run, the next one gives
     its last answer again: in a file of its own it stands once, elsewhere it has the same numbers.
     """
+    if config.live.source != "-":
+        _address(config.live.source)
+    for key, name in (("output", config.live.output), ("state", config.live.state)):
+        if name is not None and not Path(name).parent.is_dir():
+            raise AuraError(f"{key}={name}: there is no folder {Path(name).parent}; make it first")
     # What the model was saved with, unless another one is asked for.
     runtime = "onnx" if config.serving.runtime == "onnx" else None
     registered = registry.load(config.live.model, runtime=runtime)
@@ -36,6 +43,8 @@ def run(config: Config) -> None:
     made_of = digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms))
     state = _State(None if config.live.state is None else Path(config.live.state), made_of)
     with ExitStack() as opened:
+        if state.path is not None:
+            opened.enter_context(_alone(state.path))
         output = None if config.live.output == "-" else opened.enter_context(Path(config.live.output).open("ab"))
         service = _Service(Live(detector), state, output)
         print(f"live: {registered.name}, a step each {detector.spec.step_s:g} s", file=sys.stderr)
@@ -126,11 +135,12 @@ class _Service:
 
 def _listen(address: str, service: _Service) -> NoReturn:
     """Serve one connection after the other, for ever."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
-        raise AuraError(f"source={address}; allowed are - for standard input, or HOST:PORT such as 127.0.0.1:7011")
-    with socket.create_server((host, int(port))) as server:
-        print(f"live: waits at {host}:{server.getsockname()[1]}", file=sys.stderr, flush=True)
+    try:
+        server = socket.create_server(_address(address))
+    except OSError as error:
+        raise AuraError(f"source={address}: nobody can be waited for there: {error.strerror}") from error
+    with server:
+        print(f"live: waits at {server.getsockname()[0]}:{server.getsockname()[1]}", file=sys.stderr, flush=True)
         while True:
             connection, (peer, *_) = server.accept()
             connection.settimeout(SILENCE_S)
@@ -140,6 +150,24 @@ def _listen(address: str, service: _Service) -> NoReturn:
                 print(f"live: {n_lines} lines from {peer}, {n_refused} refused", file=sys.stderr, flush=True)
             except (ConnectionError, TimeoutError) as error:
                 print(f"live: lost {peer} ({error}); waiting for it to come back", file=sys.stderr, flush=True)
+
+
+def _address(source: str) -> tuple[str, int]:
+    """Host and port of a source that is not standard input."""
+    host, _, port = source.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise AuraError(f"source={source}; allowed are - for standard input, or HOST:PORT such as 127.0.0.1:7011")
+    return host, int(port)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """See that no other process goes on from the same state at the same time."""
+    try:
+        with FileLock(f"{state}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise AuraError(f"state={state} is another run's at work; name another file") from error
 
 
 def _lines(source: BinaryIO) -> Iterator[str]:

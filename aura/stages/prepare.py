@@ -1,6 +1,7 @@
 """Recordings to RR intervals: one Parquet per recording, a table of the recordings, and one of the failures."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,9 @@ def run(config: Config) -> None:
         corpus = find(root, config.dataset.layouts, config.dataset.name)
     else:
         corpus = find_one(root / config.dataset.edf, root, config.dataset.layouts, config.dataset.name)
+    if not config.prepare.needs_subject:
+        refs = tuple(replace(ref, subject=ref.subject or ref.recording) for ref in corpus.refs)
+        corpus = replace(corpus, refs=refs)
     if not corpus.n_edf:
         but = f", but {corpus.n_annotations} annotation files" if corpus.n_annotations else ""
         raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{but}")
