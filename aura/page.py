@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from bokeh.embed import file_html
 from bokeh.events import SelectionGeometry
-from bokeh.layouts import column
+from bokeh.layouts import gridplot
 from bokeh.models import (
     AdaptiveTicker,
     BoxSelectTool,
@@ -117,7 +117,7 @@ def page(recording: Recording) -> str:
         panel.min_border_left = 70
         if isinstance(panel.y_range, DataRange1d):
             # What is looked at fills the chart.
-            panel.y_range.only_visible = True
+            panel.window_axis = "x"
         panel.background_fill_alpha = panel.border_fill_alpha = 0
     panels[-1].xaxis.axis_label = "time of day" if recording.start else "time from the start (h:min:s)"
     data = {
@@ -137,7 +137,8 @@ def page(recording: Recording) -> str:
         "code": (HERE / "page.js").read_text(encoding="utf-8"),
     }
     html: str = file_html(
-        column(*panels, sizing_mode="stretch_width"),
+        # One set of tools for all.
+        gridplot([[panel] for panel in panels], sizing_mode="stretch_width", toolbar_location="above"),
         INLINE,
         title=recording.name,
         template=template,
