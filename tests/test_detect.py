@@ -128,9 +128,44 @@ def test_a_damaged_file_among_others_is_said_and_the_rest_goes_on(
     assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
     assert "bad.edf: " in capsys.readouterr().out
     assert (tmp_path / "found" / "good.tse_bi").is_file()
+    (tmp_path / "in" / "worse.edf").write_bytes(b"")
+    assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
     shutil.rmtree(tmp_path / "found")
     assert main(["detect", f"edf={tmp_path / 'in' / 'bad.edf'}", *words]) == 1
     assert "nothing could be prepared; the first failure: bad.edf: " in capsys.readouterr().err
+
+
+def test_what_a_person_annotated_is_not_written_over(
+    trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither beside the recording nor among what detect wrote before; what it wrote itself it writes again."""
+    edf = tmp_path / "in" / "night.edf"
+    write_real(edf)
+    edf.with_suffix(".tse_bi").write_text("version = tse_v1.0.0\n\n10.0000 40.0000 seiz 1.0000\n")
+    words = [f"edf={edf}", MODEL, f"workspace={tmp_path}", "compute=serial"]
+    assert main(["detect", *words, f"output={edf.parent}"]) == 1
+    assert "night.tse_bi was written or changed by somebody else; move it away" in capsys.readouterr().err
+    assert "seiz" in edf.with_suffix(".tse_bi").read_text()
+    found = tmp_path / "found"
+    for _ in range(2):
+        # It has annotations beside it and no subject, which keeps nobody from looking.
+        assert main(["detect", *words, f"output={found}"]) == 0
+    assert "against the annotations of 1 recordings" in capsys.readouterr().out
+    (found / "night.tse_bi").write_text("version = tse_v1.0.0\n\n10.0000 50.0000 seiz 1.0000\n")
+    assert main(["detect", *words, f"output={found}"]) == 1
+    assert "50.0000" in (found / "night.tse_bi").read_text()
+
+
+def test_events_tsv_beside_any_edf_are_its_annotations(trained: Project, tmp_path: Path, run_of: RunOf) -> None:
+    edf = tmp_path / "in" / "night.edf"
+    write_real(edf)
+    write_detections(edf.with_name("night_events.tsv"), [Event(100, 30)], [], start=None, duration_s=300.0)
+    words = [MODEL, f"workspace={tmp_path}", "compute=serial", f"output={tmp_path / 'found'}"]
+    for given in (edf, edf.parent):
+        assert main(["detect", f"edf={given}", *words]) == 0
+        metrics = run_of("detect").data.metrics
+        assert (metrics["recordings"], metrics["failures"]) == (1, 0)
+        assert "event_sensitivity" in metrics
 
 
 @pytest.mark.parametrize("layout", PLACES)

@@ -16,6 +16,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,6 +154,14 @@ def test_silence_is_said_as_it_passes(detector: Detector) -> None:
     assert live.take('{"t_s": 500}') == live.take('{"t_s": 499}') == []
 
 
+def test_it_can_end_in_silence(detector: Detector) -> None:
+    live = Live(detector)
+    live.take('{"t_s": 0.95, "rr_ms": 602.8}')
+    assert live.take('{"t_s": 20}')
+    assert live.end() == []
+    assert live.take('{"t_s": 25, "rr_ms": 800}')
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -237,6 +246,15 @@ def test_the_state_belongs_to_a_model_and_an_output(
     assert "cannot be read; remove it to begin anew" in capsys.readouterr().err
 
 
+def test_a_state_is_one_run_s_at_a_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FileLock(tmp_path / "s.json.lock"):
+        assert run_main(monkeypatch, folder, "", f"state={tmp_path / 's.json'}") == 1
+    assert "s.json is another run's at work; name another file" in capsys.readouterr().err
+    assert run_main(monkeypatch, folder, "", f"state={tmp_path / 's.json'}") == 0
+
+
 def start(*words: str, **more: Any) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-m", "aura", "live", *words], **more)
 
@@ -309,7 +327,9 @@ def test_a_connection_that_breaks_goes_on_where_it_was(
         (["source=7011"], "source=7011; allowed are - for standard input, or HOST:PORT"),
         (["source=127.0.0.1:99999"], "allowed are - for standard input, or HOST:PORT"),
         (["model=models:/none@champion"], "model=models:/none@champion is no model of"),
-        (["output=no/such/folder/x"], "No such file or directory: 'no/such/folder/x'"),
+        (["output=no/such/folder/x"], "output=no/such/folder/x: there is no folder no/such/folder; make it first"),
+        (["state=no/such/folder/x"], "state=no/such/folder/x: there is no folder no/such/folder; make it first"),
+        (["source=no.such.host.invalid:7011"], "nobody can be waited for there"),
     ],
 )
 def test_what_cannot_be_is_one_line(
