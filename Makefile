@@ -30,10 +30,11 @@ test: $(INSTALLED)  ## lint and test
 damage: $(INSTALLED)  ## prepare 5000 damaged corpora instead of 300 (about 4 minutes)
 	AURA_DAMAGED_CORPORA=5000 python -m pytest tests/test_damage.py
 
-bench: $(INSTALLED)  ## measure what prepare, features and a sweep cost (about two hours, 10 GB of disk)
+bench: $(INSTALLED)  ## after make demo: measure what all of it costs (about two hours, 10 GB of disk)
 	python -m benchmarks.prepare
 	python -m benchmarks.features
 	python -m benchmarks.sweep
+	python -m benchmarks.serving
 
 lint: $(INSTALLED)  ## put the code in order and check it
 	ruff check --fix .
