@@ -52,7 +52,12 @@ def served(model: str) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
     # A group of its own, so that the workers of the server end with it.
-    server = subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL, start_new_session=True)
+    server = subprocess.Popen(
+        [*command, "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         _wait(server, f"http://127.0.0.1:{port}/ping")
         yield f"http://127.0.0.1:{port}/invocations"
