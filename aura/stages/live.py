@@ -15,21 +15,23 @@ from aura import registry
 from aura.config import Config
 from aura.errors import AuraError
 from aura.live import Line, Live
-from aura.table import digest
+from aura.table import digest, write_whole
 
 # A line of a beat has some 40 bytes.
 LONGEST = 4096
 # Who is silent for so long has gone without saying so.
 SILENCE_S = 60.0
 # Of the state file; another one cannot be read.
-FORMAT = 1
+FORMAT = 2
+# Lines after which it is written anew; to read them takes a second.
+N_SINCE = 1000
 
 
 def run(config: Config) -> None:
     """Answer each line of beats with the lines of the steps that it completes, and of the alarms.
 
-    A state file is written before an answer is given, with the answer in it. Whatever ended a run, the next one gives
-    its last answer again: in a file of its own it stands once, elsewhere it has the same numbers.
+    What was taken is in the state file before it is answered. Whatever ended a run, the next one gives its last answer
+    again: in a file of its own it stands once, elsewhere it has the same numbers.
     """
     if config.live.source != "-":
         _address(config.live.source)
@@ -45,6 +47,7 @@ def run(config: Config) -> None:
     with ExitStack() as opened:
         if state.path is not None:
             opened.enter_context(_alone(state.path))
+            opened.callback(state.close)
         output = None if config.live.output == "-" else opened.enter_context(Path(config.live.output).open("ab"))
         service = _Service(Live(detector), state, output)
         print(f"live: {registered.name}, a step each {detector.spec.step_s:g} s", file=sys.stderr)
@@ -56,31 +59,45 @@ def run(config: Config) -> None:
 
 
 class _State:
-    """What a killed run leaves to the next one."""
+    """What a killed run leaves to the next one: all that was known at some time, and the lines taken since."""
 
     def __init__(self, path: Path | None, made_of: str) -> None:
         self.path, self._made_of = path, made_of
+        self._file: BinaryIO | None = None
+        self._n_since = 0
 
-    def load(self) -> Line | None:
-        """What was saved last; None where nothing was."""
+    def load(self) -> tuple[Line, list[str]] | None:
+        """What was known, and the lines since; None where nothing was."""
         if self.path is None or not self.path.exists():
             return None
         try:
-            state: Line = json.loads(self.path.read_bytes())
-            known = state["format"], state["made_of"]
+            # The last line may have been cut off; then it was not answered either.
+            known, *since = self.path.read_text(encoding="utf-8").split("\n")[:-1]
+            state: Line = json.loads(known)
+            made = state["format"], state["made_of"]
         except (ValueError, KeyError, TypeError) as error:
             raise AuraError(f"state={self.path} cannot be read; remove it to begin anew") from error
-        if known != (FORMAT, self._made_of):
+        if made != (FORMAT, self._made_of):
             raise AuraError(f"state={self.path} is of another model; remove it to begin anew, or name another file")
-        return state
+        return state, since
 
-    def save(self, values: Callable[[], Line]) -> None:
-        """Write it whole, or leave the one before."""
+    def save(self, values: Callable[[], Line], taken: str | None = None) -> None:
+        """Add a line that was taken, or, without one or after many, write all that is known, whole or not at all."""
         if self.path is None:
             return
-        part = self.path.with_name(self.path.name + ".part")
-        part.write_text(json.dumps({"format": FORMAT, "made_of": self._made_of, **values()}), encoding="utf-8")
-        part.replace(self.path)
+        if self._file is not None and taken is not None and self._n_since < N_SINCE:
+            self._file.write(f"{taken.strip()}\n".encode())
+            self._n_since += 1
+            return
+        self.close()
+        known = json.dumps({"format": FORMAT, "made_of": self._made_of, **values()})
+        write_whole(self.path, lambda part: part.write_text(f"{known}\n", encoding="utf-8"))
+        self._file, self._n_since = self.path.open("ab", buffering=0), 0
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
 
 
 class _Service:
@@ -90,18 +107,26 @@ class _Service:
         self._live, self._state, self._output = live, state, output
         # The last lines, and how long the file was before them.
         self._said, self._size = b"", output.tell() if output else 0
-        saved = state.load()
-        if saved is None:
-            return
-        live.restore(saved["live"])
+        # Opened once, and where it was opened from may go.
+        self._name = str(Path(output.name).resolve()) if output else None
+        loaded = state.load()
+        if loaded is not None:
+            self._restore(*loaded)
+
+    def _restore(self, saved: Line, since: Sequence[str]) -> None:
+        """Go on where another run was, which may not have said its last lines."""
+        where, output = self._state.path, self._output
+        if saved["output"] != self._name:
+            raise AuraError(f"state={where} was written with output={saved['output'] or '-'}; give that")
+        n_bytes, self._size = self._size, saved["size"]
+        self._live.restore(saved["live"])
         self._said = saved["said"].encode()
-        name = str(Path(output.name).resolve()) if output else None
-        if saved["output"] != name:
-            raise AuraError(f"state={state.path} was written with output={saved['output'] or '-'}; give that")
+        for text in since:
+            self._size += len(self._said)
+            self._said = _bytes(self._live.take(text))
         if output is not None:
-            if self._size < saved["size"]:
-                raise AuraError(f"output={output.name} has lost what it held when state={state.path} was written")
-            self._size = saved["size"]
+            if n_bytes < self._size:
+                raise AuraError(f"output={output.name} has lost what it held when state={where} was written")
             output.truncate(self._size)
             _write(output, self._said)
 
@@ -119,18 +144,19 @@ class _Service:
                 n_refused += 1
                 _write(sink, _bytes([{"kind": "refused", "line": n_lines, "message": str(error)}]))
             else:
-                self._say(lines, sink)
+                self._say(lines, sink, text)
         self._say(self._live.end(), sink)
         return n_lines, n_refused
 
-    def _say(self, lines: Sequence[Line], sink: BinaryIO) -> None:
+    def _say(self, lines: Sequence[Line], sink: BinaryIO, taken: str | None = None) -> None:
         """Save, then say."""
         self._size += len(self._said)
         self._said = _bytes(lines)
-        name = str(Path(self._output.name).resolve()) if self._output else None
-        said = {"said": self._said.decode(), "output": name, "size": self._size}
-        self._state.save(lambda: {"live": self._live.state(), **said})
+        self._state.save(self._known, taken)
         _write(self._output or sink, self._said)
+
+    def _known(self) -> Line:
+        return {"live": self._live.state(), "said": self._said.decode(), "output": self._name, "size": self._size}
 
 
 def _listen(address: str, service: _Service) -> NoReturn:
