@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const recording = JSON.parse(document.getElementById("recording").textContent);
-  const key = `aura ${recording.name} ${recording.duration_s} ${JSON.stringify(recording.found)}`;
+  const key = `aura ${recording.name} ${recording.beats}`;
   const at = (id) => document.getElementById(id);
   const as = (events, kind) => events.map((e) => ({ ...e, kind }));
   const detected = () => ({ seizures: as(recording.found, "seiz"), background: [] });
@@ -26,7 +26,8 @@
   const restore = () => {
     try {
       const kept = JSON.parse(localStorage.getItem(key));
-      if (kept) ({ state, history } = kept);
+      // What the detector found may be another's now; what a person changed stays.
+      if (kept && kept.history.length) ({ state, history } = kept);
     } catch { /* Nothing is kept, or nothing that can be read. */ }
   };
   const overall = () => say(`${state.seizures.length} ${state.seizures.length === 1 ? "seizure" : "seizures"} detected` + (history.length ? ", with your changes" : ""));

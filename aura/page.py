@@ -1,5 +1,6 @@
 """The page of a recording: one HTML file to look at, to step through, and to annotate in, drawn with Bokeh."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -124,6 +125,8 @@ def page(recording: Recording) -> str:
         "name": recording.name,
         "duration_s": recording.duration_s,
         "start": recording.start.isoformat() if recording.start else None,
+        # Whose work is kept: of these beats, whatever the file is called and whatever was found.
+        "beats": hashlib.sha256(recording.rr.t_s.tobytes()).hexdigest()[:16],
         "found": [_plain(event) for event in recording.found],
         "reference": [_plain(event) for event in recording.reference or ()],
         "not_assessed": [_plain(event) for event in recording.not_assessed],

@@ -33,8 +33,8 @@ MODEL_FILE, ONNX_FILE, DETECTOR_FILE = "model.skops", "model.onnx", "detector.js
 # Not all that Aura needs: what a server of the model does.
 REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numba", "numpy", "scipy", "pandas", "pyarrow")
 OF_REFERENCE = ("hrv-analysis", "nolds")
-# Of one request: a month of one person, or a day of thirty. More would keep all others waiting.
-MAX_ROWS, MAX_WINDOWS = 4_000_000, 3_000_000
+# Of one request: a week of one person, or a day of seven. More would keep all others waiting.
+MAX_ROWS, MAX_WINDOWS, MAX_RECORDINGS = 1_000_000, 1_000_000, 1000
 # Of a longer recording, threads share the windows.
 WINDOWS_AT_ONCE = 8192
 # Why a window has no probability.
@@ -163,7 +163,8 @@ class Detector:
     def _answers(self, rr: RRSeries) -> list[pd.DataFrame]:
         """Answer about a recording, part after part; of a long one, several at a time."""
         edges_s = np.arange(_first_s(rr), rr.duration_s, WINDOWS_AT_ONCE * self.spec.step_s).tolist()
-        parts = list(pairwise([*edges_s, rr.duration_s]))
+        # The last window can end a little after the recording, by the rounding of sums of steps.
+        parts = list(pairwise([*edges_s, np.inf]))
         if len(parts) == 1:
             return [self._answer(rr, *parts[0])]
         with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -183,6 +184,8 @@ class Detector:
         if len(rows) > MAX_ROWS:
             raise _bad(f"{len(rows)} rows are too many for one request; allowed are {MAX_ROWS}")
         series = _series(rows)
+        if len(series) > MAX_RECORDINGS:
+            raise _bad(f"{len(series)} recordings are too many for one request; allowed are {MAX_RECORDINGS}")
         n_windows = sum((rr.duration_s - _first_s(rr)) / self.spec.step_s for _, rr in series)
         if n_windows > MAX_WINDOWS:
             raise _bad(

@@ -240,7 +240,7 @@ def test_the_state_belongs_to_a_model_and_an_output(
     assert "has lost what it held" in capsys.readouterr().err
     state.write_text(json.dumps({**json.loads(state.read_text().splitlines()[0]), "made_of": "another"}) + "\n")
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
-    assert "is of another model; remove it to begin anew" in capsys.readouterr().err
+    assert "is of another model or installation; remove it to begin anew" in capsys.readouterr().err
     state.write_text("{")
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
     assert "cannot be read; remove it to begin anew" in capsys.readouterr().err

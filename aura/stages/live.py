@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -42,7 +43,9 @@ def run(config: Config) -> None:
     runtime = "onnx" if config.serving.runtime == "onnx" else None
     registered = registry.load(config.live.model, runtime=runtime)
     detector = registered.detector
-    made_of = digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms))
+    # What else is computed with could change a last digit, and with it the length of what was said.
+    made_with = [type(detector.model).__name__, *(version(name) for name in ("aura", "numpy", "numba"))]
+    made_of = digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms), made_with)
     state = _State(None if config.live.state is None else Path(config.live.state), made_of)
     with ExitStack() as opened:
         if state.path is not None:
@@ -72,21 +75,24 @@ class _State:
             return None
         try:
             # The last line may have been cut off; then it was not answered either.
-            known, *since = self.path.read_text(encoding="utf-8").split("\n")[:-1]
+            known, *since = self.path.read_bytes().split(b"\n")[:-1]
             state: Line = json.loads(known)
             made = state["format"], state["made_of"]
         except (ValueError, KeyError, TypeError) as error:
             raise AuraError(f"state={self.path} cannot be read; remove it to begin anew") from error
         if made != (FORMAT, self._made_of):
-            raise AuraError(f"state={self.path} is of another model; remove it to begin anew, or name another file")
-        return state, since
+            raise AuraError(
+                f"state={self.path} is of another model or installation; remove it to begin anew, or name another file"
+            )
+        return state, [line.decode() for line in since]
 
     def save(self, values: Callable[[], Line], taken: str | None = None) -> None:
         """Add a line that was taken, or, without one or after many, write all that is known, whole or not at all."""
         if self.path is None:
             return
         if self._file is not None and taken is not None and self._n_since < N_SINCE:
-            self._file.write(f"{taken.strip()}\n".encode())
+            # JSON does not care how its words are parted.
+            self._file.write(f"{' '.join(taken.split())}\n".encode())
             self._n_since += 1
             return
         self.close()
@@ -152,8 +158,15 @@ class _Service:
         """Save, then say."""
         self._size += len(self._said)
         self._said = _bytes(lines)
-        self._state.save(self._known, taken)
-        _write(self._output or sink, self._said)
+        try:
+            self._state.save(self._known, taken)
+            if self._output is not None:
+                _write(self._output, self._said)
+        except OSError as error:
+            # Unlike a sender that is gone, this is the end.
+            raise AuraError(f"what is known cannot be kept: {error}") from error
+        if self._output is None:
+            _write(sink, self._said)
 
     def _known(self) -> Line:
         return {"live": self._live.state(), "said": self._said.decode(), "output": self._name, "size": self._size}
@@ -174,7 +187,7 @@ def _listen(address: str, service: _Service) -> NoReturn:
                 with connection, connection.makefile("rb") as source, connection.makefile("wb") as sink:
                     n_lines, n_refused = service.serve(source, sink)
                 print(f"live: {n_lines} lines from {peer}, {n_refused} refused", file=sys.stderr, flush=True)
-            except (ConnectionError, TimeoutError) as error:
+            except OSError as error:
                 print(f"live: lost {peer} ({error}); waiting for it to come back", file=sys.stderr, flush=True)
 
 

@@ -14,12 +14,13 @@ from aura import tracking
 from aura.alarms import Alarms
 from aura.config import Config
 from aura.datasets.edf import read_ecg
+from aura.errors import RecordingError
 from aura.evaluation import Evaluation, ScoredRecording
 from aura.events import from_mask, unite
 from aura.page import Recording, page
 from aura.stages.folders import prepared_folder, read_rr
 from aura.table import read_meta
-from aura.types import Event
+from aura.types import Ecg, Event
 
 # Pages of those recordings in which most went wrong.
 N_PAGES = 3
@@ -76,6 +77,17 @@ def start_of(row: Mapping[Any, Any]) -> datetime | None:
     return datetime.fromisoformat(row["start"]) if isinstance(row["start"], str) else None
 
 
+def _ecg(config: Config, row: Mapping[Any, Any]) -> Ecg | None:
+    """The ECG; None where the file has gone or changed since, or is not found by its pseudonym."""
+    edf = Path(config.dataset.root) / row["edf"]
+    if config.dataset.pseudonyms or not edf.is_file():
+        return None
+    try:
+        return read_ecg(edf, [escape(row["channel"])])
+    except (RecordingError, OSError):
+        return None
+
+
 def page_of(
     config: Config,
     row: Mapping[Any, Any],
@@ -102,9 +114,6 @@ def page_of(
     rr, seizures, _ = read_rr(folder, one.recording)
     meta = read_meta(folder / "rr" / f"{one.recording}.parquet")
     assert meta is not None
-    # By pseudonyms no file is found, and it may have gone since; the page has no ECG then.
-    edf = Path(config.dataset.root) / row["edf"]
-    there = not config.dataset.pseudonyms and edf.is_file()
     return page(
         Recording(
             name=one.recording,
@@ -118,7 +127,7 @@ def page_of(
             not_assessed=events[1],
             reference=seizures if row["annotated"] else None,
             faults=[Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]],
-            ecg=read_ecg(edf, [escape(row["channel"])]) if there else None,
+            ecg=_ecg(config, row),
             model=model,
         )
     )
