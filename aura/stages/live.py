@@ -24,7 +24,7 @@ LONGEST = 4096
 SILENCE_S = 60.0
 # Of the state file; another one cannot be read.
 FORMAT = 2
-# Lines after which it is written anew; to read them takes a second.
+# Lines after which it is written anew; to take them again takes some seconds.
 N_SINCE = 1000
 
 
