@@ -159,9 +159,9 @@ class SweepConfig:
 
 @dataclass
 class ServingConfig:
-    """See `aura.serving.save_detector`."""
+    """See `aura.serving.save_detector` and `aura.serving.load_detector`."""
 
-    runtime: str
+    runtime: str | None
 
 
 @dataclass
@@ -291,7 +291,7 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
         # The one names a folder, the other a part of an address.
         if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
             raise AuraError(f"{key}={_lookup(config, key)!r}; allowed are letters and digits, then also . _ and -")
-    if config.serving.runtime not in ("sklearn", "onnx"):
+    if config.serving.runtime not in (None, "sklearn", "onnx"):
         raise AuraError(f"serving.runtime={config.serving.runtime}; allowed are sklearn, onnx")
     _check_families(config)
     _check_dataset(config.dataset)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from aura.serving import Detector, reasons
 Line = dict[str, Any]
 # What a beat may say of itself.
 KEYS = ("t_s", "rr_ms")
+# Lines that can be said again: more than an hour of them, at one a second.
+KEPT = 5000
 
 
 class Live:
@@ -32,8 +35,9 @@ class Live:
         self._alarms = AlarmStream(detector.alarms, threshold=detector.threshold, step_s=detector.spec.step_s)
         # Time of the last interval; None before there is any.
         self.after_s: float | None = None
-        # Lines given so far.
-        self.n = 0
+        # Number of the last line given, and of the last one before the answer to the line that was taken last.
+        self.n = self.before_n = 0
+        self._given: deque[Line] = deque(maxlen=KEPT)
 
     def take(self, text: str) -> list[Line]:
         """Take a line of JSON: an interval, or, without ``rr_ms``, that no beat up to a time is still to come.
@@ -48,8 +52,7 @@ class Live:
         list of dict
             One for each step that is over: ``kind`` is ``step``, with ``t_s``, ``probability`` (None with a
             ``reason``) and ``score``. After it, where it changes something, one whose kind is ``alarm``, with
-            ``number`` and ``onset_s``, or ``alarm_end``, with its ``end_s``. All are numbered by ``n``. What was taken
-            before gives none.
+            ``number`` and ``onset_s``, or ``alarm_end``, with its ``end_s``. All are numbered by ``n``.
 
         Raises
         ------
@@ -58,9 +61,14 @@ class Live:
         """
         t_s, rr_ms = _beat(text)
         if rr_ms is None:
-            return [] if t_s <= self._stream.now_s else list(self._lines(self._stream.advance(t_s)))
-        if self.after_s is not None and t_s <= self.after_s:
-            return []
+            # Before the first interval nothing is known, and a time that has passed already says nothing.
+            news = self.after_s is not None and not t_s <= self._stream.now_s
+            return self._answer(self._stream.advance(t_s) if news else None)
+        if self.knows(text):
+            raise AuraError(
+                f"t_s={t_s:g} is not after {self.after_s:g}, the last interval; allowed are later ones, and for a new "
+                f"recording a new state"
+            )
         rows = self._stream.push(t_s, rr_ms)
         if self.after_s is None:
             # Of the windows before the first interval nothing is known.
@@ -68,11 +76,23 @@ class Live:
             self._alarms.skip(n_before)
             rows = rows.iloc[n_before:]
         self.after_s = t_s
-        return list(self._lines(rows))
+        return self._answer(rows)
+
+    def knows(self, text: str) -> bool:
+        """Whether a line is of an interval up to the last one that was taken, as of a sender that begins again."""
+        t_s, rr_ms = _beat(text)
+        return rr_ms is not None and self.after_s is not None and t_s <= self.after_s
 
     def end(self) -> list[Line]:
         """Lines of the steps that end with the last interval, when no other comes."""
-        return [] if self.after_s is None else list(self._lines(self._stream.advance(self._stream.now_s)))
+        before_n = self.before_n
+        lines = self._answer(None if self.after_s is None else self._stream.advance(self._stream.now_s))
+        self.before_n = before_n
+        return lines
+
+    def since(self, n: int) -> list[Line]:
+        """Lines after the one of this number, as far as they are kept."""
+        return [line for line in self._given if line["n"] > n]
 
     def ready(self) -> Line:
         """Say what has been taken and said, to a sender that begins or comes back."""
@@ -80,21 +100,25 @@ class Live:
         alarm = last and {"number": last.number, "onset_s": last.onset_s, "end_s": last.end_s}
         return {"kind": "ready", "after_s": self.after_s, "n": self.n, "alarm": alarm}
 
-    def number(self, line: Line) -> Line:
-        """Give a line its number."""
-        self.n += 1
-        return {**line, "n": self.n}
-
     def state(self) -> Line:
         """All that it remembers, as JSON can hold it."""
         parts = {"stream": self._stream.state(), "alarms": self._alarms.state()}
-        return {**parts, "after_s": self.after_s, "n": self.n}
+        return {**parts, "after_s": self.after_s, "n": self.n, "before_n": self.before_n, "given": list(self._given)}
 
     def restore(self, state: Line) -> None:
         """Remember what another one of the same detector remembered."""
         self._stream.restore(state["stream"])
         self._alarms.restore(state["alarms"])
-        self.after_s, self.n = state["after_s"], state["n"]
+        self.after_s, self.n, self.before_n = state["after_s"], state["n"], state["before_n"]
+        self._given = deque(state["given"], maxlen=KEPT)
+
+    def _answer(self, rows: pd.DataFrame | None) -> list[Line]:
+        """Number the lines of the steps that are over, and keep them."""
+        self.before_n = self.n
+        lines = [] if rows is None else [{**line, "n": self.n + i} for i, line in enumerate(self._lines(rows), start=1)]
+        self.n += len(lines)
+        self._given.extend(lines)
+        return lines
 
     def _lines(self, rows: pd.DataFrame) -> Iterator[Line]:
         if not len(rows):
@@ -103,11 +127,11 @@ class Live:
         for t_s, probability, reason in zip(rows["t_s"], probabilities, reasons(rows, probabilities), strict=True):
             score, alarm = self._alarms.push(float(probability))
             step = {"kind": "step", "t_s": t_s, "probability": _number(probability), "score": _number(score)}
-            yield self.number(step | ({"reason": reason} if reason else {}))
+            yield step | ({"reason": reason} if reason else {})
             if alarm is not None:
                 kind = "alarm" if alarm.end_s is None else "alarm_end"
                 end = {} if alarm.end_s is None else {"end_s": alarm.end_s}
-                yield self.number({"kind": kind, "number": alarm.number, "onset_s": alarm.onset_s, **end})
+                yield {"kind": kind, "number": alarm.number, "onset_s": alarm.onset_s, **end}
 
 
 def _beat(text: str) -> tuple[float, float | None]:

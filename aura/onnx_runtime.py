@@ -3,9 +3,11 @@
 A forest of scikit-learn takes milliseconds for a single window, which is what a live detector asks for.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract, feature_names
@@ -13,6 +15,7 @@ from aura.types import Floats, RRSeries, Singles
 
 # ONNX adds up the trees in single precision.
 TOLERANCE = 1e-5
+MISSING = "the runtime onnx is not installed; pip install 'aura[onnx]', or give serving.runtime=sklearn"
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 NAME = "windows"
 
@@ -40,6 +43,28 @@ class OnnxModel:
         return found
 
 
+def require(model: Any) -> None:
+    """Refuse, before it is fitted, a model that `export` cannot write.
+
+    Parameters
+    ----------
+    model
+        Classifier.
+
+    Raises
+    ------
+    AuraError
+        For other models than forests of scikit-learn, and where what writes them is not installed.
+    """
+    if not isinstance(model, RandomForestClassifier | ExtraTreesClassifier):
+        # skl2onnx 1.20 writes no boosted trees with onnx 1.23, and none of LightGBM.
+        raise AuraError(
+            f"serving.runtime=onnx: {type(model).__name__} cannot be written in ONNX; allowed for it is sklearn"
+        )
+    if not (find_spec("skl2onnx") and find_spec("onnxruntime")):
+        raise AuraError(MISSING)
+
+
 def load_onnx(data: bytes) -> OnnxModel:
     """Make a model from what `export` gave.
 
@@ -51,7 +76,7 @@ def load_onnx(data: bytes) -> OnnxModel:
     try:
         return OnnxModel(data)
     except ImportError as error:
-        raise AuraError("the runtime onnx is not installed; pip install 'aura[onnx]'") from error
+        raise AuraError(MISSING) from error
 
 
 def export(model: Any, spec: FeatureSpec) -> bytes:
@@ -74,31 +99,24 @@ def export(model: Any, spec: FeatureSpec) -> bytes:
     AuraError
         Where it cannot be written so, or says something else.
     """
-    try:
-        from skl2onnx import to_onnx
-        from skl2onnx.common.data_types import FloatTensorType
-        from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-    except ImportError as error:
-        raise AuraError("the runtime onnx is not installed; pip install 'aura[onnx]'") from error
+    require(model)
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
     x = _rows(spec)
-    name = type(model).__name__
-    try:
-        made = to_onnx(
-            model,
-            initial_types=[(NAME, FloatTensorType([None, x.shape[1]]))],
-            options={id(model): {"zipmap": False}},
-            target_opset=OPSETS,
-        )
-    except (MissingConverter, MissingShapeCalculator, ValueError) as error:
-        # The last, for boosted trees: skl2onnx 1.20 writes truth values where onnx 1.23 wants numbers.
-        raise AuraError(f"serving.runtime=onnx: {name} cannot be written in ONNX; allowed for it is sklearn") from error
+    made = to_onnx(
+        model,
+        initial_types=[(NAME, FloatTensorType([None, x.shape[1]]))],
+        options={id(model): {"zipmap": False}},
+        target_opset=OPSETS,
+    )
     _send_missing(made, [tree.tree_ for tree in model.estimators_])
     data: bytes = made.SerializeToString()
     largest = float(np.abs(load_onnx(data).predict_proba(x) - model.predict_proba(x)).max())
     if not largest <= TOLERANCE:
         raise AuraError(
-            f"serving.runtime=onnx: as ONNX this {name} differs by up to {largest:.2g} in its probability; allowed "
-            f"for it is sklearn"
+            f"serving.runtime=onnx: as ONNX this {type(model).__name__} differs by up to {largest:.2g} in its "
+            f"probability; allowed for it is sklearn"
         )
     return data
 

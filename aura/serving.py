@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ import skops.io
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from aura.alarms import Alarms
 from aura.classifier import TRUSTED_TYPES, Calibration, Classifier, Predictor, seizure_probability
@@ -37,6 +37,10 @@ OF_REFERENCE = ("hrv-analysis", "nolds")
 MAX_ROWS, MAX_WINDOWS, MAX_RECORDINGS = 1_000_000, 1_000_000, 1000
 # Of a longer recording, threads share the windows.
 WINDOWS_AT_ONCE = 8192
+# A multiple is one to within this.
+STEP_TOLERANCE = 1e-6
+# Times of so many intervals, this much further apart than these are long, are no seconds.
+MANY, APART = 10, 100.0
 # Why a window has no probability.
 NO_BEATS, TOO_FEW = "no beats in the window", "too few valid beats in the window"
 # Versions that were registered without any had these.
@@ -54,6 +58,8 @@ SIGNATURE = ModelSignature(
             ColSpec("string", "reason", required=False),
         ]
     ),
+    # Null is the step of the model.
+    params=ParamSchema([ParamSpec("step_s", "double", None)]),
 )
 
 
@@ -139,7 +145,8 @@ class Detector:
             A row per RR interval: ``t_s``, time of its second beat in seconds from the start of the recording;
             ``rr_ms``, its length in ms; optionally ``recording``, where there are several.
         params
-            Not used; MLflow passes it.
+            ``step_s``: time from one window to the next, a multiple of that of the model, which it is where nothing
+            is said; up to the shortest window. Windows and their probabilities are the same, only fewer.
 
         Returns
         -------
@@ -152,6 +159,9 @@ class Detector:
         MlflowException
             INVALID_PARAMETER_VALUE (HTTP 400) with a sentence, for input that is no RR series.
         """
+        step_s = (params or {}).get("step_s")
+        if step_s is not None:
+            return replace(self, spec=replace(self.spec, step_s=self._longer(step_s))).predict(model_input)
         parts = []
         for recording, rr in self._checked(model_input):
             part = pd.concat(self._answers(rr), ignore_index=True)
@@ -159,6 +169,18 @@ class Detector:
                 part.insert(0, "recording", recording)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
+
+    def _longer(self, step_s: float) -> float:
+        """Check the step that is asked for."""
+        own_s, times = self.spec.step_s, step_s / self.spec.step_s
+        # Longer ones would leave out beats.
+        shortest_s = min(length_s for _, lengths_s in self.spec.lengths_s for length_s in lengths_s)
+        if not (1 <= times <= shortest_s / own_s and abs(times - round(times)) < STEP_TOLERANCE):
+            raise _bad(
+                f"step_s={step_s:g}; allowed are multiples of {own_s:g}, the model's own, up to its shortest window, "
+                f"{shortest_s:g}"
+            )
+        return round(times) * own_s
 
     def _answers(self, rr: RRSeries) -> list[pd.DataFrame]:
         """Answer about a recording, part after part; of a long one, several at a time."""
@@ -264,9 +286,12 @@ def _one_series(name: str | None, rows: pd.DataFrame) -> RRSeries:
     # The recording is over with its last beat, as far as is known.
     last_s = t_s.max(initial=0.0) if np.isfinite(t_s).all() else 0.0
     try:
-        return RRSeries(t_s, rr_ms, min(last_s, MAX_DURATION_S))
+        rr = RRSeries(t_s, rr_ms, min(last_s, MAX_DURATION_S))
+        if len(t_s) >= MANY and np.median(np.diff(t_s)) > APART * np.median(rr_ms) / 1000:
+            raise AuraError("t_s has to be in seconds; most intervals are far from the one before them")
     except AuraError as error:
         raise _bad(str(error) if name is None else f"recording {name!r}: {error}") from error
+    return rr
 
 
 def _bad(message: str) -> MlflowException:

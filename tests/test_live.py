@@ -5,9 +5,12 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +146,13 @@ def test_a_recording_that_begins_late_has_no_steps_before(detector: Detector) ->
     assert said[-1]["probability"] is not None
 
 
+def test_before_the_first_beat_there_is_nothing_to_say(detector: Detector) -> None:
+    live = Live(detector)
+    assert live.take('{"t_s": 14}') == live.end() == []
+    assert live.take('{"t_s": 20, "rr_ms": 800}') == []
+    assert [line["t_s"] for line in live.take('{"t_s": 24.5, "rr_ms": 800}')] == [20.0, 24.0]
+
+
 def test_silence_is_said_as_it_passes(detector: Detector) -> None:
     live = Live(detector)
     for i in range(1, 61):
@@ -174,8 +184,10 @@ def test_it_can_end_in_silence(detector: Detector) -> None:
         ('{"t_s": 62, "rr_ms": null}', "rr_ms is no number"),
         ('{"t_s": true}', "t_s is no number"),
         ('{"t_s": NaN, "rr_ms": 800}', "an interval at nan s; allowed are times in seconds after 60"),
+        ('{"t_s": 1764100000, "rr_ms": 800}', "times are in seconds from the start of the recording"),
         ('{"t_s": NaN}', "it cannot be nan s after 60 s"),
         ('{"t_s": Infinity}', "is more than a day after 60 s"),
+        ('{"t_s": 3, "rr_ms": 800}', "t_s=3 is not after 60, the last interval; allowed are later ones, and for a new"),
         ('{"t_s": 1' + "0" * 400 + "}", "a number is too large"),
         ('{"t_s": 62, "rr_ms": 0.8}', "an interval of 0.8 ms; allowed are milliseconds, 10 or more"),
         ('{"t_s": 60.5, "rr_ms": 800}', "begins before the one at 60 s ended"),
@@ -233,11 +245,24 @@ def test_the_state_belongs_to_a_model_and_an_output(
     # The same beats again: all are known, and nothing is said twice.
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 0
     assert output.read_bytes() == whole
-    assert run_main(monkeypatch, folder, text, f"state={state}") == 1
-    assert "was written with output=" in capsys.readouterr().err
-    output.write_bytes(whole[:50])
-    assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
-    assert "has lost what it held" in capsys.readouterr().err
+    # What the file has lost is added, and what is not of this state stays as it is.
+    for n_bytes in (0, 1, len(whole) // 2, whole.index(b"\n") + 1, len(whole) - 1):
+        output.write_bytes(whole[:n_bytes])
+        assert run_main(monkeypatch, folder, "", f"state={state}", f"output={output}") == 0
+        assert output.read_bytes() == whole
+    ahead = whole + json.dumps({**json.loads(whole.splitlines()[-1]), "n": 999}).encode() + b"\n"
+    for other in (b"notes", b"notes\n", b"{}\n", b'{"n": "1"}\n', ahead, whole.replace(b'"step"', b'"stop"')):
+        output.write_bytes(other)
+        assert run_main(monkeypatch, folder, "", f"state={state}", f"output={output}") == 1
+        assert "is not of this state; name another file" in capsys.readouterr().err
+        assert output.read_bytes() == other
+    output.write_bytes(whole)
+    assert run_main(monkeypatch, folder, "", f"output={output}") == 1
+    assert "is not of this state" in capsys.readouterr().err
+    monkeypatch.setattr("aura.live.KEPT", 5)
+    output.write_bytes(whole[: whole.index(b"\n") + 1])
+    assert run_main(monkeypatch, folder, "", f"state={state}", f"output={output}") == 1
+    assert "ends with line 1; lines that old are not known any more" in capsys.readouterr().err
     state.write_text(json.dumps({**json.loads(state.read_text().splitlines()[0]), "made_of": "another"}) + "\n")
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
     assert "is of another model or installation; remove it to begin anew" in capsys.readouterr().err
@@ -250,8 +275,9 @@ def test_a_state_is_one_run_s_at_a_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with FileLock(tmp_path / "s.json.lock"):
-        assert run_main(monkeypatch, folder, "", f"state={tmp_path / 's.json'}") == 1
-    assert "s.json is another run's at work; name another file" in capsys.readouterr().err
+        for key in ("state", "output"):
+            assert run_main(monkeypatch, folder, "", f"{key}={tmp_path / 's.json'}") == 1
+            assert f"{key}={tmp_path / 's.json'} is another run's at work; name another" in capsys.readouterr().err
     assert run_main(monkeypatch, folder, "", f"state={tmp_path / 's.json'}") == 0
 
 
@@ -299,10 +325,7 @@ def test_kill_9_loses_no_alarm_and_doubles_none(
 def test_a_connection_that_breaks_goes_on_where_it_was(
     folder: Path, detector: Detector, beats: pd.DataFrame, tmp_path: Path
 ) -> None:
-    live = start(f"model={folder}", "source=127.0.0.1:0", f"state={tmp_path / 's.json'}", stderr=subprocess.PIPE)
-    assert live.stderr is not None
-    try:
-        port = next(int(line.split(b":")[-1]) for line in live.stderr if b"waits at" in line)
+    with served_live(folder, tmp_path) as port:
         texts, heard = [line.encode() for line in lines_of(beats)], dict[int, Any]()
         for part in (texts[:300], texts[:500], texts):
             with socket.create_connection(("127.0.0.1", port), timeout=30) as peer, peer.makefile("rb") as answers:
@@ -319,6 +342,61 @@ def test_a_connection_that_breaks_goes_on_where_it_was(
         kinds = {line["t_s"]: line["probability"] for line in expected if line["kind"] == "step"}
         assert {line["t_s"]: line["probability"] for line in heard.values() if line["kind"] == "step"} == kinds
         assert list(heard) == list(range(1, len(expected) + 1))
+
+
+def test_what_was_lost_on_the_way_is_said_again(
+    folder: Path, detector: Detector, beats: pd.DataFrame, tmp_path: Path
+) -> None:
+    texts = lines_of(beats)
+    other = Live(detector)
+    expected = [line for text in texts for line in other.take(text)] + other.end()
+    with served_live(folder, tmp_path) as port:
+        # It sends all, hears a little, and breaks the connection without a goodbye (RST).
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.sendall("".join(texts).encode())
+            heard = [json.loads(line) for line, _ in zip(peer.makefile("rb"), range(1 + 20), strict=False)][1:]
+        assert heard == expected[:20]
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as peer, peer.makefile("rb") as answers:
+            ready = json.loads(answers.readline())
+            peer.sendall(b'{"after_n": 20}\n' + "".join(texts).encode())
+            peer.shutdown(socket.SHUT_WR)
+            again = [json.loads(line) for line in answers]
+    known = [line for line in again if line["kind"] == "known"]
+    assert known == [{"kind": "known", "line": 2, "after_s": ready["after_s"]}]
+    said = {line["n"]: line for line in again if "n" in line}
+    assert [said[n] for n in sorted(said) if n > 20] == expected[20:]
+
+
+def test_a_clock_that_begins_again_is_heard_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    def said_about(*times_s: int) -> list[Any]:
+        text = "".join(f'{{"t_s": {t_s}, "rr_ms": 900}}\n' for t_s in times_s)
+        run_main(monkeypatch, folder, text, f"state={tmp_path / 's.json'}")
+        return [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+
+    said_about(*range(100, 200))
+    said = said_about(1, 2, 3, 200, 4)
+    assert [(line["kind"], line["line"]) for line in said if "line" in line] == [("known", 1), ("refused", 5)]
+    assert "t_s=4 is not after 200" in said[-2]["message"] + said[-1].get("message", "")
+
+
+@pytest.mark.parametrize("text", ['{"after_n": "1"}', '{"after_n": true}', '{"after_n": 1, "t_s": 2}'])
+def test_lines_are_asked_for_by_a_number(
+    folder: Path, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, folder, text + "\n") == 1
+    assert "lines are asked for by the number of the last one" in capsys.readouterr().out
+
+
+@contextmanager
+def served_live(folder: Path, scratch: Path) -> Iterator[int]:
+    """A live detector at a port."""
+    live = start(f"model={folder}", "source=127.0.0.1:0", f"state={scratch / 's.json'}", stderr=subprocess.PIPE)
+    assert live.stderr is not None
+    try:
+        yield next(int(line.split(b":")[-1]) for line in live.stderr if b"waits at" in line)
     finally:
         live.kill()
         live.wait()

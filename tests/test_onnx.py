@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from aura.__main__ import main
 from aura.classifier import Classifier, seizure_probability
@@ -57,13 +59,19 @@ def test_the_same_probabilities_also_where_values_are_missing(model: Classifier)
 
 @pytest.mark.parametrize(
     "model",
-    [LGBMClassifier(n_estimators=5, verbosity=-1), HistGradientBoostingClassifier(max_iter=20, random_state=0)],
+    [LGBMClassifier(), HistGradientBoostingClassifier(), LogisticRegression(), DecisionTreeClassifier()],
     ids=lambda model: type(model).__name__,
 )
 def test_what_cannot_be_written_is_refused(model: Classifier) -> None:
-    model, _ = fitted(model)
     with pytest.raises(AuraError, match=f"{type(model).__name__} cannot be written in ONNX; allowed for it is sklearn"):
         export(model, SMALL)
+
+
+def test_train_refuses_it_before_it_begins(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = mlflow.search_runs(search_all_experiments=True)
+    assert main(["train", "serving.runtime=onnx", "model=lightgbm"]) == 1
+    assert "LGBMClassifier cannot be written in ONNX" in capsys.readouterr().err
+    assert len(mlflow.search_runs(search_all_experiments=True)) == len(runs)
 
 
 def test_a_model_that_would_say_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

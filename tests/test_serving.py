@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -74,6 +75,22 @@ def test_parts_of_a_long_recording_are_answered_like_the_whole(
         assert len(often.predict(rr)) == len(extract(RRSeries(t_s, rr["rr_ms"].to_numpy(), last / 10), often.spec))
 
 
+def test_a_longer_step_gives_fewer_of_the_same_windows(url: str, trained: Project) -> None:
+    """A column after the other, as is cheapest for long recordings."""
+    rr = rr_of(trained)
+    columns = {"t_s": rr["t_s"].tolist(), "rr_ms": rr["rr_ms"].tolist(), "recording": ["a"] * len(rr)}
+    status, whole = post(url, {"inputs": columns})
+    assert status == 200, whole
+    status, fewer = post(url, {"inputs": columns, "params": {"step_s": 8}})
+    assert status == 200, fewer
+    assert fewer["predictions"] == [row for row in whole["predictions"] if row["t_s"] % 8 == 0]
+    assert len(fewer["predictions"]) > 10
+    for step_s in (5, 12, 0, -4, 1e-9, 1e999, "often"):
+        status, answer = post(url, {"inputs": columns, "params": {"step_s": step_s}})
+        assert status == 400
+        assert "step_s" in answer["message"]
+
+
 def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
     one, other = rr_of(trained, 0), rr_of(trained, 1)
     both = pd.concat([one.assign(recording="a"), other.assign(recording="b")])
@@ -100,6 +117,7 @@ def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.Py
         ),
         ([(0.5, 800.0)], "cannot begin before the one before it ended; row 0"),
         ([(1.0, 0.8), (1.8, 0.8)], "rr_ms has to be in milliseconds; the median is 0.8"),
+        ([(800.0 * i, 800.0) for i in range(1, 20)], "t_s has to be in seconds; most intervals are far from the one"),
     ],
 )
 def test_garbage_is_refused_with_a_sentence(
@@ -255,6 +273,28 @@ CONTENT_TYPES = st.sampled_from(
 )
 
 
+def is_rr(asked: dict[str, Any]) -> bool:
+    """Whether what was asked is a series of RR intervals; a number may be in quotes, as in a CSV file."""
+    if "dataframe_split" in asked:
+        split = asked["dataframe_split"]
+        rows = [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
+    elif "dataframe_records" in asked:
+        rows = asked["dataframe_records"]
+    else:
+        columns = asked["inputs"]
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    groups = dict[Any, list[tuple[float, float]]]()
+    for row in rows:
+        groups.setdefault(row.get("recording"), []).append((float(row["t_s"]), float(row["rr_ms"])))
+    for beats in groups.values():
+        end_s = 0.0
+        for t_s, rr_ms in beats:
+            if not (rr_ms > 0 and end_s - 0.011 <= t_s - rr_ms / 1000 and end_s < t_s < 31 * 86_400.1):
+                return False
+            end_s = t_s
+    return bool(groups)
+
+
 @settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.one_of(PAYLOAD.map(lambda payload: json.dumps(payload).encode()), st.binary(max_size=60)), CONTENT_TYPES)
 def test_no_request_breaks_the_server_or_gets_a_number_it_should_not(url: str, body: bytes, content_type: str) -> None:
@@ -263,10 +303,10 @@ def test_no_request_breaks_the_server_or_gets_a_number_it_should_not(url: str, b
     if status != 200:
         assert "predictions" not in answer
         return
-    # Only what is a series of RR intervals is answered.
-    asked = json.loads(body) if content_type.startswith("application/json") else None
+    if content_type.startswith("application/json"):
+        assert is_rr(json.loads(body)), body
     for row in json.loads(answer)["predictions"]:
-        assert (row["probability"] is None) == (row["reason"] is not None), asked
+        assert (row["probability"] is None) == (row["reason"] is not None), body
         assert row["probability"] is None or 0 <= row["probability"] <= 1
 
 

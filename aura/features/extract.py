@@ -78,7 +78,8 @@ def describe(rr: RRSeries, keep: Bools, end_s: Floats, spec: FeatureSpec) -> pd.
                 for name, column in _compute(family, clean(end_s[block], length_s), spec).items():
                     whole = columns.setdefault(f"{name}__{length_s:g}s", np.empty(n_windows))
                     whole[block] = np.where(np.isfinite(column), column, np.nan)
-    return pd.DataFrame(columns, copy=False)
+    # In one piece: a piece per column costs more than the features of a single window.
+    return pd.DataFrame(np.array(list(columns.values())).T, columns=list(columns), copy=False)
 
 
 def feature_names(frame: pd.DataFrame) -> list[str]:

@@ -102,7 +102,10 @@ class Stream:
     def _complete(self, now_s: float, *, with_end: bool) -> pd.DataFrame:
         """Rows of the windows that end up to a time."""
         if now_s - self.now_s > MAX_SILENCE_S:
-            raise AuraError(f"{now_s:g} s is more than a day after {self.now_s:g} s; begin a new stream")
+            raise AuraError(
+                f"{now_s:g} s is more than a day after {self.now_s:g} s; times are in seconds from the start of the "
+                f"recording, and after a longer silence another one begins"
+            )
         self.now_s = now_s
         # Sums of steps are rounded, as in `aura.windows.window_ends`.
         until = now_s / self.spec.step_s + 1e-9 if with_end else np.nextafter(now_s / self.spec.step_s, 0)

@@ -46,7 +46,7 @@ def run(config: Config) -> None:
     edf, output = Path(config.detect.edf), Path(config.detect.output)
     _check_places(edf, output)
     with tracking.stage_run("detect", config) as active:
-        registered = registry.load(config.detect.model)
+        registered = registry.load(config.detect.model, runtime=config.serving.runtime)
         tracking.log_params({"detect.run_id": registered.run_id, "detect.format": config.detect.format})
         config = _prepared_alike(config, registered.detector, edf)
         prepare.run(config)

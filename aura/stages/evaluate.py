@@ -27,7 +27,7 @@ def run(config: Config) -> None:
     if config.evaluate.model is None:
         raise AuraError("evaluate: say which model; write model=models:/aura-seizure-detector@champion")
     with tracking.stage_run("evaluate", config) as active:
-        registered = registry.load(config.evaluate.model)
+        registered = registry.load(config.evaluate.model, runtime=config.serving.runtime)
         _check_task(config, registered)
         if not is_prepared(config):
             prepare.run(config)

@@ -1,6 +1,7 @@
 """Beats in, probabilities and alarms out, as they come, from standard input or over a connection."""
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,7 @@ LONGEST = 4096
 # Who is silent for so long has gone without saying so.
 SILENCE_S = 60.0
 # Of the state file; another one cannot be read.
-FORMAT = 2
+FORMAT = 3
 # Lines after which it is written anew; to take them again takes some seconds.
 N_SINCE = 1000
 
@@ -31,27 +32,28 @@ N_SINCE = 1000
 def run(config: Config) -> None:
     """Answer each line of beats with the lines of the steps that it completes, and of the alarms.
 
-    What was taken is in the state file before it is answered. Whatever ended a run, the next one gives its last answer
-    again: in a file of its own it stands once, elsewhere it has the same numbers.
+    What was taken is in the state file before it is answered. Whatever ended a run, the next one knows by their numbers
+    the last lines that were said: it adds to a file of its own what is missing there, and repeats them to who asks.
     """
     if config.live.source != "-":
         _address(config.live.source)
     for key, name in (("output", config.live.output), ("state", config.live.state)):
         if name is not None and not Path(name).parent.is_dir():
             raise AuraError(f"{key}={name}: there is no folder {Path(name).parent}; make it first")
-    # What the model was saved with, unless another one is asked for.
-    runtime = "onnx" if config.serving.runtime == "onnx" else None
-    registered = registry.load(config.live.model, runtime=runtime)
+    registered = registry.load(config.live.model, runtime=config.serving.runtime)
     detector = registered.detector
-    # What else is computed with could change a last digit, and with it the length of what was said.
+    # What else is computed with could change a last digit of what was said.
     made_with = [type(detector.model).__name__, *(version(name) for name in ("aura", "numpy", "numba"))]
     made_of = digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms), made_with)
     state = _State(None if config.live.state is None else Path(config.live.state), made_of)
     with ExitStack() as opened:
         if state.path is not None:
-            opened.enter_context(_alone(state.path))
+            opened.enter_context(_alone("state", state.path))
             opened.callback(state.close)
-        output = None if config.live.output == "-" else opened.enter_context(Path(config.live.output).open("ab"))
+        output = None
+        if config.live.output != "-":
+            opened.enter_context(_alone("output", Path(config.live.output)))
+            output = opened.enter_context(Path(config.live.output).open("a+b"))
         service = _Service(Live(detector), state, output)
         print(f"live: {registered.name}, a step each {detector.spec.step_s:g} s", file=sys.stderr)
         if config.live.source != "-":
@@ -107,44 +109,39 @@ class _State:
 
 
 class _Service:
-    """Says what the detector says, once or with the same numbers."""
+    """Says what the detector says, to a file of its own or to whom it hears."""
 
     def __init__(self, live: Live, state: _State, output: BinaryIO | None) -> None:
         self._live, self._state, self._output = live, state, output
-        # The last lines, and how long the file was before them.
-        self._said, self._size = b"", output.tell() if output else 0
-        # Opened once, and where it was opened from may go.
-        self._name = str(Path(output.name).resolve()) if output else None
         loaded = state.load()
         if loaded is not None:
-            self._restore(*loaded)
-
-    def _restore(self, saved: Line, since: Sequence[str]) -> None:
-        """Go on where another run was, which may not have said its last lines."""
-        where, output = self._state.path, self._output
-        if saved["output"] != self._name:
-            raise AuraError(f"state={where} was written with output={saved['output'] or '-'}; give that")
-        n_bytes, self._size = self._size, saved["size"]
-        self._live.restore(saved["live"])
-        self._said = saved["said"].encode()
-        for text in since:
-            self._size += len(self._said)
-            self._said = _bytes(self._live.take(text))
+            live.restore(loaded[0]["live"])
+            for text in loaded[1]:
+                live.take(text)
         if output is not None:
-            if n_bytes < self._size:
-                raise AuraError(f"output={output.name} has lost what it held when state={where} was written")
-            output.truncate(self._size)
-            _write(output, self._said)
+            _catch_up(output, live)
 
     def serve(self, source: BinaryIO, sink: BinaryIO) -> tuple[int, int]:
         """Answer all lines of a source; gives how many there were, and how many were refused."""
         _write(sink, _bytes([self._live.ready()]))
         if self._output is None:
-            _write(sink, self._said)
-        n_lines = n_refused = 0
+            # Nobody knows whether that arrived.
+            _write(sink, _bytes(self._live.since(self._live.before_n)))
+        n_lines = n_known = n_refused = 0
+        again = True
         for text in _lines(source):
             n_lines += 1
             try:
+                wanted = _after_n(text)
+                if wanted is not None:
+                    _write(sink, _bytes(self._live.since(wanted)))
+                    continue
+                again = again and self._live.knows(text)
+                if again:
+                    n_known += 1
+                    if n_known == 1:
+                        _write(sink, _bytes([{"kind": "known", "line": n_lines, "after_s": self._live.after_s}]))
+                    continue
                 lines = self._live.take(text)
             except AuraError as error:
                 n_refused += 1
@@ -156,20 +153,43 @@ class _Service:
 
     def _say(self, lines: Sequence[Line], sink: BinaryIO, taken: str | None = None) -> None:
         """Save, then say."""
-        self._size += len(self._said)
-        self._said = _bytes(lines)
         try:
-            self._state.save(self._known, taken)
+            self._state.save(lambda: {"live": self._live.state()}, taken)
             if self._output is not None:
-                _write(self._output, self._said)
+                _write(self._output, _bytes(lines))
         except OSError as error:
             # Unlike a sender that is gone, this is the end.
             raise AuraError(f"what is known cannot be kept: {error}") from error
         if self._output is None:
-            _write(sink, self._said)
+            _write(sink, _bytes(lines))
 
-    def _known(self) -> Line:
-        return {"live": self._live.state(), "said": self._said.decode(), "output": self._name, "size": self._size}
+
+def _catch_up(output: BinaryIO, live: Live) -> None:
+    """Write to a file those lines that it does not hold yet; what it holds has to be of this detector."""
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(size - LONGEST, 0))
+    *whole, part = output.read().split(b"\n")
+    refusal = f"output={output.name} is not of this state; name another file"
+    last_n = 0
+    if whole:
+        try:
+            last = json.loads(whole[-1])
+            last_n = last["n"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise AuraError(refusal) from error
+        if not isinstance(last_n, int) or not 0 < last_n <= live.n:
+            raise AuraError(refusal)
+        kept = live.since(last_n - 1)
+        if len(kept) == live.n - last_n + 1 and kept[0] != last:
+            raise AuraError(refusal)
+    missing = live.since(last_n)
+    if len(missing) < live.n - last_n and size:
+        raise AuraError(f"output={output.name} ends with line {last_n}; lines that old are not known any more")
+    text = _bytes(missing)
+    # A run that was killed can leave the beginning of a line, and no other.
+    if not text.startswith(part):
+        raise AuraError(refusal)
+    _write(output, text[len(part) :])
 
 
 def _listen(address: str, service: _Service) -> NoReturn:
@@ -200,13 +220,29 @@ def _address(source: str) -> tuple[str, int]:
 
 
 @contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """See that no other process goes on from the same state at the same time."""
+def _alone(key: str, path: Path) -> Iterator[None]:
+    """See that no other process works on the same file at the same time."""
     try:
-        with FileLock(f"{state}.lock", timeout=0):
+        with FileLock(f"{path}.lock", timeout=0):
             yield
     except Timeout as error:
-        raise AuraError(f"state={state} is another run's at work; name another file") from error
+        raise AuraError(f"{key}={path} is another run's at work; name another file") from error
+
+
+def _after_n(text: str) -> int | None:
+    """Number of the last line that a sender has, where it asks for those after it."""
+    if "after_n" not in text:
+        return None
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(asked, dict) or "after_n" not in asked:
+        return None
+    n = asked["after_n"]
+    if asked.keys() != {"after_n"} or not isinstance(n, int) or isinstance(n, bool):
+        raise AuraError('lines are asked for by the number of the last one that is there, such as {"after_n": 120}')
+    return n
 
 
 def _lines(source: BinaryIO) -> Iterator[str]:

@@ -24,6 +24,7 @@ from aura.features import names_of
 from aura.importance import permutation_importance
 from aura.labels import LEFT_OUT, TARGET, task
 from aura.model_card import model_card
+from aura.onnx_runtime import require
 from aura.registry import Registered
 from aura.serving import Detector, requirements, save_detector
 from aura.split import Fold
@@ -46,6 +47,9 @@ def run(config: Config) -> None:
     Where there is no such table, featurize runs first, as a child run.
     """
     trial = trial_of(config)
+    runtime = config.serving.runtime or "sklearn"
+    if runtime == "onnx":
+        require(instantiate(config.model))
     with tracking.stage_run("train", config) as active:
         table = table_of(config)
         folds = folds_of(config, table.recordings)
@@ -79,7 +83,6 @@ def run(config: Config) -> None:
         tracking.log_text(card, "model_card.md")
         outcome = "nothing is registered: each model is for one subject"
         if not personal:
-            runtime = config.serving.runtime
             with TemporaryDirectory() as saved:
                 save_detector(
                     Path(saved),
