@@ -126,6 +126,7 @@ champion: {name} version {version.version}, run {version.run_id}, on the synthet
 
 where to go from here (with .venv/bin on the PATH: source .venv/bin/activate):
   compare runs   make ui
+  look           python -m aura detect edf=recording.edf     (annotations, and a page to look at)
   serve          mlflow models serve -m {model} --env-manager local --port 5001
   change         mlflow run . -e train --env-manager local --experiment-name aura -P overrides="model.n_estimators=300"
   your own data  python -m aura main dataset=tusz15 dataset.root=/path/to/tuh_eeg_seizure/v1.5.2"""

@@ -125,7 +125,8 @@
     link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
     link.download = name;
     link.click();
-    URL.revokeObjectURL(link.href);
+    // Some browsers read it a little later.
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     say(`${name} is saved`);
   };
 
@@ -151,7 +152,8 @@
   for (const [id, action] of Object.entries(actions)) at(id).addEventListener("click", action);
   const keys = { ArrowLeft: "previous", ArrowRight: "next", 0: "whole", s: "seizure", b: "background", Delete: "delete", z: "undo" };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || !(event.key in keys)) return;
+    const isUndo = (event.ctrlKey || event.metaKey) && event.key === "z";
+    if (!isUndo && (event.ctrlKey || event.altKey || event.metaKey || !(event.key in keys))) return;
     event.preventDefault();
     if (!at(keys[event.key]).disabled) actions[keys[event.key]]();
   });

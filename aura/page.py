@@ -269,7 +269,9 @@ def _score(recording: Recording) -> figure:
         "x": ((np.arange(len(recording.score)) + 1) * recording.step_s).astype(np.float32),
         "y": recording.score.astype(np.float32),
     }
-    panel = _panel("Score (dashed: threshold)", 160, y_range=(-0.02, 1.02))
+    # Against a baseline it can be negative.
+    lowest = float(np.nanmin(recording.score)) if np.isfinite(recording.score).any() else 0.0
+    panel = _panel("Score (dashed: threshold)", 160, y_range=(min(lowest, 0.0) - 0.02, 1.02))
     _line(panel, source, ORANGE)
     if np.isfinite(recording.threshold):
         panel.add_layout(Span(location=recording.threshold, dimension="width", line_dash="dashed", line_color=ORANGE))
@@ -289,7 +291,8 @@ def _ecg(recording: Recording) -> figure:
     x = np.concatenate([np.append(t_s, np.nan) for t_s, _ in parts])
     y = np.concatenate([np.append(mv, np.nan) for _, mv in parts])
     where = "around events" if recording.found or recording.reference else "at the start, as there is no event"
-    panel = _panel(f"ECG (mV) {where}; triangles: beats", 200, name="ecg")
+    coarse = f", lowest and highest of each {1000 * bin_s:.0f} ms" if bin_s * ecg.fs_hz >= 2 else ""  # noqa: PLR2004
+    panel = _panel(f"ECG (mV) {where}{coarse}; triangles: beats", 200, name="ecg")
     _line(panel, {"x": x, "y": y.astype(np.float32)}, BLUE)
     beats_s = recording.rr.t_s
     shown = np.any([(beats_s >= from_s) & (beats_s <= to_s) for from_s, to_s in around], axis=0)
