@@ -291,7 +291,7 @@ def _ecg(recording: Recording) -> figure:
     x = np.concatenate([np.append(t_s, np.nan) for t_s, _ in parts])
     y = np.concatenate([np.append(mv, np.nan) for _, mv in parts])
     where = "around events" if recording.found or recording.reference else "at the start, as there is no event"
-    coarse = f", lowest and highest of each {1000 * bin_s:.0f} ms" if bin_s * ecg.fs_hz >= 2 else ""  # noqa: PLR2004
+    coarse = f", lowest and highest of each {1000 * bin_s:.0f} ms" if bin_s * ecg.fs_hz >= 2 else ""
     panel = _panel(f"ECG (mV) {where}{coarse}; triangles: beats", 200, name="ecg")
     _line(panel, {"x": x, "y": y.astype(np.float32)}, BLUE)
     beats_s = recording.rr.t_s
