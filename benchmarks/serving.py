@@ -10,11 +10,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 import psutil
@@ -26,9 +25,15 @@ from benchmarks.measure import document
 
 MODEL = "models:/aura-seizure-detector@champion"
 CLIENTS = 4
-# Requests of each length, of which one more comes first.
-LENGTHS = (("1 row", 1.0 / 3600, 500), ("1 min", 1.0 / 60, 500), ("1 h", 1.0, 100), ("24 h", 24.0, 20))
-STEPS_S = (2.0, 4.0)
+# Hours, the step that is asked for, and how often; once more before.
+REQUESTS = (
+    ("1 row", 1.0 / 3600, None, 500),
+    ("1 min", 1.0 / 60, None, 500),
+    ("1 h", 1.0, None, 100),
+    ("24 h", 24.0, None, 20),
+    ("24 h, a window each 2 s", 24.0, 2, 20),
+    ("24 h, a window each 5 s", 24.0, 5, 20),
+)
 LIVE_HOURS = 1.0
 
 
@@ -40,11 +45,11 @@ def heart(hours: float) -> tuple[Floats, Floats]:
     return np.round(np.cumsum(rr_ms) / 1000, 6), rr_ms
 
 
-def body(hours: float) -> bytes:
+def body(hours: float, step_s: float | None = None) -> bytes:
     """A request."""
     t_s, rr_ms = heart(hours)
-    rows = np.column_stack((t_s, rr_ms)).tolist()
-    return json.dumps({"dataframe_split": {"columns": ["t_s", "rr_ms"], "data": rows}}).encode()
+    asked = {"inputs": {"t_s": t_s.tolist(), "rr_ms": rr_ms.tolist()}}
+    return json.dumps(asked | ({} if step_s is None else {"params": {"step_s": step_s}})).encode()
 
 
 def ask(url: str, data: bytes) -> float:
@@ -70,20 +75,10 @@ def server_mib() -> float:
     return sum(process.memory_info().rss for process in processes) / 2**20
 
 
-def each(step_s: float, scratch: Path) -> str:
-    """The same model, asked for a window each so often."""
-    folder = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=str(scratch / f"{step_s:g}")))
-    (file,) = folder.glob("data/*/detector.json")
-    values = json.loads(file.read_text())
-    values["features"]["step_s"] = step_s
-    file.write_text(json.dumps(values))
-    return str(folder)
-
-
-def latencies(url: str, lengths: Iterable[tuple[str, float, int]] = LENGTHS) -> Iterator[dict[str, object]]:
+def latencies(url: str) -> Iterator[dict[str, object]]:
     """One request after the other."""
-    for what, hours, n in lengths:
-        data = body(hours)
+    for what, hours, step_s, n in REQUESTS:
+        data = body(hours, step_s)
         ask(url, data)
         seconds = [ask(url, data) for _ in range(n)]
         yield {**percentiles(what, seconds), "requests/s": f"{n / sum(seconds):.1f}", "request KiB": len(data) // 1024}
@@ -140,12 +135,10 @@ def main(n_requests: int) -> None:
         tables = {"One request after the other": pd.DataFrame(latencies(url))}
         tables[f"{n_requests} requests"] = pd.DataFrame(endurance(url, n_requests))
     with tempfile.TemporaryDirectory() as scratch:
-        rows = []
-        for step_s in STEPS_S:
-            with served(each(step_s, Path(scratch))) as url:
-                rows += latencies(url, [(f"24 h, a window each {step_s:g} s", 24.0, 20)])
-        tables["Fewer windows"] = pd.DataFrame(rows)
-        rows = [steps(runtime, Path(scratch), state) for runtime, state in (("sklearn", 0), ("onnx", 0), ("onnx", 1))]
+        rows = [
+            steps(runtime, Path(scratch), state)
+            for runtime, state in (("sklearn", False), ("onnx", False), ("onnx", True))
+        ]
     tables["Live"] = pd.DataFrame(rows).rename(columns={"requests": "steps"})
     metrics = {f"p50_ms_{i}": float(row["p50 ms"]) for i, row in enumerate(tables["Live"].to_dict("records"))}
     document("serving", tables, metrics, uri)
