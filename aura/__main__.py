@@ -16,14 +16,26 @@ STAGES = {
     "evaluate": "scores of a registered model on any corpus: model=models:/NAME@champion",
     "detect": "annotations of what a registered model finds: edf=FILE, or edf=FOLDER",
     "live": "beats in, probabilities and alarms out, as they come: source=- or source=HOST:PORT",
+    "import": "prepared recordings into PostgreSQL: url=postgresql://user@host/aura",
+    "export-annotations": "what people annotated there, as files to train on: url=...",
+    "dump": "a part of that database as one file to hand over: url=... output=FILE",
+    "restore": "such a file into an empty database: url=... dump=FILE",
     "main": "prepare, featurize and train in a row, as child runs of one run",
 }
-# Words that stand for keys of the stage's own section; there is a group called model, of what is trained.
+# Words that stand for other keys in a stage; there are groups called model, of what is trained, and dataset.
 OWN = {
-    "evaluate": ("model",),
-    "detect": ("edf", "model", "output", "format"),
-    "live": ("model", "source", "output", "state"),
+    "evaluate": {"model": "evaluate.model"},
+    "detect": {word: f"detect.{word}" for word in ("edf", "model", "output", "format")},
+    "live": {word: f"live.{word}" for word in ("model", "source", "output", "state")},
+    "import": {word: f"database.{word}" for word in ("url", "model", "ecg")},
+    "export-annotations": {"url": "database.url"}
+    | {word: f"export.{word}" for word in ("dataset", "output", "format", "grafana")},
+    "dump": {"url": "database.url"}
+    | {word: f"dump.{word}" for word in ("dataset", "subjects", "output", "pseudonyms")},
+    "restore": {"url": "database.url", "dump": "restore.dump"},
 }
+# Of stages whose name is none in Python.
+MODULES = {"import": "importing", "export-annotations": "export_annotations"}
 COMPLETION = ("-sc", "--shell-completion")
 
 
@@ -70,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
     plain = [] if any(word.startswith("-") for word in overrides) else overrides
     for word in plain:
         if "=" not in word and not word.startswith("~"):
-            such = f"{OWN[stage][0]}={word}" if stage in OWN else "dataset.root=/data/recordings"
+            such = f"{next(iter(OWN[stage]))}={word}" if stage in OWN else "dataset.root=/data/recordings"
             return _refuse(f"{stage}: {word!r} sets nothing; write key=value, such as {such}", 2)
         if "=~" in word:
             return _refuse(f"{stage}: the shell leaves the ~ of {word!r} as it is; write $HOME", 2)
@@ -90,10 +102,10 @@ def own_word(stage: str, word: str) -> str | None:
     None for one that is empty, as MLflow leaves those that were not given.
     """
     key, _, value = word.partition("=")
-    if key not in OWN.get(stage, ()):
+    if key not in OWN.get(stage, {}):
         return word
     quoted = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
-    return f"{stage}.{key}='{quoted}'" if value else None
+    return f"{OWN[stage][key]}='{quoted}'" if value else None
 
 
 def entry_point() -> None:
@@ -102,7 +114,7 @@ def entry_point() -> None:
 
 
 def _usage() -> str:
-    stages = "\n".join(f"  {name:<11} {what}" for name, what in STAGES.items())
+    stages = "\n".join(f"  {name:<18} {what}" for name, what in STAGES.items())
     return f"""usage: python -m aura STAGE [key=value ...]
 
 stages:
@@ -138,7 +150,7 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
     try:
         # None where Hydra only showed something: --help, --cfg, --info.
         for config in configs:
-            import_module(f"aura.stages.{stage}").run(config)
+            import_module(f"aura.stages.{MODULES.get(stage, stage)}").run(config)
     except BrokenPipeError:
         # Whoever read what was said has gone, as with `| head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

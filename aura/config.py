@@ -175,6 +175,42 @@ class LiveConfig:
 
 
 @dataclass
+class DatabaseConfig:
+    """See `aura.stages.importing`."""
+
+    url: str | None
+    model: str | None
+    ecg: str
+
+
+@dataclass
+class ExportConfig:
+    """See `aura.stages.export_annotations`."""
+
+    dataset: str | None
+    output: str
+    format: str
+    grafana: str | None
+
+
+@dataclass
+class DumpConfig:
+    """See `aura.stages.dump`."""
+
+    dataset: str | None
+    subjects: str | None
+    output: str
+    pseudonyms: bool
+
+
+@dataclass
+class RestoreConfig:
+    """See `aura.stages.restore`."""
+
+    dump: str | None
+
+
+@dataclass
 class TrackingConfig:
     """Where runs and models are kept."""
 
@@ -204,6 +240,10 @@ class Config:
     detect: DetectConfig
     live: LiveConfig
     serving: ServingConfig
+    database: DatabaseConfig
+    export: ExportConfig
+    dump: DumpConfig
+    restore: RestoreConfig
     sweep: SweepConfig
     scoring: ScoringConfig
     tracking: TrackingConfig

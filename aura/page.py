@@ -32,6 +32,7 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
+from aura.envelope import envelope
 from aura.events import unite
 from aura.types import Ecg, Event, Floats, RRSeries, Singles
 
@@ -321,20 +322,10 @@ def excerpt(ecg: Ecg, from_s: float, to_s: float, bin_s: float) -> tuple[Floats,
     """
     times, values = list[Floats](), list[Floats]()
     gap = np.array([np.nan])
-    for segment in ecg.segments:
-        first = max(int(np.ceil((from_s - segment.onset_s) * ecg.fs_hz)), 0)
-        stop = min(int((to_s - segment.onset_s) * ecg.fs_hz) + 1, segment.stop - segment.first)
-        if stop <= first:
-            continue
-        mv = ecg.mv(segment.first + first, segment.first + stop)
-        t_s = segment.onset_s + np.arange(first, stop) / ecg.fs_hz
-        n = int(bin_s * ecg.fs_hz)
-        if n > 1:
-            starts = np.arange(0, len(mv), n)
-            low, high = np.minimum.reduceat(mv, starts), np.maximum.reduceat(mv, starts)
-            t_s, mv = np.repeat(t_s[starts], 2), np.column_stack((low, high)).ravel()
-        times += [t_s, gap]
-        values += [mv, gap]
+    for t_s, low, high in envelope(ecg, from_s, to_s, bin_s):
+        once = np.array_equal(low, high)
+        times += [t_s if once else np.repeat(t_s, 2), gap]
+        values += [low if once else np.column_stack((low, high)).ravel(), gap]
     if not times:
         return np.empty(0), np.empty(0)
     return np.concatenate(times[:-1]), np.concatenate(values[:-1])

@@ -49,7 +49,12 @@ class Names:
 
     def _pseudonym(self, name: str) -> str:
         assert self.key is not None
-        return hmac.new(self.key, name.encode(), hashlib.sha256).hexdigest()[:16]
+        return pseudonym(self.key, name)
+
+
+def pseudonym(key: bytes, name: str) -> str:
+    """Give the name that stands for another one; without the key nobody can tell which."""
+    return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def key_from_environment() -> bytes:

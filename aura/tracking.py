@@ -90,6 +90,10 @@ def _public(config: Config) -> dict[str, Any]:
     values["dataset"].pop("edf")
     values.pop("detect")
     values.pop("live")
+    # An address can hold a password.
+    values["database"].pop("url")
+    for stage in ("export", "dump", "restore"):
+        values.pop(stage)
     values.pop("workspace")
     values.pop("overrides")
     values["sweep"].pop("storage")

@@ -1,10 +1,13 @@
 """A tiny corpus, and what the stages make of it, once for all tests."""
 
-from collections.abc import Callable
+import os
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
+import psycopg
 import pytest
 from hypothesis import settings
 
@@ -97,3 +100,29 @@ def run_of() -> Callable[[str], mlflow.entities.Run]:
         return runs[0]
 
     return newest
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a PostgreSQL server of the tests' own."""
+    reason = "pgserver has no build for this Python; run the tests on 3.11 or 3.12"
+    pgserver = pytest.importorskip("pgserver", reason=reason)
+    # It writes its sockets there, and warns where nobody says so.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture
+def database(postgresql_server: str) -> str:
+    """Address of an empty database."""
+    return new_database(postgresql_server)
+
+
+def new_database(server: str) -> str:
+    """Make an empty database on a server."""
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return server.replace("/postgres?", f"/{name}?")

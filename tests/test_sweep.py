@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -305,12 +305,9 @@ def test_a_storage_that_there_is_not_is_one_line(trained: Project, capsys: pytes
 
 
 @pytest.fixture
-def postgresql(tmp_path: Path) -> Iterator[str]:
-    """A PostgreSQL of the test's own, by its address."""
-    pgserver = pytest.importorskip("pgserver", reason="no pgserver for this Python; it needs 3.11 or 3.12")
-    server = pgserver.get_server(tmp_path / "pg")
-    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    server.cleanup()
+def postgresql(database: str) -> str:
+    """A database of the test's own, by its address."""
+    return database.replace("postgresql://", "postgresql+psycopg://")
 
 
 def wait(what: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:

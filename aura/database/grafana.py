@@ -1,0 +1,135 @@
+"""Annotations that people made in Grafana, by its HTTP API.
+
+https://grafana.com/docs/grafana/latest/developers/http_api/annotations/
+"""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from aura.database.annotations import Annotation, Recording
+from aura.errors import AuraError
+from aura.types import Event
+
+TOKEN_VARIABLE = "AURA_GRAFANA_TOKEN"  # noqa: S105
+KINDS = ("seiz", "bckg")
+# A tag that says of which recording it is, where others were at the same time.
+OF = "recording:"
+# At once; Grafana gives the newest, so more could hide others.
+LIMIT = 50_000
+TIMEOUT_S = 30.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A stretch of time that a person marked in a dashboard."""
+
+    number: int
+    annotator: str
+    kind: str
+    onset_at: datetime
+    end_at: datetime
+    said_at: datetime
+    # Where the tags say so.
+    recording: str | None
+
+
+def regions(url: str, token: str) -> list[Region]:
+    """Ask a Grafana for all regions that are marked with one of the tags ``seiz`` and ``bckg``.
+
+    Parameters
+    ----------
+    url
+        Of Grafana.
+    token
+        Of a service account that may read annotations.
+
+    Raises
+    ------
+    AuraError
+        Where it does not answer, or with something else.
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise AuraError(f"grafana={url}; allowed are addresses such as https://grafana.example.org")
+    found = [region for kind in KINDS for one in _ask(url, token, kind) if (region := _region(one, kind)) is not None]
+    return sorted(found, key=lambda region: (region.said_at, region.number))
+
+
+def assign(found: Sequence[Region], recordings: Sequence[Recording]) -> tuple[dict[int, list[Annotation]], list[str]]:
+    """Find the recording of each region: the one its tag names, or the only one that was made at that time.
+
+    Returns
+    -------
+    by_recording
+        What was said, by the id of the recording.
+    left
+        A sentence for each region that is of none, or of several.
+    """
+    by_recording: dict[int, list[Annotation]] = {}
+    left = []
+    for region in found:
+        of = [
+            one
+            for one in recordings
+            if (region.recording in (None, one.name))
+            and one.start_at <= region.onset_at
+            and region.end_at <= one.start_at + timedelta(seconds=one.duration_s + 1)
+        ]
+        if len(of) != 1:
+            where = f"{len(of)} recordings" if of else "no recording"
+            tag = f" named {region.recording}" if region.recording else f"; a tag {OF}NAME says which"
+            when = f"{region.onset_at:%Y-%m-%d %H:%M:%S}"
+            left.append(f"annotation {region.number} of {region.annotator}, {when}, is of {where}{tag}")
+            continue
+        onset_s = (region.onset_at - of[0].start_at).total_seconds()
+        event = Event(onset_s, (region.end_at - region.onset_at).total_seconds(), region.kind)
+        by_recording.setdefault(of[0].recording_id, []).append(Annotation(region.annotator, event, region.said_at))
+    return by_recording, left
+
+
+def _ask(url: str, token: str, kind: str) -> list[dict[str, Any]]:
+    """Annotations with a tag."""
+    query = urlencode({"type": "annotation", "tags": kind, "limit": LIMIT})
+    request = urllib.request.Request(  # noqa: S310
+        f"{url.rstrip('/')}/api/annotations?{query}",
+        headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            said = json.load(answer)
+    except urllib.error.HTTPError as error:
+        hint = f"; {TOKEN_VARIABLE} has to be the token of a service account" if error.code in (401, 403) else ""
+        raise AuraError(f"grafana={url} answers {error.code} {error.reason}{hint}") from error
+    except (OSError, ValueError) as error:
+        raise AuraError(f"grafana={url} cannot be asked: {error}") from error
+    if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
+        raise AuraError(f"grafana={url} does not answer with a list of annotations")
+    if len(said) >= LIMIT:
+        raise AuraError(f"grafana={url} has {LIMIT} annotations {kind} or more; remove those that were exported")
+    return said
+
+
+def _region(one: dict[str, Any], kind: str) -> Region | None:
+    """Read an annotation; None for one without a length, or of an alert."""
+    try:
+        onset_ms, end_ms = int(one["time"]), int(one.get("timeEnd") or one["time"])
+        if end_ms <= onset_ms or one.get("alertId"):
+            return None
+        names = [tag[len(OF) :] for tag in one.get("tags", []) if tag.startswith(OF)]
+        return Region(
+            number=int(one["id"]),
+            annotator=str(one.get("login") or f"grafana user {one.get('userId', 'unknown')}"),
+            kind=kind,
+            onset_at=EPOCH + timedelta(milliseconds=onset_ms),
+            end_at=EPOCH + timedelta(milliseconds=end_ms),
+            said_at=EPOCH + timedelta(milliseconds=int(one.get("updated") or one.get("created") or onset_ms)),
+            recording=names[0] if names else None,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise AuraError(f"Grafana says an annotation that cannot be read ({error})") from error

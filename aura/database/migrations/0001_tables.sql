@@ -1,0 +1,172 @@
+-- Times are on the recording's own clock, written as if it ran in UTC; of a recording that says no start, from
+-- 1985-01-01 00:00, as BIDS has it.
+
+CREATE TABLE recording (
+    recording_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    dataset text NOT NULL CHECK (octet_length(dataset) BETWEEN 1 AND 200),
+    name text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 1000),
+    subject text NOT NULL CHECK (octet_length(subject) BETWEEN 1 AND 1000),
+    session text NOT NULL CHECK (octet_length(session) <= 1000),
+    start_at timestamptz NOT NULL,
+    start_known boolean NOT NULL,
+    duration_s double precision NOT NULL CHECK (duration_s >= 0),
+    end_at timestamptz NOT NULL CHECK (end_at >= start_at),
+    channel text NOT NULL,
+    fs_hz double precision NOT NULL,
+    usable_share double precision NOT NULL CHECK (usable_share BETWEEN 0 AND 1),
+    n_beats integer NOT NULL,
+    annotated boolean NOT NULL,
+    content text NOT NULL,
+    imported_at timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (dataset, name)
+);
+CREATE INDEX recording_of_subject ON recording (dataset, subject);
+
+COMMENT ON TABLE recording IS 'A prepared recording.';
+COMMENT ON COLUMN recording.recording_id IS 'Stays the same when the recording is imported again.';
+COMMENT ON COLUMN recording.dataset IS 'Name of the corpus.';
+COMMENT ON COLUMN recording.name IS 'Unique in the corpus.';
+COMMENT ON COLUMN recording.subject IS 'The corpus''s own id, or its pseudonym.';
+COMMENT ON COLUMN recording.session IS 'The corpus''s own id, or its pseudonym; empty where there is none.';
+COMMENT ON COLUMN recording.start_at IS 'Start on the wall clock of the recording, written as UTC.';
+COMMENT ON COLUMN recording.start_known IS 'Whether the file says when it began; otherwise start_at is 1985-01-01.';
+COMMENT ON COLUMN recording.duration_s IS 'Length in seconds.';
+COMMENT ON COLUMN recording.end_at IS 'start_at plus duration_s, to the microsecond.';
+COMMENT ON COLUMN recording.channel IS 'Label of the ECG channel.';
+COMMENT ON COLUMN recording.fs_hz IS 'Sampling rate of the ECG in hertz.';
+COMMENT ON COLUMN recording.usable_share IS 'Share of the recording with a usable ECG, 0 to 1.';
+COMMENT ON COLUMN recording.n_beats IS 'Number of R-peaks found.';
+COMMENT ON COLUMN recording.annotated IS 'Whether the corpus has annotations of it.';
+COMMENT ON COLUMN recording.content IS 'Digest of all that was imported, by which the same is not imported twice.';
+COMMENT ON COLUMN recording.imported_at IS 'When it was imported last.';
+
+-- Rows of these four belong to a recording; without foreign keys, which would double the time of an import.
+CREATE TABLE rr (
+    recording_id integer NOT NULL,
+    ts timestamptz NOT NULL,
+    rr_ms double precision NOT NULL,
+    PRIMARY KEY (recording_id, ts)
+);
+COMMENT ON TABLE rr IS 'RR intervals as detected, not cleaned.';
+COMMENT ON COLUMN rr.recording_id IS 'Of recording.';
+COMMENT ON COLUMN rr.ts IS 'Time of the second beat, on the recording''s clock.';
+COMMENT ON COLUMN rr.rr_ms IS 'Length of the interval in milliseconds.';
+
+CREATE VIEW heart_rate AS SELECT recording_id, ts, 60000 / rr_ms AS bpm FROM rr;
+COMMENT ON VIEW heart_rate IS 'Heart rate from one beat to the next.';
+COMMENT ON COLUMN heart_rate.recording_id IS 'Of recording.';
+COMMENT ON COLUMN heart_rate.ts IS 'Time of the second beat, on the recording''s clock.';
+COMMENT ON COLUMN heart_rate.bpm IS 'Beats per minute.';
+
+CREATE TABLE ecg (
+    recording_id integer NOT NULL,
+    ts timestamptz NOT NULL,
+    low_mv real NOT NULL,
+    high_mv real NOT NULL,
+    PRIMARY KEY (recording_id, ts)
+);
+COMMENT ON TABLE ecg IS 'The ECG, as the lowest and the highest sample of each 40 ms; around events, each sample.';
+COMMENT ON COLUMN ecg.recording_id IS 'Of recording.';
+COMMENT ON COLUMN ecg.ts IS 'Time of the first sample, on the recording''s clock.';
+COMMENT ON COLUMN ecg.low_mv IS 'Lowest sample in millivolts.';
+COMMENT ON COLUMN ecg.high_mv IS 'Highest sample in millivolts.';
+
+CREATE TABLE quality (
+    recording_id integer NOT NULL,
+    onset_at timestamptz NOT NULL,
+    end_at timestamptz NOT NULL CHECK (end_at >= onset_at),
+    kind text NOT NULL,
+    PRIMARY KEY (recording_id, onset_at, kind)
+);
+COMMENT ON TABLE quality IS 'Stretches without a usable ECG.';
+COMMENT ON COLUMN quality.recording_id IS 'Of recording.';
+COMMENT ON COLUMN quality.onset_at IS 'Start on the recording''s clock.';
+COMMENT ON COLUMN quality.end_at IS 'End on the recording''s clock.';
+COMMENT ON COLUMN quality.kind IS 'What is wrong: flat, saturated, noise, gap, ...';
+
+CREATE TABLE annotation (
+    annotation_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    recording_id integer NOT NULL REFERENCES recording ON DELETE CASCADE,
+    annotator text NOT NULL CHECK (octet_length(annotator) BETWEEN 1 AND 200),
+    onset_at timestamptz NOT NULL,
+    end_at timestamptz NOT NULL CHECK (end_at > onset_at),
+    kind text NOT NULL DEFAULT 'seiz' CHECK (kind IN ('seiz', 'bckg')),
+    confidence double precision NOT NULL DEFAULT 1 CHECK (confidence BETWEEN 0 AND 1),
+    comment text NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX annotation_of_recording ON annotation (recording_id, onset_at);
+COMMENT ON TABLE annotation IS 'What people say happened. The annotator ''reference'' is the corpus itself, which each import replaces.';
+COMMENT ON COLUMN annotation.annotation_id IS 'Counted up.';
+COMMENT ON COLUMN annotation.recording_id IS 'Of recording.';
+COMMENT ON COLUMN annotation.annotator IS 'Who says so.';
+COMMENT ON COLUMN annotation.onset_at IS 'Start on the recording''s clock.';
+COMMENT ON COLUMN annotation.end_at IS 'End on the recording''s clock.';
+COMMENT ON COLUMN annotation.kind IS 'seiz for a seizure, bckg for background.';
+COMMENT ON COLUMN annotation.confidence IS 'Of the annotator, 0 to 1.';
+COMMENT ON COLUMN annotation.comment IS 'In words.';
+COMMENT ON COLUMN annotation.created_at IS 'When it was said, on our clock.';
+
+CREATE TABLE model (
+    model_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 500),
+    run_id text NOT NULL CHECK (octet_length(run_id) <= 100),
+    threshold double precision NOT NULL,
+    step_s double precision NOT NULL CHECK (step_s > 0),
+    UNIQUE (name, run_id, threshold)
+);
+COMMENT ON TABLE model IS 'A detector.';
+COMMENT ON COLUMN model.model_id IS 'Counted up.';
+COMMENT ON COLUMN model.name IS 'Its address, such as models:/aura-seizure-detector/3.';
+COMMENT ON COLUMN model.run_id IS 'The MLflow run that trained it; empty where it is not known.';
+COMMENT ON COLUMN model.threshold IS 'Score from which on an alarm is raised.';
+COMMENT ON COLUMN model.step_s IS 'Time from one window to the next in seconds.';
+
+CREATE TABLE prediction (
+    recording_id integer NOT NULL,
+    model_id integer NOT NULL,
+    ts timestamptz NOT NULL,
+    probability double precision NOT NULL,
+    score double precision,
+    PRIMARY KEY (recording_id, model_id, ts)
+);
+COMMENT ON TABLE prediction IS 'What a detector says of each window; none where it cannot tell.';
+COMMENT ON COLUMN prediction.recording_id IS 'Of recording.';
+COMMENT ON COLUMN prediction.model_id IS 'Of model.';
+COMMENT ON COLUMN prediction.ts IS 'End of the window, on the recording''s clock.';
+COMMENT ON COLUMN prediction.probability IS 'Of a seizure, 0 to 1.';
+COMMENT ON COLUMN prediction.score IS 'The probability, smoothed and above its baseline; null before there is one.';
+
+CREATE TABLE detection (
+    recording_id integer NOT NULL,
+    model_id integer NOT NULL,
+    onset_at timestamptz NOT NULL,
+    end_at timestamptz NOT NULL CHECK (end_at >= onset_at),
+    kind text NOT NULL CHECK (kind IN ('seiz', 'not_assessed')),
+    confidence double precision NOT NULL CHECK (confidence BETWEEN 0 AND 1),
+    PRIMARY KEY (recording_id, model_id, onset_at, kind)
+);
+COMMENT ON TABLE detection IS 'Alarms of a detector, and what it could not assess.';
+COMMENT ON COLUMN detection.recording_id IS 'Of recording.';
+COMMENT ON COLUMN detection.model_id IS 'Of model.';
+COMMENT ON COLUMN detection.onset_at IS 'Start on the recording''s clock.';
+COMMENT ON COLUMN detection.end_at IS 'End on the recording''s clock.';
+COMMENT ON COLUMN detection.kind IS 'seiz for a seizure, not_assessed where there were too few beats.';
+COMMENT ON COLUMN detection.confidence IS 'Highest probability within, 0 to 1.';
+
+CREATE TABLE failure (
+    dataset text NOT NULL,
+    recording text NOT NULL,
+    stage text NOT NULL,
+    reason text NOT NULL,
+    message text NOT NULL,
+    failed_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (dataset, recording, stage)
+);
+COMMENT ON TABLE failure IS 'Recordings that are not here, and why.';
+COMMENT ON COLUMN failure.dataset IS 'Name of the corpus.';
+COMMENT ON COLUMN failure.recording IS 'Path or name, as the corpus has it.';
+COMMENT ON COLUMN failure.stage IS 'prepare, or import.';
+COMMENT ON COLUMN failure.reason IS 'A short code to count by.';
+COMMENT ON COLUMN failure.message IS 'The sentence for a person.';
+COMMENT ON COLUMN failure.failed_at IS 'When, on our clock.';

@@ -1,0 +1,249 @@
+"""A recording and what is known of it, into the tables: whole or not at all, and never twice."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aura.database.copy import copy, timestamps
+from aura.types import Event, Floats, RRSeries
+
+if TYPE_CHECKING:
+    import psycopg
+
+# Start of a recording that says none, as BIDS has it.
+NO_START = datetime(1985, 1, 1, tzinfo=UTC)
+# Who annotated what the corpus says.
+REFERENCE = "reference"
+# Rows that hang on a recording, and on one and a detector.
+OF_RECORDING, OF_MODEL = ("rr", "ecg", "quality"), ("prediction", "detection")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """What stands in the table of recordings."""
+
+    dataset: str
+    name: str
+    subject: str
+    session: str
+    start: datetime | None
+    duration_s: float
+    channel: str
+    fs_hz: float
+    usable_share: float
+    n_beats: int
+    annotated: bool
+    # Digest of all that is imported.
+    content: str
+
+    @property
+    def start_at(self) -> datetime:
+        """Start on the recording's own clock, written as UTC."""
+        return NO_START if self.start is None else self.start.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A detector: its address, the run that made it, and how it raises alarms."""
+
+    name: str
+    run_id: str
+    threshold: float
+    step_s: float
+
+
+def claim(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, name: str, *, wait: bool) -> bool:
+    """Keep others from a recording until the transaction ends.
+
+    Returns
+    -------
+    bool
+        False where another has it, and there was no waiting.
+    """
+    lock = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+    row = connection.execute(
+        f"SELECT {lock}(hashtextextended(%s, 0))",
+        (f"aura {dataset} {name}",),
+    ).fetchone()
+    return wait or bool(row and row[0])
+
+
+def known(connection: "psycopg.Connection[tuple[Any, ...]]", row: Row) -> int | None:
+    """Id of a recording whose content is in the tables already."""
+    found = connection.execute(
+        "SELECT recording_id FROM recording WHERE (dataset, name, content) = (%s, %s, %s)",
+        (row.dataset, row.name, row.content),
+    ).fetchone()
+    return None if found is None else int(found[0])
+
+
+def put(
+    connection: "psycopg.Connection[tuple[Any, ...]]",
+    row: Row,
+    rr: RRSeries,
+    *,
+    seizures: Sequence[Event],
+    faults: Sequence[Event],
+    ecg: Iterable[tuple[Floats, Floats, Floats]],
+) -> int:
+    """Replace a recording, within a transaction of the caller; what people annotated stays.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    row, rr
+        The recording.
+    seizures
+        As the corpus has them.
+    faults
+        Stretches without a usable ECG, by kind.
+    ecg
+        Pieces of the ECG, as of `aura.envelope.envelope`.
+
+    Returns
+    -------
+    int
+        Id of the recording, which is the same as before.
+    """
+    values = {
+        "dataset": row.dataset,
+        "name": row.name,
+        "subject": row.subject,
+        "session": row.session,
+        "start_at": row.start_at,
+        "start_known": row.start is not None,
+        "duration_s": row.duration_s,
+        "end_at": row.start_at + timedelta(seconds=row.duration_s),
+        "channel": row.channel,
+        "fs_hz": row.fs_hz,
+        "usable_share": row.usable_share,
+        "n_beats": row.n_beats,
+        "annotated": row.annotated,
+        "content": row.content,
+    }
+    names, places = ", ".join(values), ", ".join(["%s"] * len(values))
+    found = connection.execute(
+        f"INSERT INTO recording ({names}) VALUES ({places}) ON CONFLICT (dataset, name) DO UPDATE "  # noqa: S608
+        f"SET ({names}, imported_at) = ({places}, now()) RETURNING recording_id",
+        [*values.values(), *values.values()],
+    ).fetchone()
+    assert found is not None
+    recording_id = int(found[0])
+    for table in (*OF_RECORDING, *OF_MODEL):
+        connection.execute(f"DELETE FROM {table} WHERE recording_id = %s", (recording_id,))  # noqa: S608
+    connection.execute("DELETE FROM annotation WHERE (recording_id, annotator) = (%s, %s)", (recording_id, REFERENCE))
+    start = row.start_at
+    copy(connection, "rr", {"recording_id": recording_id, "ts": timestamps(start, rr.t_s), "rr_ms": rr.rr_ms})
+    for t_s, low_mv, high_mv in ecg:
+        copy(
+            connection,
+            "ecg",
+            {
+                "recording_id": recording_id,
+                "ts": timestamps(start, t_s),
+                "low_mv": low_mv.astype(np.float32),
+                "high_mv": high_mv.astype(np.float32),
+            },
+        )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO quality (recording_id, onset_at, end_at, kind) VALUES (%s, %s, %s, %s)",
+            [(recording_id, *_span(start, event), event.kind) for event in faults],
+        )
+        cursor.executemany(
+            "INSERT INTO annotation (recording_id, annotator, onset_at, end_at, confidence) "
+            "VALUES (%s, %s, %s, %s, %s)",
+            [(recording_id, REFERENCE, *_span(start, event), event.confidence) for event in seizures],
+        )
+    connection.execute("DELETE FROM failure WHERE (dataset, recording) = (%s, %s)", (row.dataset, row.name))
+    return recording_id
+
+
+def model_id(connection: "psycopg.Connection[tuple[Any, ...]]", model: Model) -> int:
+    """Id of a detector, which is added where it is not there."""
+    row = connection.execute(
+        "INSERT INTO model (name, run_id, threshold, step_s) VALUES (%s, %s, %s, %s) "
+        "ON CONFLICT (name, run_id, threshold) DO UPDATE SET step_s = EXCLUDED.step_s RETURNING model_id",
+        (model.name, model.run_id, model.threshold, model.step_s),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def has_predictions(connection: "psycopg.Connection[tuple[Any, ...]]", recording_id: int, model: int) -> bool:
+    """Whether what a detector says of a recording is there."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM prediction WHERE (recording_id, model_id) = (%s, %s)) "
+        "OR EXISTS (SELECT FROM detection WHERE (recording_id, model_id) = (%s, %s))",
+        (recording_id, model, recording_id, model),
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def put_predictions(
+    connection: "psycopg.Connection[tuple[Any, ...]]",
+    recording_id: int,
+    model: int,
+    start: datetime,
+    *,
+    t_s: Floats,
+    probability: Floats,
+    score: Floats,
+    found: Sequence[Event],
+    not_assessed: Sequence[Event],
+) -> None:
+    """Replace what a detector says of a recording, within a transaction of the caller.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    recording_id, model, start
+        Whose, by which, and when the recording began.
+    t_s, probability, score
+        (n_windows,) ends of windows, and what it says of them; NaN where it cannot tell.
+    found, not_assessed
+        Its alarms, and what it could not assess.
+    """
+    for table in OF_MODEL:
+        connection.execute(f"DELETE FROM {table} WHERE (recording_id, model_id) = (%s, %s)", (recording_id, model))  # noqa: S608
+    whose = {"recording_id": recording_id, "model_id": model}
+    at, told = timestamps(start, t_s), ~np.isnan(probability)
+    both = told & ~np.isnan(score)
+    columns = {"ts": at[both], "probability": probability[both], "score": score[both]}
+    copy(connection, "prediction", {**whose, **columns})
+    # Before there is a baseline. In the binary format a row without a value is shorter.
+    alone = told & ~both
+    copy(connection, "prediction", {**whose, "ts": at[alone], "probability": probability[alone]})
+    events = [(event, "seiz", event.confidence) for event in found]
+    events += [(event, "not_assessed", 1.0) for event in not_assessed]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO detection (recording_id, model_id, onset_at, end_at, kind, confidence) "
+            "VALUES (%s, %s, %s, %s, %s, %s)",
+            [(recording_id, model, *_span(start, event), kind, confidence) for event, kind, confidence in events],
+        )
+
+
+def fail(
+    connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, name: str, stage: str, reason: str, message: str
+) -> None:
+    """Write down that a recording is not here, and why; signs that cannot be stored are replaced."""
+    # An index holds no longer names.
+    name = name.encode()[:1000].decode(errors="ignore")
+    texts = [text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in (dataset, name, stage, reason, message)]
+    connection.execute(
+        "INSERT INTO failure (dataset, recording, stage, reason, message) VALUES (%s, %s, %s, %s, %s) "
+        "ON CONFLICT (dataset, recording, stage) DO UPDATE SET (reason, message, failed_at) = "
+        "(EXCLUDED.reason, EXCLUDED.message, now())",
+        texts,
+    )
+
+
+def _span(start: datetime, event: Event) -> tuple[datetime, datetime]:
+    """When an event begins and ends, on the recording's clock."""
+    return start + timedelta(seconds=event.onset_s), start + timedelta(seconds=event.end_s)

@@ -1,0 +1,134 @@
+"""What people annotated in PostgreSQL and Grafana, as files that the next model is trained on."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+import pandas as pd
+
+from aura.config import Config
+from aura.database import grafana
+from aura.database.annotations import Annotation, Recording, agreement, annotations, recordings, seizures
+from aura.database.connection import connected, where
+from aura.database.recordings import REFERENCE
+from aura.database.schema import migrate
+from aura.datasets.detections import FORMATS, write_detections
+from aura.errors import AuraError
+from aura.table import write_whole
+from aura.types import Event
+
+N_SHOWN = 20
+LONGEST_NAME = 200
+
+
+def run(config: Config) -> None:
+    """Write a file per recording and annotator, and say where annotators do not agree."""
+    url, wanted = config.database.url, config.export
+    if url is None:
+        raise AuraError("say from which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
+    if wanted.format not in FORMATS:
+        raise AuraError(f"format={wanted.format}; allowed are {', '.join(FORMATS)}")
+    regions = [] if wanted.grafana is None else grafana.regions(wanted.grafana, _token())
+    written, disputes = 0, []
+    with connected(url) as connection:
+        migrate(connection)
+        there = recordings(connection, wanted.dataset)
+        if not there:
+            raise AuraError(f"there is no recording{f' of {wanted.dataset}' if wanted.dataset else ''} in {where(url)}")
+        marked, left = grafana.assign(regions, there)
+        for recording in there:
+            said = [*annotations(connection, recording), *marked.get(recording.recording_id, [])]
+            said.sort(key=lambda one: one.said_at)
+            by_annotator = _by_annotator(recording, said)
+            for annotator, events in by_annotator.items():
+                dates = [one.said_at for one in said if one.annotator == annotator]
+                _write(Path(wanted.output), wanted.format, recording, annotator, events, max(dates, default=None))
+                written += 1
+            pairs = agreement(by_annotator, recording.duration_s)
+            disputes.append(pairs.assign(dataset=recording.dataset, recording=recording.name))
+    table = pd.concat(disputes, ignore_index=True)
+    table = table[["dataset", "recording", "one", "other", "kappa", "disputed_s"]]
+    if len(table):
+        path = Path(wanted.output) / "agreement.csv"
+        write_whole(path, lambda part: table.to_csv(part, index=False))
+    print(_summary(written, len(there), table, left, wanted.output))
+
+
+def _token() -> str:
+    token = os.environ.get(grafana.TOKEN_VARIABLE, "")
+    if not token:
+        raise AuraError(
+            f"grafana= needs the token of a service account in the environment, as {grafana.TOKEN_VARIABLE}"
+        )
+    return token
+
+
+def _by_annotator(recording: Recording, said: Sequence[Annotation]) -> dict[str, tuple[Event, ...]]:
+    """Seizures of each annotator; the corpus has said so as well where it found none."""
+    names = {one.annotator for one in said} | ({REFERENCE} if recording.annotated else set())
+    return {
+        name: seizures([one for one in said if one.annotator == name], recording.duration_s) for name in sorted(names)
+    }
+
+
+def _write(
+    output: Path, format_: str, recording: Recording, annotator: str, events: Sequence[Event], said_at: datetime | None
+) -> None:
+    """Write a file that says who annotated, and when last."""
+    target = (
+        output
+        / _file_name(annotator)
+        / _file_name(recording.dataset)
+        / f"{_file_name(recording.name)}{FORMATS[format_]}"
+    )
+    about = {"annotator": " ".join(annotator.split())}
+    if said_at is not None:
+        about["date"] = said_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    start = recording.start_at.replace(tzinfo=None) if recording.start_known else None
+    with TemporaryDirectory() as scratch:
+        made = Path(scratch) / target.name
+        write_detections(made, events, (), start=start, duration_s=recording.duration_s)
+        text = made.read_text(encoding="utf-8")
+    if format_ == "events_tsv":
+        # BIDS keeps such things beside.
+        beside = target.with_name(target.name.replace("_events.tsv", "_events.json"))
+        write_whole(beside, partial(Path.write_text, data=json.dumps(about, indent=2) + "\n", encoding="utf-8"))
+    else:
+        text = _with_header(text, about)
+    write_whole(target, partial(Path.write_text, data=text, encoding="utf-8"))
+
+
+def _with_header(text: str, about: Mapping[str, str]) -> str:
+    """Add comments after the first line, which says the version."""
+    version, rest = text.split("\n", 1)
+    return "\n".join([version, *(f"# {key} = {value}" for key, value in about.items()), rest])
+
+
+def _file_name(name: str) -> str:
+    """Name of a file or folder: other signs than letters, digits and a few are written as %.."""
+    safe = quote(name, safe=" @+=,")
+    safe = safe.replace(".", "%2E") if not safe.strip(".") else safe
+    if len(safe) > LONGEST_NAME:
+        raise AuraError(f"{safe[:40]}... is too long a name for a file; allowed are {LONGEST_NAME} signs")
+    return safe
+
+
+def _summary(written: int, n_recordings: int, table: pd.DataFrame, left: Sequence[str], output: str) -> str:
+    """What became of it, in words."""
+    lines = [f"export-annotations: {written} files of {n_recordings} recordings, in {output}"]
+    disputed = table[table["disputed_s"] > 0].sort_values("disputed_s", ascending=False)
+    if len(disputed):
+        lines.append(f"  annotators disagree {len(disputed)} times (agreement.csv):")
+    lines += [
+        f"    {row['recording']}: {row['one']} and {row['other']} over {row['disputed_s']} s, kappa {row['kappa']:.2f}"
+        for row in disputed.head(N_SHOWN).to_dict("records")
+    ]
+    if left:
+        lines.append(f"  {len(left)} annotations in Grafana are not exported:")
+        lines += [f"    {sentence}" for sentence in left[:N_SHOWN]]
+    return "\n".join(lines)

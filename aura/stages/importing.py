@@ -1,0 +1,231 @@
+"""Prepared recordings into PostgreSQL, with what a registered detector says of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from aura import registry, tracking
+from aura.config import Config
+from aura.database.connection import connected, sentence, where
+from aura.database.recordings import (
+    Model,
+    Row,
+    claim,
+    fail,
+    has_predictions,
+    known,
+    model_id,
+    put,
+    put_predictions,
+)
+from aura.database.schema import migrate
+from aura.datasets.edf import read_ecg
+from aura.envelope import envelope
+from aura.errors import AuraError, RecordingError
+from aura.events import unite
+from aura.registry import Registered
+from aura.stages import prepare
+from aura.stages.evaluate import scored
+from aura.stages.folders import is_prepared, prepared_folder, read_rr
+from aura.stages.pages import found, start_of
+from aura.table import digest, read_meta, read_table
+from aura.types import Ecg, Event, Floats
+
+if TYPE_CHECKING:
+    import psycopg
+
+# Raise when what is imported changes its meaning: recordings are then imported anew.
+FORMAT = 1
+ECG = ("none", "envelope", "events")
+BIN_S, AROUND_S = 0.04, 10.0
+
+
+def run(config: Config) -> None:
+    """Import the recordings of the corpus of this configuration that are not in the database, or have changed.
+
+    Where they are not prepared, prepare runs first, as a child run. Each is a transaction of its own: whatever ends a
+    run, the next one goes on, and several can share the work.
+    """
+    url = config.database.url
+    if url is None:
+        raise AuraError("say into which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
+    if config.database.ecg not in ECG:
+        raise AuraError(f"ecg={config.database.ecg}; allowed are {', '.join(ECG)}")
+    if config.dataset.pseudonyms and config.database.ecg != "none":
+        raise AuraError("the files of pseudonyms cannot be found again for their ECG; give ecg=none")
+    with tracking.stage_run("import", config), connected(url) as connection:
+        migrate(connection)
+        if not is_prepared(config):
+            prepare.run(config)
+        recordings, meta = read_table(prepared_folder(config) / "recordings.parquet")
+        tracking.log_upstream({"prepare": meta["run_id"]})
+        address = config.database.model
+        registered = None if address is None else registry.load(address, runtime=config.serving.runtime)
+        if registered is not None:
+            tracking.log_params({"import.model": registered.name, "import.run_id": registered.run_id})
+        outcomes = list(_Import(config, connection, registered).all(recordings.to_dict("records")))
+        _put_failures(connection, config)
+        counts = pd.Series([outcome.what for outcome in outcomes]).value_counts()
+        n_rows = sum(outcome.n_beats for outcome in outcomes)
+        numbers = {what: int(counts.get(what, 0)) for what in ("imported", "unchanged", "failed")}
+        tracking.log_metrics({**numbers, "beats": n_rows})
+        failed = [outcome.message for outcome in outcomes if outcome.what == "failed"]
+        print(
+            f"import: {numbers['imported']} recordings imported, {numbers['unchanged']} unchanged, "
+            f"{numbers['failed']} failed; {n_rows} RR intervals, into {where(url)}"
+        )
+        print("\n".join(f"  {message}" for message in failed[:20]), end="\n" if failed else "")
+        if failed and len(failed) == len(outcomes):
+            raise AuraError(f"nothing could be imported; the first failure: {failed[0]}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of a recording: imported, unchanged or failed."""
+
+    what: str
+    n_beats: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Import:
+    """One process's part of an import."""
+
+    config: Config
+    connection: "psycopg.Connection[tuple[Any, ...]]"
+    registered: Registered | None
+
+    def all(self, rows: Sequence[Mapping[Any, Any]]) -> Iterator[_Outcome]:
+        """Import recordings; those that another process is at come last."""
+        with tqdm(total=len(rows), desc="import", unit="recording", dynamic_ncols=True) as progress:
+            later = list[Mapping[Any, Any]]()
+            for wait, some in ((False, rows), (True, later)):
+                for row in some:
+                    outcome = self._one(row, wait=wait)
+                    if outcome is None:
+                        later.append(row)
+                        continue
+                    progress.update()
+                    yield outcome
+
+    def _one(self, row: Mapping[Any, Any], *, wait: bool) -> _Outcome | None:
+        """Import a recording, or write down why not; None where another process is at it."""
+        import psycopg
+
+        dataset, name = self.config.dataset.name, row["recording"]
+        try:
+            with self.connection.transaction():
+                if not claim(self.connection, dataset, name, wait=wait):
+                    return None
+                return self._claimed(row)
+        except RecordingError as error:
+            reason, message = error.reason, error.message
+        except psycopg.DatabaseError as error:
+            # Not what it holds, but the database: there is no going on.
+            if not isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+                raise
+            reason, message = "not_storable", f"the database refuses it: {sentence(error)}"
+        fail(self.connection, dataset, name, "import", reason, message)
+        return _Outcome("failed", message=f"{name}: {message}")
+
+    def _claimed(self, row: Mapping[Any, Any]) -> _Outcome:
+        """Import a recording that no other process is at."""
+        folder, name = prepared_folder(self.config), row["recording"]
+        entry = Row(
+            dataset=self.config.dataset.name,
+            name=name,
+            subject=row["subject"],
+            session=row["session"],
+            start=start_of(row),
+            duration_s=row["duration_s"],
+            channel=row["channel"],
+            fs_hz=row["fs_hz"],
+            usable_share=row["usable_share"],
+            n_beats=row["n_beats"],
+            annotated=bool(row["annotated"]),
+            content=digest(FORMAT, row["digest"], row["rr_digest"], self.config.database.ecg),
+        )
+        rr, seizures, _ = read_rr(folder, name)
+        recording_id = known(self.connection, entry)
+        n_beats = 0
+        if recording_id is None:
+            meta = read_meta(folder / "rr" / f"{name}.parquet")
+            assert meta is not None
+            faults = [Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]]
+            pieces = self._ecg(row, seizures)
+            recording_id = put(self.connection, entry, rr, seizures=seizures, faults=faults, ecg=pieces)
+            n_beats = len(rr.t_s)
+        told = self._predict(row, entry, recording_id)
+        return _Outcome("imported" if n_beats or told else "unchanged", n_beats)
+
+    def _predict(self, row: Mapping[Any, Any], entry: Row, recording_id: int) -> bool:
+        """Import what the detector says of a recording, where that is not there."""
+        if self.registered is None:
+            return False
+        detector = self.registered.detector
+        model = model_id(
+            self.connection,
+            Model(self.registered.name, self.registered.run_id, detector.threshold, detector.spec.step_s),
+        )
+        if has_predictions(self.connection, recording_id, model):
+            return False
+        one = scored(self.config, detector, row)
+        events, blind = found(detector.alarms, one)
+        put_predictions(
+            self.connection,
+            recording_id,
+            model,
+            entry.start_at,
+            t_s=np.arange(1, len(one.score) + 1, dtype=np.float64) * one.step_s,
+            probability=one.probability,
+            score=one.score,
+            found=events,
+            not_assessed=blind,
+        )
+        return True
+
+    def _ecg(self, row: Mapping[Any, Any], seizures: Sequence[Event]) -> Iterator[tuple[Floats, Floats, Floats]]:
+        """Pieces of the ECG, as the configuration wants it."""
+        if self.config.database.ecg == "none":
+            return
+        edf = Path(self.config.dataset.root) / row["edf"]
+        if not edf.is_file():
+            raise RecordingError("no_file", "its EDF file is not there any more, so its ECG cannot be imported")
+        ecg = read_ecg(edf, [escape(row["channel"])])
+        if self.config.database.ecg == "envelope":
+            yield from envelope(ecg, 0.0, row["duration_s"], BIN_S)
+            return
+        yield from _with_detail(ecg, seizures, row["duration_s"])
+
+
+def _with_detail(ecg: Ecg, seizures: Sequence[Event], duration_s: float) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Every sample around seizures, and bins elsewhere; no time twice."""
+    wide = [Event(event.onset_s - AROUND_S, event.duration_s + 2 * AROUND_S) for event in seizures]
+    done_s = 0.0
+    after_s = -np.inf
+    for stretch in (*unite(wide, duration_s=duration_s), Event(duration_s, 0.0)):
+        for from_s, to_s, bin_s in ((done_s, stretch.onset_s, BIN_S), (stretch.onset_s, stretch.end_s, 0.0)):
+            if to_s <= from_s:
+                continue
+            for t_s, low, high in envelope(ecg, from_s, to_s, bin_s):
+                new = t_s > after_s + 1e-6
+                yield t_s[new], low[new], high[new]
+                after_s = float(t_s[-1])
+        done_s = stretch.end_s
+
+
+def _put_failures(connection: "psycopg.Connection[tuple[Any, ...]]", config: Config) -> None:
+    """Replace what is known of recordings that could not be prepared."""
+    failures, _ = read_table(prepared_folder(config) / "failures.parquet")
+    with connection.transaction():
+        connection.execute("DELETE FROM failure WHERE (dataset, stage) = (%s, 'prepare')", (config.dataset.name,))
+        for row in failures.to_dict("records"):
+            where_ = row["recording"] or row["path"]
+            fail(connection, config.dataset.name, where_, "prepare", row["reason"], row["message"])

@@ -1,0 +1,21 @@
+"""A file that was handed over into an empty database."""
+
+from pathlib import Path
+
+from aura.config import Config
+from aura.database.connection import connected, where
+from aura.database.handover import restore
+from aura.errors import AuraError
+
+
+def run(config: Config) -> None:
+    """Fill an empty database from a dump, and see that it holds what it should."""
+    url, path = config.database.url, config.restore.dump
+    if url is None:
+        raise AuraError("say into which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
+    if path is None or not Path(path).is_file():
+        raise AuraError(f"dump={path} is no file; write dump=FILE, as dump made it")
+    with connected(url) as connection:
+        manifest = restore(connection, Path(path))
+    tables = ", ".join(f"{table['rows']} {name}" for name, table in manifest["tables"].items())
+    print(f"restore: rows are as they were written, into {where(url)}: {tables}\n{manifest['licence']}")

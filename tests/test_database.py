@@ -1,0 +1,505 @@
+"""What is in PostgreSQL is what was prepared and detected: once, whole, and the same when it comes out again."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import psycopg
+import pytest
+from psycopg import sql
+
+from aura.__main__ import main
+from aura.config import PROJECT
+from aura.database.schema import TABLES, migrate, versions
+from aura.datasets.tables import read_csv, read_events_tsv
+from aura.datasets.tse import read_tse
+from aura.stages.evaluate import scored
+from aura.stages.folders import read_rr
+from aura.table import read_table
+from aura.types import Event
+from tests.conftest import Project, new_database
+
+MODEL = "models:/aura-seizure-detector@champion"
+# All there is of recordings, by their names, since ids are given in the order of arrival.
+CONTENT = {
+    "recording": "SELECT dataset, name, subject, session, start_at, duration_s, end_at, channel, fs_hz, usable_share, "
+    "n_beats, annotated, content FROM recording ORDER BY name",
+    "rr": "SELECT name, ts, rr_ms FROM rr JOIN recording USING (recording_id) ORDER BY name, ts",
+    "ecg": "SELECT name, ts, low_mv, high_mv FROM ecg JOIN recording USING (recording_id) ORDER BY name, ts",
+    "quality": "SELECT name, q.onset_at, q.end_at, kind FROM quality q JOIN recording USING (recording_id) "
+    "ORDER BY name, onset_at",
+    "annotation": "SELECT name, annotator, onset_at, a.end_at, kind, confidence FROM annotation a "
+    "JOIN recording USING (recording_id) ORDER BY name, annotator, onset_at",
+    "prediction": "SELECT name, ts, probability, score FROM prediction JOIN recording USING (recording_id) "
+    "ORDER BY name, ts",
+    "detection": "SELECT name, onset_at, d.end_at, kind, confidence FROM detection d "
+    "JOIN recording USING (recording_id) ORDER BY name, onset_at, kind",
+}
+
+
+def rows(url: str, query: str, *values: object) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET TIME ZONE 'UTC'")
+        cursor = connection.execute(query.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def content(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    return {table: rows(url, query) for table, query in CONTENT.items()}
+
+
+@pytest.fixture(scope="module")
+def imported(trained: Project, postgresql_server: str) -> str:
+    """A database with the small corpus and what the champion says of it; not to be changed."""
+    url = new_database(postgresql_server)
+    assert trained.run("import", f"url={url}", f"model={MODEL}") == 0
+    return url
+
+
+def test_all_that_was_prepared_is_there_to_the_microsecond(trained: Project, imported: str) -> None:
+    folder = trained.folder("prepared")
+    prepared, _ = read_table(folder / "recordings.parquet")
+    assert [row[0] for row in rows(imported, "SELECT name FROM recording ORDER BY name")] == prepared[
+        "recording"
+    ].tolist()
+    for name in prepared["recording"]:
+        rr, seizures, _ = read_rr(folder, name)
+        query = "SELECT extract(epoch FROM ts - start_at), rr_ms FROM rr JOIN recording USING (recording_id) "
+        got = np.array(rows(imported, query + "WHERE name = %s ORDER BY ts", name), dtype=np.float64)
+        assert np.abs(got[:, 0] - rr.t_s).max() < 1e-6
+        assert np.array_equal(got[:, 1], rr.rr_ms)
+        query = (
+            "SELECT extract(epoch FROM onset_at - start_at), extract(epoch FROM a.end_at - onset_at) FROM annotation a "
+        )
+        got = np.array(
+            rows(imported, query + "JOIN recording USING (recording_id) WHERE name = %s ORDER BY 1", name),
+            dtype=np.float64,
+        ).reshape(-1, 2)
+        assert np.allclose(got, [(e.onset_s, e.duration_s) for e in seizures] or np.empty((0, 2)), atol=1e-6)
+    # 25 values a second, of an ECG that is whole.
+    n_bins = rows(imported, "SELECT count(*) FROM ecg")[0][0]
+    # Of a sampling rate that is no multiple of 25 Hz, a few more.
+    assert 25 * prepared["duration_s"].sum() <= n_bins <= 26 * prepared["duration_s"].sum()
+
+
+def test_all_that_was_detected_is_there(trained: Project, imported: str) -> None:
+    from aura.config import compose
+    from aura.registry import load
+
+    config, detector = compose(trained.overrides), load(MODEL).detector
+    prepared, _ = read_table(trained.folder("prepared") / "recordings.parquet")
+    row = prepared.iloc[0].to_dict()
+    one = scored(config, detector, row)
+    query = "SELECT extract(epoch FROM ts - start_at), probability, score FROM prediction "
+    query += "JOIN recording USING (recording_id) "
+    got = np.array(rows(imported, query + "WHERE name = %s ORDER BY ts", row["recording"]), dtype=np.float64)
+    told = ~np.isnan(one.probability)
+    assert np.allclose(got[:, 0], (np.flatnonzero(told) + 1) * one.step_s)
+    assert np.array_equal(got[:, 1], one.probability[told])
+    assert np.array_equal(got[:, 2], one.score[told], equal_nan=True)
+    assert rows(imported, "SELECT name, threshold, step_s FROM model") == [(MODEL, one.threshold, 4.0)]
+
+
+def test_importing_again_changes_nothing_and_what_people_said_stays(
+    trained: Project, imported: str, postgresql_server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = new_database(postgresql_server)
+    words = [f"url={url}", f"model={MODEL}"]
+    assert trained.run("import", *words) == 0
+    before = content(url)
+    assert before == content(imported)
+    ids = rows(url, "SELECT recording_id, imported_at FROM recording ORDER BY 1")
+    assert trained.run("import", *words) == 0
+    assert "0 recordings imported, 12 unchanged, 0 failed" in capsys.readouterr().out
+    assert rows(url, "SELECT recording_id, imported_at FROM recording ORDER BY 1") == ids
+    # Where something has changed, the recording is replaced, under its old id.
+    mine = "INSERT INTO annotation (recording_id, annotator, onset_at, end_at) "
+    mine += "SELECT recording_id, 'me', start_at, end_at "
+    rows(url, mine + "FROM recording WHERE recording_id = %s", ids[0][0])
+    rows(url, "UPDATE recording SET content = 'older', subject = 'X' WHERE recording_id = %s", ids[0][0])
+    rows(url, "DELETE FROM rr WHERE recording_id = %s AND rr_ms > 700", ids[0][0])
+    assert trained.run("import", *words) == 0
+    assert "1 recordings imported, 11 unchanged" in capsys.readouterr().out
+    assert [row[0] for row in rows(url, "SELECT recording_id FROM recording ORDER BY 1")] == [one[0] for one in ids]
+    assert rows(url, "SELECT count(*) FROM annotation WHERE annotator = 'me'") == [(1,)]
+    rows(url, "DELETE FROM annotation WHERE annotator = 'me'")
+    assert content(url) == before
+
+
+def test_two_processes_share_an_import_and_one_is_killed(trained: Project, imported: str, database: str) -> None:
+    """With kill -9 in the middle: nothing is there twice, nothing by halves, and the next run has all."""
+    command = [sys.executable, "-m", "aura", "import", *trained.overrides, f"url={database}", f"model={MODEL}"]
+    one, other = (
+        subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        for _ in range(2)
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+        try:
+            if rows(database, "SELECT count(*) FROM recording")[0][0] >= 2:
+                break
+        except psycopg.errors.UndefinedTable:
+            continue
+    os.killpg(one.pid, signal.SIGKILL)
+    one.communicate()
+    _, said = other.communicate(timeout=120)
+    assert other.returncode == 0, said.decode()
+    whole = content(database)
+    # What the killed one had begun, the other finished, or nobody.
+    names = {row[1] for row in whole["recording"]}
+    for table in ("rr", "ecg"):
+        counts = pd.Series([row[0] for row in whole[table]]).value_counts()
+        expected = pd.Series([row[0] for row in content(imported)[table]]).value_counts()
+        assert counts.equals(expected[expected.index.isin(names)].reindex(counts.index))
+    assert trained.run("import", f"url={database}", f"model={MODEL}") == 0
+    assert content(database) == content(imported)
+
+
+def test_every_sample_around_seizures_where_it_is_asked_for(trained: Project, imported: str, database: str) -> None:
+    assert trained.run("import", f"url={database}", "ecg=events") == 0
+    query = (
+        "SELECT count(*) FROM ecg JOIN annotation a USING (recording_id) "
+        "WHERE ts BETWEEN a.onset_at AND a.onset_at + interval '1 s'"
+    )
+    n, expected = rows(database, "SELECT count(*), sum(fs_hz) FROM annotation JOIN recording USING (recording_id)")[0]
+    assert rows(database, query)[0][0] == pytest.approx(expected, abs=n)
+    assert rows(database, "SELECT count(*), count(DISTINCT name) FROM recording") == [(12, 12)]
+    # Elsewhere there are as many as always.
+    quiet = "SELECT count(*) FROM ecg JOIN recording r USING (recording_id) WHERE NOT EXISTS (SELECT FROM annotation a "
+    quiet += "WHERE a.recording_id = r.recording_id)"
+    assert rows(database, quiet) == rows(imported, quiet)
+
+
+def test_the_tables_are_made_once_by_whoever_comes_first(database: str) -> None:
+    script = f"""
+from aura.database.connection import connected
+from aura.database.schema import migrate
+with connected({database!r}) as connection:
+    print(migrate(connection))
+"""
+    both = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=PROJECT) for _ in range(3)]
+    assert [one.communicate(timeout=60)[0].split() for one in both] == [[str(versions()[-1][0]).encode()]] * 3
+    assert rows(database, "SELECT version FROM schema_version ORDER BY 1") == [(number,) for number, _ in versions()]
+
+
+def test_every_column_says_what_it_is(imported: str) -> None:
+    silent = rows(
+        imported,
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND "
+        "col_description((table_schema || '.' || table_name)::regclass, ordinal_position) IS NULL",
+    )
+    assert silent == []
+
+
+def test_a_later_release_s_tables_are_left_alone(
+    database: str, trained: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        migrate(connection)
+        connection.execute("INSERT INTO schema_version VALUES (999)")
+    assert trained.run("import", f"url={database}") == 1
+    assert "the tables are of version 999" in capsys.readouterr().err
+
+
+def test_the_reader_reads_and_the_writer_imports(trained: Project, imported: str, database: str) -> None:
+    with psycopg.connect(imported, autocommit=True) as connection:
+        connection.execute("SET ROLE aura_reader")
+        for table in (*TABLES, "heart_rate"):
+            connection.execute(sql.SQL("SELECT * FROM {} LIMIT 1").format(sql.Identifier(table)))
+        for statement in ("DELETE FROM rr", "INSERT INTO failure VALUES ('a', 'b', 'c', 'd', 'e')", "DROP TABLE rr"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+    with psycopg.connect(database, autocommit=True) as connection:
+        migrate(connection)
+        connection.execute(b"CREATE ROLE importer LOGIN IN ROLE aura_writer")
+    other = database.replace("postgres:@", "importer:@")
+    assert trained.run("import", f"url={other}", f"model={MODEL}") == 0
+    assert content(database) == content(imported)
+
+
+HOSTILE = ['o\'hara "x"', "x'; DROP TABLE rr; --", "%s %(a)s \\ \n \t", "ü漢🫀", "x" * 1000]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_stored_and_come_back(name: str, database: str, tmp_path: Path) -> None:
+    put_one(database, name)
+    assert rows(database, "SELECT name, subject FROM recording") == [(name, name)]
+    rows(
+        database,
+        "INSERT INTO annotation (recording_id, annotator, onset_at, end_at, comment) "
+        "SELECT recording_id, %s, start_at, end_at, %s FROM recording",
+        name[:200].encode()[:200].decode(errors="ignore"),
+        name,
+    )
+    code = main(["export-annotations", f"url={database}", f"output={tmp_path / 'out'}"])
+    if len(name) > 200:
+        assert code == 1
+        return
+    assert code == 0
+    files = sorted((tmp_path / "out").rglob("*.tse_bi"))
+    assert len(files) == 2
+    assert all(file.resolve().is_relative_to(tmp_path / "out") for file in files)
+    assert {event.kind for file in files for event in read_tse(file)} == {"seiz"}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("a\0b", "NUL"), ("x" * 1001, "violates check constraint"), ("", "violates")]
+)
+def test_names_that_cannot_be_stored_are_refused(name: str, says: str, database: str) -> None:
+    with pytest.raises((psycopg.DataError, psycopg.IntegrityError), match=says):
+        put_one(database, name)
+    with psycopg.connect(database, autocommit=True) as connection:
+        for table in TABLES:
+            assert connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone() == (
+                0,
+            )
+
+
+def put_one(url: str, name: str, confidence: float = 1.0) -> None:
+    from aura.database.recordings import Row, put
+    from aura.types import RRSeries
+
+    rr = RRSeries(np.arange(1.0, 10.0), np.full(9, 1000.0), 10.0)
+    row = Row("any", name, name, "", None, 10.0, "ECG", 250.0, 1.0, 10, True, "x")
+    with psycopg.connect(url, autocommit=True) as connection:
+        migrate(connection)
+        with connection.transaction():
+            put(connection, row, rr, seizures=[Event(0.0, 10.0, "seiz", confidence)], faults=[], ecg=[])
+
+
+def test_a_confidence_that_is_none_is_refused(database: str) -> None:
+    with pytest.raises(psycopg.IntegrityError, match="confidence"):
+        put_one(database, "a", confidence=1e308)
+    assert rows(database, "SELECT count(*) FROM recording") == [(0,)]
+
+
+def test_one_that_cannot_be_stored_is_written_down_and_the_others_go_on(
+    trained: Project, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import aura.stages.importing as importing
+
+    real = importing.read_rr
+    first = read_table(trained.folder("prepared") / "recordings.parquet")[0]["recording"].iloc[0]
+
+    def spoilt(folder: Path, name: str) -> Any:
+        rr, seizures, rises = real(folder, name)
+        return rr, (Event(1.0, 2.0, "seiz", 7.0),) if name == first else seizures, rises
+
+    monkeypatch.setattr(importing, "read_rr", spoilt)
+    assert trained.run("import", f"url={database}", "ecg=none") == 0
+    assert "11 recordings imported, 0 unchanged, 1 failed" in capsys.readouterr().out
+    ((recording, stage, reason, message),) = rows(database, "SELECT recording, stage, reason, message FROM failure")
+    assert (recording, stage, reason) == (first, "import", "not_storable")
+    assert "the database refuses it" in message
+    assert rows(database, "SELECT count(*) FROM recording WHERE name = %s", first) == [(0,)]
+    # When it can be stored, it is, and the failure is gone.
+    monkeypatch.undo()
+    assert trained.run("import", f"url={database}", "ecg=none") == 0
+    assert rows(database, "SELECT count(*) FROM failure") == [(0,)]
+
+
+def test_a_connection_that_drops_leaves_whole_recordings(
+    trained: Project, imported: str, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import aura.stages.importing as importing
+
+    real, n_calls = importing.put_predictions, []
+
+    def dropped(connection: Any, *arguments: Any, **more: Any) -> None:
+        n_calls.append(1)
+        if len(n_calls) == 4:
+            rows(database, "SELECT pg_terminate_backend(%s)", connection.info.backend_pid)
+        real(connection, *arguments, **more)
+
+    monkeypatch.setattr(importing, "put_predictions", dropped)
+    assert trained.run("import", f"url={database}", f"model={MODEL}") == 1
+    said = capsys.readouterr().err
+    assert "aura import: the database t" in said
+    assert "Traceback" not in said
+    assert rows(database, "SELECT count(*) FROM recording") == [(3,)]
+    monkeypatch.undo()
+    assert trained.run("import", f"url={database}", f"model={MODEL}") == 0
+    assert content(database) == content(imported)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "write url=postgresql://user@host/aura, or set AURA_DATABASE"),
+        (["url=mysql://x"], "database.url has to begin with postgresql://"),
+        (["url=postgresql://me:secret@127.0.0.1:9/aura"], "the database aura at 127.0.0.1: "),
+        (["url=postgresql://me@/x", "ecg=all"], "ecg=all; allowed are none, envelope, events"),
+        (["url=postgresql://me@/x", "dataset.pseudonyms=true"], "give ecg=none"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    words: list[str], says: str, trained: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained.run("import", *words) == 1
+    said = capsys.readouterr().err
+    assert says in said.splitlines()[-1]
+    assert "secret" not in said
+
+
+def test_a_database_that_is_not_there_is_named(
+    trained: Project, postgresql_server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = postgresql_server.replace("/postgres?", "/nowhere?")
+    assert trained.run("import", f"url={url}") == 1
+    assert "the database nowhere at this machine: " in capsys.readouterr().err
+
+
+READERS = {".tse_bi": read_tse, ".csv_bi": read_csv, "_events.tsv": read_events_tsv}
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("tse_bi", ".tse_bi"), ("csv_bi", ".csv_bi"), ("events_tsv", "_events.tsv")]
+)
+def test_what_went_in_comes_out(kind: str, suffix: str, trained: Project, imported: str, tmp_path: Path) -> None:
+    assert main(["export-annotations", f"url={imported}", f"output={tmp_path}", f"format={kind}"]) == 0
+    prepared, _ = read_table(trained.folder("prepared") / "recordings.parquet")
+    n_seizures = 0
+    for name in prepared["recording"]:
+        _, seizures, _ = read_rr(trained.folder("prepared"), name)
+        file = tmp_path / "reference" / "synthetic" / f"{name}{suffix}"
+        events = [event for event in READERS[suffix](file) if event.kind in ("seiz", "sz")]
+        times = [(e.onset_s, e.end_s) for e in events]
+        assert np.allclose(times, [(e.onset_s, e.end_s) for e in seizures], rtol=0, atol=0.0011), name
+        n_seizures += len(events)
+        about = file.with_name(f"{name}_events.json") if kind == "events_tsv" else file
+        if seizures:
+            assert "annotator" in about.read_text()
+            assert "UTC" in about.read_text()
+    assert n_seizures == prepared["n_seizures"].sum() > 0
+
+
+def test_annotators_are_compared(
+    trained: Project, postgresql_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = new_database(postgresql_server)
+    assert trained.run("import", f"url={url}", "ecg=none") == 0
+    at = "SELECT recording_id, %s, start_at + %s, start_at + %s, %s FROM recording WHERE name = %s"
+    name = rows(url, "SELECT name FROM recording r ORDER BY name")[0][0]
+    for annotator, from_s, to_s, kind in (
+        ("A. Nnotator", 100, 200, "seiz"),
+        ("A. Nnotator", 150, 160, "bckg"),
+        ("../../B", 100, 150, "seiz"),
+    ):
+        rows(
+            url,
+            "INSERT INTO annotation (recording_id, annotator, onset_at, end_at, kind) " + at,
+            annotator,
+            timedelta(seconds=from_s),
+            timedelta(seconds=to_s),
+            kind,
+            name,
+        )
+    assert main(["export-annotations", f"url={url}", f"output={tmp_path / 'out'}", "dataset=synthetic"]) == 0
+    assert "annotators disagree" in capsys.readouterr().out
+    mine = read_tse(tmp_path / "out" / "A. Nnotator" / "synthetic" / f"{name}.tse_bi")
+    assert [(e.onset_s, e.end_s) for e in mine if e.kind == "seiz"] == [(100, 150), (160, 200)]
+    assert (tmp_path / "out" / "..%2F..%2FB" / "synthetic" / f"{name}.tse_bi").is_file()
+    table = pd.read_csv(tmp_path / "out" / "agreement.csv")
+    pair = table[(table["one"] == "../../B") & (table["other"] == "A. Nnotator")].iloc[0]
+    assert pair["disputed_s"] == 40
+    duration_s = rows(url, "SELECT duration_s FROM recording WHERE name = %s", name)[0][0]
+    # Cohen's kappa by hand.
+    n, both, one, other = round(duration_s), 50, 50, 90
+    by_chance = (one * other + (n - one) * (n - other)) / n**2
+    agreed = (both + n - one - other + both) / n
+    assert pair["kappa"] == pytest.approx((agreed - by_chance) / (1 - by_chance))
+
+
+def test_a_dump_fills_another_database(
+    imported: str, database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "some folder" / "all.dump"
+    file.parent.mkdir()
+    assert main(["dump", f"url={imported}", f"output={file}"]) == 0
+    assert "12 recordings" in capsys.readouterr().out
+    manifest = json.loads(zipfile.ZipFile(file).read("manifest.json"))
+    assert manifest["tables"]["rr"]["rows"] == rows(imported, "SELECT count(*) FROM rr")[0][0]
+    assert main(["restore", f"url={database}", f"dump={file}"]) == 0
+    for table in TABLES:
+        query = f"SELECT * FROM {table} ORDER BY 1, 2, 3"
+        assert rows(database, query) == rows(imported, query)
+    # Ids go on where they were.
+    rows(
+        database,
+        "INSERT INTO annotation (recording_id, annotator, onset_at, end_at) SELECT 1, 'x', start_at, end_at "
+        "FROM recording WHERE recording_id = 1",
+    )
+    assert main(["restore", f"url={database}", f"dump={file}"]) == 1
+    assert "the database is not empty" in capsys.readouterr().err
+
+
+def test_a_damaged_dump_restores_nothing(
+    imported: str, database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, damaged = tmp_path / "a.dump", tmp_path / "b.dump"
+    assert main(["dump", f"url={imported}", f"output={file}"]) == 0
+    whole = file.read_bytes()
+    middle = bytearray(whole)
+    middle[len(whole) // 2] ^= 0xFF
+    swapped = io.BytesIO()
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(swapped, "w") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            new.writestr(name, text.replace(b'"rows": 12', b'"rows": 11') if name == "manifest.json" else text)
+    for bad in (b"", b"hello", whole[: len(whole) // 2], bytes(middle), swapped.getvalue()):
+        damaged.write_bytes(bad)
+        assert main(["restore", f"url={database}", f"dump={damaged}"]) == 1
+        assert "is no dump of Aura, or a damaged one" in capsys.readouterr().err
+        if rows(database, "SELECT to_regclass('public.recording')") != [(None,)]:
+            assert rows(database, "SELECT count(*) FROM recording") == [(0,)]
+
+
+def test_a_dump_of_some_with_pseudonyms_names_nobody(
+    imported: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AURA_PSEUDONYM_KEY", "a secret of the clinic")
+    subject = rows(imported, "SELECT min(subject) FROM recording")[0][0]
+    file = tmp_path / "some.dump"
+    words = [f"url={imported}", "dataset=synthetic", f"subjects=[{subject}]", f"output={file}", "pseudonyms=true"]
+    assert main(["dump", *words]) == 0
+    with zipfile.ZipFile(file) as archive:
+        everything = b"".join(archive.read(name) for name in archive.namelist())
+    named = rows(imported, "SELECT name, subject, session FROM recording WHERE subject = %s", subject)
+    for names in named:
+        for name in names:
+            assert name.encode() not in everything
+    assert main(["restore", f"url={database}", f"dump={file}"]) == 0
+    there = "SELECT count(*), sum(duration_s), sum(n_beats) FROM recording WHERE subject = %s OR %s"
+    assert rows(database, there, "", True) == rows(imported, there, subject, False)
+    first = "SELECT min(start_at) FROM recording WHERE subject = %s OR %s"
+    moved = rows(imported, first, subject, False)[0][0] - rows(database, first, "", True)[0][0]
+    assert moved > timedelta(0)
+    assert moved % timedelta(weeks=1) == timedelta(0)
+    # Everything that has a time has moved with it.
+    for table, column in (("rr", "ts"), ("prediction", "ts"), ("annotation", "onset_at"), ("ecg", "ts")):
+        query = f"SELECT t.{column} - start_at FROM {table} t JOIN recording USING (recording_id) "
+        query += "WHERE subject = %s OR %s ORDER BY 1"
+        assert rows(database, query, "", True) == rows(imported, query, subject, False)
+    assert main(["dump", f"url={imported}", "subjects=[nobody]", f"output={tmp_path / 'x'}"]) == 1
+    assert "there is no subject 'nobody'" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_import_is_logged_without_its_address(imported: str, run_of: Any) -> None:
+    run = run_of("import")
+    assert run.data.metrics["recordings" if "recordings" in run.data.metrics else "imported"] >= 0
+    assert not any("postgresql" in value for value in run.data.params.values())
+    text = mlflow.artifacts.load_text(f"{run.info.artifact_uri}/config.yaml")
+    assert "postgresql" not in text
