@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test damage bench lint ui lock
+.PHONY: help demo test damage bench dashboards lint ui lock
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
@@ -35,6 +35,9 @@ bench: $(INSTALLED)  ## after make demo: measure what all of it costs (about two
 	python -m benchmarks.features
 	python -m benchmarks.sweep
 	python -m benchmarks.serving
+
+dashboards: $(INSTALLED)  ## write Grafana's dashboards anew, after a change of aura/database/dashboards.py or queries.py
+	python -m aura.database.dashboards
 
 lint: $(INSTALLED)  ## put the code in order and check it
 	ruff check --fix .

@@ -166,13 +166,13 @@ def restore(connection: "psycopg.Connection[tuple[Any, ...]]", path: Path) -> di
                 raise AuraError(f"dump={path} has tables of version {manifest['schema_version']}, this release {has}")
             with connection.transaction():
                 for table in TABLES:
-                    if connection.execute(f"SELECT EXISTS (SELECT FROM {table})").fetchone() == (True,):  # noqa: S608
+                    if connection.execute(f"SELECT EXISTS (SELECT FROM {table})").fetchone() == (True,):
                         raise AuraError(f"the database is not empty: the table {table} has rows; restore into another")
                 for table in TABLES:
                     _copy_in(connection, archive, table, manifest["tables"][table])
                 for table, column in IDENTITIES.items():
                     connection.execute(
-                        f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) "  # noqa: S608
+                        f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) "
                         f"FROM {table} HAVING max({column}) IS NOT NULL"
                     )
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, KeyError, ValueError, TypeError) as error:
@@ -228,16 +228,16 @@ def _query(table: str, *, with_failures: bool) -> str:
     """Select what is handed over of a table; the names in it are ours."""
     values = ", ".join(COLUMNS[table].values())
     if table == "recording":
-        return f"SELECT {values} FROM recording r JOIN handed h USING (recording_id) ORDER BY recording_id"  # noqa: S608
+        return f"SELECT {values} FROM recording r JOIN handed h USING (recording_id) ORDER BY recording_id"
     if table == "failure":
         datasets = "SELECT dataset FROM recording JOIN handed USING (recording_id)"
-        return f"SELECT {values} FROM failure t WHERE {with_failures} AND dataset IN ({datasets}) ORDER BY 1, 2, 3"  # noqa: S608
+        return f"SELECT {values} FROM failure t WHERE {with_failures} AND dataset IN ({datasets}) ORDER BY 1, 2, 3"
     if table == "model":
         used = "SELECT model_id FROM {0} JOIN handed USING (recording_id)"
         both = f"{used.format('prediction')} UNION {used.format('detection')}"
-        return f"SELECT {values} FROM model t WHERE model_id IN ({both}) ORDER BY model_id"  # noqa: S608
+        return f"SELECT {values} FROM model t WHERE model_id IN ({both}) ORDER BY model_id"
     named = "JOIN annotators a USING (annotator)" if table == "annotation" else ""
-    return f"SELECT {values} FROM {table} t JOIN handed h USING (recording_id) {named} ORDER BY 1, 2, 3"  # noqa: S608
+    return f"SELECT {values} FROM {table} t JOIN handed h USING (recording_id) {named} ORDER BY 1, 2, 3"
 
 
 def _copy_out(

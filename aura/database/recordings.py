@@ -127,14 +127,14 @@ def put(
     }
     names, places = ", ".join(values), ", ".join(["%s"] * len(values))
     found = connection.execute(
-        f"INSERT INTO recording ({names}) VALUES ({places}) ON CONFLICT (dataset, name) DO UPDATE "  # noqa: S608
+        f"INSERT INTO recording ({names}) VALUES ({places}) ON CONFLICT (dataset, name) DO UPDATE "
         f"SET ({names}, imported_at) = ({places}, now()) RETURNING recording_id",
         [*values.values(), *values.values()],
     ).fetchone()
     assert found is not None
     recording_id = int(found[0])
     for table in (*OF_RECORDING, *OF_MODEL):
-        connection.execute(f"DELETE FROM {table} WHERE recording_id = %s", (recording_id,))  # noqa: S608
+        connection.execute(f"DELETE FROM {table} WHERE recording_id = %s", (recording_id,))
     connection.execute("DELETE FROM annotation WHERE (recording_id, annotator) = (%s, %s)", (recording_id, REFERENCE))
     start = row.start_at
     copy(connection, "rr", {"recording_id": recording_id, "ts": timestamps(start, rr.t_s), "rr_ms": rr.rr_ms})
@@ -210,7 +210,7 @@ def put_predictions(
         Its alarms, and what it could not assess.
     """
     for table in OF_MODEL:
-        connection.execute(f"DELETE FROM {table} WHERE (recording_id, model_id) = (%s, %s)", (recording_id, model))  # noqa: S608
+        connection.execute(f"DELETE FROM {table} WHERE (recording_id, model_id) = (%s, %s)", (recording_id, model))
     whose = {"recording_id": recording_id, "model_id": model}
     at, told = timestamps(start, t_s), ~np.isnan(probability)
     both = told & ~np.isnan(score)

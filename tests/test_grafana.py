@@ -1,0 +1,269 @@
+"""What Grafana asks is answered, by the role it has; what people mark in it comes back. No Grafana runs here."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import dashboard as models
+
+from aura.__main__ import main
+from aura.config import PROJECT
+from aura.database import dashboards
+from aura.database.annotations import Recording
+from aura.database.grafana import Region, assign
+from aura.database.queries import VARIABLES
+from aura.datasets.tse import read_tse
+from tests.conftest import Project, new_database
+
+MODEL = "models:/aura-seizure-detector@champion"
+GRAFANA = PROJECT / "deploy" / "grafana"
+
+
+@pytest.fixture(scope="module")
+def imported(trained: Project, postgresql_server: str) -> str:
+    """A database with the small corpus and what the champion says of it."""
+    url = new_database(postgresql_server)
+    assert trained.run("import", f"url={url}", f"model={MODEL}") == 0
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ANALYZE")
+    return url
+
+
+def test_the_files_are_those_that_are_made() -> None:
+    for path, text in dashboards.files().items():
+        assert (GRAFANA / path).read_text(encoding="utf-8") == text, f"{path} is old; run make dashboards"
+
+
+@pytest.mark.parametrize("name", sorted(dashboards.dashboards()))
+def test_a_dashboard_is_one_by_grafana_s_own_types(name: str) -> None:
+    """The SDK's models are generated from Grafana's schema: what they read and write again is by it."""
+    register_default_plugins()
+    text = json.loads((GRAFANA / "dashboards" / f"{name}.json").read_text())
+    again = json.loads(json.dumps(models.Dashboard.from_json(text), cls=JSONEncoder))
+    for board in (text, again):
+        # What the SDK does not know of: the queries of the data source.
+        board.pop("annotations", None)
+        for panel in board["panels"]:
+            panel.pop("targets")
+    assert_within(text, again)
+    assert [panel["id"] for panel in text["panels"]] == list(range(1, len(text["panels"]) + 1))
+    for panel in text["panels"]:
+        assert panel["title"]
+        assert panel["description"]
+        assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
+
+
+def assert_within(some: Any, whole: Any) -> None:
+    """See that all of one is in the other, which may have defaults besides."""
+    if isinstance(some, dict):
+        for key, value in some.items():
+            assert_within(value, whole[key])
+    elif isinstance(some, list):
+        assert len(some) == len(whole)
+        for one, other in zip(some, whole, strict=True):
+            assert_within(one, other)
+    else:
+        assert some == whole
+
+
+def queries_of(board: Any) -> list[str]:
+    panels = [target["rawSql"] for panel in board["panels"] for target in panel["targets"]]
+    marks = [one["target"]["rawSql"] for one in board.get("annotations", {}).get("list", []) if "target" in one]
+    return [*panels, *marks]
+
+
+ALL = {
+    f"{name} {number}": sql
+    for name in dashboards.dashboards()
+    for number, sql in enumerate(queries_of(json.loads((GRAFANA / "dashboards" / f"{name}.json").read_text())))
+}
+ALL |= {f"variable {name}": sql for name, sql in VARIABLES.items()}
+ALL |= {
+    rule["title"]: rule["data"][0]["model"]["rawSql"]
+    for rule in yaml.safe_load((GRAFANA / "provisioning/alerting/aura.yaml").read_text())["groups"][0]["rules"]
+}
+
+
+def expanded(sql: str, values: dict[str, str], begin: str, end: str) -> str:
+    """The query as Grafana's PostgreSQL data source sends it."""
+    quoted = {name: value.replace("'", "''") for name, value in values.items()}
+    sql = re.sub(r"\$\{(\w+):sqlstring\}", lambda found: f"'{quoted[found[1]]}'", sql)
+    sql = re.sub(r"\$__timeFilter\(([\w.]+)\)", rf"\1 BETWEEN '{begin}' AND '{end}'", sql)
+    sql = sql.replace("$__timeFrom()", f"'{begin}'").replace("$__timeTo()", f"'{end}'").replace("$__interval", "10s")
+    assert "$" not in sql
+    return sql
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_query_is_answered_to_the_reader(name: str, imported: str) -> None:
+    with psycopg.connect(imported, autocommit=True) as connection:
+        connection.execute("SET ROLE aura_reader")
+        connection.execute("SET TIME ZONE 'UTC'")
+        row = connection.execute(
+            "SELECT recording_id, subject, start_at, end_at FROM recording "
+            "WHERE recording_id IN (SELECT recording_id FROM annotation) ORDER BY 1 LIMIT 1"
+        ).fetchone()
+        assert row is not None
+        values = {"dataset": "synthetic", "subject": row[1], "recording": str(row[0]), "model": "1"}
+        cursor = connection.execute(expanded(ALL[name], values, str(row[2]), str(row[3])).encode())
+        found = cursor.fetchall()
+        # Nothing has failed, and what is detected or of bad quality need not be.
+        may_be_empty = ("FROM failure" in ALL[name], "FROM quality" in ALL[name], "FROM detection" in ALL[name])
+        assert found or any(may_be_empty) or "annotator <>" in ALL[name] or "imported_at" in ALL[name]
+        # A value that breaks out of its quotes is a value.
+        evil = dict.fromkeys(values, "1'; DROP TABLE rr; --")
+        with suppress(psycopg.errors.InvalidTextRepresentation):
+            connection.execute(expanded(ALL[name], evil, str(row[2]), str(row[3])).encode())
+
+
+def test_the_time_range_of_a_recording_shows_all_of_it(imported: str) -> None:
+    """What the chart of heart rates shows is what is there: its lowest, its highest, and no gap."""
+    from aura.database.queries import HEART_RATE
+
+    with psycopg.connect(imported, autocommit=True) as connection:
+        connection.execute("SET TIME ZONE 'UTC'")
+        row = connection.execute("SELECT recording_id, start_at, end_at FROM recording ORDER BY 1 LIMIT 1").fetchone()
+        assert row is not None
+        found = connection.execute(expanded(HEART_RATE, {"recording": str(row[0])}, str(row[1]), str(row[2])).encode())
+        shown = found.fetchall()
+        real = connection.execute(
+            "SELECT min(60000 / rr_ms), max(60000 / rr_ms) FROM rr WHERE recording_id = %s", (row[0],)
+        ).fetchone()
+    assert (min(one[1] for one in shown), max(one[3] for one in shown)) == real
+    assert len(shown) == 90
+
+
+class Stub(BaseHTTPRequestHandler):
+    """A stand-in for the annotations of Grafana's HTTP API, as its documentation has them; no Grafana."""
+
+    annotations: ClassVar[list[dict[str, Any]]] = []
+
+    def do_GET(self) -> None:
+        asked = urlsplit(self.path)
+        query = parse_qs(asked.query)
+        if self.headers["Authorization"] != "Bearer right":
+            self.answer(401, {"message": "Invalid API key"})
+        elif asked.path != "/grafana/api/annotations":
+            self.answer(404, {"message": "Not found"})
+        else:
+            found = [one for one in self.annotations if set(query["tags"]) <= set(one["tags"])]
+            self.answer(200, found[: int(query["limit"][0])])
+
+    def answer(self, status: int, what: Any) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(what).encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def grafana(annotations: list[dict[str, Any]]) -> Iterator[str]:
+    Stub.annotations = annotations
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stub) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/grafana"
+        server.shutdown()
+
+
+def mark(number: int, start: Any, from_s: float, to_s: float, *tags: str, **more: Any) -> dict[str, Any]:
+    begin = start.timestamp() * 1000
+    times = {"time": int(begin + 1000 * from_s), "timeEnd": int(begin + 1000 * to_s)}
+    fixed = {
+        "id": number,
+        "alertId": 0,
+        "dashboardUID": "aura-recording",
+        "panelId": 2,
+        "userId": 1,
+        "text": "<b>x</b>",
+    }
+    return {**fixed, **times, "login": "dr.who", "tags": list(tags), "created": 1_790_000_000_000 + number, **more}
+
+
+def test_what_is_marked_in_grafana_comes_back_as_files(
+    imported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(imported) as connection:
+        name, start = connection.execute("SELECT name, start_at FROM recording ORDER BY 1 LIMIT 1").fetchone() or (
+            "",
+            None,
+        )
+    marks = [
+        mark(1, start, 100, 160, "seiz", f"recording:{name}"),
+        mark(2, start, 120, 130, "bckg", f"recording:{name}"),
+        mark(3, start, 400, 430, "seiz", f"recording:{name}", login="anyone else"),
+        # A point, an alert's, one of another time, of a recording that is not there, of which nobody knows.
+        mark(4, start, 500, 500, "seiz"),
+        mark(5, start, 600, 660, "seiz", alertId=7),
+        mark(6, start, 10**8, 10**8 + 5, "seiz"),
+        mark(7, start, 700, 710, "seiz", "recording:another"),
+        mark(8, start, 800, 810, "lunch"),
+        mark(10, start, 810, 820, "seiz"),
+        mark(9, start, 850, 860, "seiz", f"recording:{name}"),
+    ]
+    monkeypatch.setenv("AURA_GRAFANA_TOKEN", "right")
+    with grafana(marks) as url:
+        assert main(["export-annotations", f"url={imported}", f"output={tmp_path}", f"grafana={url}"]) == 0
+    said = capsys.readouterr().out
+    events = read_tse(tmp_path / "dr.who" / "synthetic" / f"{name}.tse_bi")
+    assert [(e.onset_s, e.end_s) for e in events if e.kind == "seiz"] == [(100, 120), (130, 160), (850, 860)]
+    events = read_tse(tmp_path / "anyone else" / "synthetic" / f"{name}.tse_bi")
+    assert [(e.onset_s, e.end_s) for e in events if e.kind == "seiz"] == [(400, 430)]
+    assert "3 annotations in Grafana are not exported" in said
+    assert "annotation 10 of dr.who" in said
+    assert "recordings; a tag recording:NAME says which" in said
+    assert "annotation 6 of dr.who" in said
+    assert "is of no recording named another" in said
+    assert "annotators disagree" in said
+
+
+def test_the_only_recording_of_that_time_is_meant() -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    days = [Recording(i, "any", f"r{i}", at + timedelta(days=i), True, 3600.0, False) for i in range(3)]
+    region = Region(1, "me", "seiz", at + timedelta(days=1, seconds=5), at + timedelta(days=1, seconds=9), at, None)
+    by_recording, left = assign([region], days)
+    assert not left
+    assert [(one.event.onset_s, one.event.end_s) for one in by_recording[1]] == [(5, 9)]
+
+
+@pytest.mark.parametrize(
+    ("token", "path", "says"),
+    [
+        ("", "", "needs the token of a service account in the environment, as AURA_GRAFANA_TOKEN"),
+        ("wrong", "", "answers 401 Unauthorized; AURA_GRAFANA_TOKEN has to be"),
+        ("right", "/other", "answers 404"),
+    ],
+)
+def test_a_grafana_that_does_not_answer_is_one_line(
+    token: str, path: str, says: str, imported: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AURA_GRAFANA_TOKEN", token)
+    with grafana([]) as url:
+        assert main(["export-annotations", f"url={imported}", f"grafana={url}{path}"]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_annotations_that_cannot_be_read_are_refused(
+    imported: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AURA_GRAFANA_TOKEN", "right")
+    for bad in ({"tags": ["seiz"]}, {"id": 1, "time": 1e308, "timeEnd": 1.7e308, "tags": ["seiz"]}):
+        with grafana([bad]) as url:
+            assert main(["export-annotations", f"url={imported}", f"grafana={url}"]) == 1
+        assert "an annotation that cannot be read" in capsys.readouterr().err
+    assert main(["export-annotations", f"url={imported}", "grafana=ftp://x"]) == 1
+    assert "grafana=ftp://x; allowed are addresses such as https://" in capsys.readouterr().err
