@@ -35,6 +35,7 @@ bench: $(INSTALLED)  ## after make demo: measure what all of it costs (about two
 	python -m benchmarks.features
 	python -m benchmarks.sweep
 	python -m benchmarks.serving
+	python -m benchmarks.database
 
 dashboards: $(INSTALLED)  ## write Grafana's dashboards anew, after a change of aura/database/dashboards.py or queries.py
 	python -m aura.database.dashboards

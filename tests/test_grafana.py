@@ -1,7 +1,6 @@
 """What Grafana asks is answered, by the role it has; what people mark in it comes back. No Grafana runs here."""
 
 import json
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ from aura.config import PROJECT
 from aura.database import dashboards
 from aura.database.annotations import Recording
 from aura.database.grafana import Region, assign
-from aura.database.queries import VARIABLES
+from aura.database.queries import HEART_RATE, VARIABLES, expanded
 from aura.datasets.tse import read_tse
 from tests.conftest import Project, new_database
 
@@ -96,14 +95,10 @@ ALL |= {
 }
 
 
-def expanded(sql: str, values: dict[str, str], begin: str, end: str) -> str:
-    """The query as Grafana's PostgreSQL data source sends it."""
-    quoted = {name: value.replace("'", "''") for name, value in values.items()}
-    sql = re.sub(r"\$\{(\w+):sqlstring\}", lambda found: f"'{quoted[found[1]]}'", sql)
-    sql = re.sub(r"\$__timeFilter\(([\w.]+)\)", rf"\1 BETWEEN '{begin}' AND '{end}'", sql)
-    sql = sql.replace("$__timeFrom()", f"'{begin}'").replace("$__timeTo()", f"'{end}'").replace("$__interval", "10s")
-    assert "$" not in sql
-    return sql
+def ask(connection: psycopg.Connection[Any], sql: str, values: dict[str, str], begin: str, end: str) -> Any:
+    text = expanded(sql, values, begin, end, "10s")
+    assert "$" not in text
+    return connection.execute(text.encode())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -117,7 +112,7 @@ def test_every_query_is_answered_to_the_reader(name: str, imported: str) -> None
         ).fetchone()
         assert row is not None
         values = {"dataset": "synthetic", "subject": row[1], "recording": str(row[0]), "model": "1"}
-        cursor = connection.execute(expanded(ALL[name], values, str(row[2]), str(row[3])).encode())
+        cursor = ask(connection, ALL[name], values, str(row[2]), str(row[3]))
         found = cursor.fetchall()
         # Nothing has failed, and what is detected or of bad quality need not be.
         may_be_empty = ("FROM failure" in ALL[name], "FROM quality" in ALL[name], "FROM detection" in ALL[name])
@@ -125,18 +120,16 @@ def test_every_query_is_answered_to_the_reader(name: str, imported: str) -> None
         # A value that breaks out of its quotes is a value.
         evil = dict.fromkeys(values, "1'; DROP TABLE rr; --")
         with suppress(psycopg.errors.InvalidTextRepresentation):
-            connection.execute(expanded(ALL[name], evil, str(row[2]), str(row[3])).encode())
+            ask(connection, ALL[name], evil, str(row[2]), str(row[3]))
 
 
 def test_the_time_range_of_a_recording_shows_all_of_it(imported: str) -> None:
     """What the chart of heart rates shows is what is there: its lowest, its highest, and no gap."""
-    from aura.database.queries import HEART_RATE
-
     with psycopg.connect(imported, autocommit=True) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
         row = connection.execute("SELECT recording_id, start_at, end_at FROM recording ORDER BY 1 LIMIT 1").fetchone()
         assert row is not None
-        found = connection.execute(expanded(HEART_RATE, {"recording": str(row[0])}, str(row[1]), str(row[2])).encode())
+        found = ask(connection, HEART_RATE, {"recording": str(row[0])}, str(row[1]), str(row[2]))
         shown = found.fetchall()
         real = connection.execute(
             "SELECT min(60000 / rr_ms), max(60000 / rr_ms) FROM rr WHERE recording_id = %s", (row[0],)

@@ -182,7 +182,11 @@ def _recording() -> dashboard.Dashboard:
         .with_panel(_series("Heart rate", "From beat to beat.", queries.HEART_RATE, "short"))
         .with_panel(_series("RR intervals", "As detected, not cleaned.", queries.RR, "ms"))
         .with_panel(probability.with_target(Sql(queries.THRESHOLD, ref="B")).with_transformation(limit).min(0).max(1))
-        .with_panel(_series("ECG", "Lowest and highest value of each pixel.", queries.ECG, "mV", 9))
+        .with_panel(
+            _series(
+                "ECG", "Zoom in to two hours or less: lowest and highest value of each pixel.", queries.ECG, "mV", 9
+            )
+        )
     )
 
 

@@ -3,6 +3,9 @@
 A name of a variable is quoted as text by ``:sqlstring``; whatever stands in an address, it stays one value.
 """
 
+import re
+from collections.abc import Mapping
+
 # Counted in bins of the width of a pixel, from a moment that all share.
 BIN = "date_bin('$__interval', {ts}, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS time"
 RECORDING = "recording_id = ${recording:sqlstring}"
@@ -10,6 +13,26 @@ MODEL = "model_id = ${model:sqlstring}"
 # Each dataset that is chosen.
 DATASETS = "dataset IN (${dataset:sqlstring})"
 DETECTED = f"{RECORDING} AND {MODEL}"
+
+
+def expanded(sql: str, values: Mapping[str, str], begin: str, end: str, interval: str) -> str:
+    """Give a query as Grafana's PostgreSQL data source sends it, to ask it without one.
+
+    Parameters
+    ----------
+    sql
+        With variables and macros.
+    values
+        Of the variables.
+    begin, end
+        Of the time range.
+    interval
+        Width of a pixel, such as ``1m``.
+    """
+    sql = re.sub(r"\$\{(\w+):sqlstring\}", lambda found: "'" + values[found[1]].replace("'", "''") + "'", sql)
+    sql = re.sub(r"\$__timeFilter\(([\w.]+)\)", rf"\1 BETWEEN '{begin}' AND '{end}'", sql)
+    sql = sql.replace("$__timeFrom()", f"'{begin}'").replace("$__timeTo()", f"'{end}'")
+    return sql.replace("$__interval", interval)
 
 
 def binned(table: str, columns: str, *, where: str = RECORDING, ts: str = "ts") -> str:
@@ -40,7 +63,12 @@ def regions(table: str, text: str, *, where: str) -> str:
 
 HEART_RATE = binned("heart_rate", 'min(bpm) AS "lowest", avg(bpm) AS "mean", max(bpm) AS "highest"')
 RR = binned("rr", 'min(rr_ms) AS "shortest", avg(rr_ms) AS "mean", max(rr_ms) AS "longest"')
-ECG = binned("ecg", 'min(low_mv) AS "lowest", max(high_mv) AS "highest"')
+# A day has two million rows, and shows nothing of a heart.
+ECG = binned(
+    "ecg",
+    'min(low_mv) AS "lowest", max(high_mv) AS "highest"',
+    where=f"{RECORDING} AND TIMESTAMPTZ $__timeTo() - TIMESTAMPTZ $__timeFrom() <= interval '2 hours'",
+)
 PROBABILITY = binned("prediction", 'max(probability) AS "probability", max(score) AS "score"', where=DETECTED)
 THRESHOLD = f'SELECT threshold AS "threshold" FROM model WHERE {MODEL}'
 SEIZURES = "kind = 'seiz'"

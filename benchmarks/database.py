@@ -1,0 +1,213 @@
+"""What an import into PostgreSQL costs, by the way it is done, and what the queries of the dashboards take.
+
+``python -m benchmarks.database`` (about ten minutes, 5 GB of disk) starts a PostgreSQL of its own with pgserver, logs
+to MLflow, and writes docs/benchmarks/database.md. ``millions=1,2`` is for a try.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pgserver
+import psycopg
+import sqlalchemy
+
+from aura.config import compose
+from aura.database import dashboards, queries
+from aura.database.copy import copy, timestamps
+from aura.database.recordings import Model, Row, model_id, put, put_predictions
+from aura.database.schema import migrate
+from aura.types import Event, RRSeries
+from benchmarks.measure import document
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+# A day of a heart at 75 beats a minute.
+DAY = 108_000
+# Row by row is measured on so many, as a million takes twenty minutes.
+FEW = 20_000
+COLUMNS = ("recording_id", "ts", "rr_ms")
+N_TIMES = 20
+
+Connection = psycopg.Connection[Any]
+
+
+def day(seed: int) -> RRSeries:
+    """RR intervals of a made-up heart."""
+    rr_ms = np.round(800 + np.random.default_rng(seed).normal(0, 25, DAY), 3)
+    t_s = np.round(np.cumsum(rr_ms) / 1000, 6)
+    return RRSeries(t_s, rr_ms, float(np.ceil(t_s[-1])))
+
+
+def rows_of(n: int, first: int) -> pd.DataFrame:
+    """As many rows of RR intervals, of as many recordings as they fill."""
+    rr = day(0)
+    number = np.arange(n)
+    ts = pd.to_datetime(START) + pd.to_timedelta(rr.t_s[number % DAY], unit="s")
+    return pd.DataFrame({"recording_id": first + number // DAY, "ts": ts, "rr_ms": rr.rr_ms[number % DAY]})
+
+
+def row_by_row(connection: Connection, frame: pd.DataFrame, _: str) -> None:
+    """INSERT, each a transaction of its own, as the original did."""
+    for row in frame.astype(object).itertuples(index=False, name=None):
+        connection.execute("INSERT INTO rr (recording_id, ts, rr_ms) VALUES (%s, %s, %s)", row)
+
+
+def one_transaction(connection: Connection, frame: pd.DataFrame, uri: str) -> None:
+    """INSERT row by row, and one transaction."""
+    with connection.transaction():
+        row_by_row(connection, frame, uri)
+
+
+def many(connection: Connection, frame: pd.DataFrame, _: str) -> None:
+    """Psycopg's executemany."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO rr (recording_id, ts, rr_ms) VALUES (%s, %s, %s)",
+            frame.astype(object).itertuples(index=False, name=None),
+        )
+
+
+def to_sql(_: Connection, frame: pd.DataFrame, uri: str) -> None:
+    """Pandas' to_sql."""
+    engine = sqlalchemy.create_engine(uri.replace("postgresql://", "postgresql+psycopg://"))
+    frame.to_sql("rr", engine, if_exists="append", index=False, chunksize=10_000)
+    engine.dispose()
+
+
+def binary(connection: Connection, frame: pd.DataFrame, _: str) -> None:
+    """Aura's: COPY in the binary format, a transaction per recording."""
+    seconds = (frame["ts"] - pd.Timestamp(START)).dt.total_seconds().to_numpy()
+    ids, rr_ms = frame["recording_id"].to_numpy(), frame["rr_ms"].to_numpy()
+    for recording in np.unique(ids):
+        part = ids == recording
+        with connection.transaction():
+            columns = {"recording_id": int(recording), "ts": timestamps(START, seconds[part]), "rr_ms": rr_ms[part]}
+            copy(connection, "rr", columns)
+
+
+WAYS: tuple[tuple[str, Callable[[Connection, pd.DataFrame, str], None], int | None], ...] = (
+    ("INSERT with autocommit", row_by_row, FEW),
+    ("INSERT, one transaction", one_transaction, 5 * FEW),
+    ("executemany", many, 1_000_000),
+    ("to_sql", to_sql, 1_000_000),
+    ("binary COPY", binary, None),
+)
+
+
+def ways(connection: Connection, uri: str, millions: list[int]) -> Iterator[dict[str, object]]:
+    """Rows into the table of RR intervals, with its primary key, by each way."""
+    slowest = None
+    for name, write, most in WAYS:
+        for n in [1_000_000 * million for million in millions] if most is None else [most]:
+            connection.execute("TRUNCATE rr")
+            frame = rows_of(n, first=1)
+            began = time.perf_counter()
+            write(connection, frame, uri)
+            seconds = time.perf_counter() - began
+            there = connection.execute("SELECT count(*) FROM rr").fetchone()
+            assert there == (n,), there
+            slowest = slowest or n / seconds
+            yield {
+                "way": name,
+                "rows": n,
+                "s": f"{seconds:.1f}",
+                "rows/s": f"{n / seconds:.0f}",
+                "times the first": f"{n / seconds / slowest:.0f}",
+            }
+
+
+def whole(connection: Connection, n_rows: int) -> Iterator[dict[str, object]]:
+    """Recordings as import writes them; without what reading and detecting costs."""
+    n_days = max(n_rows // DAY, 1)
+    began = time.perf_counter()
+    for number in range(n_days):
+        rr = day(number)
+        row = Row(
+            "bench", f"r{number}", f"s{number % 50}", "", START, rr.duration_s, "ECG", 250, 1.0, DAY + 1, True, "x"
+        )
+        with connection.transaction():
+            events = [Event(1000.0 * i, 60.0) for i in range(1, 6)]
+            recording = put(connection, row, rr, seizures=events, faults=events[:1], ecg=[])
+            if number < 5:
+                model = model_id(connection, Model("models:/bench/1", "0123456789abcdef", 0.5, 1.0))
+                t_s = np.arange(1.0, rr.duration_s)
+                p = np.random.default_rng(number).random(len(t_s))
+                put_predictions(
+                    connection, recording, model, START, t_s=t_s, probability=p, score=p, found=events, not_assessed=[]
+                )
+    seconds = time.perf_counter() - began
+    yield {
+        "what": "recordings of 24 h",
+        "recordings": n_days,
+        "s": f"{seconds:.1f}",
+        "RR rows/s": f"{n_days * DAY / seconds:.0f}",
+    }
+    t_s = np.arange(0, 86_400, 0.04)
+    mv = np.sin(t_s).astype(np.float32)
+    began = time.perf_counter()
+    columns = {"recording_id": 1, "ts": timestamps(START, t_s), "low_mv": mv, "high_mv": mv}
+    copy(connection, "ecg", columns)
+    seconds = time.perf_counter() - began
+    yield {"what": "ECG of 24 h", "recordings": 1, "s": f"{seconds:.1f}", "RR rows/s": "-"}
+    connection.execute("VACUUM ANALYZE")
+
+
+def asked(connection: Connection) -> Iterator[dict[str, object]]:
+    """Each query of the dashboards, of 24 h in bins of a minute; the ECG of two hours."""
+    values = {"dataset": "bench", "subject": "s0", "recording": "1", "model": "1"}
+    # As whole() numbered them.
+    row = connection.execute("SELECT min(recording_id), (SELECT min(model_id) FROM model) FROM recording").fetchone()
+    assert row is not None
+    values |= {"recording": str(row[0]), "model": str(row[1])}
+    connection.execute("UPDATE ecg SET recording_id = %s", (row[0],))
+    connection.execute("VACUUM ANALYZE ecg")
+    for name, board in dashboards.dashboards().items():
+        for panel in board.panels or ():
+            for target in panel.targets or ():
+                hours = 2 if "FROM ecg" in target.sql else 24
+                end = START + timedelta(hours=hours)
+                sql = queries.expanded(target.sql, values, str(START), str(end), "5s" if hours == 2 else "1m").encode()
+                seconds = []
+                for _ in range(N_TIMES):
+                    began = time.perf_counter()
+                    n = len(connection.execute(sql).fetchall())
+                    seconds.append(time.perf_counter() - began)
+                yield {
+                    "dashboard": name,
+                    "panel": panel.title,
+                    "rows": n,
+                    "p50 ms": f"{1000 * np.median(seconds):.0f}",
+                    "highest ms": f"{1000 * max(seconds):.0f}",
+                }
+
+
+def main(millions: list[int]) -> None:
+    """Measure, print, log, and document."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = pgserver.get_server(Path(folder) / "pg")
+        try:
+            uri = server.get_uri()
+            with psycopg.connect(uri, autocommit=True) as connection:
+                connection.execute("SET TIME ZONE 'UTC'")
+                migrate(connection)
+                tables = {"RR intervals into a table with a primary key": pd.DataFrame(ways(connection, uri, millions))}
+                connection.execute("TRUNCATE rr")
+                n_rows = 1_000_000 * max(millions)
+                tables["Whole recordings"] = pd.DataFrame(whole(connection, n_rows))
+                tables[f"Queries on {max(millions)} million RR intervals"] = pd.DataFrame(asked(connection))
+        finally:
+            server.cleanup()
+    ways_table = tables["RR intervals into a table with a primary key"]
+    metrics = {"rows_per_s": float(ways_table["rows/s"].iloc[-1])}
+    document("database", tables, metrics, compose().tracking.uri)
+
+
+if __name__ == "__main__":
+    given = dict(word.split("=", 1) for word in sys.argv[1:])
+    main([int(one) for one in given.get("millions", "1,10,20").split(",")])
