@@ -1,0 +1,13 @@
+#!/bin/sh
+# Run once by the postgres image, on an empty volume: who may what. Tables are made by the importer.
+set -eu
+psql -v ON_ERROR_STOP=1 -v importer="$AURA_WRITER_PASSWORD" -v reader="$AURA_READER_PASSWORD" \
+    --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" <<'SQL'
+CREATE ROLE aura_writer NOLOGIN;
+CREATE ROLE aura_reader NOLOGIN;
+CREATE ROLE aura_importer LOGIN PASSWORD :'importer' IN ROLE aura_writer;
+CREATE ROLE aura_grafana LOGIN PASSWORD :'reader' IN ROLE aura_reader;
+GRANT CREATE ON SCHEMA public TO aura_importer;
+ALTER ROLE aura_grafana SET default_transaction_read_only = on;
+ALTER ROLE aura_grafana SET statement_timeout = '30s';
+SQL
