@@ -3,11 +3,13 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -332,6 +334,44 @@ def test_a_connection_that_drops_leaves_whole_recordings(
     monkeypatch.undo()
     assert trained.run("import", f"url={database}", f"model={MODEL}") == 0
     assert content(database) == content(imported)
+
+
+@pytest.fixture
+def small_disk(postgresql_server: str, tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MB that the server may write to."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m,mode=777", "none", folder], capture_output=True
+    ).returncode:
+        pytest.skip("a small disk cannot be mounted; run the tests as root")
+    for parent in (tmp_path, *list(tmp_path.parents)[:2]):
+        parent.chmod(0o755)
+    (folder / "space").mkdir()
+    data = Path(postgresql_server.split("host=")[1])
+    shutil.chown(folder / "space", data.stat().st_uid, data.stat().st_gid)
+    yield folder / "space"
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_is_one_line_and_leaves_whole_recordings(
+    trained: Project, imported: str, postgresql_server: str, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows(postgresql_server, f"CREATE TABLESPACE small LOCATION '{small_disk}'")
+    url = new_database(postgresql_server)
+    name = url.split("/")[3].split("?")[0]
+    rows(postgresql_server, f"ALTER DATABASE {name} SET TABLESPACE small")
+    assert trained.run("import", f"url={url}") == 1
+    said = capsys.readouterr().err
+    assert "No space left on device" in said.splitlines()[-1]
+    assert "Traceback" not in said
+    counts = "SELECT name, (SELECT count(*) FROM rr WHERE recording_id = r.recording_id), "
+    counts += "(SELECT count(*) FROM ecg WHERE recording_id = r.recording_id) FROM recording r"
+    there = rows(url, counts)
+    assert 0 < len(there) < 12
+    assert set(there) <= set(rows(imported, counts))
+    rows(postgresql_server, f"DROP DATABASE {name} WITH (FORCE)")
+    rows(postgresql_server, "DROP TABLESPACE small")
 
 
 @pytest.mark.parametrize(
