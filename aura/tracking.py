@@ -88,12 +88,9 @@ def _public(config: Config) -> dict[str, Any]:
     for group, key in (("dataset", "root"), ("tracking", "uri")):
         values[group].pop(key)
     values["dataset"].pop("edf")
-    values.pop("detect")
-    values.pop("live")
-    # An address can hold a password.
-    values["database"].pop("url")
-    for stage in ("export", "dump", "restore"):
-        values.pop(stage)
+    # Of stages that no model comes from; they log what matters of them. An address can hold a password.
+    for group in ("detect", "live", "database", "export", "dump", "restore"):
+        values.pop(group)
     values.pop("workspace")
     values.pop("overrides")
     values["sweep"].pop("storage")

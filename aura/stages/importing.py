@@ -65,6 +65,7 @@ def run(config: Config) -> None:
             prepare.run(config)
         recordings, meta = read_table(prepared_folder(config) / "recordings.parquet")
         tracking.log_upstream({"prepare": meta["run_id"]})
+        tracking.log_params({"import.ecg": config.database.ecg})
         address = config.database.model
         registered = None if address is None else registry.load(address, runtime=config.serving.runtime)
         if registered is not None:
