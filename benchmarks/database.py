@@ -133,7 +133,7 @@ def whole(connection: Connection, n_rows: int) -> Iterator[dict[str, object]]:
         )
         with connection.transaction():
             events = [Event(1000.0 * i, 60.0) for i in range(1, 6)]
-            recording = put(connection, row, rr, seizures=events, faults=events[:1], ecg=[])
+            recording = put(connection, row, rr, seizures=events, faults=events[:1])
             if number < 5:
                 model = model_id(connection, Model("models:/bench/1", "0123456789abcdef", 0.5, 1.0))
                 t_s = np.arange(1.0, rr.duration_s)

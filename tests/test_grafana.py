@@ -22,7 +22,7 @@ from aura.config import PROJECT
 from aura.database import dashboards
 from aura.database.annotations import Recording
 from aura.database.grafana import Region, assign
-from aura.database.queries import HEART_RATE, VARIABLES, expanded
+from aura.database.queries import HEART_RATE, VARIABLES, expanded, lane
 from aura.datasets.tse import read_tse
 from tests.conftest import Project, new_database
 
@@ -148,6 +148,10 @@ class Stub(BaseHTTPRequestHandler):
         query = parse_qs(asked.query)
         if self.headers["Authorization"] != "Bearer right":
             self.answer(401, {"message": "Invalid API key"})
+        elif asked.path.startswith("/elsewhere"):
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{self.server.server_port}/grafana{self.path[10:]}")  # type: ignore[attr-defined]
+            self.end_headers()
         elif asked.path != "/grafana/api/annotations":
             self.answer(404, {"message": "Not found"})
         else:
@@ -169,7 +173,7 @@ def grafana(annotations: list[dict[str, Any]]) -> Iterator[str]:
     Stub.annotations = annotations
     with ThreadingHTTPServer(("127.0.0.1", 0), Stub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/grafana"
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
 
@@ -207,18 +211,26 @@ def test_what_is_marked_in_grafana_comes_back_as_files(
         mark(8, start, 800, 810, "lunch"),
         mark(10, start, 810, 820, "seiz"),
         mark(9, start, 850, 860, "seiz", f"recording:{name}"),
+        mark(11, start, 870, 880, "seiz", "bckg", f"recording:{name}"),
+        mark(12, start, 880, 890, "seiz", f"recording:synthetic/{name}", login="reference"),
     ]
     monkeypatch.setenv("AURA_GRAFANA_TOKEN", "right")
+    output = tmp_path / "out"
     with grafana(marks) as url:
-        assert main(["export-annotations", f"url={imported}", f"output={tmp_path}", f"grafana={url}"]) == 0
+        assert main(["export-annotations", f"url={imported}", f"output={output}", f"grafana={url}/grafana"]) == 0
     said = capsys.readouterr().out
-    events = read_tse(tmp_path / "dr.who" / "synthetic" / f"{name}.tse_bi")
+    folder = output / "annotators"
+    events = read_tse(folder / "dr.who" / "synthetic" / f"{name}.tse_bi")
     assert [(e.onset_s, e.end_s) for e in events if e.kind == "seiz"] == [(100, 120), (130, 160), (850, 860)]
-    events = read_tse(tmp_path / "anyone else" / "synthetic" / f"{name}.tse_bi")
+    events = read_tse(folder / "anyone else" / "synthetic" / f"{name}.tse_bi")
     assert [(e.onset_s, e.end_s) for e in events if e.kind == "seiz"] == [(400, 430)]
-    assert "3 annotations in Grafana are not exported" in said
+    events = read_tse(folder / "reference (grafana)" / "synthetic" / f"{name}.tse_bi")
+    assert [(e.onset_s, e.end_s) for e in events if e.kind == "seiz"] == [(880, 890)]
+    assert "4 annotations are not exported" in said
+    assert "annotation 11 of dr.who" in said
+    assert "is tagged seiz and bckg; allowed is one of them" in said
     assert "annotation 10 of dr.who" in said
-    assert "recordings; a tag recording:NAME says which" in said
+    assert "recordings; a tag recording:DATASET/NAME says which" in said
     assert "annotation 6 of dr.who" in said
     assert "is of no recording named another" in said
     assert "annotators disagree" in said
@@ -237,8 +249,10 @@ def test_the_only_recording_of_that_time_is_meant() -> None:
     ("token", "path", "says"),
     [
         ("", "", "needs the token of a service account in the environment, as AURA_GRAFANA_TOKEN"),
-        ("wrong", "", "answers 401 Unauthorized; AURA_GRAFANA_TOKEN has to be"),
+        ("wrong", "/grafana", "answers 401 Unauthorized; AURA_GRAFANA_TOKEN has to be"),
         ("right", "/other", "answers 404"),
+        # To follow would be to hand the token on.
+        ("right", "/elsewhere", "answers 302"),
     ],
 )
 def test_a_grafana_that_does_not_answer_is_one_line(
@@ -256,7 +270,38 @@ def test_annotations_that_cannot_be_read_are_refused(
     monkeypatch.setenv("AURA_GRAFANA_TOKEN", "right")
     for bad in ({"tags": ["seiz"]}, {"id": 1, "time": 1e308, "timeEnd": 1.7e308, "tags": ["seiz"]}):
         with grafana([bad]) as url:
-            assert main(["export-annotations", f"url={imported}", f"grafana={url}"]) == 1
+            assert main(["export-annotations", f"url={imported}", f"grafana={url}/grafana"]) == 1
         assert "an annotation that cannot be read" in capsys.readouterr().err
     assert main(["export-annotations", f"url={imported}", "grafana=ftp://x"]) == 1
     assert "grafana=ftp://x; allowed are addresses such as https://" in capsys.readouterr().err
+
+
+STRETCHES = """
+CREATE TEMPORARY TABLE stretch_ (recording_id integer, onset_at timestamptz, end_at timestamptz, kind text);
+INSERT INTO stretch_ SELECT 1, timestamptz '2024-01-01 00:00:00+00' + make_interval(secs => a),
+timestamptz '2024-01-01 00:00:00+00' + make_interval(secs => b), kind FROM (VALUES
+(10, 60, 'A'), (20, 30, 'B'), (60, 70, 'C'), (90, 95, 'A')) v (a, b, kind);
+"""
+
+
+def test_a_lane_shows_all_that_goes_on_and_ends(postgresql_server: str) -> None:
+    sql = lane("stretch_", "x", "kind", where="recording_id = 1")
+    with psycopg.connect(postgresql_server) as connection:
+        connection.execute("SET TIME ZONE 'UTC'")
+        connection.execute(STRETCHES.encode())
+        found = ask(connection, sql, {}, "2024-01-01 00:00:00+00", "2024-01-01 01:00:00+00").fetchall()
+    shown = [(time.minute * 60 + time.second, value) for time, value in found]
+    expected = [(10, "A"), (20, "A, B"), (30, "A"), (60, "C"), (70, None), (90, "A"), (95, None)]
+    assert shown == expected
+
+
+def test_the_threshold_is_drawn_and_links_are_of_text() -> None:
+    boards = {
+        name: json.loads((GRAFANA / "dashboards" / f"{name}.json").read_text()) for name in ("recording", "corpus")
+    }
+    (panel,) = [one for one in boards["recording"]["panels"] if one["title"] == "Probability and score"]
+    assert panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"] == {"mode": "line"}
+    (panel,) = [one for one in boards["corpus"]["panels"] if one["title"] == "What deserves a look"]
+    sql = panel["targets"][0]["rawSql"]
+    assert "recording_id::text" in sql
+    assert sql.count("::bigint::text") == 2

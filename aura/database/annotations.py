@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import psycopg
 
 
+# What people draw may reach so far beyond a recording.
+ROUNDING_S = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """A recording that was, or could have been, annotated."""
@@ -39,30 +43,43 @@ class Annotation:
     said_at: datetime
 
 
-def recordings(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str | None) -> list[Recording]:
-    """Recordings of a corpus, or of all."""
+def recordings(connection: "psycopg.Connection[tuple[Any, ...]]") -> list[Recording]:
+    """All recordings."""
     rows = connection.execute(
         "SELECT recording_id, dataset, name, start_at, start_known, duration_s, annotated FROM recording "
-        "WHERE %(dataset)s::text IS NULL OR dataset = %(dataset)s ORDER BY dataset, name",
-        {"dataset": dataset},
+        "ORDER BY dataset, name"
     )
     return [Recording(*row) for row in rows]
 
 
-def annotations(connection: "psycopg.Connection[tuple[Any, ...]]", recording: Recording) -> list[Annotation]:
-    """What was said of a recording, in the order in which it was."""
+def annotations(
+    connection: "psycopg.Connection[tuple[Any, ...]]", recording: Recording
+) -> tuple[list[Annotation], list[str]]:
+    """What was said of a recording.
+
+    Returns
+    -------
+    said
+        In the order in which it was.
+    outside
+        A sentence for each annotation that is not, or not wholly, within the recording.
+    """
     rows = connection.execute(
-        "SELECT annotator, onset_at, end_at, kind, confidence, created_at FROM annotation WHERE recording_id = %s "
-        "ORDER BY created_at, annotation_id",
+        "SELECT annotation_id, annotator, onset_at, end_at, kind, confidence, created_at FROM annotation "
+        "WHERE recording_id = %s ORDER BY created_at, annotation_id",
         (recording.recording_id,),
     )
-    said = []
-    for annotator, onset_at, end_at, kind, confidence, said_at in rows:
+    said, outside = [], []
+    for number, annotator, onset_at, end_at, kind, confidence, said_at in rows:
         onset_s = (onset_at - recording.start_at).total_seconds()
-        said.append(
-            Annotation(annotator, Event(onset_s, (end_at - onset_at).total_seconds(), kind, confidence), said_at)
-        )
-    return said
+        event = Event(onset_s, (end_at - onset_at).total_seconds(), kind, confidence)
+        if event.onset_s < -ROUNDING_S or event.end_s > recording.duration_s + ROUNDING_S:
+            outside.append(
+                f"annotation {number} of {annotator}, {onset_at:%Y-%m-%d %H:%M:%S}, reaches beyond {recording.name}"
+            )
+            continue
+        said.append(Annotation(annotator, event, said_at))
+    return said, outside
 
 
 def seizures(said: Sequence[Annotation], duration_s: float) -> tuple[Event, ...]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from grafana_foundation_sdk.builders import dashboard, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import common, dashboard, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode
 
 from aura.database import queries
 
@@ -103,13 +104,14 @@ def _series(title: str, description: str, sql: str, unit: str, height: int = 7, 
 
 def _table(title: str, description: str, sql: str, height: int, width: int = WIDTH) -> Any:
     """Rows of the database."""
-    return _placed(table.Panel().decimals(1), title, description, [Sql(sql)], height, width)
+    return _placed(table.Panel(), title, description, [Sql(sql)], height, width)
 
 
 def _corpus() -> dashboard.Dashboard:
     """What there is, and what deserves a look."""
     to_recording = (
-        "/d/aura-recording?var-dataset=${__data.fields.dataset}&var-subject=${__data.fields.subject}"
+        "/d/aura-recording?var-dataset=${__data.fields.dataset:percentencode}"
+        "&var-subject=${__data.fields.subject:percentencode}"
         "&var-recording=${__data.fields.recording_id}&${model:queryparam}"
         "&from=${__data.fields.from_ms}&to=${__data.fields.to_ms}"
     )
@@ -181,7 +183,13 @@ def _recording() -> dashboard.Dashboard:
         )
         .with_panel(_series("Heart rate", "From beat to beat.", queries.HEART_RATE, "short"))
         .with_panel(_series("RR intervals", "As detected, not cleaned.", queries.RR, "ms"))
-        .with_panel(probability.with_target(Sql(queries.THRESHOLD, ref="B")).with_transformation(limit).min(0).max(1))
+        .with_panel(
+            probability.with_target(Sql(queries.THRESHOLD, ref="B"))
+            .with_transformation(limit)
+            .thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.LINE))
+            .min(0)
+            .max(1)
+        )
         .with_panel(
             _series(
                 "ECG", "Zoom in to two hours or less: lowest and highest value of each pixel.", queries.ECG, "mV", 9
@@ -231,7 +239,7 @@ def alerts() -> dict[str, object]:
     """Give the rules, as Grafana's provisioning takes them from a file."""
     rules = [
         _rule("aura-failed", "More than a tenth of the recordings failed", queries.FAILED_SHARE, 0.1),
-        _rule("aura-no-beats", "Recordings without beats", queries.EMPTY, 0),
+        _rule("aura-no-beats", "Recordings with hardly a beat", queries.EMPTY, 0),
     ]
     return {
         "apiVersion": 1,

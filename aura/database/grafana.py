@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from aura.database.annotations import Annotation, Recording
+from aura.database.recordings import REFERENCE
 from aura.errors import AuraError
 from aura.types import Event
 
@@ -20,6 +21,8 @@ TOKEN_VARIABLE = "AURA_GRAFANA_TOKEN"  # noqa: S105
 KINDS = ("seiz", "bckg")
 # A tag that says of which recording it is, where others were at the same time.
 OF = "recording:"
+# What a person marked as both.
+BOTH = "both"
 # At once; Grafana gives the newest, so more could hide others.
 LIMIT = 50_000
 TIMEOUT_S = 30.0
@@ -28,7 +31,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A stretch of time that a person marked in a dashboard."""
+    """A stretch of time that a person marked in a dashboard; ``kind`` is seiz, bckg, or both."""
 
     number: int
     annotator: str
@@ -57,19 +60,27 @@ def regions(url: str, token: str) -> list[Region]:
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise AuraError(f"grafana={url}; allowed are addresses such as https://grafana.example.org")
-    found = [region for kind in KINDS for one in _ask(url, token, kind) if (region := _region(one, kind)) is not None]
-    return sorted(found, key=lambda region: (region.said_at, region.number))
+    found = [region for kind in KINDS for one in _ask(url, token, kind) if (region := _region(one)) is not None]
+    # One that has both tags is answered twice.
+    return sorted({region.number: region for region in found}.values(), key=lambda one: (one.said_at, one.number))
 
 
 def assign(found: Sequence[Region], recordings: Sequence[Recording]) -> tuple[dict[int, list[Annotation]], list[str]]:
     """Find the recording of each region: the one its tag names, or the only one that was made at that time.
+
+    Parameters
+    ----------
+    found
+        Regions.
+    recordings
+        All there are, as what is the only one is to be told among all.
 
     Returns
     -------
     by_recording
         What was said, by the id of the recording.
     left
-        A sentence for each region that is of none, or of several.
+        A sentence for each region that is of none or several, or both a seizure and background.
     """
     by_recording: dict[int, list[Annotation]] = {}
     left = []
@@ -77,15 +88,19 @@ def assign(found: Sequence[Region], recordings: Sequence[Recording]) -> tuple[di
         of = [
             one
             for one in recordings
-            if (region.recording in (None, one.name))
+            if region.recording in (None, one.name, f"{one.dataset}/{one.name}")
             and one.start_at <= region.onset_at
             and region.end_at <= one.start_at + timedelta(seconds=one.duration_s + 1)
         ]
+        what = f"annotation {region.number} of {region.annotator}, {region.onset_at:%Y-%m-%d %H:%M:%S}, is"
+        if region.kind == BOTH:
+            left.append(f"{what} tagged {' and '.join(KINDS)}; allowed is one of them")
+            continue
         if len(of) != 1:
             where = f"{len(of)} recordings" if of else "no recording"
-            tag = f" named {region.recording}" if region.recording else f"; a tag {OF}NAME says which"
-            when = f"{region.onset_at:%Y-%m-%d %H:%M:%S}"
-            left.append(f"annotation {region.number} of {region.annotator}, {when}, is of {where}{tag}")
+            named = f" named {region.recording}" if region.recording else ""
+            which = f"; a tag {OF}DATASET/NAME says which" if of or not named else ""
+            left.append(f"{what} of {where}{named}{which}")
             continue
         onset_s = (region.onset_at - of[0].start_at).total_seconds()
         event = Event(onset_s, (region.end_at - region.onset_at).total_seconds(), region.kind)
@@ -101,7 +116,7 @@ def _ask(url: str, token: str, kind: str) -> list[dict[str, Any]]:
         headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+        with urllib.request.build_opener(_Stay).open(request, timeout=TIMEOUT_S) as answer:
             said = json.load(answer)
     except urllib.error.HTTPError as error:
         hint = f"; {TOKEN_VARIABLE} has to be the token of a service account" if error.code in (401, 403) else ""
@@ -115,17 +130,27 @@ def _ask(url: str, token: str, kind: str) -> list[dict[str, Any]]:
     return said
 
 
-def _region(one: dict[str, Any], kind: str) -> Region | None:
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """To follow where an answer sends would hand the token to whoever is there."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Go nowhere."""
+
+
+def _region(one: dict[str, Any]) -> Region | None:
     """Read an annotation; None for one without a length, or of an alert."""
     try:
         onset_ms, end_ms = int(one["time"]), int(one.get("timeEnd") or one["time"])
         if end_ms <= onset_ms or one.get("alertId"):
             return None
-        names = [tag[len(OF) :] for tag in one.get("tags", []) if tag.startswith(OF)]
+        kinds = [kind for kind in KINDS if kind in one["tags"]]
+        annotator = str(one.get("login") or f"grafana user {one.get('userId', 'unknown')}")
+        names = [tag[len(OF) :] for tag in one["tags"] if tag.startswith(OF)]
         return Region(
             number=int(one["id"]),
-            annotator=str(one.get("login") or f"grafana user {one.get('userId', 'unknown')}"),
-            kind=kind,
+            # The corpus is no person, and what a person says is not the corpus's.
+            annotator=f"{annotator} (grafana)" if annotator == REFERENCE else annotator,
+            kind=kinds[0] if len(kinds) == 1 else BOTH,
             onset_at=EPOCH + timedelta(milliseconds=onset_ms),
             end_at=EPOCH + timedelta(milliseconds=end_ms),
             said_at=EPOCH + timedelta(milliseconds=int(one.get("updated") or one.get("created") or onset_ms)),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -27,10 +28,23 @@ LICENCE = (
 # Dates move by whole weeks, so that hours and days of the week stay.
 MOST_WEEKS = 520
 CHUNK = 1 << 20
-# What is selected of each table; r is the recording, h what it is called and how far its dates move.
+# What comes of reading a damaged archive; one that says it is encrypted is a RuntimeError.
+DAMAGED = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+# What is selected of each table; r is the recording, h what it is called, how far its dates move, and whether names
+# are as they were.
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "recording": {
-        "recording_id": "r.recording_id",
+        "recording_id": "h.new_id",
         "dataset": "r.dataset",
         "name": "h.name",
         "subject": "h.subject",
@@ -44,43 +58,48 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "usable_share": "r.usable_share",
         "n_beats": "r.n_beats",
         "annotated": "r.annotated",
-        "content": "h.content",
-        "imported_at": "r.imported_at",
+        "content": "CASE WHEN h.named THEN r.content ELSE 'handed over' END",
+        "ecg_content": "CASE WHEN h.named OR r.ecg_content = '' THEN r.ecg_content ELSE 'handed over' END",
+        # When it was imported tells how far its dates were moved.
+        "imported_at": "CASE WHEN h.named THEN r.imported_at ELSE r.start_at + h.shift END",
     },
     "model": {name: f"t.{name}" for name in ("model_id", "name", "run_id", "threshold", "step_s")},
-    "rr": {"recording_id": "t.recording_id", "ts": "t.ts + h.shift", "rr_ms": "t.rr_ms"},
+    "rr": {"recording_id": "h.new_id", "ts": "t.ts + h.shift", "rr_ms": "t.rr_ms"},
     "ecg": {
-        "recording_id": "t.recording_id",
+        "recording_id": "h.new_id",
         "ts": "t.ts + h.shift",
         "low_mv": "t.low_mv",
         "high_mv": "t.high_mv",
     },
     "quality": {
-        "recording_id": "t.recording_id",
+        "recording_id": "h.new_id",
         "onset_at": "t.onset_at + h.shift",
         "end_at": "t.end_at + h.shift",
         "kind": "t.kind",
     },
     "annotation": {
-        "annotation_id": "t.annotation_id",
-        "recording_id": "t.recording_id",
+        "annotation_id": "CASE WHEN h.named THEN t.annotation_id ELSE row_number() OVER (ORDER BY h.new_id, "
+        "t.created_at, t.annotation_id) END",
+        "recording_id": "h.new_id",
         "annotator": "a.name",
         "onset_at": "t.onset_at + h.shift",
         "end_at": "t.end_at + h.shift",
         "kind": "t.kind",
         "confidence": "t.confidence",
-        "comment": "CASE WHEN a.named THEN t.comment ELSE '' END",
-        "created_at": "t.created_at",
+        "comment": "CASE WHEN h.named THEN t.comment ELSE '' END",
+        # Of when it was said the order is left, as the later word counts.
+        "created_at": "CASE WHEN h.named THEN t.created_at ELSE r.start_at + h.shift + interval '1 second' * "
+        "row_number() OVER (PARTITION BY h.new_id ORDER BY t.created_at, t.annotation_id) END",
     },
     "prediction": {
-        "recording_id": "t.recording_id",
+        "recording_id": "h.new_id",
         "model_id": "t.model_id",
         "ts": "t.ts + h.shift",
         "probability": "t.probability",
         "score": "t.score",
     },
     "detection": {
-        "recording_id": "t.recording_id",
+        "recording_id": "h.new_id",
         "model_id": "t.model_id",
         "onset_at": "t.onset_at + h.shift",
         "end_at": "t.end_at + h.shift",
@@ -112,7 +131,7 @@ def dump(
         Of which corpus, and whom; None is all.
     key
         Of the pseudonyms that replace all names of subjects, recordings and annotators; then comments and failures
-        are left out, and the dates of each subject are shifted. None leaves all as it is.
+        are left out, recordings are numbered anew, and the dates of each subject are shifted. None leaves all as it is.
 
     Returns
     -------
@@ -175,7 +194,7 @@ def restore(connection: "psycopg.Connection[tuple[Any, ...]]", path: Path) -> di
                         f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), max({column})) "
                         f"FROM {table} HAVING max({column}) IS NOT NULL"
                     )
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, KeyError, ValueError, TypeError) as error:
+    except DAMAGED as error:
         raise AuraError(f"dump={path} is no dump of Aura, or a damaged one ({error}); nothing was restored") from error
     connection.execute("ANALYZE")
     return manifest
@@ -189,46 +208,58 @@ def _choose(
 ) -> None:
     """Make tables of what is handed over, and under which names, for the time of the transaction."""
     connection.execute(
-        "CREATE TEMPORARY TABLE handed (recording_id integer PRIMARY KEY, name text, subject text, session text, "
-        "content text, shift interval) ON COMMIT DROP"
+        "CREATE TEMPORARY TABLE handed (recording_id integer PRIMARY KEY, new_id integer, name text, subject text, "
+        "session text, shift interval, named boolean) ON COMMIT DROP"
     )
-    connection.execute("CREATE TEMPORARY TABLE annotators (annotator text PRIMARY KEY, name text, named boolean)")
+    connection.execute("CREATE TEMPORARY TABLE annotators (annotator text PRIMARY KEY, name text) ON COMMIT DROP")
     rows = connection.execute(
-        "SELECT recording_id, dataset, name, subject, session, content, start_known FROM recording "
+        "SELECT recording_id, dataset, name, subject, session, start_known FROM recording "
         "WHERE (%(dataset)s::text IS NULL OR dataset = %(dataset)s) "
         "AND (%(subjects)s::text[] IS NULL OR subject = ANY(%(subjects)s))",
         {"dataset": dataset, "subjects": None if subjects is None else list(subjects)},
     ).fetchall()
-    if missing := sorted(set(subjects or ()) - {row[3] for row in rows}):
-        raise AuraError(f"there is no subject {missing[0]!r}" + (f" in {dataset}" if dataset else ""))
+    for subject in subjects or ():
+        of = sorted({row[1] for row in rows if row[3] == subject})
+        if not of:
+            raise AuraError(f"there is no subject {subject!r}" + (f" in {dataset}" if dataset else ""))
+        if len(of) > 1:
+            raise AuraError(f"there is a subject {subject!r} in each of {', '.join(of)}; say of which with dataset=")
     if not rows:
         raise AuraError(f"there is no recording{f' of {dataset}' if dataset else ''} to hand over")
-    for recording_id, of, name, subject, session, content, start_known in rows:
-        if key is None:
-            values = (recording_id, name, subject, session, content, timedelta())
-        else:
-            who = f"subject {of} {subject}"
-            weeks = 1 + int(pseudonym(key, f"dates of {who}"), 16) % MOST_WEEKS
-            values = (
-                recording_id,
-                pseudonym(key, f"recording {of} {name}"),
-                pseudonym(key, who),
-                pseudonym(key, f"session {of} {subject} {session}") if session else "",
-                "handed over",
-                -timedelta(weeks=weeks) if start_known else timedelta(),
-            )
-        connection.execute("INSERT INTO handed VALUES (%s, %s, %s, %s, %s, %s)", values)
+    handed = [_handed(row, key) for row in rows]
+    if key is not None:
+        # Ids are in the order of names, which would tell them.
+        handed = [(row[0], number, *row[2:]) for number, row in enumerate(sorted(handed, key=lambda row: row[2]), 1)]
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO handed VALUES (%s, %s, %s, %s, %s, %s, %s)", handed)
     for (annotator,) in connection.execute("SELECT DISTINCT annotator FROM annotation").fetchall():
-        named = key is None
-        known = annotator if key is None or annotator == REFERENCE else pseudonym(key, f"annotator {annotator}")
-        connection.execute("INSERT INTO annotators VALUES (%s, %s, %s)", (annotator, known, named))
+        called = annotator if key is None or annotator == REFERENCE else pseudonym(key, f"annotator {annotator}")
+        connection.execute("INSERT INTO annotators VALUES (%s, %s)", (annotator, called))
+
+
+def _handed(row: tuple[Any, ...], key: bytes | None) -> tuple[Any, ...]:
+    """What a recording is called where it is handed over, and how far its dates move."""
+    recording_id, dataset, name, subject, session, start_known = row
+    if key is None:
+        return recording_id, recording_id, name, subject, session, timedelta(), True
+    who = f"subject {dataset} {subject}"
+    weeks = 1 + int(pseudonym(key, f"dates of {who}"), 16) % MOST_WEEKS
+    return (
+        recording_id,
+        recording_id,
+        pseudonym(key, f"recording {dataset} {name}"),
+        pseudonym(key, who),
+        pseudonym(key, f"session {dataset} {subject} {session}") if session else "",
+        -timedelta(weeks=weeks) if start_known else timedelta(),
+        False,
+    )
 
 
 def _query(table: str, *, with_failures: bool) -> str:
     """Select what is handed over of a table; the names in it are ours."""
     values = ", ".join(COLUMNS[table].values())
     if table == "recording":
-        return f"SELECT {values} FROM recording r JOIN handed h USING (recording_id) ORDER BY recording_id"
+        return f"SELECT {values} FROM recording r JOIN handed h USING (recording_id) ORDER BY new_id"
     if table == "failure":
         datasets = "SELECT dataset FROM recording JOIN handed USING (recording_id)"
         return f"SELECT {values} FROM failure t WHERE {with_failures} AND dataset IN ({datasets}) ORDER BY 1, 2, 3"
@@ -236,7 +267,9 @@ def _query(table: str, *, with_failures: bool) -> str:
         used = "SELECT model_id FROM {0} JOIN handed USING (recording_id)"
         both = f"{used.format('prediction')} UNION {used.format('detection')}"
         return f"SELECT {values} FROM model t WHERE model_id IN ({both}) ORDER BY model_id"
-    named = "JOIN annotators a USING (annotator)" if table == "annotation" else ""
+    # These say more of the recording than what it is called.
+    joined = "JOIN recording r USING (recording_id) JOIN annotators a USING (annotator)"
+    named = joined if table == "annotation" else ""
     return f"SELECT {values} FROM {table} t JOIN handed h USING (recording_id) {named} ORDER BY 1, 2, 3"
 
 

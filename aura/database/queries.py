@@ -44,12 +44,17 @@ def binned(table: str, columns: str, *, where: str = RECORDING, ts: str = "ts") 
 
 
 def lane(table: str, name: str, value: str, *, where: str) -> str:
-    """Stretches of a table as a lane of a state timeline: what begins, and when it is over."""
+    """Stretches of a table as a lane of a state timeline: at each time at which one begins or ends, all that go on."""
     return (
-        f'SELECT onset_at AS time, {value} AS "{name}" FROM {table} '
-        f"WHERE {where} AND onset_at < $__timeTo() AND end_at > $__timeFrom() "
-        f"UNION ALL SELECT end_at, NULL FROM {table} "
-        f"WHERE {where} AND onset_at < $__timeTo() AND end_at > $__timeFrom() ORDER BY 1"
+        f"WITH stretch AS (SELECT onset_at, end_at, {value} AS value FROM {table} "
+        f"WHERE {where} AND onset_at < $__timeTo() AND end_at > $__timeFrom()), "
+        "edge AS (SELECT onset_at AS time, value, 1 AS step FROM stretch "
+        "UNION ALL SELECT end_at, value, -1 FROM stretch), "
+        "state AS (SELECT time, value, sum(coalesce(sum(step), 0)) OVER (PARTITION BY value ORDER BY time) AS n "
+        "FROM (SELECT DISTINCT time FROM edge) a CROSS JOIN (SELECT DISTINCT value FROM edge) b "
+        "LEFT JOIN edge USING (time, value) GROUP BY 1, 2) "
+        f"SELECT time, string_agg(value, ', ' ORDER BY value) FILTER (WHERE n > 0) AS \"{name}\" "
+        "FROM state GROUP BY 1 ORDER BY 1"
     )
 
 
@@ -103,14 +108,15 @@ N_SEIZURES = (
     'SELECT count(*) AS "seizures" FROM annotation JOIN recording USING (recording_id) '
     f"WHERE {DATASETS} AND annotator = 'reference' AND {SEIZURES}"
 )
-# What deserves a look most stands first: most detections, then the surest, then the worst signal.
+# What deserves a look most stands first: most detections, then the surest, then the worst signal. What makes the link
+# is text, as numbers come to it as they are shown.
 RECORDINGS = (
-    'SELECT r.recording_id, r.dataset AS "dataset", r.subject AS "subject", r.name AS "recording", '
+    'SELECT r.recording_id::text, r.dataset AS "dataset", r.subject AS "subject", r.name AS "recording", '
     'r.start_at AS "start", r.duration_s / 3600 AS "hours", '
     'CASE WHEN r.annotated THEN coalesce(a.n, 0) END AS "annotated", coalesce(d.n, 0) AS "detected", '
     'd.surest AS "highest confidence", coalesce(d.blind_s, 0) / 60 AS "not assessed (min)", '
-    '100 * r.usable_share AS "usable ECG (%)", (1000 * extract(epoch FROM r.start_at))::bigint AS from_ms, '
-    "(1000 * extract(epoch FROM r.end_at))::bigint AS to_ms "
+    '100 * r.usable_share AS "usable ECG (%)", (1000 * extract(epoch FROM r.start_at))::bigint::text AS from_ms, '
+    "(1000 * extract(epoch FROM r.end_at))::bigint::text AS to_ms "
     "FROM recording r "
     "LEFT JOIN (SELECT recording_id, count(*) AS n FROM annotation "
     f"WHERE annotator = 'reference' AND {SEIZURES} GROUP BY 1) a USING (recording_id) "
@@ -173,4 +179,5 @@ FAILED_SHARE = (
     "SELECT f.n::float / nullif(f.n + r.n, 0) AS value FROM (SELECT count(*) AS n FROM failure "
     "WHERE reason <> 'not_in_layout') f, (SELECT count(*) AS n FROM recording) r"
 )
-EMPTY = "SELECT count(*) FILTER (WHERE n_beats < 100)::float AS value FROM recording"
+# No heart is as slow as that: what was read is no ECG.
+EMPTY = "SELECT count(*) FILTER (WHERE n_beats < 20 * usable_share * duration_s / 60)::float AS value FROM recording"

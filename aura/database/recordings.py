@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 NO_START = datetime(1985, 1, 1, tzinfo=UTC)
 # Who annotated what the corpus says.
 REFERENCE = "reference"
-# Rows that hang on a recording, and on one and a detector.
-OF_RECORDING, OF_MODEL = ("rr", "ecg", "quality"), ("prediction", "detection")
+# Rows that hang on a recording and a detector.
+OF_MODEL = ("prediction", "detection")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ class Row:
     usable_share: float
     n_beats: int
     annotated: bool
-    # Digest of all that is imported.
+    # Digest of what is imported besides the ECG.
     content: str
 
     @property
@@ -87,9 +87,11 @@ def put(
     *,
     seizures: Sequence[Event],
     faults: Sequence[Event],
-    ecg: Iterable[tuple[Floats, Floats, Floats]],
 ) -> int:
-    """Replace a recording, within a transaction of the caller; what people annotated stays.
+    """Replace a recording but for its ECG, within a transaction of the caller.
+
+    What people annotated stays where it is in the recording, if that is now said to have begun at another time. What
+    detectors said of it is removed.
 
     Parameters
     ----------
@@ -101,8 +103,6 @@ def put(
         As the corpus has them.
     faults
         Stretches without a usable ECG, by kind.
-    ecg
-        Pieces of the ECG, as of `aura.envelope.envelope`.
 
     Returns
     -------
@@ -126,6 +126,12 @@ def put(
         "content": row.content,
     }
     names, places = ", ".join(values), ", ".join(["%s"] * len(values))
+    connection.execute(
+        "UPDATE annotation a SET (onset_at, end_at) = (onset_at + moved, a.end_at + moved) "
+        "FROM (SELECT recording_id, %s - start_at AS moved FROM recording WHERE (dataset, name) = (%s, %s)) r "
+        "WHERE a.recording_id = r.recording_id AND moved <> interval '0'",
+        (row.start_at, row.dataset, row.name),
+    )
     found = connection.execute(
         f"INSERT INTO recording ({names}) VALUES ({places}) ON CONFLICT (dataset, name) DO UPDATE "
         f"SET ({names}, imported_at) = ({places}, now()) RETURNING recording_id",
@@ -133,22 +139,11 @@ def put(
     ).fetchone()
     assert found is not None
     recording_id = int(found[0])
-    for table in (*OF_RECORDING, *OF_MODEL):
+    for table in ("rr", "quality", *OF_MODEL):
         connection.execute(f"DELETE FROM {table} WHERE recording_id = %s", (recording_id,))
     connection.execute("DELETE FROM annotation WHERE (recording_id, annotator) = (%s, %s)", (recording_id, REFERENCE))
     start = row.start_at
     copy(connection, "rr", {"recording_id": recording_id, "ts": timestamps(start, rr.t_s), "rr_ms": rr.rr_ms})
-    for t_s, low_mv, high_mv in ecg:
-        copy(
-            connection,
-            "ecg",
-            {
-                "recording_id": recording_id,
-                "ts": timestamps(start, t_s),
-                "low_mv": low_mv.astype(np.float32),
-                "high_mv": high_mv.astype(np.float32),
-            },
-        )
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO quality (recording_id, onset_at, end_at, kind) VALUES (%s, %s, %s, %s)",
@@ -161,6 +156,47 @@ def put(
         )
     connection.execute("DELETE FROM failure WHERE (dataset, recording) = (%s, %s)", (row.dataset, row.name))
     return recording_id
+
+
+def has_ecg(connection: "psycopg.Connection[tuple[Any, ...]]", recording_id: int, content: str) -> bool:
+    """Whether this is the ECG that is there, by its digest."""
+    row = connection.execute("SELECT ecg_content FROM recording WHERE recording_id = %s", (recording_id,)).fetchone()
+    return row == (content,)
+
+
+def put_ecg(
+    connection: "psycopg.Connection[tuple[Any, ...]]",
+    recording_id: int,
+    start: datetime,
+    ecg: Iterable[tuple[Floats, Floats, Floats]],
+    content: str,
+) -> None:
+    """Replace the ECG of a recording, within a transaction of the caller.
+
+    Parameters
+    ----------
+    connection
+        In a transaction.
+    recording_id, start
+        Of which recording, and when it began.
+    ecg
+        Pieces of it, as of `aura.envelope.envelope`.
+    content
+        Its digest.
+    """
+    connection.execute("DELETE FROM ecg WHERE recording_id = %s", (recording_id,))
+    for t_s, low_mv, high_mv in ecg:
+        copy(
+            connection,
+            "ecg",
+            {
+                "recording_id": recording_id,
+                "ts": timestamps(start, t_s),
+                "low_mv": low_mv.astype(np.float32),
+                "high_mv": high_mv.astype(np.float32),
+            },
+        )
+    connection.execute("UPDATE recording SET ecg_content = %s WHERE recording_id = %s", (content, recording_id))
 
 
 def model_id(connection: "psycopg.Connection[tuple[Any, ...]]", model: Model) -> int:

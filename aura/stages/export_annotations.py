@@ -19,9 +19,10 @@ from aura.database.recordings import REFERENCE
 from aura.database.schema import migrate
 from aura.datasets.detections import FORMATS, write_detections
 from aura.errors import AuraError
-from aura.table import write_whole
+from aura.table import digest, write_whole
 from aura.types import Event
 
+ANNOTATORS = "annotators"
 N_SHOWN = 20
 LONGEST_NAME = 200
 
@@ -33,29 +34,37 @@ def run(config: Config) -> None:
         raise AuraError("say from which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     if wanted.format not in FORMATS:
         raise AuraError(f"format={wanted.format}; allowed are {', '.join(FORMATS)}")
+    output = Path(wanted.output)
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        # What is there might be of somebody who has taken it back since, and would be trained on.
+        raise AuraError(f"output={output} holds something already; name a new folder, or remove it")
     regions = [] if wanted.grafana is None else grafana.regions(wanted.grafana, _token())
     written, disputes = 0, []
-    with connected(url) as connection:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with connected(url) as connection, TemporaryDirectory(prefix=".aura-", dir=output.parent) as scratch:
+        folder = Path(scratch) / "whole"
         migrate(connection)
-        there = recordings(connection, wanted.dataset)
+        everything = recordings(connection)
+        there = [one for one in everything if wanted.dataset in (None, one.dataset)]
         if not there:
             raise AuraError(f"there is no recording{f' of {wanted.dataset}' if wanted.dataset else ''} in {where(url)}")
-        marked, left = grafana.assign(regions, there)
+        marked, left = grafana.assign(regions, everything)
         for recording in there:
-            said = [*annotations(connection, recording), *marked.get(recording.recording_id, [])]
+            of_it, outside = annotations(connection, recording)
+            left += outside
+            said = [*of_it, *marked.get(recording.recording_id, [])]
             said.sort(key=lambda one: one.said_at)
             by_annotator = _by_annotator(recording, said)
             for annotator, events in by_annotator.items():
                 dates = [one.said_at for one in said if one.annotator == annotator]
-                _write(Path(wanted.output), wanted.format, recording, annotator, events, max(dates, default=None))
+                _write(folder / ANNOTATORS, wanted.format, recording, annotator, events, max(dates, default=None))
                 written += 1
             pairs = agreement(by_annotator, recording.duration_s)
             disputes.append(pairs.assign(dataset=recording.dataset, recording=recording.name))
-    table = pd.concat(disputes, ignore_index=True)
-    table = table[["dataset", "recording", "one", "other", "kappa", "disputed_s"]]
-    if len(table):
-        path = Path(wanted.output) / "agreement.csv"
-        write_whole(path, lambda part: table.to_csv(part, index=False))
+        table = pd.concat(disputes, ignore_index=True)
+        table = table[["dataset", "recording", "one", "other", "kappa", "disputed_s"]]
+        write_whole(folder / "agreement.csv", lambda part: table.to_csv(part, index=False))
+        folder.replace(output)
     print(_summary(written, len(there), table, left, wanted.output))
 
 
@@ -110,12 +119,10 @@ def _with_header(text: str, about: Mapping[str, str]) -> str:
 
 
 def _file_name(name: str) -> str:
-    """Name of a file or folder: other signs than letters, digits and a few are written as %.."""
+    """Name of a file or folder: other signs than letters, digits and a few are written as %.., long ones shortened."""
     safe = quote(name, safe=" @+=,")
     safe = safe.replace(".", "%2E") if not safe.strip(".") else safe
-    if len(safe) > LONGEST_NAME:
-        raise AuraError(f"{safe[:40]}... is too long a name for a file; allowed are {LONGEST_NAME} signs")
-    return safe
+    return safe if len(safe) <= LONGEST_NAME else f"{safe[: LONGEST_NAME - 20]}...{digest(name)}"
 
 
 def _summary(written: int, n_recordings: int, table: pd.DataFrame, left: Sequence[str], output: str) -> str:
@@ -129,6 +136,6 @@ def _summary(written: int, n_recordings: int, table: pd.DataFrame, left: Sequenc
         for row in disputed.head(N_SHOWN).to_dict("records")
     ]
     if left:
-        lines.append(f"  {len(left)} annotations in Grafana are not exported:")
+        lines.append(f"  {len(left)} annotations are not exported:")
         lines += [f"    {sentence}" for sentence in left[:N_SHOWN]]
     return "\n".join(lines)

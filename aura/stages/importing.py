@@ -18,10 +18,12 @@ from aura.database.recordings import (
     Row,
     claim,
     fail,
+    has_ecg,
     has_predictions,
     known,
     model_id,
     put,
+    put_ecg,
     put_predictions,
 )
 from aura.database.schema import migrate
@@ -30,6 +32,7 @@ from aura.envelope import envelope
 from aura.errors import AuraError, RecordingError
 from aura.events import unite
 from aura.registry import Registered
+from aura.serving import Detector
 from aura.stages import prepare
 from aura.stages.evaluate import scored
 from aura.stages.folders import is_prepared, prepared_folder, read_rr
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 ECG = ("none", "envelope", "events")
 BIN_S, AROUND_S = 0.04, 10.0
+N_SHOWN = 20
 
 
 def run(config: Config) -> None:
@@ -67,11 +71,14 @@ def run(config: Config) -> None:
         tracking.log_upstream({"prepare": meta["run_id"]})
         tracking.log_params({"import.ecg": config.database.ecg})
         address = config.database.model
-        registered = None if address is None else registry.load(address, runtime=config.serving.runtime)
-        if registered is not None:
+        teller = None
+        if address is not None:
+            registered = registry.load(address, runtime=config.serving.runtime)
             tracking.log_params({"import.model": registered.name, "import.run_id": registered.run_id})
-        outcomes = list(_Import(config, connection, registered).all(recordings.to_dict("records")))
+            teller = _Teller(registered.detector, _id_of(connection, registered))
+        outcomes = list(_Import(config, connection, teller).all(recordings.to_dict("records")))
         _put_failures(connection, config)
+        gone = _not_among(connection, config.dataset.name, recordings["recording"].tolist())
         counts = pd.Series([outcome.what for outcome in outcomes]).value_counts()
         n_rows = sum(outcome.n_beats for outcome in outcomes)
         numbers = {what: int(counts.get(what, 0)) for what in ("imported", "unchanged", "failed")}
@@ -81,7 +88,10 @@ def run(config: Config) -> None:
             f"import: {numbers['imported']} recordings imported, {numbers['unchanged']} unchanged, "
             f"{numbers['failed']} failed; {n_rows} RR intervals, into {where(url)}"
         )
-        print("\n".join(f"  {message}" for message in failed[:20]), end="\n" if failed else "")
+        print("\n".join(f"  {message}" for message in failed[:N_SHOWN]), end="\n" if failed else "")
+        if gone:
+            some = ", ".join(gone[:N_SHOWN]) + (", ..." if len(gone) > N_SHOWN else "")
+            print(f"  {len(gone)} of {config.dataset.name} in the database were not prepared now; they stay: {some}")
         if failed and len(failed) == len(outcomes):
             raise AuraError(f"nothing could be imported; the first failure: {failed[0]}")
 
@@ -96,12 +106,20 @@ class _Outcome:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Teller:
+    """A detector, and its id in the database."""
+
+    detector: Detector
+    model_id: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Import:
     """One process's part of an import."""
 
     config: Config
     connection: "psycopg.Connection[tuple[Any, ...]]"
-    registered: Registered | None
+    teller: _Teller | None
 
     def all(self, rows: Sequence[Mapping[Any, Any]]) -> Iterator[_Outcome]:
         """Import recordings; those that another process is at come last."""
@@ -139,50 +157,44 @@ class _Import:
     def _claimed(self, row: Mapping[Any, Any]) -> _Outcome:
         """Import a recording that no other process is at."""
         folder, name = prepared_folder(self.config), row["recording"]
-        entry = Row(
-            dataset=self.config.dataset.name,
-            name=name,
-            subject=row["subject"],
-            session=row["session"],
-            start=start_of(row),
-            duration_s=row["duration_s"],
-            channel=row["channel"],
-            fs_hz=row["fs_hz"],
-            usable_share=row["usable_share"],
-            n_beats=row["n_beats"],
-            annotated=bool(row["annotated"]),
-            content=digest(FORMAT, row["digest"], row["rr_digest"], self.config.database.ecg),
-        )
+        meta = read_meta(folder / "rr" / f"{name}.parquet")
+        assert meta is not None
+        known_of_it: dict[str, Any] = {
+            "name": name,
+            **{key: row[key] for key in ("subject", "session", "duration_s", "channel", "fs_hz", "usable_share")},
+            "n_beats": row["n_beats"],
+            "annotated": bool(row["annotated"]),
+        }
+        start = start_of(row)
+        content = digest(FORMAT, known_of_it, str(start), row["digest"], meta["unusable"])
+        entry = Row(dataset=self.config.dataset.name, start=start, content=content, **known_of_it)
         rr, seizures, _ = read_rr(folder, name)
         recording_id = known(self.connection, entry)
-        n_beats = 0
+        n_beats, new = 0, False
         if recording_id is None:
-            meta = read_meta(folder / "rr" / f"{name}.parquet")
-            assert meta is not None
             faults = [Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]]
-            pieces = self._ecg(row, seizures)
-            recording_id = put(self.connection, entry, rr, seizures=seizures, faults=faults, ecg=pieces)
-            n_beats = len(rr.t_s)
-        told = self._predict(row, entry, recording_id)
-        return _Outcome("imported" if n_beats or told else "unchanged", n_beats)
+            recording_id = put(self.connection, entry, rr, seizures=seizures, faults=faults)
+            n_beats, new = len(rr.t_s), True
+        # The same recording can be asked for with another ECG, which takes nothing from what detectors said.
+        ecg = self.config.database.ecg
+        ecg_content = "" if ecg == "none" else digest(content, meta["source"], ecg)
+        if not has_ecg(self.connection, recording_id, ecg_content):
+            put_ecg(self.connection, recording_id, entry.start_at, self._ecg(row, seizures), ecg_content)
+            new = True
+        new |= self._predict(row, entry, recording_id)
+        return _Outcome("imported" if new else "unchanged", n_beats)
 
     def _predict(self, row: Mapping[Any, Any], entry: Row, recording_id: int) -> bool:
         """Import what the detector says of a recording, where that is not there."""
-        if self.registered is None:
+        if self.teller is None or has_predictions(self.connection, recording_id, self.teller.model_id):
             return False
-        detector = self.registered.detector
-        model = model_id(
-            self.connection,
-            Model(self.registered.name, self.registered.run_id, detector.threshold, detector.spec.step_s),
-        )
-        if has_predictions(self.connection, recording_id, model):
-            return False
+        detector = self.teller.detector
         one = scored(self.config, detector, row)
         events, blind = found(detector.alarms, one)
         put_predictions(
             self.connection,
             recording_id,
-            model,
+            self.teller.model_id,
             entry.start_at,
             t_s=np.arange(1, len(one.score) + 1, dtype=np.float64) * one.step_s,
             probability=one.probability,
@@ -204,6 +216,18 @@ class _Import:
             yield from envelope(ecg, 0.0, row["duration_s"], BIN_S)
             return
         yield from _with_detail(ecg, seizures, row["duration_s"])
+
+
+def _id_of(connection: "psycopg.Connection[tuple[Any, ...]]", registered: Registered) -> int:
+    """Id of a detector in the database, outside of all transactions, in which others would wait for it."""
+    detector = registered.detector
+    return model_id(connection, Model(registered.name, registered.run_id, detector.threshold, detector.spec.step_s))
+
+
+def _not_among(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, names: list[str]) -> list[str]:
+    """Recordings of a corpus in the database that it does not have any more."""
+    query = "SELECT name FROM recording WHERE dataset = %s AND name <> ALL(%s) ORDER BY name"
+    return [name for (name,) in connection.execute(query, (dataset, names))]
 
 
 def _with_detail(ecg: Ecg, seizures: Sequence[Event], duration_s: float) -> Iterator[tuple[Floats, Floats, Floats]]:

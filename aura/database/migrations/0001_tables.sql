@@ -17,6 +17,7 @@ CREATE TABLE recording (
     n_beats integer NOT NULL,
     annotated boolean NOT NULL,
     content text NOT NULL,
+    ecg_content text NOT NULL DEFAULT '',
     imported_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (dataset, name)
 );
@@ -37,10 +38,11 @@ COMMENT ON COLUMN recording.fs_hz IS 'Sampling rate of the ECG in hertz.';
 COMMENT ON COLUMN recording.usable_share IS 'Share of the recording with a usable ECG, 0 to 1.';
 COMMENT ON COLUMN recording.n_beats IS 'Number of R-peaks found.';
 COMMENT ON COLUMN recording.annotated IS 'Whether the corpus has annotations of it.';
-COMMENT ON COLUMN recording.content IS 'Digest of all that was imported, by which the same is not imported twice.';
+COMMENT ON COLUMN recording.content IS 'Digest of what was imported besides the ECG, by which the same is not imported twice.';
+COMMENT ON COLUMN recording.ecg_content IS 'Digest of the ECG that was imported; empty where there is none.';
 COMMENT ON COLUMN recording.imported_at IS 'When it was imported last.';
 
--- Rows of these four belong to a recording; without foreign keys, which would double the time of an import.
+-- Rows of these belong to a recording; without foreign keys, which would double the time of an import.
 CREATE TABLE rr (
     recording_id integer NOT NULL,
     ts timestamptz NOT NULL,
@@ -170,3 +172,15 @@ COMMENT ON COLUMN failure.stage IS 'prepare, or import.';
 COMMENT ON COLUMN failure.reason IS 'A short code to count by.';
 COMMENT ON COLUMN failure.message IS 'The sentence for a person.';
 COMMENT ON COLUMN failure.failed_at IS 'When, on our clock.';
+
+CREATE FUNCTION forget_recording() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM rr WHERE recording_id = OLD.recording_id;
+    DELETE FROM ecg WHERE recording_id = OLD.recording_id;
+    DELETE FROM quality WHERE recording_id = OLD.recording_id;
+    DELETE FROM prediction WHERE recording_id = OLD.recording_id;
+    DELETE FROM detection WHERE recording_id = OLD.recording_id;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER forget_recording AFTER DELETE ON recording FOR EACH ROW EXECUTE FUNCTION forget_recording();
