@@ -224,7 +224,7 @@ def test_what_is_marked_in_grafana_comes_back_as_files(
     assert [(e.onset_s, e.end_s) for e in events if e.kind == "seiz"] == [(100, 120), (130, 160), (850, 860)]
     events = read_tse(folder / "anyone else" / "synthetic" / f"{name}.tse_bi")
     assert [(e.onset_s, e.end_s) for e in events if e.kind == "seiz"] == [(400, 430)]
-    events = read_tse(folder / "reference (grafana)" / "synthetic" / f"{name}.tse_bi")
+    events = read_tse(folder / "reference@grafana" / "synthetic" / f"{name}.tse_bi")
     assert [(e.onset_s, e.end_s) for e in events if e.kind == "seiz"] == [(880, 890)]
     assert "4 annotations are not exported" in said
     assert "annotation 11 of dr.who" in said

@@ -149,7 +149,7 @@ def _region(one: dict[str, Any]) -> Region | None:
         return Region(
             number=int(one["id"]),
             # The corpus is no person, and what a person says is not the corpus's.
-            annotator=f"{annotator} (grafana)" if annotator == REFERENCE else annotator,
+            annotator=f"{annotator}@grafana" if annotator == REFERENCE else annotator,
             kind=kinds[0] if len(kinds) == 1 else BOTH,
             onset_at=EPOCH + timedelta(milliseconds=onset_ms),
             end_at=EPOCH + timedelta(milliseconds=end_ms),
