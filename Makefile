@@ -25,7 +25,7 @@ test: $(INSTALLED)  ## lint and test
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 damage: $(INSTALLED)  ## prepare 5000 damaged corpora instead of 300 (about 4 minutes)
 	AURA_DAMAGED_CORPORA=5000 python -m pytest tests/test_damage.py

@@ -84,7 +84,8 @@ def test_kill_9_of_a_worker_from_outside_loses_nothing(compute: Compute, tmp_pat
     results = over(range(60), partial(slow_square, folder=tmp_path), compute=compute, title="", lost=lost)
     killer.join()
     assert results == [n**2 for n in range(60)]
-    assert len(list(tmp_path.glob("pid*"))) >= 3
+    # Another did what it had, whether or not a new one was there in time.
+    assert {int(path.name[3:]) for path in tmp_path.glob("pid*")} > set(killed)
 
 
 @EVERYWHERE
