@@ -28,14 +28,15 @@ LICENCE = (
 # Dates move by whole weeks, so that hours and days of the week stay.
 MOST_WEEKS = 520
 CHUNK = 1 << 20
-# What comes of reading a damaged archive; one that says it is encrypted is a RuntimeError.
+# What comes of reading a damaged archive: a RuntimeError of one that seems to be encrypted or packed otherwise, an
+# OSError of one that seems to begin elsewhere.
 DAMAGED = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     zlib.error,
     EOFError,
     LookupError,
-    NotImplementedError,
+    OSError,
     RuntimeError,
     TypeError,
     ValueError,
