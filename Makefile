@@ -11,10 +11,10 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test damage bench dashboards lint ui lock
+.PHONY: help demo test damage bench dashboards lint ui lock files test-containers test-airflow
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 demo: $(INSTALLED)  ## from nothing to a served detector, on a synthetic corpus (about 3 minutes)
 	python -m aura synthesize $(DEMO)
@@ -25,7 +25,16 @@ test: $(INSTALLED)  ## lint and test
 	ruff check .
 	ruff format --check .
 	mypy
+	$(MAKE) --no-print-directory files
 	python -m pytest -n 2 --dist loadfile
+
+test-airflow: $(INSTALLED) .airflow/.installed  ## run the DAG of deploy/airflow in an Airflow of its own (about 6 minutes)
+	AURA_AIRFLOW=$(abspath .airflow) python -m pytest tests/airflow/check_dag.py
+
+.airflow/.installed: deploy/airflow/requirements.txt
+	$(PYTHON) -m venv .airflow
+	.airflow/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 damage: $(INSTALLED)  ## prepare 5000 damaged corpora instead of 300 (about 4 minutes)
 	AURA_DAMAGED_CORPORA=5000 python -m pytest tests/test_damage.py
@@ -37,21 +46,34 @@ bench: $(INSTALLED)  ## after make demo: measure what all of it costs (about two
 	python -m benchmarks.serving
 	python -m benchmarks.database
 
-dashboards: $(INSTALLED)  ## write Grafana's dashboards anew, after a change of aura/database/dashboards.py or queries.py
+dashboards: $(INSTALLED)  ## write Grafana's dashboards anew, after a change of what makes them
 	python -m aura.database.dashboards
+	python -m aura.monitoring.dashboard
 
 lint: $(INSTALLED)  ## put the code in order and check it
 	ruff check --fix .
 	ruff format .
 	mypy
+	$(MAKE) --no-print-directory files
+
+files: $(INSTALLED)
+	hadolint Dockerfile
+	check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	python -m aura.graphene.protolint
 
 ui: $(INSTALLED)  ## open the MLflow UI on http://127.0.0.1:5000 (UI_PORT=...)
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
 		--host 127.0.0.1 --port $(UI_PORT) --workers 1
 
-lock: $(INSTALLED)  ## resolve requirements.lock anew, for Python 3.11 to 3.13
+lock: $(INSTALLED)  ## resolve requirements.lock and those of the images anew, for Python 3.11 to 3.13
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-header --output-file requirements.lock
+	uv pip compile pyproject.toml --extra onnx --extra postgresql --extra dask --extra graphene --universal \
+		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --constraint requirements.lock \
+		--output-file deploy/images/aura.lock
+	uv pip compile deploy/images/mlflow.in --universal --python-version 3.11 --upgrade --no-emit-index-url --no-header \
+		--no-annotate --output-file deploy/images/mlflow.lock
 
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "aura needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12")'

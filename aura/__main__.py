@@ -3,9 +3,13 @@
 import os
 import re
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
+from typing import NoReturn
 
 STAGES = {
     "synthesize": "make the embedded synthetic corpus",
@@ -20,6 +24,8 @@ STAGES = {
     "export-annotations": "what people annotated there, as files to train on: url=...",
     "dump": "a part of that database as one file to hand over: url=... output=FILE",
     "restore": "such a file into an empty database: url=... dump=FILE",
+    "szcore": "one EDF to one events.tsv, in a container of the SzCORE benchmark: environment INPUT and OUTPUT",
+    "bench": "what the stages cost, by size and workers, against what they did before: bench.workers=[1,2]",
     "main": "prepare, featurize and train in a row, as child runs of one run",
 }
 # Words that stand for other keys in a stage; there are groups called model, of what is trained, and dataset.
@@ -37,6 +43,13 @@ OWN = {
 # Of stages whose name is none in Python.
 MODULES = {"import": "importing", "export-annotations": "export_annotations"}
 COMPLETION = ("-sc", "--shell-completion")
+# Exit codes of Ctrl-C and SIGTERM, and how long the tidying up after the latter may take: ten seconds after it, Docker
+# kills.
+INTERRUPTED, TERMINATED, TIDY_WITHIN_S = 130, 143, 4.0
+
+
+class Terminated(KeyboardInterrupt):
+    """Somebody asked this process to end, as Docker, Kubernetes and batch systems do."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -52,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     -------
     int
         0 when it did what it should, 1 when it could not, 2 when it was asked for in a way it does not know, 130 when
-        it was interrupted, 141 when nobody listened any more.
+        it was interrupted, 141 when nobody listened any more, 143 when it was asked to end.
     """
     if not argv or argv[0] in ("-h", "--help"):
         print(_usage())
@@ -63,14 +76,15 @@ def main(argv: Sequence[str]) -> int:
     if stage not in STAGES:
         print(f"aura: there is no stage {stage!r}; there are {', '.join(STAGES)}", file=sys.stderr)
         return 2
-    if "--" in overrides:
+    # Each takes off a layer of quotes: MLflow puts one around all overrides, and its Kubernetes backend another.
+    while "--" in overrides:
         at = overrides.index("--")
         try:
             words = [word for argument in overrides[at + 1 :] for word in shlex.split(argument)]
         except ValueError as error:
             return _refuse(f"{stage}: the overrides cannot be split into words ({error})", 2)
         # A -P that MLproject does not declare arrives as an option.
-        if undeclared := next((word for word in words if word.startswith("-")), None):
+        if undeclared := next((word for word in words if word.startswith("-") and word != "--"), None):
             return _refuse(
                 f"{stage}: {undeclared} is no parameter here; write -P overrides='key=value ...'",
                 2,
@@ -109,8 +123,30 @@ def own_word(stage: str, word: str) -> str | None:
 
 
 def entry_point() -> None:
-    """Run the installed command ``aura``."""
-    sys.exit(main(sys.argv[1:]))
+    """Run the installed command ``aura``, which SIGTERM ends within five seconds."""
+    # As the first process of a container it would not hear of it otherwise.
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        code = main(sys.argv[1:])
+    except Terminated:
+        code = _refuse("stopped before it began", TERMINATED)
+    if code == INTERRUPTED:
+        _tidy_up(code)
+    sys.exit(code)
+
+
+def terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    """Tidy up like after Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _tidy_up(TERMINATED)
+    raise Terminated
+
+
+def _tidy_up(code: int) -> None:
+    """End soon, whatever other threads are at: a tracking server that is away would be waited for."""
+    last = threading.Timer(TIDY_WITHIN_S, os._exit, (code,))
+    last.daemon = True
+    last.start()
 
 
 def _usage() -> str:
@@ -134,6 +170,7 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
 
     from aura.config import CONF, checked, sentence
     from aura.errors import AuraError
+    from aura.partition import STAGES as SHARED
 
     composed: list[tuple[DictConfig, list[str]]] = []
     # Hydra prints its own errors over several lines; with this it raises them instead.
@@ -144,6 +181,8 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
             lambda one: composed.append((one, list(HydraConfig.get().overrides.task)))
         )()
         configs = [checked(*one) for one in composed]
+        if stage not in SHARED and any(config.partition is not None for config in configs):
+            raise AuraError(f"partition is for {' and '.join(SHARED)} alone")
     except (HydraException, OmegaConfBaseException, AuraError, ValueError) as error:
         own = f"; also {', '.join(OWN[stage])}" if stage in OWN and "there is no key" in str(error) else ""
         return _refuse(f"{stage}: {sentence(error)}{own}", 2)
@@ -158,8 +197,9 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
     except (AuraError, OSError) as error:
         # A full disk or a folder that cannot be written says which; all that was finished is kept.
         return _refuse(f"{stage}: {error}", 1)
-    except KeyboardInterrupt:
-        return _refuse(f"{stage}: stopped; run it again to go on where it was", 130)
+    except KeyboardInterrupt as error:
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        return _refuse(f"{stage}: stopped; run it again to go on where it was", code)
     return 0
 
 

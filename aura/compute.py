@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
@@ -14,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from tqdm import tqdm
 
+from aura import metrics
 from aura.errors import AuraError, OutageError
 
 Item = TypeVar("Item")
@@ -88,8 +90,16 @@ class Processes:
         """Give a pool of processes."""
         # Spawned, not forked: a fork of a process with threads can hang.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.n_workers, mp_context=context, initializer=_begin) as executor:
+        executor = ProcessPoolExecutor(self.n_workers, mp_context=context, initializer=_begin)
+        try:
             yield executor
+        except KeyboardInterrupt:
+            # Who is interrupted does not wait for what they are at; it is done again the next time.
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
+        finally:
+            executor.shutdown(cancel_futures=True)
 
     def forest(self) -> AbstractContextManager[Any]:
         """Leave joblib alone: trees are grown by threads, which share the data."""
@@ -181,8 +191,12 @@ def over(
         The results, in the order of the items.
     """
     results: dict[int, Result] = {}
-    with tqdm(total=len(items), desc=title, unit="recording", dynamic_ncols=True, disable=None) as bar:
-        ahead = AHEAD * compute.n_workers if items else 0
+    with (
+        tqdm(total=len(items), desc=title, unit="recording", dynamic_ncols=True, disable=None) as bar,
+        metrics.queue(lambda: len(items) - len(results)),
+    ):
+        # In this process an item is done once it is handed out.
+        ahead = 1 if isinstance(compute, Serial) else AHEAD * compute.n_workers if items else 0
         suspects = _work_off(dict(enumerate(items)), work, compute, ahead, results, bar)
         for index in suspects:
             if _work_off({index: items[index]}, work, compute, 1, results, bar):
@@ -281,7 +295,9 @@ def _client(address: str | None, workers: int | None) -> Any:
 
 
 def _begin() -> None:
-    """Keep the libraries that numpy will load to one thread, as all share the cores, and end with the parent."""
+    """Keep the libraries that numpy will load to one thread, as all share the cores, and end with the parent alone."""
+    # Ctrl-C reaches all processes of a terminal; the parent says what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()

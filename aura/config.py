@@ -16,6 +16,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandat
 
 from aura.errors import AuraError
 from aura.features.specification import FAMILIES, FeatureSpec
+from aura.partition import share
 from aura.scoring import EventRules
 from aura.synthetic.layouts import PLACES
 
@@ -211,6 +212,15 @@ class RestoreConfig:
 
 
 @dataclass
+class BenchConfig:
+    """What is measured, of which sizes, with how many workers; see `aura.stages.bench`."""
+
+    stages: list[str]
+    subjects: list[int]
+    workers: list[int]
+
+
+@dataclass
 class TrackingConfig:
     """Where runs and models are kept."""
 
@@ -244,12 +254,15 @@ class Config:
     export: ExportConfig
     dump: DumpConfig
     restore: RestoreConfig
+    bench: BenchConfig
     sweep: SweepConfig
     scoring: ScoringConfig
     tracking: TrackingConfig
     compute: dict[str, Any]
     seed: int
     workspace: str
+    # See `aura.partition`.
+    partition: str | None
     question: str | None
     # What it is called in the tables of others, where it is what they have to beat.
     baseline: str | None
@@ -331,6 +344,8 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
         # The one names a folder, the other a part of an address.
         if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
             raise AuraError(f"{key}={_lookup(config, key)!r}; allowed are letters and digits, then also . _ and -")
+    # Refuses what is no share.
+    share((), config.partition)
     if config.serving.runtime not in (None, "sklearn", "onnx"):
         raise AuraError(f"serving.runtime={config.serving.runtime}; allowed are sklearn, onnx")
     _check_families(config)

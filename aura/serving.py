@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,9 +29,22 @@ from aura.features import BESIDE, FeatureSpec, extract
 from aura.onnx_runtime import export, load_onnx
 from aura.types import MAX_DURATION_S, Floats, RRSeries
 
+if TYPE_CHECKING:
+    from aura.scraped import Measured
+
 MODEL_FILE, ONNX_FILE, DETECTOR_FILE = "model.skops", "model.onnx", "detector.json"
 # Not all that Aura needs: what a server of the model does.
-REQUIREMENTS = ("mlflow", "scikit-learn", "skops", "numba", "numpy", "scipy", "pandas", "pyarrow")
+REQUIREMENTS = (
+    "mlflow",
+    "scikit-learn",
+    "skops",
+    "numba",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "prometheus-client",
+)
 OF_REFERENCE = ("hrv-analysis", "nolds")
 # Of one request: a week of one person, or a day of seven. More would keep all others waiting.
 MAX_ROWS, MAX_WINDOWS, MAX_RECORDINGS = 1_000_000, 1_000_000, 1000
@@ -41,6 +54,8 @@ WINDOWS_AT_ONCE = 8192
 STEP_TOLERANCE = 1e-6
 # Times of so many intervals, this much further apart than these are long, are no seconds.
 MANY, APART = 10, 100.0
+# MLflow tells the process of a model server so which model it is to load.
+IN_SERVER = "__pyfunc_model_path__"
 # Why a window has no probability.
 NO_BEATS, TOO_FEW = "no beats in the window", "too few valid beats in the window"
 # Versions that were registered without any had these.
@@ -61,6 +76,14 @@ SIGNATURE = ModelSignature(
     # Null is the step of the model.
     params=ParamSchema([ParamSpec("step_s", "double", None)]),
 )
+
+
+class Refused(MlflowException):  # type: ignore[misc]
+    """A request that cannot be answered: HTTP 400 with a sentence, and a kind to count by."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
+        self.kind = kind
 
 
 def save_detector(folder: Path, detector: "Detector", *, runtime: str) -> None:
@@ -177,9 +200,10 @@ class Detector:
         # Longer ones would leave out beats.
         shortest_s = min(length_s for _, lengths_s in self.spec.lengths_s for length_s in lengths_s)
         if not (1 <= times <= shortest_s / own_s and abs(times - round(times)) < STEP_TOLERANCE):
-            raise _bad(
+            raise Refused(
+                "bad_step",
                 f"step_s={step_s:g}; allowed are multiples of {own_s:g}, the model's own, up to its shortest window, "
-                f"{shortest_s:g}"
+                f"{shortest_s:g}",
             )
         return round(times) * own_s
 
@@ -205,15 +229,19 @@ class Detector:
     def _checked(self, rows: pd.DataFrame) -> list[tuple[str | None, RRSeries]]:
         """RR series of each recording of a request, which is not too large to be answered."""
         if len(rows) > MAX_ROWS:
-            raise _bad(f"{len(rows)} rows are too many for one request; allowed are {MAX_ROWS}")
+            raise Refused("too_many_rows", f"{len(rows)} rows are too many for one request; allowed are {MAX_ROWS}")
         series = _series(rows)
         if len(series) > MAX_RECORDINGS:
-            raise _bad(f"{len(series)} recordings are too many for one request; allowed are {MAX_RECORDINGS}")
+            raise Refused(
+                "too_many_recordings",
+                f"{len(series)} recordings are too many for one request; allowed are {MAX_RECORDINGS}",
+            )
         n_windows = sum((rr.duration_s - _first_s(rr)) / self.spec.step_s for _, rr in series)
         if n_windows > MAX_WINDOWS:
-            raise _bad(
+            raise Refused(
+                "too_many_windows",
                 f"{n_windows:.0f} windows, one each {self.spec.step_s:g} s, are too many for one request; allowed are "
-                f"{MAX_WINDOWS}"
+                f"{MAX_WINDOWS}",
             )
         return series
 
@@ -258,20 +286,27 @@ def _load_model(folder: Path, spec: FeatureSpec, runtime: str) -> Predictor:
     return load_onnx(export(model, spec)) if runtime == "onnx" else model
 
 
-def _load_pyfunc(path: str) -> Detector:
-    """What MLflow calls to load the model."""
-    return load_detector(Path(path))
+def _load_pyfunc(path: str) -> "Detector | Measured":
+    """What MLflow calls to load the model; a server of it is measured where AURA_METRICS_PORT says so."""
+    detector = load_detector(Path(path))
+    if not os.environ.get("AURA_METRICS_PORT") or IN_SERVER not in os.environ:
+        return detector
+    from aura import scraped
+
+    return scraped.Measured(detector, scraped.Meters(scraped.about(Path(path))))
 
 
 def _series(rows: pd.DataFrame) -> list[tuple[str | None, RRSeries]]:
     """RR series of each recording of a request, checked before any is computed."""
     if not len(rows):
-        raise _bad("there is no row; give at least one RR interval as t_s (s) and rr_ms (ms)")
+        raise Refused("no_rows", "there is no row; give at least one RR interval as t_s (s) and rr_ms (ms)")
     if "recording" not in rows.columns or rows["recording"].isna().all():
         groups: list[tuple[str | None, pd.DataFrame]] = [(None, rows)]
     else:
         if not rows["recording"].map(lambda name: isinstance(name, str)).all():
-            raise _bad("recording is missing or no text in some rows; give it in all rows or in none")
+            raise Refused(
+                "bad_recording", "recording is missing or no text in some rows; give it in all rows or in none"
+            )
         groups = [(str(name), group) for name, group in rows.groupby("recording", sort=False)]
     return [(name, _one_series(name, group)) for name, group in groups]
 
@@ -291,9 +326,6 @@ def _one_series(name: str | None, rows: pd.DataFrame) -> RRSeries:
         if len(t_s) >= MANY and np.median(np.diff(t_s)) > APART * np.median(rr_ms) / 1000:
             raise AuraError("t_s has to be in seconds; most intervals are far from the one before them")
     except AuraError as error:
-        raise _bad(str(error) if name is None else f"recording {name!r}: {error}") from error
+        message = str(error) if name is None else f"recording {name!r}: {error}"
+        raise Refused("no_rr_series", message) from error
     return rr
-
-
-def _bad(message: str) -> MlflowException:
-    return MlflowException(message, error_code=INVALID_PARAMETER_VALUE)

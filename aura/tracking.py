@@ -5,7 +5,7 @@ import os
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import yaml
+from filelock import FileLock
 from matplotlib.figure import Figure
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
@@ -73,6 +74,9 @@ def stage_run(
             except AuraError as error:
                 mlflow.set_tag("aura.error", str(error))
                 raise
+            except KeyboardInterrupt:
+                mlflow.end_run("KILLED")
+                raise
     except MlflowException as error:
         raise OutageError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
 
@@ -89,10 +93,12 @@ def _public(config: Config) -> dict[str, Any]:
         values[group].pop(key)
     values["dataset"].pop("edf")
     # Of stages that no model comes from; they log what matters of them. An address can hold a password.
-    for group in ("detect", "live", "database", "export", "dump", "restore"):
+    for group in ("detect", "live", "database", "export", "dump", "restore", "bench"):
         values.pop(group)
     values.pop("workspace")
     values.pop("overrides")
+    if config.partition is None:
+        values.pop("partition")
     values["sweep"].pop("storage")
     # What a corpus was made with stands beside it, and need not be what the configuration says now.
     values["dataset"].pop("synthesis")
@@ -268,11 +274,13 @@ def _connect(config: Config) -> None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
     database = mlflow.get_tracking_uri().partition("sqlite:///")[2]
-    if database and mlflow.get_experiment_by_name(name) is None:
-        # Beside the database, wherever we are.
-        artifacts = Path(database).resolve().with_name("mlruns")
-        mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
-    mlflow.set_experiment(name)
+    # Two processes that make the tables of a new SQLite file at once fail.
+    with FileLock(f"{database}.lock") if database else nullcontext():
+        if database and mlflow.get_experiment_by_name(name) is None:
+            # Beside the database, wherever we are.
+            artifacts = Path(database).resolve().with_name("mlruns")
+            mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
+        mlflow.set_experiment(name)
 
 
 def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -285,12 +293,14 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _git_tags() -> dict[str, str]:
-    """Commit of the code, and whether it was changed since; nothing outside a checkout."""
+    """Commit of the code, and whether it was changed since; nothing outside a checkout and an image."""
     try:
         commit = _git("rev-parse", "HEAD")
         return {"aura.git_commit": commit, "aura.git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
     except (OSError, subprocess.CalledProcessError):
-        return {}
+        # In an image, which says what it was built from.
+        revision = os.environ.get("AURA_REVISION")
+        return {"aura.git_commit": revision} if revision else {}
 
 
 def _git(*arguments: str) -> str:

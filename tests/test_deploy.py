@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -9,24 +10,67 @@ import psycopg
 import pytest
 import yaml
 
-from aura.config import PROJECT
+from aura.__main__ import STAGES as AURA_STAGES
+from aura.config import PROJECT, compose
 from tests.conftest import Project
 
 COMPOSE = yaml.safe_load((PROJECT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 
 
+# Each ends by itself, so nobody asks it how it is.
+STAGES = {"prepare-0", "prepare-1", "prepare-2", "prepare-3", "prepare", "featurize", "train", "importer"}
+PROFILES = {
+    "pipeline": {"mlflow", *STAGES} - {"importer"},
+    "serve": {"mlflow", "serve"},
+    "visualise": {"mlflow", "postgres", "grafana"},
+    "import": {"mlflow", "importer"},
+    "monitor": {"mlflow", "prometheus", "pushgateway", "node-exporter"},
+}
+
+
 def test_there_are_the_services_and_they_say_when_they_are_well() -> None:
-    assert set(SERVICES) == {"postgres", "grafana", "mlflow", "importer"}
+    for profile, expected in PROFILES.items():
+        assert {name for name, one in SERVICES.items() if profile in one.get("profiles", [profile])} == expected
+    assert set(SERVICES) == set.union(*PROFILES.values())
     for name, service in SERVICES.items():
-        assert "healthcheck" in service
-        # One that ends by itself is never asked.
-        assert service["healthcheck"].get("disable", False) == (name == "importer")
-        for volume in service["volumes"]:
+        assert service["healthcheck"].get("disable", False) == (name in STAGES)
+        for volume in service.get("volumes", ()):
             source = re.sub(r"\$\{.*?\}", ".", volume).split(":")[0]
-            assert source in COMPOSE["volumes"] or source == "." or (PROJECT / source).exists()
-        for other in service.get("depends_on", {}):
-            assert "test" in SERVICES[other]["healthcheck"]
+            assert source in COMPOSE["volumes"] or source in (".", "/") or (PROJECT / source).exists()
+        for other, how in service.get("depends_on", {}).items():
+            ended = how["condition"] == "service_completed_successfully"
+            assert ended if other in STAGES else how["condition"] == "service_healthy"
+
+
+def test_no_service_may_do_more_than_it_needs() -> None:
+    # Those two change their own user, and own what they write.
+    for name in SERVICES.keys() - {"postgres", "grafana"}:
+        service = SERVICES[name]
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
+
+
+@pytest.mark.parametrize("words", ["dataset=any dataset.name=ours", "dataset=tusz15 windows.step_s=2"])
+def test_each_stage_is_asked_for_in_words_that_it_knows(words: str) -> None:
+    """All see the same recordings, and the shares are all of them."""
+    configs = {}
+    for name in STAGES:
+        command = re.sub(r"\$\{AURA_WORDS:-[^}]*\}", words, SERVICES[name]["command"])
+        stage, *overrides = shlex.split(command)
+        assert stage in AURA_STAGES
+        configs[name] = compose(overrides)
+    assert {(config.dataset.root, config.dataset.name) for config in configs.values()} == {
+        ("/data", configs["train"].dataset.name)
+    }
+    assert [configs[f"prepare-{index}"].partition for index in range(4)] == [f"{index}/4" for index in range(4)]
+
+
+def test_the_example_names_all_that_has_to_be_set() -> None:
+    example = re.findall(r"^(\w+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)
+    assert set(example) == set(re.findall(r"\$\{(AURA_\w+)", (PROJECT / "compose.yaml").read_text()))
 
 
 def test_no_password_has_a_default() -> None:
@@ -41,9 +85,13 @@ def test_the_data_source_of_grafana_gets_all_that_it_asks_for() -> None:
     assert set(re.findall(r"\$(\w+)", text)) <= set(SERVICES["grafana"]["environment"])
     (source,) = yaml.safe_load(text)["datasources"]
     boards = [(path, path.read_text()) for path in (PROJECT / "deploy/grafana/dashboards").glob("*.json")]
-    assert len(boards) == 4
-    for _, board in boards:
-        assert set(re.findall(r'"uid": "(aura)"', board)) == {source["uid"]}
+    metrics = (PROJECT / "deploy/grafana/provisioning/datasources/prometheus.yaml").read_text()
+    assert set(re.findall(r"\$(\w+)", metrics)) <= set(SERVICES["grafana"]["environment"])
+    (other,) = yaml.safe_load(metrics)["datasources"]
+    assert len(boards) == 5
+    for path, board in boards:
+        sources = set(re.findall(r'"uid": "(aura|aura-prometheus)"', board))
+        assert sources == {(other if path.stem == "operations" else source)["uid"]}
     (provider,) = yaml.safe_load((PROJECT / "deploy/grafana/provisioning/dashboards/aura.yaml").read_text())[
         "providers"
     ]

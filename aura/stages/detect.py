@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from aura import registry, report, tracking
+from aura import metrics, registry, report, tracking
 from aura.config import Config, DatasetConfig, PrepareConfig, QualityConfig
 from aura.datasets.detections import FORMATS, write_detections
 from aura.errors import AuraError
@@ -34,6 +34,7 @@ N_SHOWN = 20
 N_LOGGED = 10
 
 
+@metrics.measured("detect")
 def run(config: Config) -> None:
     """Find seizures in an EDF file, or in those of a folder, and write an annotation file for each.
 
@@ -77,9 +78,10 @@ def run(config: Config) -> None:
         tracking.log_table(table, "detections.json")
         tracking.log_table(failures, "failures.json")
         hours = float(recordings["duration_s"].sum() / 3600)
+        n_found = int(table["seizures"].sum())
+        metrics.count(recordings=len(table), recorded_s=3600 * hours, alarms=n_found)
         numbers = {"recordings": len(table), "failures": len(failures), "hours": hours}
-        tracking.log_metrics({**numbers, "seizures": int(table["seizures"].sum())})
-        n_found = table["seizures"].sum()
+        tracking.log_metrics({**numbers, "seizures": n_found})
         said = f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h; see {output / 'index.html'}\n"
         said += "\n".join(_line(row) for row in table.head(N_SHOWN).to_dict("records"))
         if len(table) > N_SHOWN:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aura import metrics
 from aura.config import Config
 from aura.database.connection import connected, where
 from aura.database.handover import dump
@@ -9,6 +10,7 @@ from aura.errors import AuraError
 from aura.privacy import key_from_environment
 
 
+@metrics.measured("dump")
 def run(config: Config) -> None:
     """Write the recordings of a corpus, or of some of its subjects, with all that is known of them."""
     url, wanted = config.database.url, config.dump

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from hydra.utils import instantiate
 
-from aura import registry, report, tracking
+from aura import metrics, registry, report, tracking
 from aura.config import Config
 from aura.errors import AuraError
 from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
@@ -19,6 +19,7 @@ from aura.stages.pages import log_pages
 from aura.table import read_table
 
 
+@metrics.measured("evaluate")
 def run(config: Config) -> None:
     """Score a registered detector on the corpus of this configuration.
 
@@ -34,6 +35,7 @@ def run(config: Config) -> None:
         recordings = _unseen(config, registered, _annotated(config))
         evaluation = score(config, registered.detector, recordings)
         scores = evaluation.scores(seed=config.seed)
+        count(evaluation)
         tracking.log_metrics({**scores, "threshold": registered.detector.threshold})
         tracking.log_params({"evaluated.model": config.evaluate.model, "evaluated.run_id": registered.run_id})
         tracking.log_table(evaluation.per_subject(), "per_subject.json")
@@ -52,6 +54,17 @@ def run(config: Config) -> None:
         f"evaluate: {config.evaluate.model} on {len(evaluation.subjects)} subjects of {config.dataset.name} with "
         f"{recordings['n_seizures'].sum()} seizures in {recordings['duration_s'].sum() / 3600:.1f} h; "
         f"run {active.info.run_id}\n\n{report.summary(scores)}"
+    )
+
+
+def count(evaluation: Evaluation) -> None:
+    """Say to the push gateway what was evaluated."""
+    scored = evaluation.recordings
+    metrics.count(
+        recordings=len(scored),
+        recorded_s=sum(one.duration_s for one in scored),
+        windows=sum(len(one.score) for one in scored),
+        alarms=sum(map(len, evaluation.alarms)),
     )
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from aura import metrics
 from aura.config import Config
 from aura.database import grafana
 from aura.database.annotations import Annotation, Recording, agreement, annotations, recordings, seizures
@@ -27,6 +28,7 @@ N_SHOWN = 20
 LONGEST_NAME = 200
 
 
+@metrics.measured("export-annotations")
 def run(config: Config) -> None:
     """Write a file per recording and annotator, and say where annotators do not agree."""
     url, wanted = config.database.url, config.export

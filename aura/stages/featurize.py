@@ -3,11 +3,12 @@
 import pandas as pd
 from hydra.utils import instantiate
 
-from aura import tracking
+from aura import metrics, tracking
 from aura.compute import over
 from aura.config import Config
 from aura.errors import AuraError
 from aura.featurization import Featurization, lost
+from aura.partition import share
 from aura.stages import prepare
 from aura.stages.folders import features_folder, is_prepared, prepared_folder
 from aura.table import read_table, remove_partials, write_table
@@ -15,20 +16,24 @@ from aura.table import read_table, remove_partials, write_table
 WINDOWS = ("recording", "n_windows", "missing_share", "coverage", "corrected", "digest", "seizures", "rises_bpm")
 
 
+@metrics.measured("featurize")
 def run(config: Config) -> None:
     """Compute the features of all prepared recordings that have none yet, or other RR intervals since.
 
-    Where recordings are not prepared with these settings, prepare runs first, as a child run.
+    Where recordings are not prepared with these settings, prepare runs first, as a child run. Of a partition, only its
+    share of them, and no table: that is for the run without one to write, when all is done.
     """
     prepared, folder = prepared_folder(config), features_folder(config)
     with tracking.stage_run("featurize", config) as active:
         if not is_prepared(config):
+            if config.partition is not None:
+                raise AuraError("nothing is prepared with these settings; run prepare first, without partition")
             prepare.run(config)
         recordings, upstream = read_table(prepared / "recordings.parquet")
         tracking.log_upstream({"prepare": upstream["run_id"]})
         work = Featurization(config.feature_spec, prepared, folder)
         remove_partials(folder)
-        names = recordings["recording"].tolist()
+        names = share(recordings["recording"].tolist(), config.partition)
         results = over(names, work, compute=instantiate(config.compute), title="featurize", lost=lost)
         gone = [name for name, (row, _) in zip(names, results, strict=True) if row is None]
         windows = pd.DataFrame([row for row, _ in results if row is not None], columns=list(WINDOWS))
@@ -36,25 +41,32 @@ def run(config: Config) -> None:
         failures = pd.DataFrame(gone, columns=["recording"]).assign(
             stage="featurize", reason="worker_died", message="killed the process that worked on it, twice"
         )
-        write_table(folder / "failures.parquet", failures, {})
+        n_windows = int(table["n_windows"].sum())
+        recorded_s = float(table["duration_s"].sum())
+        metrics.count(recordings=len(table), failures=failures["reason"], recorded_s=recorded_s, windows=n_windows)
+        whole = config.partition is None
+        if whole:
+            write_table(folder / "failures.parquet", failures, {})
         tracking.log_table(failures, "failures.json")
-        if not len(table):
+        # A share may be empty, where there are more of them than recordings.
+        if names and not len(table):
             raise AuraError("no features of any recording; each killed the process that worked on it")
-        write_table(folder / "recordings.parquet", table, {"run_id": active.info.run_id, "upstream": upstream})
+        if whole:
+            write_table(folder / "recordings.parquet", table, {"run_id": active.info.run_id, "upstream": upstream})
         tracking.log_table(windows.drop(columns=["digest", "seizures", "rises_bpm"]), "windows.json")
+        shares = ("missing_share", "coverage", "corrected") if len(table) else ()
         tracking.log_metrics(
             {
                 "recordings": len(table),
                 "failures": len(gone),
-                "windows": int(table["n_windows"].sum()),
-                "missing_share": float(table["missing_share"].mean()),
-                "coverage": float(table["coverage"].mean()),
-                "corrected": float(table["corrected"].mean()),
+                "windows": n_windows,
+                **{name: float(table[name].mean()) for name in shares},
             }
         )
     n_new = sum(new for _, new in results)
     print(
-        f"featurize: {table['n_windows'].sum()} windows of {len(table)} recordings "
+        f"featurize: {n_windows} windows of {len(table)} recordings "
         f"in {folder} ({n_new} recordings now, {len(table) - n_new} unchanged)"
-        + (f"; {len(gone)} failed, see failures.parquet there" if gone else "")
+        + (f"; {len(gone)} failed, see failures.parquet there" if gone and whole else "")
+        + ("" if whole else f"\n  share {config.partition}; featurize without partition writes the tables")
     )

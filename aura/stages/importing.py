@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from aura import registry, tracking
+from aura import metrics, registry, tracking
 from aura.config import Config
 from aura.database.connection import connected, sentence, where
 from aura.database.recordings import (
@@ -50,6 +50,7 @@ BIN_S, AROUND_S = 0.04, 10.0
 N_SHOWN = 20
 
 
+@metrics.measured("import")
 def run(config: Config) -> None:
     """Import the recordings of the corpus of this configuration that are not in the database, or have changed.
 
@@ -83,6 +84,10 @@ def run(config: Config) -> None:
         n_rows = sum(outcome.n_beats for outcome in outcomes)
         numbers = {what: int(counts.get(what, 0)) for what in ("imported", "unchanged", "failed")}
         tracking.log_metrics({**numbers, "beats": n_rows})
+        metrics.count(
+            recordings=numbers["imported"] + numbers["unchanged"],
+            failures=[outcome.reason for outcome in outcomes if outcome.what == "failed"],
+        )
         failed = [outcome.message for outcome in outcomes if outcome.what == "failed"]
         print(
             f"import: {numbers['imported']} recordings imported, {numbers['unchanged']} unchanged, "
@@ -102,6 +107,7 @@ class _Outcome:
 
     what: str
     n_beats: int = 0
+    reason: str = ""
     message: str = ""
 
 
@@ -152,7 +158,7 @@ class _Import:
                 raise
             reason, message = "not_storable", f"the database refuses it: {sentence(error)}"
         fail(self.connection, dataset, name, "import", reason, message)
-        return _Outcome("failed", message=f"{name}: {message}")
+        return _Outcome("failed", reason=reason, message=f"{name}: {message}")
 
     def _claimed(self, row: Mapping[Any, Any]) -> _Outcome:
         """Import a recording that no other process is at."""

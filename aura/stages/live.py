@@ -17,6 +17,8 @@ from aura import registry
 from aura.config import Config
 from aura.errors import AuraError
 from aura.live import Line, Live
+from aura.registry import Registered
+from aura.scraped import Meters
 from aura.table import digest, write_whole
 
 # A line of a beat has some 40 bytes.
@@ -54,7 +56,7 @@ def run(config: Config) -> None:
         if config.live.output != "-":
             opened.enter_context(_alone("output", Path(config.live.output)))
             output = opened.enter_context(Path(config.live.output).open("a+b"))
-        service = _Service(Live(detector), state, output)
+        service = _Service(Live(detector), state, output, Meters(_about(registered)), step_s=detector.spec.step_s)
         print(f"live: {registered.name}, a step each {detector.spec.step_s:g} s", file=sys.stderr)
         if config.live.source != "-":
             _listen(config.live.source, service)
@@ -111,8 +113,9 @@ class _State:
 class _Service:
     """Says what the detector says, to a file of its own or to whom it hears."""
 
-    def __init__(self, live: Live, state: _State, output: BinaryIO | None) -> None:
+    def __init__(self, live: Live, state: _State, output: BinaryIO | None, meters: Meters, *, step_s: float) -> None:
         self._live, self._state, self._output = live, state, output
+        self._meters, self._step_s = meters, step_s
         loaded = state.load()
         if loaded is not None:
             live.restore(loaded[0]["live"])
@@ -142,7 +145,8 @@ class _Service:
                     if n_known == 1:
                         _write(sink, _bytes([{"kind": "known", "line": n_lines, "after_s": self._live.after_s}]))
                     continue
-                lines = self._live.take(text)
+                with self._meters.request():
+                    lines = self._live.take(text)
             except AuraError as error:
                 n_refused += 1
                 _write(sink, _bytes([{"kind": "refused", "line": n_lines, "message": str(error)}]))
@@ -152,7 +156,11 @@ class _Service:
         return n_lines, n_refused
 
     def _say(self, lines: Sequence[Line], sink: BinaryIO, taken: str | None = None) -> None:
-        """Save, then say."""
+        """Count, save, then say."""
+        self._meters.windows((line.get("reason") for line in lines if line["kind"] == "step"), step_s=self._step_s)
+        for line in lines:
+            if line["kind"] == "alarm":
+                self._meters.alarm()
         try:
             self._state.save(lambda: {"live": self._live.state()}, taken)
             if self._output is not None:
@@ -162,6 +170,11 @@ class _Service:
             raise AuraError(f"what is known cannot be kept: {error}") from error
         if self._output is None:
             _write(sink, _bytes(lines))
+
+
+def _about(registered: Registered) -> dict[str, str]:
+    """Labels of a detector; of a folder not where it is."""
+    return {"model": registered.name if ":/" in registered.name else "a folder", "run_id": registered.run_id}
 
 
 def _catch_up(output: BinaryIO, live: Live) -> None:

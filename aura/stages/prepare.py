@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
 
-from aura import tracking
+from aura import metrics, tracking
 from aura.accounting import PrepareRecording, prepare_all
 from aura.config import Config
 from aura.datasets.corpus import Corpus, find, find_one
 from aura.errors import AuraError
+from aura.partition import share
 from aura.preparation import Preparation
 from aura.privacy import Names, key_from_environment
 from aura.stages.folders import channels_digest, prepared_folder
@@ -51,8 +52,12 @@ N_FAILURES, N_REMARKED = 20, 3
 COUNTED = {"clipped_events": "n_clipped", "united_events": "n_united", "unknown_labels": "n_unknown"}
 
 
+@metrics.measured("prepare")
 def run(config: Config) -> None:
-    """Prepare all recordings of the corpus that are not, or have changed since."""
+    """Prepare all recordings of the corpus that are not, or have changed since.
+
+    Of a partition, only its share of them, and no table: that is for the run without one to write, when all is done.
+    """
     root = Path(config.dataset.root)
     if not root.is_dir():
         hint = "; run `python -m aura synthesize` to make it" if config.dataset.synthesis else ""
@@ -74,6 +79,8 @@ def run(config: Config) -> None:
         raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{but}")
     _check_subjects(config, corpus)
     print(f"prepare: {_found(corpus)}")
+    if config.partition is not None:
+        corpus = replace(corpus, refs=tuple(share(corpus.refs, config.partition)), rejects=())
 
     work = PrepareRecording(preparation(config), names, folder)
     with tracking.stage_run("prepare", config) as active:
@@ -82,10 +89,17 @@ def run(config: Config) -> None:
         recordings = _table([o.row for o in outcomes if not o.failed], RECORDINGS, ["recording"])
         failures = _table([o.row for o in outcomes if o.failed], FAILURES, ["path", "reason"])
         made_with = {"run_id": active.info.run_id, "channels": channels_digest(config)}
-        write_table(folder / "recordings.parquet", recordings, made_with)
-        write_table(folder / "failures.parquet", failures, {})
+        if config.partition is None:
+            write_table(folder / "recordings.parquet", recordings, made_with)
+            write_table(folder / "failures.parquet", failures, {})
         _log(recordings, failures, len(outcomes))
+        metrics.count(
+            recordings=len(recordings), failures=failures["reason"], recorded_s=float(recordings["duration_s"].sum())
+        )
         summary = _summary(recordings, failures, folder, sum(o.new for o in outcomes))
+        if config.partition is not None:
+            print(summary, f"  share {config.partition}; prepare without partition writes the tables", sep="\n")
+            return
         if refusal := _refusal(recordings, failures, config.prepare.max_failed_share):
             print(summary)
             raise AuraError(refusal)

@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from optuna.exceptions import TrialPruned
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 
-from aura import tracking
+from aura import metrics, tracking
 from aura.config import Config, compose
 from aura.errors import AuraError
 from aura.evaluation import RATIOS, ScoredRecording, event_curve, operating_point
@@ -28,6 +28,7 @@ REPORTED = "reported_trials"
 NOT_TRIED = ("sweep.n_trials", "sweep.study", "compute.", "tracking.", "evaluate.", "question", "baseline", "prepare.")
 
 
+@metrics.measured("sweep")
 def run(config: Config) -> None:
     """Do trials until the study has as many as asked for, then train the best configuration and test it once.
 

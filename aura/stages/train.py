@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 from matplotlib.figure import Figure
 
-from aura import registry, report, split, tracking
+from aura import metrics, registry, report, split, tracking
 from aura.classifier import Classifier
 from aura.config import Config
 from aura.errors import AuraError
@@ -41,6 +41,7 @@ N_TIMELINES = 3
 AROUND_S = 240.0
 
 
+@metrics.measured("train")
 def run(config: Config) -> None:
     """Train, score and register a detector on the feature table of this configuration.
 
@@ -68,6 +69,7 @@ def run(config: Config) -> None:
             final = trained[0] if len(folds) == 1 or personal else trial.train(table, groups_of(config))
         evaluation = evaluate(scored, trial.alarms, trial.rules)
         scores = evaluation.scores(seed=config.seed)
+        evaluate_stage.count(evaluation)
         tracking.log_metrics({**scores, **_counts(scored), "threshold": final.threshold})
         tracking.log_json(_sides(config, table, folds), "split.json")
         _log_tables(evaluation, trained)

@@ -1,0 +1,1 @@
+"""What the stages cost: by size of the corpus, number of workers, version, and machine."""

@@ -1,0 +1,1 @@
+"""What Grafana shows of the stages, the detectors at work and the hosts."""

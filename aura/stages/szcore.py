@@ -1,0 +1,44 @@
+"""One EDF to one events.tsv, as the containers of the SzCORE benchmark are called (doi:10.1111/epi.18113)."""
+
+import os
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from aura.config import Config
+from aura.datasets.detections import FORMATS
+from aura.errors import AuraError
+from aura.stages import detect
+from aura.table import write_whole
+
+# Where the benchmark mounts its recordings, and takes the answer from.
+DATA, OUTPUT = Path("/data"), Path("/output")
+FORMAT = "events_tsv"
+
+
+def run(config: Config) -> None:
+    """Find seizures in the file ``INPUT`` below ``/data``, and write the file ``OUTPUT`` below ``/output``.
+
+    What is made on the way is in a folder that goes away.
+    """
+    edf, target = DATA / _from_environment("INPUT"), OUTPUT / _from_environment("OUTPUT")
+    if not target.parent.is_dir():
+        raise AuraError(f"OUTPUT={target.name}: there is no folder {target.parent}; mount one there")
+    with TemporaryDirectory() as scratch:
+        found = Path(scratch) / "found"
+        asked = replace(config.detect, edf=str(edf), output=str(found), format=FORMAT)
+        detect.run(replace(config, detect=asked, workspace=scratch))
+        (made,) = found.glob(f"*{FORMATS[FORMAT]}")
+        write_whole(target, partial(shutil.copyfile, made))
+
+
+def _from_environment(name: str) -> str:
+    """A variable that the benchmark sets."""
+    value = os.environ.get(name)
+    if not value:
+        raise AuraError(
+            f"the environment variable {name} is empty; INPUT names an EDF below {DATA}, OUTPUT a .tsv below {OUTPUT}"
+        )
+    return value

@@ -1,0 +1,350 @@
+"""The nodes of a Graphene pipeline: their rules, and messages from the one to the other over gRPC."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import mlflow
+import pandas as pd
+import pytest
+
+from aura.config import PROJECT, compose
+from aura.graphene import aura_ml_trainer, edf_databroker, orchestrator, protolint, serve
+from aura.graphene.aura_data_process import DataProcess
+from aura.graphene.messages import RequestError, below
+from aura.graphene.proto import NODES, proto_of, read_node
+from aura.stages.folders import features_folder
+from aura.table import read_meta, read_table
+from tests.conftest import SMALL_WORK, Project
+
+WITHIN_S = 60
+WORDS = [*SMALL_WORK, "compute=serial"]
+DAMAGED = "00000099/s001_2020_01_01/00000099_s001_t000"
+EMPTY = read_node(proto_of(NODES[0])).request()
+
+
+@pytest.fixture(scope="module")
+def shared(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the nodes with the small corpus, and a recording in it that cannot be read."""
+    folder = tmp_path_factory.mktemp("shared")
+    shutil.copytree(corpus, folder / "data", copy_function=os.link)
+    edf = folder / "data/edf/train/01_tcp_ar/000" / f"{DAMAGED}.edf"
+    edf.parent.mkdir(parents=True)
+    edf.write_bytes(b"no EDF")
+    edf.with_suffix(".tse_bi").write_text("version = tse_v1.0.0\n\n0.0 10.0 bckg 1.0\n")
+    return folder
+
+
+def tables(folder: Path) -> dict[str, tuple[pd.DataFrame, dict[str, Any]]]:
+    found = {path.relative_to(folder).as_posix(): read_table(path) for path in folder.rglob("*.parquet")}
+    # Of that which could not be read; and the ids of the runs differ.
+    found.pop("failures.parquet", None)
+    return {name: (frame, {} if name == "recordings.parquet" else meta) for name, (frame, meta) in found.items()}
+
+
+def test_three_processes_make_what_the_stages_make(
+    shared: Path, trained: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHARED_FOLDER_PATH", str(shared))
+    assert orchestrator.main(["--processes", "--batch", "5", *WORDS]) == 0
+    said = capfd.readouterr().out
+    assert re.findall("batch . of 3: . recordings with features", said) == [
+        f"batch {number} of 3: {n} recordings with features" for number, n in ((1, 5), (2, 5), (3, 2))
+    ]
+    assert said.count("  failed, unreadable_edf: edf/") == 1
+    # Nothing was left for the trainer to do but to train.
+    assert "12 prepared (0 now, 12 unchanged), 1 failed" in said
+    assert "(0 recordings now, 12 unchanged)" in said
+    for kind in ("prepared", "features"):
+        (made,) = (shared / "workspace" / "any").glob(f"{kind}-*")
+        ours, theirs = tables(made), tables(trained.folder(kind))
+        assert ours.keys() == theirs.keys()
+        for name, (frame, meta) in theirs.items():
+            pd.testing.assert_frame_equal(ours[name][0], frame)
+            assert ours[name][1] == meta
+
+    ended = re.search(r"trained: run (\w+), model aura-seizure-detector (\d+), of 12 recordings \(1 files fai", said)
+    assert ended is not None
+    run_id, version = ended.groups()
+    assert mlflow.MlflowClient().get_model_version("aura-seizure-detector", version).run_id == run_id
+    features = read_meta(trained.folder("features") / "recordings.parquet")
+    assert features is not None
+    *_, first = mlflow.search_runs(
+        experiment_names=["tests"],
+        filter_string=f"tags.`aura.upstream.featurize` = '{features['run_id']}' and tags.`aura.stage` = 'train'",
+        order_by=["attributes.start_time DESC"],
+        output_format="list",
+    )
+    scores, expected = (
+        {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
+        for run in (mlflow.get_run(run_id), first)
+    )
+    assert len(scores) > 20
+    assert scores == pytest.approx(expected, nan_ok=True)
+
+
+@contextmanager
+def served(name: str, shared: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], Callable[[Any], Any]]]:
+    """A node as a process of its own, and a function that calls it."""
+    node = read_node(proto_of(name))
+    command = [sys.executable, "-m", "aura.graphene.serve", name, "--listen", "127.0.0.1:0", *more, *WORDS]
+    env = {**os.environ, "SHARED_FOLDER_PATH": str(shared)}
+    with subprocess.Popen(
+        command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            port = process.stdout.readline().rpartition(" ")[2].strip()
+            assert port, process.stderr and process.stderr.read()
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                method = channel.unary_unary(
+                    node.address,
+                    request_serializer=node.request.SerializeToString,
+                    response_deserializer=node.reply.FromString,
+                )
+                yield process, lambda request: method(request, timeout=WITHIN_S)
+        finally:
+            process.kill()
+
+
+def refused(call: Callable[[], Any]) -> tuple[str, str]:
+    """Code and sentence with which a call ends."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code().name, caught.value.details()
+
+
+def test_the_databroker_gives_all_once_and_begins_anew_after_the_end(shared: Path) -> None:
+    with served(NODES[0], shared, "--batch", "6") as (_, call):
+        for _ in range(2):
+            # At the same time: one waits for the other.
+            with ThreadPoolExecutor(3) as callers:
+                batches = sorted(callers.map(call, [EMPTY] * 3), key=lambda one: int(one.number))
+            assert [(one.number, one.count, len(one.recordings)) for one in batches] == [
+                (1, 3, 6),
+                (2, 3, 6),
+                (3, 3, 1),
+            ]
+            paths = {edf.path for one in batches for edf in one.recordings}
+            assert paths == {path.relative_to(shared / "data").as_posix() for path in shared.rglob("*.edf")}
+            assert {one.folder for one in batches} == {"data"}
+            assert refused(lambda: call(EMPTY)) == ("NOT_FOUND", "end of data")
+
+
+def batch(**more: Any) -> Any:
+    """What the databroker could have said."""
+    node = read_node(proto_of(NODES[1]))
+    said = {"dataset": "any", "folder": "data", "listing": "x", "number": 1, "count": 1, **more}
+    recordings = said.pop("recordings", [])
+    request = node.request(**said)
+    for one in recordings:
+        request.recordings.add(**one)
+    return request
+
+
+def test_data_process_refuses_what_is_no_batch(shared: Path) -> None:
+    """Nothing is opened that is not in the corpus."""
+    folders = [f"dataset.root={shared / 'data'}", f"workspace={shared / 'workspace'}"]
+    work, node = DataProcess(compose(["dataset=any", *folders, *WORDS]), shared), read_node(proto_of(NODES[1]))
+    damaged = {"recording": DAMAGED.rpartition("/")[2], "path": f"edf/train/01_tcp_ar/000/{DAMAGED}.edf"}
+    but = "but with the settings of this node"
+    for wrong, sentence in (
+        (batch(), "recordings are missing, or one is there twice"),
+        (batch(recordings=[damaged, damaged]), "recordings are missing, or one is there twice"),
+        (batch(number=2), "batch 2 of 1; allowed are 1 to the count, which is 1 or more"),
+        (batch(listing=""), "listing is empty; the databroker gives one to all batches of a corpus"),
+        (batch(dataset="others"), f"dataset is 'others', {but} 'any'; give all the same"),
+        (batch(folder=".."), f"folder is '..', {but} 'data'; give all the same"),
+        (batch(recordings=[{"recording": "a", "path": "../b.edf"}]), "the corpus has no recording 'a' at '../b.edf'"),
+    ):
+        with pytest.raises(RequestError) as caught:
+            work(wrong, node.reply())
+        assert str(caught.value) == sentence
+    reply = node.reply()
+    work(batch(recordings=[damaged]), reply)
+    assert not reply.recordings
+    (failure,) = reply.failures
+    assert (failure.recording, failure.path) == (damaged["recording"], damaged["path"])
+    assert failure.reason == "unreadable_edf"
+
+
+def test_sigterm_ends_a_node_at_work(shared: Path) -> None:
+    """After calls that it had to refuse; the work can be done again."""
+    broker = read_node(proto_of(NODES[0]))
+    everything = broker.reply()
+    edf_databroker.Databroker(compose(["dataset=any", f"dataset.root={shared / 'data'}"]), shared, batch=100)(
+        broker.request(), everything
+    )
+    with served(NODES[1], shared, "detector=neurokit") as (process, call):
+        assert refused(lambda: call(batch()))[0] == "INVALID_ARGUMENT"
+        with ThreadPoolExecutor(1) as caller:
+            n_before = len(list(shared.glob("workspace/any/prepared-*/rr/*.parquet")))
+            answer = caller.submit(call, everything)
+            deadline = time.monotonic() + WITHIN_S
+            # It works at the second one.
+            while len(list(shared.glob("workspace/any/prepared-*/rr/*.parquet"))) == n_before:
+                assert time.monotonic() < deadline
+                assert not answer.done()
+                time.sleep(0.005)
+            process.send_signal(signal.SIGTERM)
+            asked_s = time.monotonic()
+            assert process.wait(WITHIN_S) == 143
+            assert time.monotonic() - asked_s < 5
+            assert refused(answer.result)[0] == "UNAVAILABLE"
+        assert process.stderr is not None
+        assert process.stderr.read().endswith("aura aura_data_process: stopped\n")
+
+
+def test_the_trainer_waits_for_all_batches_in_whatever_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = compose(["dataset=any", f"dataset.root={tmp_path}", f"workspace={tmp_path}", *WORDS])
+    trainer, node, trained = aura_ml_trainer.Trainer(config, tmp_path), read_node(proto_of(NODES[2])), list[int]()
+    monkeypatch.setattr(aura_ml_trainer.Trainer, "_train", lambda self, reply: trained.append(reply.batches))
+    folder = below(features_folder(config), tmp_path)
+
+    def send(number: int, listing: str = "x", folder: str = folder) -> Any:
+        reply = node.reply()
+        trainer(node.request(dataset="any", folder=folder, listing=listing, number=number, count=3), reply)
+        return reply
+
+    assert [send(number).batches for number in (3, 1, 1)] == [1, 2, 2]
+    # Of another look at the corpus.
+    assert send(2, listing="y").batches == 1
+    assert [send(number).batches for number in (3, 1)] == [1, 2]
+    assert not trained
+    send(2)
+    assert trained == [3]
+    assert send(1).batches == 1
+    with pytest.raises(RequestError, match="folder is 'any/features-0'"):
+        send(1, folder="any/features-0")
+
+
+def test_a_node_that_cannot_begin_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It sets what the others of these tests have set otherwise.
+    for name in ("AURA_DATA", "AURA_WORKSPACE"):
+        monkeypatch.setenv(name, "")
+    for folder, words, said in (
+        ("", [], "SHARED_FOLDER_PATH='' is no folder; set it to the one that the nodes share"),
+        (str(tmp_path), ["dataset.root=/"], "the folder '' is not below SHARED_FOLDER_PATH, as it has to be"),
+        (str(tmp_path), ["seed=-1"], "seed=-1 is out of range; allowed is 0 to 4.29497e+09"),
+        (str(tmp_path), ["--batch", "0"], "--batch 0; allowed is 1 to 1000, for edf_databroker alone"),
+    ):
+        monkeypatch.setenv("SHARED_FOLDER_PATH", folder)
+        assert serve.main([NODES[0], *words]) == 2
+        assert capsys.readouterr().err == f"aura {NODES[0]}: {said}\n"
+
+
+def test_a_fault_of_ours_is_said_and_no_answer() -> None:
+    def fail(request: Any, reply: Any) -> None:
+        raise KeyError("a name that nobody else is to see")
+
+    future = Future[None]()
+    serve._answer(fail, None, None, future)
+    code, said = serve._status(future.exception(0) or AssertionError())
+    assert code.name == "INTERNAL"
+    assert said == "KeyError, which is a fault of Aura's; the node's log has more"
+
+
+def test_the_orchestrator_says_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(orchestrator, "READY_WITHIN_S", 0.1)
+    assert orchestrator.main(["--hosts", "127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1"]) == 1
+    assert capsys.readouterr().err == "aura orchestrator: edf_databroker does not answer at 127.0.0.1:1\n"
+    with pytest.raises(SystemExit, match="2"):
+        orchestrator.main(["--hosts", "a:1", "b:1", "c:1", "seed=1"])
+
+
+@pytest.fixture
+def protos(tmp_path: Path) -> list[Path]:
+    """Copies of the files of the three nodes."""
+    return [Path(shutil.copytree(proto_of(name).parent, tmp_path / name)) / "model.proto" for name in NODES]
+
+
+def test_the_nodes_keep_to_the_rules(protos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert protolint.main([]) == 0
+    assert protolint.main([str(protos[1])]) == 0
+    assert capsys.readouterr().out == ""
+
+
+EDGE = "message EdfBatch {\n  string dataset = 1;"
+PLANTED = [
+    ('syntax = "proto3";', 'syntax = "proto2";', "has no line syntax"),
+    ('syntax = "proto3";', "", "has no line syntax"),
+    ('syntax = "proto3";', 'syntax = "proto3";\npackage aura;', "has the package aura"),
+    (
+        'syntax = "proto3";',
+        'syntax = "proto3";\nimport "google/protobuf/empty.proto";',
+        "imports google/protobuf/empty",
+    ),
+    ("service Aura", "enum State {\n  NONE = 0;\n}\n\nservice Aura", "has the enum State"),
+    (
+        EDGE,
+        "message EdfBatch {\n  enum State {\n    NONE = 0;\n  }\n  string dataset = 1;",
+        "the enum EdfBatch.State",
+    ),
+    ("service Aura", "service Other {\n  rpc other(Edf) returns(Edf);\n}\n\nservice Aura", "has 2 services"),
+    ("  rpc process(EdfBatch) returns(FeatureBatch);\n", "", "has no rpc"),
+    (EDGE, "message EdfBatch {\n  string name = 1;", "message EdfBatch is not the one of"),
+    (EDGE, "message EdfBatch {\n  bytes dataset = 1;", "message EdfBatch is not the one of"),
+    (EDGE, "message EdfBatch {\n  map<string, string> more = 9;\n  string dataset = 1;", "has MoreEntry within it"),
+    (EDGE, "message EdfBatch {\n  oneof x {\n    string a = 9;\n  }\n  string dataset = 1;", "has a oneof"),
+    (EDGE, "message EdfBatch {\n  string message_id = 9;\n  string dataset = 1;", "would take the message in it"),
+    ("process(EdfBatch)", "process(Edf)", "takes Edf, but has to take EdfBatch"),
+    ("returns(FeatureBatch)", "returns(EdfBatch)", "takes FeatureBatch, but has to take EdfBatch"),
+    ("rpc process", "rpc next_batch", "next_batch is the name of a service or rpc of"),
+    ("AuraDataProcess", "EdfDatabroker", "EdfDatabroker is the name of a service or rpc of"),
+    ("returns(FeatureBatch);\n}", "returns(FeatureBatch);}", "a closing brace has to be on its own line"),
+    ("returns(FeatureBatch);", "returns(FeatureBatch) {}", "a closing brace has to be on its own line"),
+    ("returns(FeatureBatch);", "\n    returns(FeatureBatch);", "an rpc has to be on one line"),
+    ("message Edf {", "message Edf\n{", "an opening brace has to end the line of its message"),
+    ("message Edf {", "/* one */\nmessage Edf {", "only comments with // are allowed"),
+    (
+        "string path = 2;\n}\n\n//",
+        "string path = 2;  // below the folder\n}\n\n//",
+        "a comment has to be on its own line",
+    ),
+    ("message Edf {", "mesage Edf {", "model.proto:"),
+]
+
+
+@pytest.mark.parametrize(("text", "planted", "fault"), PLANTED, ids=[fault for _, _, fault in PLANTED])
+def test_a_fault_in_a_file_is_found(protos: list[Path], text: str, planted: str, fault: str) -> None:
+    path = protos[1]
+    assert path.read_text().count(text) >= 1
+    path.write_text(path.read_text().replace(text, planted, 1))
+    assert any(fault in said for said in protolint.lint(protos)), protolint.lint(protos)
+
+
+def test_a_fault_beside_the_files_is_found(protos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    profile = protos[0].with_name("license.json")
+    told = json.loads(profile.read_text())
+    del told["keyword"], told["contact"]["URL"]
+    profile.write_text(json.dumps(told))
+    protos[1].with_name("license.json").write_text("GPL")
+    protos[2].with_name("license.json").unlink()
+    moved = protos[2].rename(protos[2].with_name("trainer.proto"))
+    assert protolint.main([*map(str, protos[:2]), str(moved)]) == 1
+    said = capsys.readouterr().out.splitlines()
+    beside = "the license.json beside it"
+    assert said == [
+        f"{protos[0]}: {beside} does not say keyword",
+        f"{protos[0]}: {beside} does not say contact.URL",
+        f"{protos[1]}: {beside} is no JSON: Expecting value: line 1 column 1 (char 0)",
+        f"{moved}: has to be called model.proto",
+        f"{moved}: there is no license.json beside it",
+    ]
+    assert "has to take Empty: it is the first" in protolint.lint([protos[1], moved])[-1]
+    assert protolint.lint([protos[2]]) == [f"{protos[2]}: there is no such file"]
