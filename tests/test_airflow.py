@@ -77,7 +77,7 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, Config]] = []
 
-    def said(stage: str, *own: str, params: dict[str, Any], without: str = "") -> list[str]:
+    def said(stage: str, *own: str, params: dict[str, Any], without: str | None = None) -> list[str]:
         argv = dag.command(stage, own, params, without)
         monkeypatch.setenv("AURA_DATA", dag.environment(params)["AURA_DATA"])
         stages = SimpleNamespace(run=lambda config: asked.append((stage, config)))
@@ -115,11 +115,14 @@ def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeyp
 
 
 @pytest.mark.usefixtures("worker")
-def test_an_option_among_the_words_is_refused(dag: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("word", "sentence"), [("--help", "--help is no parameter here"), ("=1", "aura train: ")])
+def test_what_is_no_word_is_refused(
+    word: str, sentence: str, dag: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     """--help would end with 0, and nothing done."""
-    argv = dag.command("train", [], {**dag.PARAMS, "words": "--help"}, "")
+    argv = dag.command("train", [], {**dag.PARAMS, "words": word}, None)
     assert command_line.main(argv[4:]) == 2
-    assert "--help is no parameter here" in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("worker")

@@ -88,7 +88,7 @@ def environment(params: Mapping[str, Any]) -> dict[str, str]:
     return own
 
 
-def command(stage: str, own: Sequence[str], params: Mapping[str, Any], without: str) -> list[str]:
+def command(stage: str, own: Sequence[str], params: Mapping[str, Any], without: str | None) -> list[str]:
     """What runs a stage: the words of the form but for those of a group, then words of its own, which win."""
     try:
         words = shlex.split(params["words"])
@@ -102,7 +102,7 @@ def command(stage: str, own: Sequence[str], params: Mapping[str, Any], without: 
     return [os.environ["AURA_PYTHON"], "-P", "-m", "aura", stage, "--", shlex.join([*corpus, *kept, *own])]
 
 
-def run(stage: str, *own: str, params: Mapping[str, Any], without: str = "") -> list[str]:
+def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = None) -> list[str]:
     """Run a stage, with the words of the form and some of its own.
 
     Parameters
@@ -114,7 +114,7 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str = "") -> 
     params
         Of the form.
     without
-        Group of which the stage gets no word of the form.
+        Group of which the stage gets no word of the form, where there is one.
 
     Returns
     -------
