@@ -69,7 +69,7 @@ ui: $(INSTALLED)  ## open the MLflow UI on http://127.0.0.1:5000 (UI_PORT=...)
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
 		--host 127.0.0.1 --port $(UI_PORT) --workers 1
 
-lock: $(INSTALLED)  ## resolve requirements.lock and those of the images anew, for Python 3.11 to 3.13
+lock: $(INSTALLED)  ## resolve requirements.lock, and those of the images and of Airflow, anew, for Python 3.11 to 3.13
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-header --output-file requirements.lock
 	uv pip compile pyproject.toml --extra onnx --extra postgresql --extra dask --extra graphene --universal \
@@ -77,6 +77,8 @@ lock: $(INSTALLED)  ## resolve requirements.lock and those of the images anew, f
 		--output-file deploy/images/aura.lock
 	uv pip compile deploy/images/mlflow.in --universal --python-version 3.11 --upgrade --no-emit-index-url --no-header \
 		--no-annotate --output-file deploy/images/mlflow.lock
+	uv pip compile deploy/airflow/requirements.in --universal --python-version 3.11 --upgrade --no-emit-index-url --no-header \
+		--no-annotate --output-file deploy/airflow/requirements.txt
 
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "aura needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12")'

@@ -21,6 +21,7 @@ from aura.bench.measure import Cost, measure
 from aura.bench.report import page
 from aura.bench.tables import SETUP, Tables
 from aura.config import PROJECT
+from aura.stages import bench
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 TINY = ["dataset.synthesis.hours_per_subject=0.5", "dataset.synthesis.eeg_channels=0"]
@@ -228,11 +229,14 @@ def test_without_stages_the_report_is_drawn_again(place: Path, tmp_path: Path) -
 
 
 def test_a_stage_that_fails_has_a_sentence_and_no_number(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["bench.stages=[prepare,train]", "bench.subjects=[2]", "bench.workers=[1]", "dataset.channels=[NONE]"]
-    assert main(["bench", *words, f"workspace={tmp_path}", *TINY]) == 1
-    sentence = "aura prepare: nothing could be prepared"
+    # Refused by the stage alone, before it imports what takes seconds; nothing is drawn on a cluster that is not there.
+    monkeypatch.setattr(bench.synthesize, "run", lambda config: None)
+    words = ["bench.stages=[prepare,train]", "bench.subjects=[2]", "bench.workers=[2]"]
+    cluster = ["compute=dask", "compute.address=tcp://127.0.0.1:9"]
+    assert main(["bench", *words, *cluster, f"workspace={tmp_path}"]) == 1
+    sentence = "aura prepare: compute.workers=2; allowed is"
     assert sentence in capsys.readouterr().err
     (run,) = bench_runs("FAILED")
     assert run.data.params["stage"] == "prepare"
