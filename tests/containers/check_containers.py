@@ -110,7 +110,7 @@ class Plain:
     """What the stages make without any container."""
 
     workspace: Path
-    metrics: dict[str, float]
+    metrics: dict[str, str]
 
 
 @pytest.fixture(scope="session")
@@ -123,14 +123,14 @@ def plain(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Plain:
     return Plain(folder / "workspace", scores(env["MLFLOW_TRACKING_URI"]))
 
 
-def scores(tracking_uri: str) -> dict[str, float]:
-    """What the newest training measured, but for the machine and the clock."""
+def scores(tracking_uri: str) -> dict[str, str]:
+    """What the newest training measured, but for the machine and the clock; as text, in which nan is nan."""
     client = mlflow.MlflowClient(tracking_uri)
     experiment = client.get_experiment_by_name("aura")
     assert experiment is not None
     (run, *_) = client.search_runs([experiment.experiment_id], "tags.`aura.stage` = 'train'")
     assert run.info.status == "FINISHED"
-    return {name: value for name, value in run.data.metrics.items() if not name.startswith("system/")}
+    return {name: repr(value) for name, value in run.data.metrics.items() if not name.startswith("system/")}
 
 
 def equal(workspace: Path, plain: Plain) -> None:
@@ -270,11 +270,14 @@ def test_the_champion_is_served(compose: Compose, docker: Engine, champion: str,
     mlflow.set_tracking_uri(champion)
     expected = mlflow.pyfunc.load_model(MODEL).predict(rr)
     found = pd.DataFrame(answer["predictions"])
-    assert found["probability"].tolist() == pytest.approx(expected["probability"].tolist(), nan_ok=True)
+    numbers = [frame["probability"].to_numpy(dtype=float, na_value=float("nan")) for frame in (found, expected)]
+    assert numbers[0] == pytest.approx(numbers[1], nan_ok=True)
     assert found["probability"].notna().any()
     address = docker.inspect(container, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
     with urlopen(f"http://{address}:9101/metrics", timeout=10) as metrics:
         assert 'aura_requests_total{outcome="answered",reason=""} 1.0' in metrics.read().decode()
+    # Another test has this port.
+    compose("--profile", "serve", "stop", "serve")
 
 
 def test_one_edf_becomes_one_events_tsv(docker: Engine, champion: str, recordings: Path, tmp_path: Path) -> None:
@@ -283,7 +286,7 @@ def test_one_edf_becomes_one_events_tsv(docker: Engine, champion: str, recording
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
         (context / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(PROJECT / name, context / name)
+        shutil.copy2(PROJECT / name, context / name, follow_symlinks=False)
     mlflow.set_tracking_uri(champion)
     mlflow.artifacts.download_artifacts(MODEL, dst_path=str(context / "model"))
     docker.build("szcore", "aura-szcore", context, "--build-arg", "REVISION=abc123")
@@ -321,7 +324,18 @@ def _pass_on(docker: Engine, shared: Path) -> None:
     """Start the nodes, pass the messages, stop the nodes."""
     for node in NODES:
         mount = ("--volume", f"{shared}:/shared")
-        docker("run", "--detach", "--name", node, "--network", "graphene", *secured(*mount), node, *WORDS)
+        docker(
+            "run",
+            "--detach",
+            "--name",
+            node,
+            "--network",
+            "graphene",
+            *secured(*mount),
+            node,
+            *WORDS,
+            "dataset.root=/shared/data",
+        )
     hosts = [f"{node}:8061" for node in NODES]
     words = ("--entrypoint", "python3", "aura", "-m", "aura.graphene.orchestrator", "--hosts", *hosts)
     print(docker("run", "--rm", "--network", "graphene", *words))
@@ -342,11 +356,23 @@ def test_the_tracking_server_keeps_its_runs_in_postgresql(
     try:
         store = ("--backend-store-uri", "postgresql+psycopg://postgres@/postgres?host=/sockets")
         mounts = ("--volume", f"{sockets}:/sockets", "--publish", "127.0.0.1:5002:5000")
-        read_only = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--tmpfs", "/mlflow:mode=1777")
+        # The socket is for its own user alone.
+        user = str(Path(sockets).stat().st_uid)
+        read_only = (
+            "--user",
+            user,
+            "--read-only",
+            "--cap-drop",
+            "ALL",
+            "--tmpfs",
+            "/tmp",
+            "--tmpfs",
+            "/mlflow:mode=1777",
+        )
         kept = ("--artifacts-destination", "/mlflow/artifacts")
         container = docker("run", "--detach", *read_only, *mounts, "aura-mlflow", *store, *kept).strip()
         mlflow.set_tracking_uri("http://127.0.0.1:5002")
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "12")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "10")
         mlflow.set_experiment("anywhere")
         with mlflow.start_run() as run:
             mlflow.log_metric("answer", 42)
