@@ -1,6 +1,7 @@
 """A tiny corpus, and what the stages make of it, once for all tests."""
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from aura.__main__ import main
 # The first example of a test imports libraries; a machine can be busy.
 settings.register_profile("aura", deadline=None)
 settings.load_profile("aura")
+
+# A shell that starts the tests in the background has Ctrl-C ignored, also by the stages that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # 6 subjects, 12 recordings of 15 min, a window every 4 s, and a forest of 20 trees: seconds, not minutes.
 SMALL_CORPUS = (
@@ -71,12 +75,15 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The small corpus after prepare, featurize and train; not to be changed."""
     project = Project(corpus, tmp_path_factory.mktemp("trained"))
     for stage in ("prepare", "featurize", "train"):
         assert project.run(stage) == 0
-    return project
+    yield project
+    # Other tests would find them or not, depending on which came first.
+    for kind in ("prepared", "features"):
+        project.folder(kind)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Real stages and detectors, as the Prometheus, push gateway and node exporter of Debian see them."""
 
 import json
-import multiprocessing
 import os
 import re
 import shutil
@@ -472,37 +471,44 @@ def n_found(folder: Path, rr: Path) -> int:
     return int((answer["probability"] > 0.3).sum())
 
 
-def worker(port: int, n: int, done: Any) -> None:
-    """One of several workers of a server, which answers some requests."""
-    os.environ["AURA_METRICS_PORT"] = f"127.0.0.1:{port}"
+# Two workers of a server answer some requests. A file of its own, since workers begin with reading it again.
+SERVER = """
+import multiprocessing, sys, time
+from aura.scraped import Meters
+
+def work(n, answered):
     meters = Meters({"model": "m"})
     for _ in range(n):
         with meters.request():
             pass
-    done.put(n)
+    answered.put(n)
     time.sleep(60)
 
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    answered = context.Queue()
+    workers = [context.Process(target=work, args=(n, answered), daemon=True) for n in (3, 4)]
+    for worker in workers:
+        worker.start()
+    print(sorted(answered.get(timeout=60) for _ in workers), flush=True)
+    sys.stdin.read()
+"""
 
-def test_one_port_speaks_for_all_workers_of_a_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    port, context = free_port(), multiprocessing.get_context("spawn")
-    done = context.Queue()
-    workers = [context.Process(target=worker, args=(port, n, done)) for n in (3, 4)]
-    for one in workers:
-        one.start()
-    try:
-        assert sorted(done.get(timeout=WITHIN_S) for _ in workers) == [3, 4]
+
+def test_one_port_speaks_for_all_workers_of_a_server(tmp_path: Path) -> None:
+    port, server = free_port(), tmp_path / "server.py"
+    server.write_text(SERVER, encoding="utf-8")
+    env = {**os.environ, "PYTHONPATH": str(PROJECT), "TMPDIR": str(tmp_path), "AURA_METRICS_PORT": f"127.0.0.1:{port}"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, server], env=env, text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "[3, 4]\n"
         text = ask(f"http://127.0.0.1:{port}/metrics")
-    finally:
-        for one in workers:
-            one.kill()
-            one.join()
+        _, said = process.communicate()
+    assert process.returncode == 0, said
     assert re.search(r'^aura_requests_total{outcome="answered",reason=""} 7.0$', text, re.MULTILINE)
     assert text.count("aura_model_info{") == 1
-    assert capfd.readouterr().err.count("where another worker of this server has it, that one speaks for all") == 1
+    assert said.count("where another worker of this server has it, that one speaks for all") == 1
 
 
 @NEED_THEM

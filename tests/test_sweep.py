@@ -1,6 +1,7 @@
 """A search that goes on whatever happens to the processes that do it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,14 @@ from tests.test_tracking import RunOf, artifacts
 # Of a real number no trial repeats another by chance.
 SPACE = "sweep.space={windows.lengths_s.entropy:{low:20,high:60,step:20},model.max_samples:{low:0.3,high:0.9}}"
 FAST = ("model.n_estimators=5",)
+
+
+@pytest.fixture(scope="module")
+def trained(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of what others share: trials add features to it."""
+    project = Project(trained.corpus, tmp_path_factory.mktemp("swept"))
+    shutil.copytree(trained.workspace, project.workspace, dirs_exist_ok=True)
+    return project
 
 
 def space(values: dict[str, dict[str, object]]) -> Space:
