@@ -28,7 +28,7 @@ test: $(INSTALLED)  ## lint and test
 	$(MAKE) --no-print-directory files
 	python -m pytest -n 2 --dist loadfile
 
-test-containers: $(INSTALLED)  ## as root: build the images from nothing and run them (about 15 minutes)
+test-containers: $(INSTALLED)  ## as root: build the images from nothing and run them (about 13 minutes)
 	python -m pytest -s tests/containers/check_containers.py
 
 test-airflow: $(INSTALLED) .airflow/.installed  ## run the DAG of deploy/airflow in an Airflow of its own (about 8 minutes)

@@ -48,10 +48,14 @@
     at("reset").disabled = JSON.stringify(state) === JSON.stringify(detected());
     at("previous").disabled = at("next").disabled = !stops().length;
   };
+  const forget = () => {
+    chosen = null;
+    for (const model of doc.all_models) if (model.type === "BoxSelectTool") model.overlay.visible = false;
+  };
   const change = (next, said) => {
     history.push(state);
     state = next;
-    chosen = null;
+    forget();
     current = -1;
     store();
     show();
@@ -66,7 +70,7 @@
     if (!all.length) return;
     current = current < 0 ? (by > 0 ? 0 : all.length - 1) : (current + by + all.length) % all.length;
     const e = all[current];
-    chosen = null;
+    forget();
     view(e.onset_s - 30, e.end_s + 30);
     show();
     say(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${e.kind ? (history.length ? "detected or marked" : "detected") : "reference"}`);
@@ -86,10 +90,16 @@
     const e = deletable();
     change({ ...state, seizures: state.seizures.filter((one) => one !== e && one.onset_s !== e.onset_s) }, `the event at ${time(e.onset_s)} is deleted`);
   };
+  const leave = () => {
+    current = -1;
+    forget();
+    show();
+    overall();
+  };
   const undo = () => {
     if (!history.length) return;
     state = history.pop();
-    chosen = null;
+    forget();
     current = -1;
     store();
     show();
@@ -152,6 +162,7 @@
   for (const [id, action] of Object.entries(actions)) at(id).addEventListener("click", action);
   const keys = { ArrowLeft: "previous", ArrowRight: "next", 0: "whole", s: "seizure", b: "background", Delete: "delete", z: "undo" };
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") leave();
     const isUndo = (event.ctrlKey || event.metaKey) && event.key === "z";
     if (!isUndo && (event.ctrlKey || event.altKey || event.metaKey || !(event.key in keys))) return;
     event.preventDefault();

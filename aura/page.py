@@ -22,6 +22,7 @@ from bokeh.models import (
     CustomJS,
     CustomJSTickFormatter,
     DataRange1d,
+    InlineStyleSheet,
     PanTool,
     Range1d,
     ResetTool,
@@ -140,9 +141,11 @@ def page(recording: Recording) -> str:
         "style": (HERE / "page.css").read_text(encoding="utf-8"),
         "code": (HERE / "page.js").read_text(encoding="utf-8"),
     }
+    # One set of tools for all.
+    charts = gridplot([[panel] for panel in panels], sizing_mode="stretch_width", toolbar_location="above")
+    charts.toolbar.stylesheets = [InlineStyleSheet(css="@media print { :host { display: none; } }")]
     html: str = file_html(
-        # One set of tools for all.
-        gridplot([[panel] for panel in panels], sizing_mode="stretch_width", toolbar_location="above"),
+        charts,
         INLINE,
         title=recording.name,
         template=template,
@@ -158,13 +161,14 @@ def index(recordings: pd.DataFrame, failures: pd.DataFrame, model: str) -> str:
     ----------
     recordings
         In the order to list them: ``recording``, ``hours``, ``seizures``, ``annotated``, ``not_assessed_s``,
-        ``max_score``, ``file``.
+        ``max_score``, ``file``; ``annotated`` is missing where nobody has.
     failures
         What could not be looked at: ``message``.
     model
         Name of the detector.
     """
-    variables = {"rows": recordings.to_dict("records"), "failures": failures["message"].tolist(), "model": model}
+    rows = recordings.astype("object").where(recordings.notna(), None).to_dict("records")
+    variables = {"rows": rows, "failures": failures["message"].tolist(), "model": model}
     style = (HERE / "page.css").read_text(encoding="utf-8")
     return _templates().get_template("index.html").render(style=style, **variables)
 

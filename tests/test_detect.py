@@ -1,5 +1,6 @@
 """From an EDF to annotations that others can read."""
 
+import re
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -98,6 +99,16 @@ def test_a_folder_with_annotations_scores_itself_and_is_ranked(
     assert 0 <= metrics["event_f1"] <= 1
     for file in table["file"]:
         assert read_events_tsv(tmp_path / "found" / file)
+
+
+def test_what_is_annotated_and_what_is_not_stand_in_one_list(trained: Project, tmp_path: Path) -> None:
+    for name in ("seen", "unseen"):
+        write_real(tmp_path / "in" / f"{name}.edf")
+    (tmp_path / "in" / "seen.tse_bi").write_text("version = tse_v1.0.0\n\n0.0 100.0 bckg 1.0\n100.0 130.0 seiz 1.0\n")
+    words = [MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial"]
+    assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
+    listed = (tmp_path / "found" / "index.html").read_text(encoding="utf-8")
+    assert sorted(re.findall(r'data-is="Reference">(.*?)</td>', listed)) == ["1", "–"]
 
 
 def test_one_file_of_a_folder_has_its_annotations(trained: Project, tmp_path: Path, run_of: RunOf) -> None:

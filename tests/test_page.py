@@ -186,6 +186,27 @@ def test_a_person_annotates_and_nothing_is_lost_on_reload(browser: Page, html: P
     assert len(seizures(read_tse(saved(browser, "#tse", tmp_path)))) == 3
 
 
+@IN_A_BROWSER
+def test_what_was_chosen_is_left_again(browser: Page) -> None:
+    choose(browser, 20_000, 30_000)
+    assert browser.is_enabled("#seizure")
+    drawn = "[...Bokeh.documents[0].all_models].some((m) => m.type === 'BoxSelectTool' && m.overlay.visible)"
+    assert browser.evaluate(drawn)
+    browser.keyboard.press("Escape")
+    assert browser.is_disabled("#seizure")
+    assert not browser.evaluate(drawn)
+    assert browser.inner_text("#where") == "3 seizures detected"
+
+
+@IN_A_BROWSER
+def test_paper_has_no_tools(browser: Page) -> None:
+    tools = browser.locator(".bk-Toolbar").first
+    assert tools.is_visible()
+    browser.emulate_media(media="print")
+    assert not tools.is_visible()
+    assert not browser.locator("#tse").is_visible()
+
+
 def test_no_peak_of_an_ecg_is_lost() -> None:
     digital = np.zeros(10_000, dtype=np.int16)
     digital[4321] = 1500

@@ -67,7 +67,7 @@ def run(config: Config) -> None:
                 assessed.append(one)
         table = (
             pd.DataFrame(rows)
-            .astype({"annotated": "object"})
+            .astype({"annotated": "Int64"})
             .sort_values(["seizures", "max_score"], ascending=False, ignore_index=True)
         )
         write_table(output / "detections.parquet", table, {"run_id": active.info.run_id})
