@@ -22,7 +22,8 @@ import yaml
 from mlflow.models import Model
 
 from aura.errors import AuraError
-from aura.serving import NO_BEATS, TOO_FEW, Detector, Refused
+from aura.request import Refused
+from aura.serving import NO_BEATS, TOO_FEW, Detector
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -118,7 +119,9 @@ class Measured:
     def __init__(self, detector: Detector, meters: Meters) -> None:
         self._detector, self._meters = detector, meters
 
-    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame | dict[str, list[Any]]:
         """Answer as `aura.serving.Detector.predict` does."""
         with self._meters.request():
             answer = self._detector.predict(model_input, params)

@@ -11,23 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import skops.io
-from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from aura.alarms import Alarms
 from aura.classifier import TRUSTED_TYPES, Calibration, Classifier, Predictor, seizure_probability
-from aura.errors import AuraError
 from aura.features import BESIDE, FeatureSpec, extract
 from aura.onnx_runtime import export, load_onnx
-from aura.types import MAX_DURATION_S, Floats, RRSeries
+from aura.request import first_s, longer_step_s, orient_of, series_of
+from aura.types import Floats, RRSeries
 
 if TYPE_CHECKING:
     from aura.scraped import Measured
@@ -46,44 +43,14 @@ REQUIREMENTS = (
     "prometheus-client",
 )
 OF_REFERENCE = ("hrv-analysis", "nolds")
-# Of one request: a week of one person, or a day of seven. More would keep all others waiting.
-MAX_ROWS, MAX_WINDOWS, MAX_RECORDINGS = 1_000_000, 1_000_000, 1000
-# Of a longer recording, threads share the windows.
-WINDOWS_AT_ONCE = 8192
-# A multiple is one to within this.
-STEP_TOLERANCE = 1e-6
-# Times of so many intervals, this much further apart than these are long, are no seconds.
-MANY, APART = 10, 100.0
+# Of a longer recording, all cores share the windows; each part costs some ms of its own.
+WINDOWS_AT_ONCE = 43_200
 # MLflow tells the process of a model server so which model it is to load.
 IN_SERVER = "__pyfunc_model_path__"
 # Why a window has no probability.
 NO_BEATS, TOO_FEW = "no beats in the window", "too few valid beats in the window"
 # Versions that were registered without any had these.
 PLAIN = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0, release=1, min_duration_s=0, refractory_s=0)
-
-SIGNATURE = ModelSignature(
-    inputs=Schema(
-        [ColSpec("double", "t_s"), ColSpec("double", "rr_ms"), ColSpec("string", "recording", required=False)]
-    ),
-    outputs=Schema(
-        [
-            ColSpec("string", "recording", required=False),
-            ColSpec("double", "t_s"),
-            ColSpec("double", "probability"),
-            ColSpec("string", "reason", required=False),
-        ]
-    ),
-    # Null is the step of the model.
-    params=ParamSchema([ParamSpec("step_s", "double", None)]),
-)
-
-
-class Refused(MlflowException):  # type: ignore[misc]
-    """A request that cannot be answered: HTTP 400 with a sentence, and a kind to count by."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
-        self.kind = kind
 
 
 def save_detector(folder: Path, detector: "Detector", *, runtime: str) -> None:
@@ -160,7 +127,9 @@ class Detector:
         x = windows.iloc[:, len(BESIDE) :].to_numpy()
         return self.calibration(seizure_probability(self.model, x))
 
-    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame | dict[str, list[Any]]:
         """Give the probability of a seizure for each window.
 
         Parameters
@@ -171,10 +140,11 @@ class Detector:
         params
             ``step_s``: time from one window to the next, a multiple of that of the model, which it is where nothing
             is said; up to the shortest window. Windows and their probabilities are the same, only fewer.
+            ``orient``: ``list`` has the columns one after the other, which is a third of the work to write as JSON.
 
         Returns
         -------
-        DataFrame
+        DataFrame, or dict of lists for ``list``
             A row per window: ``recording`` where it was given, ``t_s`` of the window's end, ``probability``,
             and ``reason``, why the probability is missing where it is.
 
@@ -183,38 +153,38 @@ class Detector:
         MlflowException
             INVALID_PARAMETER_VALUE (HTTP 400) with a sentence, for input that is no RR series.
         """
-        step_s = (params or {}).get("step_s")
-        if step_s is not None:
-            return replace(self, spec=replace(self.spec, step_s=self._longer(step_s))).predict(model_input)
+        params = params or {}
+        orient, step_s = orient_of(params), params.get("step_s")
+        # Null is the step of the model.
+        spec = self.spec if step_s is None else replace(self.spec, step_s=longer_step_s(step_s, self.spec))
+        answer = replace(self, spec=spec)._rows(model_input)
+        if orient == "records":
+            return answer
+        return {
+            str(name): column.astype("object").where(column.notna(), None).tolist() for name, column in answer.items()
+        }
+
+    def _rows(self, model_input: pd.DataFrame) -> pd.DataFrame:
+        """Answer about all recordings of a request."""
         parts = []
-        for recording, rr in self._checked(model_input):
+        for recording, rr in series_of(model_input, step_s=self.spec.step_s):
             part = pd.concat(self._answers(rr), ignore_index=True)
             if recording is not None:
                 part.insert(0, "recording", recording)
             parts.append(part)
         return pd.concat(parts, ignore_index=True)
 
-    def _longer(self, step_s: float) -> float:
-        """Check the step that is asked for."""
-        own_s, times = self.spec.step_s, step_s / self.spec.step_s
-        # Longer ones would leave out beats.
-        shortest_s = min(length_s for _, lengths_s in self.spec.lengths_s for length_s in lengths_s)
-        if not (1 <= times <= shortest_s / own_s and abs(times - round(times)) < STEP_TOLERANCE):
-            raise Refused(
-                "bad_step",
-                f"step_s={step_s:g}; allowed are multiples of {own_s:g}, the model's own, up to its shortest window, "
-                f"{shortest_s:g}",
-            )
-        return round(times) * own_s
-
     def _answers(self, rr: RRSeries) -> list[pd.DataFrame]:
         """Answer about a recording, part after part; of a long one, several at a time."""
-        edges_s = np.arange(_first_s(rr), rr.duration_s, WINDOWS_AT_ONCE * self.spec.step_s).tolist()
+        begin_s, n_threads = first_s(rr), os.cpu_count() or 1
+        n_parts = ceil((rr.duration_s - begin_s) / self.spec.step_s / WINDOWS_AT_ONCE)
+        if n_parts <= 1:
+            return [self._answer(rr, begin_s, np.inf)]
+        # As many for each core.
+        edges_s = np.linspace(begin_s, rr.duration_s, n_threads * ceil(n_parts / n_threads) + 1)
         # The last window can end a little after the recording, by the rounding of sums of steps.
-        parts = list(pairwise([*edges_s, np.inf]))
-        if len(parts) == 1:
-            return [self._answer(rr, *parts[0])]
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
+        parts = pairwise([*edges_s[:-1].tolist(), np.inf])
+        with ThreadPoolExecutor(n_threads) as threads:
             return list(threads.map(lambda part: self._answer(rr, *part), parts))
 
     def _answer(self, rr: RRSeries, from_s: float, until_s: float) -> pd.DataFrame:
@@ -225,25 +195,6 @@ class Detector:
         why = pd.Series(reasons(windows, probability), dtype=object)
         values = pd.array(probability, dtype="Float64")
         return pd.DataFrame({"t_s": windows["t_s"], "probability": values, "reason": why})
-
-    def _checked(self, rows: pd.DataFrame) -> list[tuple[str | None, RRSeries]]:
-        """RR series of each recording of a request, which is not too large to be answered."""
-        if len(rows) > MAX_ROWS:
-            raise Refused("too_many_rows", f"{len(rows)} rows are too many for one request; allowed are {MAX_ROWS}")
-        series = _series(rows)
-        if len(series) > MAX_RECORDINGS:
-            raise Refused(
-                "too_many_recordings",
-                f"{len(series)} recordings are too many for one request; allowed are {MAX_RECORDINGS}",
-            )
-        n_windows = sum((rr.duration_s - _first_s(rr)) / self.spec.step_s for _, rr in series)
-        if n_windows > MAX_WINDOWS:
-            raise Refused(
-                "too_many_windows",
-                f"{n_windows:.0f} windows, one each {self.spec.step_s:g} s, are too many for one request; allowed are "
-                f"{MAX_WINDOWS}",
-            )
-        return series
 
 
 def reasons(windows: pd.DataFrame, probability: Floats) -> list[str | None]:
@@ -294,38 +245,3 @@ def _load_pyfunc(path: str) -> "Detector | Measured":
     from aura import scraped
 
     return scraped.Measured(detector, scraped.Meters(scraped.about(Path(path))))
-
-
-def _series(rows: pd.DataFrame) -> list[tuple[str | None, RRSeries]]:
-    """RR series of each recording of a request, checked before any is computed."""
-    if not len(rows):
-        raise Refused("no_rows", "there is no row; give at least one RR interval as t_s (s) and rr_ms (ms)")
-    if "recording" not in rows.columns or rows["recording"].isna().all():
-        groups: list[tuple[str | None, pd.DataFrame]] = [(None, rows)]
-    else:
-        if not rows["recording"].map(lambda name: isinstance(name, str)).all():
-            raise Refused(
-                "bad_recording", "recording is missing or no text in some rows; give it in all rows or in none"
-            )
-        groups = [(str(name), group) for name, group in rows.groupby("recording", sort=False)]
-    return [(name, _one_series(name, group)) for name, group in groups]
-
-
-def _first_s(rr: RRSeries) -> float:
-    """Where the first interval begins: nothing is known of the windows before it, and they may be many."""
-    return float(rr.t_s[0] - rr.rr_ms[0] / 1000)
-
-
-def _one_series(name: str | None, rows: pd.DataFrame) -> RRSeries:
-    """Check the rows of one recording."""
-    t_s, rr_ms = rows["t_s"].to_numpy(np.float64), rows["rr_ms"].to_numpy(np.float64)
-    # The recording is over with its last beat, as far as is known.
-    last_s = t_s.max(initial=0.0) if np.isfinite(t_s).all() else 0.0
-    try:
-        rr = RRSeries(t_s, rr_ms, min(last_s, MAX_DURATION_S))
-        if len(t_s) >= MANY and np.median(np.diff(t_s)) > APART * np.median(rr_ms) / 1000:
-            raise AuraError("t_s has to be in seconds; most intervals are far from the one before them")
-    except AuraError as error:
-        message = str(error) if name is None else f"recording {name!r}: {error}"
-        raise Refused("no_rr_series", message) from error
-    return rr

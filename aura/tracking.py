@@ -22,10 +22,10 @@ from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 
-from aura import serving
 from aura.config import PROJECT, Config
 from aura.errors import AuraError, OutageError
 from aura.evaluation import RATIOS
+from aura.request import SIGNATURE
 
 
 @contextmanager
@@ -257,7 +257,7 @@ def log_model(folder: Path, requirements: Sequence[str], name: str) -> str:
         loader_module="aura.serving",
         data_path=str(folder),
         code_paths=[str(PROJECT / "aura")],
-        signature=serving.SIGNATURE,
+        signature=SIGNATURE,
         input_example=example,
         pip_requirements=list(requirements),
         registered_model_name=name,

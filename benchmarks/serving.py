@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,14 +25,15 @@ from benchmarks.measure import document
 
 MODEL = "models:/aura-seizure-detector@champion"
 CLIENTS = 4
-# Hours, the step that is asked for, and how often; once more before.
-REQUESTS = (
-    ("1 row", 1.0 / 3600, None, 500),
-    ("1 min", 1.0 / 60, None, 500),
-    ("1 h", 1.0, None, 100),
-    ("24 h", 24.0, None, 20),
-    ("24 h, a window each 2 s", 24.0, 2, 20),
-    ("24 h, a window each 5 s", 24.0, 5, 20),
+# Hours, what is asked for beside, and how often; once more before.
+REQUESTS: tuple[tuple[str, float, dict[str, object], int], ...] = (
+    ("1 row", 1.0 / 3600, {}, 500),
+    ("1 min", 1.0 / 60, {}, 500),
+    ("1 h", 1.0, {}, 100),
+    ("24 h", 24.0, {}, 20),
+    ("24 h, in columns", 24.0, {"orient": "list"}, 20),
+    ("24 h, in columns, a window each 2 s", 24.0, {"orient": "list", "step_s": 2}, 20),
+    ("24 h, in columns, a window each 5 s", 24.0, {"orient": "list", "step_s": 5}, 20),
 )
 LIVE_HOURS = 1.0
 
@@ -45,11 +46,10 @@ def heart(hours: float) -> tuple[Floats, Floats]:
     return np.round(np.cumsum(rr_ms) / 1000, 6), rr_ms
 
 
-def body(hours: float, step_s: float | None = None) -> bytes:
+def body(hours: float, params: Mapping[str, object]) -> bytes:
     """A request."""
     t_s, rr_ms = heart(hours)
-    asked = {"inputs": {"t_s": t_s.tolist(), "rr_ms": rr_ms.tolist()}}
-    return json.dumps(asked | ({} if step_s is None else {"params": {"step_s": step_s}})).encode()
+    return json.dumps({"inputs": {"t_s": t_s.tolist(), "rr_ms": rr_ms.tolist()}, "params": params}).encode()
 
 
 def ask(url: str, data: bytes) -> float:
@@ -77,8 +77,8 @@ def server_mib() -> float:
 
 def latencies(url: str) -> Iterator[dict[str, object]]:
     """One request after the other."""
-    for what, hours, step_s, n in REQUESTS:
-        data = body(hours, step_s)
+    for what, hours, params, n in REQUESTS:
+        data = body(hours, params)
         ask(url, data)
         seconds = [ask(url, data) for _ in range(n)]
         yield {**percentiles(what, seconds), "requests/s": f"{n / sum(seconds):.1f}", "request KiB": len(data) // 1024}
@@ -86,7 +86,7 @@ def latencies(url: str) -> Iterator[dict[str, object]]:
 
 def endurance(url: str, n_requests: int) -> Iterator[dict[str, object]]:
     """Several clients at once, and what the server needs of memory before and after."""
-    data, before = body(1.0 / 60), server_mib()
+    data, before = body(1.0 / 60, {}), server_mib()
     with ThreadPoolExecutor(CLIENTS) as clients:
         began = time.perf_counter()
         seconds = list(clients.map(lambda _: ask(url, data), range(n_requests)))

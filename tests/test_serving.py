@@ -91,6 +91,23 @@ def test_a_longer_step_gives_fewer_of_the_same_windows(url: str, trained: Projec
         assert "step_s" in answer["message"]
 
 
+def test_an_answer_can_be_a_column_after_the_other(url: str, trained: Project) -> None:
+    rr = rr_of(trained)
+    columns = {"t_s": rr["t_s"].tolist(), "rr_ms": rr["rr_ms"].tolist(), "recording": ["a"] * len(rr)}
+    status, rows = post(url, {"inputs": columns})
+    assert status == 200, rows
+    status, answer = post(url, {"inputs": columns, "params": {"orient": "list"}})
+    assert status == 200, answer
+    found = answer["predictions"]
+    assert [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)] == rows["predictions"]
+    assert None in found["probability"]
+    assert any(found["probability"])
+    for orient in ("split", "", 3, ["list"]):
+        status, answer = post(url, {"inputs": columns, "params": {"orient": orient}})
+        assert status == 400
+        assert "orient" in answer["message"]
+
+
 def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
     one, other = rr_of(trained, 0), rr_of(trained, 1)
     both = pd.concat([one.assign(recording="a"), other.assign(recording="b")])
@@ -337,8 +354,8 @@ def test_a_body_that_is_nested_without_end_harms_nobody_else(url: str) -> None:
 def test_more_than_can_be_answered_is_refused(
     model: mlflow.pyfunc.PyFuncModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura.serving.MAX_ROWS", 30)
-    monkeypatch.setattr("aura.serving.MAX_WINDOWS", 100)
+    monkeypatch.setattr("aura.request.MAX_ROWS", 30)
+    monkeypatch.setattr("aura.request.MAX_WINDOWS", 100)
     beats = pd.DataFrame({"t_s": np.arange(1.0, 32.0), "rr_ms": np.full(31, 1000.0)})
     with pytest.raises(MlflowException, match="31 rows are too many for one request; allowed are 30") as error:
         model.predict(beats)
