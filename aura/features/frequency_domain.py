@@ -3,7 +3,6 @@
 from functools import cache
 
 import numpy as np
-from scipy.fft import rfft
 
 from aura.types import Floats
 from aura.windows import NNWindows
@@ -40,8 +39,9 @@ def frequency_domain(windows: NNWindows) -> dict[str, Floats]:
     power = np.full((len(BANDS_HZ), len(counts)), np.nan)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(kernels.SEGMENT) / kernels.SEGMENT)
     blocks = [slice(begin, begin + BLOCK) for begin in range(0, len(counts), BLOCK)]
-    # Zeros behind the segments, as the transform wants them; made once, as fresh memory costs more than the transform.
-    parts = np.zeros((max((counts[block].sum() for block in blocks), default=0), N_FFT))
+    # Zeros behind the segments, as the transform wants them; made once, as fresh memory costs as much as the transform.
+    most = max((counts[block].sum() for block in blocks), default=0)
+    parts, spectra = np.zeros((most, N_FFT)), np.empty((most, N_FFT // 2 + 1), dtype=np.complex128)
     for block in blocks:
         n = counts[block].sum()
         if not n:
@@ -49,7 +49,7 @@ def frequency_domain(windows: NNWindows) -> dict[str, Floats]:
         scale = kernels.segments(
             windows.nn_ms, windows.first[block], windows.stop[block], counts[block], hann, parts[:n]
         )
-        spectrum = rfft(parts[:n], axis=1).view(np.float64)
+        spectrum = np.fft.rfft(parts[:n], axis=1, out=spectra[:n]).view(np.float64)
         power[:, block] = kernels.band_power(spectrum, _weights(), counts[block], scale)
     vlf, lf, hf = power
     with np.errstate(divide="ignore", invalid="ignore"):
