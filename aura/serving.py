@@ -43,8 +43,9 @@ REQUIREMENTS = (
     "prometheus-client",
 )
 OF_REFERENCE = ("hrv-analysis", "nolds")
-# Of a longer recording, all cores share the windows; each part costs some ms of its own.
-WINDOWS_AT_ONCE = 43_200
+# All cores share the windows of a recording, as long as each has enough of them, since a part costs some ms of its own;
+# a long recording is done in more parts, to bound the memory.
+FEWEST_OF_PART, MOST_OF_PART = 1800, 43_200
 # MLflow tells the process of a model server so which model it is to load.
 IN_SERVER = "__pyfunc_model_path__"
 # Why a window has no probability.
@@ -176,12 +177,14 @@ class Detector:
 
     def _answers(self, rr: RRSeries) -> list[pd.DataFrame]:
         """Answer about a recording, part after part; of a long one, several at a time."""
-        begin_s, n_threads = first_s(rr), os.cpu_count() or 1
-        n_parts = ceil((rr.duration_s - begin_s) / self.spec.step_s / WINDOWS_AT_ONCE)
-        if n_parts <= 1:
-            return [self._answer(rr, begin_s, np.inf)]
+        begin_s = first_s(rr)
+        n_windows = int((rr.duration_s - begin_s) / self.spec.step_s)
+        n_threads = max(1, min(n_windows // FEWEST_OF_PART, os.cpu_count() or 1))
         # As many for each core.
-        edges_s = np.linspace(begin_s, rr.duration_s, n_threads * ceil(n_parts / n_threads) + 1)
+        n_parts = n_threads * max(1, ceil(n_windows / n_threads / MOST_OF_PART))
+        if n_parts == 1:
+            return [self._answer(rr, begin_s, np.inf)]
+        edges_s = np.linspace(begin_s, rr.duration_s, n_parts + 1)
         # The last window can end a little after the recording, by the rounding of sums of steps.
         parts = pairwise([*edges_s[:-1].tolist(), np.inf])
         with ThreadPoolExecutor(n_threads) as threads:

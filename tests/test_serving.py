@@ -64,8 +64,10 @@ def test_parts_of_a_long_recording_are_answered_like_the_whole(
     folder = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=str(tmp_path)))
     detector = load_detector(next(folder.glob("data/*/detector.json")).parent)
     whole = detector.predict(rr_of(trained))
-    for n in (1, 7, 60):
-        monkeypatch.setattr("aura.serving.WINDOWS_AT_ONCE", n)
+    for cores, fewest, most in ((1, 1800, 7), (2, 1, 43_200), (3, 2, 60), (2, 5, 1)):
+        monkeypatch.setattr("aura.serving.FEWEST_OF_PART", fewest)
+        monkeypatch.setattr("aura.serving.MOST_OF_PART", most)
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
         pd.testing.assert_frame_equal(detector.predict(rr_of(trained)), whole, check_exact=True)
     # Steps whose sums are rounded: the last window ends with the last beat, or a hair after it.
     often = replace(detector, spec=replace(detector.spec, step_s=0.1))

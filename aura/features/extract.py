@@ -66,16 +66,17 @@ def describe(rr: RRSeries, keep: Bools, end_s: Floats, spec: FeatureSpec) -> pd.
     """Compute the features of windows by their ends, knowing which intervals are normal; otherwise as `extract`."""
     clean = _cleaning(rr, keep, spec)
     n_windows = len(end_s)
-    longest_s = max(length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s)
+    all_lengths_s = sorted({length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s})
     columns: dict[str, Floats] = {"t_s": end_s, "coverage": np.empty(n_windows), "corrected": np.empty(n_windows)}
     # Once without any window, for the names of the columns where there is none.
     for begin in range(0, n_windows, BLOCK) if n_windows else (0,):
         block = slice(begin, begin + BLOCK)
-        longest = clean(end_s[block], longest_s)
+        windows = {length_s: clean(end_s[block], length_s) for length_s in all_lengths_s}
+        longest = windows[all_lengths_s[-1]]
         columns["coverage"][block], columns["corrected"][block] = longest.coverage, longest.corrected
         for family, lengths_s in spec.lengths_s:
             for length_s in lengths_s:
-                for name, column in _compute(family, clean(end_s[block], length_s), spec).items():
+                for name, column in _compute(family, windows[length_s], spec).items():
                     whole = columns.setdefault(f"{name}__{length_s:g}s", np.empty(n_windows))
                     whole[block] = np.where(np.isfinite(column), column, np.nan)
     # In one piece: a piece per column costs more than the features of a single window.

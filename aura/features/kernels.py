@@ -10,20 +10,28 @@ SAMPEN_TOLERANCE = 0.1164 * (0.5627 * np.log(2.0) + 1.3334)
 ROUNDING = 1e-9
 RATE_HZ = 4.0
 SEGMENT, OVERLAP = 256, 128
-# Sums may be added up in any order, so several at a time.
+# Samples between two beats that are made at once.
+AT_LEAST = 4
+# Sums may be added up in any order, so several at a time; numba does that in loops over indices, not over values.
 ANY_ORDER = {"reassoc", "contract"}
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+def sum_of(x: Floats) -> float:
+    """Sum of some values."""
+    total = 0.0
+    for i in range(len(x)):
+        total += x[i]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
 def moments(x: Floats) -> tuple[float, float]:
     """Mean, and sum of the squares of what deviates from it."""
-    mean = 0.0
-    for value in x:
-        mean += value
-    mean /= len(x)
+    mean = sum_of(x) / len(x)
     squares = 0.0
-    for value in x:
-        squares += (value - mean) ** 2
+    for i in range(len(x)):
+        squares += (x[i] - mean) ** 2
     return mean, squares
 
 
@@ -73,10 +81,7 @@ def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
 def variation(nn: Floats) -> tuple[float, float, float, float]:
     """Mean, squares of what deviates from it, squares of the differences, squares of what deviates from their mean."""
     n = len(nn)
-    mean = 0.0
-    for value in nn:
-        mean += value
-    mean /= n
+    mean = sum_of(nn) / n
     # Differences add up to the whole way.
     mean_difference = (nn[n - 1] - nn[0]) / (n - 1)
     squares, sum_squares, difference_squares = (nn[0] - mean) ** 2, 0.0, 0.0
@@ -158,6 +163,7 @@ def n_segments(nn_ms: Floats, first: Ints, stop: Ints) -> Ints:
         if stop[window] - first[window] < 10:
             continue
         total_ms = 0.0
+        # One after the other: `interpolate` comes to the same number of samples only so.
         for value in nn_ms[first[window] : stop[window]]:
             total_ms += value
         # As many samples as np.arange gives from 0 to the last beat.
@@ -166,45 +172,60 @@ def n_segments(nn_ms: Floats, first: Ints, stop: Ints) -> Ints:
     return out
 
 
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def interpolate(nn: Floats, x: Floats) -> int:
+    """Intervals, joined by straight lines from the first beat on, sampled at 4 Hz into ``x``; gives how many there are.
+
+    ``x`` has room for `AT_LEAST` samples more.
+    """
+    total_ms, begin_s = nn[0], nn[0] / 1000.0
+    last_s, i = 0.0, 0
+    for beat in range(1, len(nn)):
+        total_ms += nn[beat]
+        t_s = total_ms / 1000.0 - begin_s
+        slope = (nn[beat] - nn[beat - 1]) / (t_s - last_s)
+        value, rise = slope * (i / RATE_HZ - last_s) + nn[beat - 1], slope / RATE_HZ
+        stop = int(t_s * RATE_HZ) + 1
+        # Most beats have fewer; what is too much, the next beat writes over. To ask how many costs more.
+        for k in range(AT_LEAST):
+            x[i + k] = value + k * rise
+        for k in range(AT_LEAST, stop - i):
+            x[i + k] = value + k * rise
+        i, last_s = stop, t_s
+    return int(np.ceil(last_s * RATE_HZ))
+
+
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+def taper(x: Floats, weights: Floats, out: Floats) -> None:
+    """Samples without their mean, by their weights."""
+    mean = sum_of(x) / len(x)
+    for i in range(len(x)):
+        out[i] = (x[i] - mean) * weights[i]
+
+
 @njit(cache=True, nogil=True)
 def segments(nn_ms: Floats, first: Ints, stop: Ints, counts: Ints, hann: Floats, out: Floats) -> Floats:
     """Welch's segments of all windows, one after the other: without their mean, tapered; and what scales them.
 
-    Intervals are joined by straight lines, from the first beat of a window on, and sampled at 4 Hz. ``out`` is
-    (n_segments, at least 256); what is beyond 256 stays as it is.
+    ``out`` is (n_segments, at least 256); what is beyond 256 stays as it is.
     """
     scale = np.zeros(len(out))
+    x = np.empty((counts.max() + 2) * OVERLAP + AT_LEAST)
     row = 0
     for window in range(len(first)):
         if counts[window] == 0:
             continue
-        nn = nn_ms[first[window] : stop[window]]
-        t_s = np.cumsum(nn) / 1000.0
-        t_s -= t_s[0]
-        n = int(np.ceil(t_s[-1] * RATE_HZ))
-        x = np.empty(n)
-        x[0] = nn[0]
-        i = 1
-        for beat in range(1, len(nn)):
-            slope = (nn[beat] - nn[beat - 1]) / (t_s[beat] - t_s[beat - 1])
-            while i < n and i / RATE_HZ <= t_s[beat]:
-                x[i] = slope * (i / RATE_HZ - t_s[beat - 1]) + nn[beat - 1]
-                i += 1
-        length = min(n, SEGMENT)
-        taper = hann
+        length = min(interpolate(nn_ms[first[window] : stop[window]], x), SEGMENT)
+        weights = hann
         if length < SEGMENT:
-            taper = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
-        power = 0.0
-        for value in taper:
-            power += value * value
+            weights = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
+        # One side of the spectrum, averaged over the segments.
+        of_window = 2.0 / (RATE_HZ * np.dot(weights, weights) * counts[window])
         for segment in range(counts[window]):
-            part = x[segment * (SEGMENT - OVERLAP) : segment * (SEGMENT - OVERLAP) + length]
-            mean = part.mean()
-            for i in range(length):
-                out[row, i] = (part[i] - mean) * taper[i]
+            begin = segment * (SEGMENT - OVERLAP)
+            taper(x[begin : begin + length], weights, out[row])
             out[row, length:SEGMENT] = 0.0
-            # One side of the spectrum, averaged over the segments.
-            scale[row] = 2.0 / (RATE_HZ * power * counts[window])
+            scale[row] = of_window
             row += 1
     return scale
 

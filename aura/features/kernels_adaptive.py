@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aura.features.kernels import ANY_ORDER, ROUNDING, axes, variation
+from aura.features.kernels import ROUNDING, axes, sum_of, variation
 from aura.features.kernels_further import slope
 from aura.types import Floats, Ints
 
@@ -13,15 +13,6 @@ MIN_PIECE, MIN_BASELINE, MIN_RISE, MIN_PIECES = 4, 10, 5, 5
 N_COMPARED = 5
 
 
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
-def mean_of(values: Floats) -> float:
-    """Mean of some values."""
-    total = 0.0
-    for value in values:
-        total += value
-    return total / len(values)
-
-
 @njit(cache=True, nogil=True)
 def describe(nn: Floats, bpm: Floats, out: Floats) -> None:
     """Mean heart rate, sdnn, rmssd, csi and modified csi of at least 4 intervals; NaN where there is none."""
@@ -29,7 +20,7 @@ def describe(nn: Floats, bpm: Floats, out: Floats) -> None:
     mean, squares, sum_squares, difference_squares = variation(nn)
     across, along = axes(n, mean, squares, difference_squares)
     defined = across > 0 and along >= 0
-    out[0] = mean_of(bpm)
+    out[0] = sum_of(bpm) / n
     out[1] = np.sqrt(squares / (n - 1))
     out[2] = np.sqrt(sum_squares / (n - 1))
     out[3] = along / across if defined else np.nan

@@ -13,6 +13,8 @@ BIN_MS = 1000.0 / 128
 # Intervals of the segments of the fluctuation analysis, and the variance below which one is flat.
 SCALES = np.arange(4, 17)
 FLAT_MS2 = 1e-8
+# Segments of it that are worked on at once.
+LANES = 64
 # Intervals of Jeppesen's indices, and of the median filter before them.
 N_JEPPESEN, N_MEDIAN = 100, 7
 
@@ -189,24 +191,29 @@ def pnn(nn_ms: Floats, first: Ints, stop: Ints, thresholds_ms: Floats) -> Floats
 
 
 @njit(cache=True, nogil=True, fastmath=ANY_ORDER)
-def detrended_variance(nn: Floats, profile: Floats) -> float:
-    """Variance of the sums of intervals from the first on, around the straight line with the least squares."""
-    n = len(nn)
-    middle, mean, total = 0.5 * (n - 1), 0.0, 0.0
-    for i in range(n):
-        # Whatever is taken from all intervals changes only the line; so near to nothing, sums lose no digits.
-        total += nn[i] - nn[0]
-        profile[i] = total
-        mean += total
-    mean /= n
-    products, squares = 0.0, 0.0
-    for i in range(n):
-        products += (i - middle) * (profile[i] - mean)
-        squares += (i - middle) ** 2
-    steepness, rest = products / squares, 0.0
-    for i in range(n):
-        rest += (profile[i] - mean - steepness * (i - middle)) ** 2
-    return rest / n
+def detrended_variances(nn: Floats, scale: int, out: Floats) -> None:
+    """Variance of the sums of so many intervals, from each one on, around the straight line with the least squares.
+
+    Many segments are worked on at once, so that the innermost loops run several at a time.
+    """
+    middle = 0.5 * (scale - 1)
+    squares = scale * (scale**2 - 1) / 12.0
+    total, mean, steepness = np.empty((3, LANES))
+    for begin in range(0, len(nn) - scale + 1, LANES):
+        n = min(LANES, len(nn) - scale + 1 - begin)
+        part, rest = nn[begin:], out[begin : begin + n]
+        total[:], mean[:], steepness[:], rest[:] = 0.0, 0.0, 0.0, 0.0
+        for i in range(scale):
+            for k in range(n):
+                # Whatever is taken from all intervals changes only the line; so near to nothing, sums lose no digits.
+                total[k] += part[k + i] - part[k]
+                mean[k] += total[k] / scale
+                steepness[k] += (i - middle) / squares * total[k]
+        total[:] = 0.0
+        for i in range(scale):
+            for k in range(n):
+                total[k] += part[k + i] - part[k]
+                rest[k] += (total[k] - mean[k] - steepness[k] * (i - middle)) ** 2 / scale
 
 
 @njit(cache=True, nogil=True)
@@ -218,19 +225,17 @@ def dfa_alpha1(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     fluctuations = np.full((len(first), len(SCALES)), np.nan)
     # By the first interval of a segment: many windows have it, and what it varies by does not depend on them.
     begin_of_all = first.min()
-    variances, profile = np.empty(stop.max() - begin_of_all), np.empty(SCALES[-1])
+    nn_of_all = nn_ms[begin_of_all : stop.max()]
+    variances = np.empty(len(nn_of_all))
     for i in range(len(SCALES)):
         scale = SCALES[i]
-        variances[:] = np.nan
+        detrended_variances(nn_of_all, scale, variances)
         for window in range(len(first)):
             if stop[window] - first[window] <= SCALES[-1]:
                 continue
             total, count = 0.0, 0
             for begin in range(first[window], stop[window] - scale, scale // 2):
                 variance = variances[begin - begin_of_all]
-                if np.isnan(variance):
-                    variance = detrended_variance(nn_ms[begin : begin + scale], profile)
-                    variances[begin - begin_of_all] = variance
                 # Segments without any do not count, as in NeuroKit2.
                 if variance > FLAT_MS2:
                     total += variance
