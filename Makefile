@@ -16,7 +16,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-demo: $(INSTALLED)  ## from nothing to a served detector, on a synthetic corpus (about 3 minutes)
+demo: $(INSTALLED)  ## from nothing to a served detector, on a synthetic corpus (about 4 minutes)
 	python -m aura synthesize $(DEMO)
 	mlflow run . -e main --env-manager local --experiment-name aura -P overrides="$(DEMO)"
 	python -m aura.demo

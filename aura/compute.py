@@ -83,7 +83,7 @@ class Processes:
     @property
     def n_workers(self) -> int:
         """Number of processes."""
-        return self.workers or os.cpu_count() or 1
+        return self.workers or _n_cores()
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:
@@ -265,6 +265,15 @@ class _Now(Executor):
         return future
 
 
+def _n_cores() -> int:
+    """Cores that this process may use, also by the limits of its container."""
+    # A tenth of a second, which workers need not wait for.
+    import joblib
+
+    n_cores: int = joblib.cpu_count()
+    return n_cores
+
+
 @cache
 def _client(address: str | None, workers: int | None) -> Any:
     """Give the connection to a cluster, the same for all stages of this process."""
@@ -284,7 +293,7 @@ def _client(address: str | None, workers: int | None) -> Any:
     # A recording that kills its worker is tried again alone, by us; not beside others, by the scheduler.
     dask.config.set({"distributed.scheduler.allowed-failures": 0})
     cluster = LocalCluster(
-        n_workers=workers or os.cpu_count() or 1,
+        n_workers=workers or _n_cores(),
         threads_per_worker=1,
         # Any free port: another cluster may have the usual one.
         dashboard_address=":0",

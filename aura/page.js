@@ -30,7 +30,7 @@
       if (kept && kept.history.length) ({ state, history } = kept);
     } catch { /* Nothing is kept, or nothing that can be read. */ }
   };
-  const overall = () => say(`${state.seizures.length} ${state.seizures.length === 1 ? "seizure" : "seizures"} detected` + (history.length ? ", with your changes" : ""));
+  const overall = () => say(chosen ? `chosen: ${time(chosen[0])} to ${time(chosen[1])}, ${(chosen[1] - chosen[0]).toFixed(0)} s` : `${state.seizures.length} ${state.seizures.length === 1 ? "seizure" : "seizures"} detected` + (history.length ? ", with your changes" : ""));
   const say = (text) => { at("where").textContent = text; };
 
   // The detected or marked event that was chosen or stepped to; what the reference says stays.
@@ -48,9 +48,13 @@
     at("reset").disabled = JSON.stringify(state) === JSON.stringify(detected());
     at("previous").disabled = at("next").disabled = !stops().length;
   };
+  // What is drawn as chosen, but for one chart.
+  const wipe = (but) => {
+    for (const model of doc.all_models) if (model.type === "BoxSelectTool" && !but?.toolbar.tools.includes(model)) model.overlay.visible = false;
+  };
   const forget = () => {
     chosen = null;
-    for (const model of doc.all_models) if (model.type === "BoxSelectTool") model.overlay.visible = false;
+    wipe();
   };
   const change = (next, said) => {
     history.push(state);
@@ -150,10 +154,11 @@
   };
 
   window.aura = {
-    choose: (a, b) => {
+    choose: (chart, a, b) => {
+      wipe(chart);
       chosen = [Math.max(Math.min(a, b), 0), Math.min(Math.max(a, b), recording.duration_s)];
-      say(`chosen: ${time(chosen[0])} to ${time(chosen[1])}, ${(chosen[1] - chosen[0]).toFixed(0)} s`);
       show();
+      overall();
     },
   };
   const actions = { previous: () => step(-1), next: () => step(1), whole: () => { current = -1; view(0, recording.duration_s); show(); overall(); }, seizure: () => mark("seiz"),
@@ -162,7 +167,7 @@
   for (const [id, action] of Object.entries(actions)) at(id).addEventListener("click", action);
   const keys = { ArrowLeft: "previous", ArrowRight: "next", 0: "whole", s: "seizure", b: "background", Delete: "delete", z: "undo" };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") leave();
+    if (event.key === "Escape" && (chosen || current >= 0)) leave();
     const isUndo = (event.ctrlKey || event.metaKey) && event.key === "z";
     if (!isUndo && (event.ctrlKey || event.altKey || event.metaKey || !(event.key in keys))) return;
     event.preventDefault();

@@ -195,7 +195,7 @@ def _panel(title: str, height: int, **more: object) -> figure:
     panel.toolbar.logo = None
     panel.js_on_event(
         SelectionGeometry,
-        CustomJS(code="if (cb_obj.final) window.aura.choose(cb_obj.geometry.x0, cb_obj.geometry.x1)"),
+        CustomJS(code="if (cb_obj.final) window.aura.choose(cb_obj.origin, cb_obj.geometry.x0, cb_obj.geometry.x1)"),
     )
     panel.grid.grid_line_color, panel.grid.grid_line_alpha = GREY, 0.25
     return panel

@@ -63,7 +63,9 @@ def longer_step_s(step_s: float, spec: FeatureSpec) -> float:
 
 def orient_of(params: dict[str, Any]) -> str:
     """Check how the answer is to be written."""
-    orient: str = params.get("orient", ORIENTS[0])
+    orient: str | None = params.get("orient")
+    if orient is None:
+        return ORIENTS[0]
     if orient not in ORIENTS:
         raise Refused("bad_orient", f"orient={orient!r}; allowed are {' and '.join(ORIENTS)}")
     return orient

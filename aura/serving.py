@@ -15,6 +15,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import skops.io
@@ -43,9 +44,10 @@ REQUIREMENTS = (
     "prometheus-client",
 )
 OF_REFERENCE = ("hrv-analysis", "nolds")
-# All cores share the windows of a recording, as long as each has enough of them, since a part costs some ms of its own;
-# a long recording is done in more parts, to bound the memory.
-FEWEST_OF_PART, MOST_OF_PART = 1800, 43_200
+# All cores share the windows of a recording, as long as each has enough of them, since a part costs some ms of its own.
+FEWEST_OF_PART = 1800
+# More are done in turns, to bound the memory.
+MOST_AT_ONCE = 86_400
 # MLflow tells the process of a model server so which model it is to load.
 IN_SERVER = "__pyfunc_model_path__"
 # Why a window has no probability.
@@ -179,9 +181,9 @@ class Detector:
         """Answer about a recording, part after part; of a long one, several at a time."""
         begin_s = first_s(rr)
         n_windows = int((rr.duration_s - begin_s) / self.spec.step_s)
-        n_threads = max(1, min(n_windows // FEWEST_OF_PART, os.cpu_count() or 1))
+        n_threads = min(n_windows // FEWEST_OF_PART, joblib.cpu_count()) or 1
         # As many for each core.
-        n_parts = n_threads * max(1, ceil(n_windows / n_threads / MOST_OF_PART))
+        n_parts = n_threads * ceil(max(n_windows, 1) / MOST_AT_ONCE)
         if n_parts == 1:
             return [self._answer(rr, begin_s, np.inf)]
         edges_s = np.linspace(begin_s, rr.duration_s, n_parts + 1)

@@ -95,13 +95,15 @@ def view(tab: Page) -> tuple[float, float]:
     return start_s, end_s
 
 
-def choose(tab: Page, from_s: float, to_s: float) -> None:
-    """Drag over the first chart."""
+def choose(tab: Page, from_s: float, to_s: float, *, chart: str = "Events") -> None:
+    """Drag over a chart."""
     start_s, end_s = view(tab)
     frame = tab.evaluate(
-        "(() => { const v = Bokeh.index.find_one_by_id(Bokeh.documents[0].get_model_by_name('overview').id);"
+        "(title) => { const figures = [...Bokeh.documents[0].all_models].filter((m) => m.type === 'Figure');"
+        " const v = Bokeh.index.find_one_by_id(figures.find((m) => m.title.text === title).id);"
         " const b = v.el.getBoundingClientRect(), f = v.frame.bbox;"
-        " return [b.left + f.left, b.top + f.top, f.width, f.height] })()"
+        " return [b.left + f.left, b.top + f.top, f.width, f.height] }",
+        chart,
     )
     x = [frame[0] + (s - start_s) / (end_s - start_s) * frame[2] for s in (from_s, to_s)]
     y = frame[1] + frame[3] / 2
@@ -190,11 +192,18 @@ def test_a_person_annotates_and_nothing_is_lost_on_reload(browser: Page, html: P
 def test_what_was_chosen_is_left_again(browser: Page) -> None:
     choose(browser, 20_000, 30_000)
     assert browser.is_enabled("#seizure")
-    drawn = "[...Bokeh.documents[0].all_models].some((m) => m.type === 'BoxSelectTool' && m.overlay.visible)"
-    assert browser.evaluate(drawn)
+    drawn = "[...Bokeh.documents[0].all_models].filter((m) => m.type === 'BoxSelectTool' && m.overlay.visible).length"
+    assert browser.evaluate(drawn) == 1
+    # On another chart: what is drawn there is what counts.
+    choose(browser, 40_000, 50_000, chart="Heart rate (1/min)")
+    assert browser.evaluate(drawn) == 1
+    said = browser.inner_text("#where")
+    assert said.startswith("chosen: ")
+    browser.keyboard.press("0")
+    assert browser.inner_text("#where") == said
     browser.keyboard.press("Escape")
     assert browser.is_disabled("#seizure")
-    assert not browser.evaluate(drawn)
+    assert browser.evaluate(drawn) == 0
     assert browser.inner_text("#where") == "3 seizures detected"
 
 

@@ -64,10 +64,10 @@ def test_parts_of_a_long_recording_are_answered_like_the_whole(
     folder = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=str(tmp_path)))
     detector = load_detector(next(folder.glob("data/*/detector.json")).parent)
     whole = detector.predict(rr_of(trained))
-    for cores, fewest, most in ((1, 1800, 7), (2, 1, 43_200), (3, 2, 60), (2, 5, 1)):
+    for cores, fewest, most in ((1, 1800, 7), (2, 1, 86_400), (3, 2, 60), (2, 5, 2)):
         monkeypatch.setattr("aura.serving.FEWEST_OF_PART", fewest)
-        monkeypatch.setattr("aura.serving.MOST_OF_PART", most)
-        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr("aura.serving.MOST_AT_ONCE", most)
+        monkeypatch.setattr("joblib.cpu_count", lambda cores=cores: cores)
         pd.testing.assert_frame_equal(detector.predict(rr_of(trained)), whole, check_exact=True)
     # Steps whose sums are rounded: the last window ends with the last beat, or a hair after it.
     often = replace(detector, spec=replace(detector.spec, step_s=0.1))
@@ -104,6 +104,7 @@ def test_an_answer_can_be_a_column_after_the_other(url: str, trained: Project) -
     assert [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)] == rows["predictions"]
     assert None in found["probability"]
     assert any(found["probability"])
+    assert post(url, {"inputs": columns, "params": {"orient": None}}) == (200, rows)
     for orient in ("split", "", 3, ["list"]):
         status, answer = post(url, {"inputs": columns, "params": {"orient": orient}})
         assert status == 400

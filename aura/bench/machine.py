@@ -1,12 +1,12 @@
 """On what something was measured."""
 
 import hashlib
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+import joblib
 import psutil
 
 from aura.config import CONF
@@ -38,18 +38,12 @@ def facts() -> dict[str, str]:
     """Say what decides how fast it is here; no name of the machine, which can tell whose it is."""
     return {
         "cpu": _cpu(),
-        "cores": str(_cores()),
+        "cores": str(joblib.cpu_count()),
         "memory_bytes": str(psutil.virtual_memory().total),
         "os": platform.platform(),
         "python": platform.python_version(),
         "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     }
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    # macOS has no such thing.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> str:

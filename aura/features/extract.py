@@ -71,12 +71,12 @@ def describe(rr: RRSeries, keep: Bools, end_s: Floats, spec: FeatureSpec) -> pd.
     # Once without any window, for the names of the columns where there is none.
     for begin in range(0, n_windows, BLOCK) if n_windows else (0,):
         block = slice(begin, begin + BLOCK)
-        windows = {length_s: clean(end_s[block], length_s) for length_s in all_lengths_s}
-        longest = windows[all_lengths_s[-1]]
+        cleaned = {length_s: clean(end_s[block], length_s) for length_s in all_lengths_s}
+        longest = cleaned[all_lengths_s[-1]]
         columns["coverage"][block], columns["corrected"][block] = longest.coverage, longest.corrected
         for family, lengths_s in spec.lengths_s:
             for length_s in lengths_s:
-                for name, column in _compute(family, windows[length_s], spec).items():
+                for name, column in _compute(family, cleaned[length_s], spec).items():
                     whole = columns.setdefault(f"{name}__{length_s:g}s", np.empty(n_windows))
                     whole[block] = np.where(np.isfinite(column), column, np.nan)
     # In one piece: a piece per column costs more than the features of a single window.

@@ -10,7 +10,7 @@ SAMPEN_TOLERANCE = 0.1164 * (0.5627 * np.log(2.0) + 1.3334)
 ROUNDING = 1e-9
 RATE_HZ = 4.0
 SEGMENT, OVERLAP = 256, 128
-# Samples between two beats that are made at once.
+# Samples that are written for each interval, more where it is longer.
 AT_LEAST = 4
 # Sums may be added up in any order, so several at a time; numba does that in loops over indices, not over values.
 ANY_ORDER = {"reassoc", "contract"}
@@ -176,7 +176,7 @@ def n_segments(nn_ms: Floats, first: Ints, stop: Ints) -> Ints:
 def interpolate(nn: Floats, x: Floats) -> int:
     """Intervals, joined by straight lines from the first beat on, sampled at 4 Hz into ``x``; gives how many there are.
 
-    ``x`` has room for `AT_LEAST` samples more.
+    ``x`` has room for `AT_LEAST` samples more than there are.
     """
     total_ms, begin_s = nn[0], nn[0] / 1000.0
     last_s, i = 0.0, 0
@@ -186,7 +186,7 @@ def interpolate(nn: Floats, x: Floats) -> int:
         slope = (nn[beat] - nn[beat - 1]) / (t_s - last_s)
         value, rise = slope * (i / RATE_HZ - last_s) + nn[beat - 1], slope / RATE_HZ
         stop = int(t_s * RATE_HZ) + 1
-        # Most beats have fewer; what is too much, the next beat writes over. To ask how many costs more.
+        # Most intervals have fewer; what is too much, the next one writes over. To ask how many costs more.
         for k in range(AT_LEAST):
             x[i + k] = value + k * rise
         for k in range(AT_LEAST, stop - i):
@@ -210,6 +210,7 @@ def segments(nn_ms: Floats, first: Ints, stop: Ints, counts: Ints, hann: Floats,
     ``out`` is (n_segments, at least 256); what is beyond 256 stays as it is.
     """
     scale = np.zeros(len(out))
+    # What has n segments has fewer samples than n + 2 times the overlap.
     x = np.empty((counts.max() + 2) * OVERLAP + AT_LEAST)
     row = 0
     for window in range(len(first)):
