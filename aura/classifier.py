@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import skops.io
 from scipy.special import expit, logit
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from aura.errors import AuraError
 from aura.labels import LEFT_OUT, TARGET
@@ -96,8 +97,20 @@ def seizure_probability(model: Predictor, x: Floats | Singles) -> Floats:
     out = np.full(len(x), np.nan)
     described = _described(x)
     if described.any():
-        out[described] = model.predict_proba(x[described])[:, 1]
+        out[described] = _probability(model, x[described])
     return out
+
+
+def _probability(model: Predictor, x: Floats | Singles) -> Floats:
+    """Probability of a seizure for each row, of which none is empty."""
+    if not isinstance(model, RandomForestClassifier | ExtraTreesClassifier):
+        return model.predict_proba(x)[:, 1]
+    # What its predict_proba does, without what it does around each tree: that is a tenfold of a single row's time, and
+    # sets the filters of warnings, which threads share.
+    rows, total = np.ascontiguousarray(x, dtype=np.float32), np.zeros(len(x))
+    for tree in model.estimators_:
+        total += tree.tree_.value[:, 0, 1].take(tree.tree_.apply(rows))
+    return np.asarray(total / len(model.estimators_), dtype=np.float64)
 
 
 @dataclass(frozen=True)

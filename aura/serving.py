@@ -67,7 +67,7 @@ def save_detector(folder: Path, detector: "Detector", *, runtime: str) -> None:
         As it was trained.
     runtime
         What computes its probabilities when it is used: ``sklearn``, or ``onnx``, which answers a single window in a
-        hundredth of the time, and for which the model is written a second time.
+        twentieth of the time, and for which the model is written a second time.
     """
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(detector.model, folder / MODEL_FILE)

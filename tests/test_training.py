@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
@@ -152,6 +152,20 @@ def test_a_window_without_features_has_no_probability() -> None:
     forest = fit(FOREST(), x, labels)
     x[:2] = np.nan
     assert np.array_equal(np.isnan(seizure_probability(forest, x))[:3], [True, True, False])
+
+
+@pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
+def test_forests_say_what_scikit_learn_says(kind: type[RandomForestClassifier | ExtraTreesClassifier]) -> None:
+    """To the last bit, with values missing, whole and a row at a time."""
+    x, labels = windows()
+    x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
+    forest = fit(kind(n_estimators=30, max_depth=6, class_weight="balanced", random_state=0), x, labels)
+    known = ~np.isnan(x).all(axis=1)
+    expected = forest.predict_proba(x[known])[:, 1]
+    assert len(np.unique(expected)) > 100
+    assert np.array_equal(seizure_probability(forest, np.asfortranarray(x))[known], expected)
+    one_by_one = [seizure_probability(forest, row[np.newaxis])[0] for row in x[known][:50]]
+    assert np.array_equal(one_by_one, expected[:50])
 
 
 def test_the_same_seed_gives_the_same_forest() -> None:
