@@ -2,11 +2,13 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import antropy
@@ -307,6 +309,29 @@ def test_the_reference_engine_has_no_further_families() -> None:
 def test_importing_aura_does_not_import_numba() -> None:
     code = "import sys, aura.config, aura.features, aura.serving; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_digit_depends_on_what_was_compiled_before(tmp_path: Path) -> None:
+    """What one process compiles, the others find; antropy compiles when it is imported."""
+    code = """
+import importlib, sys
+import numpy as np
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+from aura.features import FeatureSpec, extract
+from aura.table import frame_digest
+from aura.types import RRSeries
+rr_ms = np.random.default_rng(1).normal(800, 40, 500)
+rr = RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 400.0)
+families = ("time_domain", "poincare", "adaptive")
+print(frame_digest(extract(rr, FeatureSpec(tuple((family, (60.0,)) for family in families), step_s=5.0))))
+"""
+    found = set()
+    for names in ([], ["antropy"]):
+        env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "-".join(["cache", *names]))}
+        command = [sys.executable, "-c", code, *names]
+        found.add(subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE).stdout)
+    assert len(found) == 1
 
 
 def test_the_originals_27_features_are_there() -> None:

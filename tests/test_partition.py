@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -92,7 +93,7 @@ def test_shares_work_at_the_same_time_from_nothing(project: Project, tmp_path: P
     for one in shares:
         _, said = one.communicate(timeout=WITHIN_S)
         assert one.returncode == 0, said
-    with sqlite3.connect(tmp_path / "new.db") as connection:
+    with closing(sqlite3.connect(tmp_path / "new.db")) as connection:
         assert connection.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone() == (3,)
     assert project.run("prepare") == 0
     assert len(read_table(project.folder("prepared") / "recordings.parquet")[0]) == 12

@@ -13,6 +13,8 @@ SEGMENT, OVERLAP = 256, 128
 # Samples that are written for each interval, more where it is longer.
 AT_LEAST = 4
 # Sums may be added up in any order, so several at a time; numba does that in loops over indices, not over values.
+# Squares are written as products: numba compiles the operator ** once per process, in the way of whoever was first to
+# use it, and then the last digit depends on what else was imported.
 ANY_ORDER = {"reassoc", "contract"}
 
 
@@ -31,7 +33,8 @@ def moments(x: Floats) -> tuple[float, float]:
     mean = sum_of(x) / len(x)
     squares = 0.0
     for i in range(len(x)):
-        squares += (x[i] - mean) ** 2
+        deviation = x[i] - mean
+        squares += deviation * deviation
     return mean, squares
 
 
@@ -84,12 +87,13 @@ def variation(nn: Floats) -> tuple[float, float, float, float]:
     mean = sum_of(nn) / n
     # Differences add up to the whole way.
     mean_difference = (nn[n - 1] - nn[0]) / (n - 1)
-    squares, sum_squares, difference_squares = (nn[0] - mean) ** 2, 0.0, 0.0
+    squares, sum_squares, difference_squares = (nn[0] - mean) * (nn[0] - mean), 0.0, 0.0
     for i in range(1, n):
         difference = nn[i] - nn[i - 1]
-        squares += (nn[i] - mean) ** 2
-        sum_squares += difference**2
-        difference_squares += (difference - mean_difference) ** 2
+        deviation, further = nn[i] - mean, difference - mean_difference
+        squares += deviation * deviation
+        sum_squares += difference * difference
+        difference_squares += further * further
     return mean, squares, sum_squares, difference_squares
 
 

@@ -24,7 +24,7 @@ def describe(nn: Floats, bpm: Floats, out: Floats) -> None:
     out[1] = np.sqrt(squares / (n - 1))
     out[2] = np.sqrt(sum_squares / (n - 1))
     out[3] = along / across if defined else np.nan
-    out[4] = 4.0 * along**2 / across if defined else np.nan
+    out[4] = 4.0 * along * along / across if defined else np.nan
 
 
 @njit(cache=True, nogil=True)
@@ -58,7 +58,8 @@ def spread(values: Floats, rows: Ints, out: Floats) -> None:
         mean /= max(count, 1)
         for row in rows:
             if not np.isnan(values[row, i]):
-                squares += (values[row, i] - mean) ** 2
+                deviation = values[row, i] - mean
+                squares += deviation * deviation
         out[0, i] = mean if count >= MIN_PIECES else np.nan
         out[1, i] = np.sqrt(squares / max(count - 1, 1))
 

@@ -172,7 +172,7 @@ def slope(t_s: Floats, values: Floats) -> float:
     products, squares = 0.0, 0.0
     for i in range(n):
         products += (t_s[i] - mean_s) * (values[i] - mean)
-        squares += (t_s[i] - mean_s) ** 2
+        squares += (t_s[i] - mean_s) * (t_s[i] - mean_s)
     return products / squares if squares > 0 else np.nan
 
 
@@ -197,7 +197,7 @@ def detrended_variances(nn: Floats, scale: int, out: Floats) -> None:
     Many segments are worked on at once, so that the innermost loops run several at a time.
     """
     middle = 0.5 * (scale - 1)
-    squares = scale * (scale**2 - 1) / 12.0
+    squares = scale * (scale * scale - 1) / 12.0
     total, mean, steepness = np.empty((3, LANES))
     for begin in range(0, len(nn) - scale + 1, LANES):
         n = min(LANES, len(nn) - scale + 1 - begin)
@@ -213,7 +213,8 @@ def detrended_variances(nn: Floats, scale: int, out: Floats) -> None:
         for i in range(scale):
             for k in range(n):
                 total[k] += part[k + i] - part[k]
-                rest[k] += (total[k] - mean[k] - steepness[k] * (i - middle)) ** 2 / scale
+                deviation = total[k] - mean[k] - steepness[k] * (i - middle)
+                rest[k] += deviation * deviation / scale
 
 
 @njit(cache=True, nogil=True)
@@ -284,5 +285,5 @@ def jeppesen(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
             out[0, window] = along / across * steepness
         across, along = sd1_sd2(smooth)
         if across > 0 and along >= 0:
-            out[1, window] = 4.0 * along**2 / across * steepness
+            out[1, window] = 4.0 * along * along / across * steepness
     return out

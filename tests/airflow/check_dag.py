@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class Place:
         }
 
     def query(self, sql: str, file: str = "airflow/airflow.db") -> list[Any]:
-        with sqlite3.connect(self.folder / file) as connection:
+        with closing(sqlite3.connect(self.folder / file)) as connection:
             return connection.execute(sql).fetchall()
 
     def aliases(self) -> dict[tuple[str, str], int]:
