@@ -105,7 +105,7 @@ def _probability(model: Predictor, x: Floats | Singles) -> Floats:
     """Probability of a seizure for each row, of which none is empty."""
     if not isinstance(model, RandomForestClassifier | ExtraTreesClassifier):
         return model.predict_proba(x)[:, 1]
-    # What its predict_proba does, without what it does around each tree: that is a tenfold of a single row's time, and
+    # What its predict_proba does, without what it does around each tree: that is most of a single row's time, and
     # sets the filters of warnings, which threads share.
     rows, total = np.ascontiguousarray(x, dtype=np.float32), np.zeros(len(x))
     for tree in model.estimators_:

@@ -66,8 +66,8 @@ def save_detector(folder: Path, detector: "Detector", *, runtime: str) -> None:
     detector
         As it was trained.
     runtime
-        What computes its probabilities when it is used: ``sklearn``, or ``onnx``, which answers a single window in a
-        twentieth of the time, and for which the model is written a second time.
+        What computes its probabilities when it is used: ``sklearn``, or ``onnx``, which answers a single window
+        faster, and for which the model is written a second time.
     """
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(detector.model, folder / MODEL_FILE)
