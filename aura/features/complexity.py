@@ -27,10 +27,10 @@ def complexity(windows: NNWindows) -> dict[str, Floats]:
     >>> complexity(NNWindows.one(np.arange(800.0, 900.0)))["permutation_entropy"] == 0
     array([ True])
     """
-    from aura.features import kernels_further as kernels
+    from aura.features import kernels_entropy, kernels_further
 
     return {
-        "apen": kernels.approximate_entropy(windows.nn_ms, windows.first, windows.stop),
-        "permutation_entropy": kernels.permutation_entropy(windows.nn_ms, windows.first, windows.stop),
-        "dfa_alpha1": kernels.dfa_alpha1(windows.nn_ms, windows.first, windows.stop),
+        "apen": kernels_entropy.approximate_entropy(windows.nn_ms, windows.first, windows.stop),
+        "permutation_entropy": kernels_entropy.permutation_entropy(windows.nn_ms, windows.first, windows.stop),
+        "dfa_alpha1": kernels_further.dfa_alpha1(windows.nn_ms, windows.first, windows.stop),
     }

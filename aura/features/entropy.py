@@ -24,6 +24,6 @@ def entropy(windows: NNWindows) -> dict[str, Floats]:
     >>> entropy(NNWindows.one(np.tile([800.0, 810.0, 790.0], 10)))["sampen"] == 0
     array([ True])
     """
-    from aura.features import kernels
+    from aura.features import kernels_entropy
 
-    return {"sampen": kernels.sample_entropy(windows.nn_ms, windows.first, windows.stop)}
+    return {"sampen": kernels_entropy.sample_entropy(windows.nn_ms, windows.first, windows.stop)}

@@ -5,8 +5,6 @@ from numba import njit
 
 from aura.types import Floats, Ints
 
-# Tolerance of nolds 0.6 for m=2, as a share of the standard deviation.
-SAMPEN_TOLERANCE = 0.1164 * (0.5627 * np.log(2.0) + 1.3334)
 ROUNDING = 1e-9
 RATE_HZ = 4.0
 SEGMENT, OVERLAP = 256, 128
@@ -39,25 +37,59 @@ def moments(x: Floats) -> tuple[float, float]:
 
 
 @njit(cache=True, nogil=True)
+def replace(ordered: Floats, old: Floats, new: Floats, n: int) -> int:
+    """Take some of n sorted values out and put others in, in place; gives how many there are then."""
+    for value in old:
+        n -= 1
+        for i in range(np.searchsorted(ordered[: n + 1], value), n):
+            ordered[i] = ordered[i + 1]
+    for value in new:
+        i = n
+        while i > 0 and ordered[i - 1] > value:
+            ordered[i] = ordered[i - 1]
+            i -= 1
+        ordered[i] = value
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def sort_next(ordered: Floats, nn_ms: Floats, begin: int, end: int, first: int, stop: int) -> None:
+    """Sort the intervals of a window, where those from begin to end, of the window before, are sorted: few change."""
+    if begin <= first < end <= stop:
+        replace(ordered, nn_ms[begin:first], nn_ms[end:stop], end - begin)
+    else:
+        ordered[: stop - first] = np.sort(nn_ms[first:stop])
+
+
+@njit(cache=True, nogil=True)
 def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(16, n_windows) features of `aura.features.time_domain`, in its order."""
     out = np.full((16, len(first)), np.nan)
+    if not len(first):
+        return out
+    buffer, differences = np.empty((2, (stop - first).max()))
+    begin, end, begin_of_all = 0, 0, first.min()
+    bpm_of_all = 60000.0 / nn_ms[begin_of_all : stop.max()]
     for window in range(len(first)):
         nn = nn_ms[first[window] : stop[window]]
         n = len(nn)
         if n < 3:
             continue
         mean, squares = moments(nn)
-        difference = np.diff(nn)
-        _, difference_squares = moments(difference)
+        difference = differences[: n - 1]
         sum_squares, over_50, over_20 = 0.0, 0, 0
-        for value in difference:
+        for i in range(n - 1):
+            value = nn[i + 1] - nn[i]
+            difference[i] = value
             sum_squares += value * value
             over_50 += abs(value) > 50
             over_20 += abs(value) > 20
-        bpm = 60000.0 / nn
-        mean_bpm, bpm_squares = moments(bpm)
-        ordered = np.sort(nn)
+        _, difference_squares = moments(difference)
+        mean_bpm, bpm_squares = moments(bpm_of_all[first[window] - begin_of_all : stop[window] - begin_of_all])
+        sort_next(buffer, nn_ms, begin, end, first[window], stop[window])
+        begin, end = first[window], stop[window]
+        ordered = buffer[:n]
         median = 0.5 * (ordered[(n - 1) // 2] + ordered[n // 2])
         sdnn = np.sqrt(squares / (n - 1))
         rmssd = np.sqrt(sum_squares / (n - 1))
@@ -127,35 +159,6 @@ def poincare(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
         out[0, window] = across
         if along >= 0:
             out[1, window] = along
-    return out
-
-
-@njit(cache=True, nogil=True)
-def sample_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
-    """(n_windows,) sample entropy with m=2; missing where no two templates match."""
-    out = np.full(len(first), np.nan)
-    for window in range(len(first)):
-        nn = nn_ms[first[window] : stop[window]]
-        n = len(nn)
-        if n < 10:
-            continue
-        _, squares = moments(nn)
-        tolerance = SAMPEN_TOLERANCE * np.sqrt(squares / (n - 1))
-        matches_2, matches_3 = 0, 0
-        # Pairs of intervals by their distance: so the innermost loops have no branches, and run several at a time.
-        close = np.empty(n, dtype=np.uint8)
-        for lag in range(1, n - 2):
-            for i in range(n - lag):
-                close[i] = abs(nn[i] - nn[i + lag]) < tolerance
-            lag_2, lag_3 = 0, 0
-            for i in range(n - 2 - lag):
-                both = close[i] & close[i + 1]
-                lag_2 += both
-                lag_3 += both & close[i + 2]
-            matches_2 += lag_2
-            matches_3 += lag_3
-        if matches_2 > 0 and matches_3 > 0:
-            out[window] = -np.log(matches_3 / matches_2)
     return out
 
 

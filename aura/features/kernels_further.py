@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aura.features.kernels import ANY_ORDER, moments, sd1_sd2, variation
+from aura.features.kernels import ANY_ORDER, replace, sd1_sd2, sort_next, variation
 from aura.types import Floats, Ints
 
 # Makes the median absolute deviation of a normal distribution its standard deviation.
@@ -30,23 +30,6 @@ def percentile(ordered: Floats, share: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def replace(ordered: Floats, old: Floats, new: Floats, n: int) -> int:
-    """Take some of n sorted values out and put others in, in place; gives how many there are then."""
-    for value in old:
-        n -= 1
-        for i in range(np.searchsorted(ordered[: n + 1], value), n):
-            ordered[i] = ordered[i + 1]
-    for value in new:
-        i = n
-        while i > 0 and ordered[i - 1] > value:
-            ordered[i] = ordered[i - 1]
-            i -= 1
-        ordered[i] = value
-        n += 1
-    return n
-
-
-@njit(cache=True, nogil=True)
 def median_deviation(ordered: Floats, median: float) -> float:
     """Median of how far sorted values are from their median: from the middle, the nearer of both sides by turns."""
     n = len(ordered)
@@ -68,17 +51,13 @@ def median_deviation(ordered: Floats, median: float) -> float:
 def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(7, n_windows) features of `aura.features.robust`, in its order."""
     out = np.full((7, len(first)), np.nan)
-    # Sorted are the intervals from begin to end; from one window to the next, few of them change.
     buffer, begin, end = np.empty((stop - first).max() if len(first) else 0), 0, 0
     for window in range(len(first)):
         nn = nn_ms[first[window] : stop[window]]
         n = len(nn)
         if n < 3:
             continue
-        if begin <= first[window] < end <= stop[window]:
-            replace(buffer, nn_ms[begin : first[window]], nn_ms[end : stop[window]], end - begin)
-        else:
-            buffer[:n] = np.sort(nn)
+        sort_next(buffer, nn_ms, begin, end, first[window], stop[window])
         begin, end = first[window], stop[window]
         ordered = buffer[:n]
         median = percentile(ordered, 0.5)
@@ -102,63 +81,6 @@ def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True)
-def approximate_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
-    """(n_windows,) approximate entropy with m=2."""
-    out = np.full(len(first), np.nan)
-    longest = (stop - first).max() if len(first) else 0
-    logs = np.log(np.maximum(np.arange(longest + 1), 1))
-    close, close_before, close_2 = np.empty((3, longest), dtype=np.uint8)
-    like_2, like_3 = np.empty((2, longest), dtype=np.uint32)
-    for window in range(len(first)):
-        nn = nn_ms[first[window] : stop[window]]
-        n = len(nn)
-        if n < 10:
-            continue
-        _, squares = moments(nn)
-        tolerance = 0.2 * np.sqrt(squares / (n - 1))
-        # Of each template, how many are like it, itself included: of 2 intervals, and of 3. Of all templates at once,
-        # by one interval after the other, so that the innermost loops run several at a time.
-        like_2[:n], like_3[:n], close_before[:n], close_2[:n] = 0, 0, 0, 0
-        for value in nn:
-            for i in range(n):
-                close[i] = abs(nn[i] - value) <= tolerance
-            for i in range(n - 2):
-                like_3[i] += close_2[i] & close[i + 2]
-            for i in range(n - 1):
-                close_2[i] = close_before[i] & close[i + 1]
-                like_2[i] += close_2[i]
-            close, close_before = close_before, close
-        entropy_2, entropy_3 = 0.0, 0.0
-        for count in like_2[: n - 1]:
-            entropy_2 += logs[count] - logs[n - 1]
-        for count in like_3[: n - 2]:
-            entropy_3 += logs[count] - logs[n - 2]
-        out[window] = entropy_2 / (n - 1) - entropy_3 / (n - 2)
-    return out
-
-
-@njit(cache=True, nogil=True)
-def permutation_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
-    """(n_windows,) entropy of the order of 3 intervals in a row, as a share of the largest there can be."""
-    out = np.full(len(first), np.nan)
-    for window in range(len(first)):
-        nn = nn_ms[first[window] : stop[window]]
-        n = len(nn)
-        if n < 10:
-            continue
-        counts = np.zeros(8)
-        for i in range(n - 2):
-            # Of equal intervals, the earlier counts as the shorter.
-            counts[(nn[i] > nn[i + 1]) * 4 + (nn[i] > nn[i + 2]) * 2 + (nn[i + 1] > nn[i + 2])] += 1
-        entropy = 0.0
-        for count in counts:
-            if count > 0:
-                entropy -= count / (n - 2) * np.log2(count / (n - 2))
-        out[window] = entropy / np.log2(6.0)
-    return out
-
-
 @njit(cache=True, nogil=True, fastmath=ANY_ORDER)
 def slope(t_s: Floats, values: Floats) -> float:
     """Slope of the straight line with the least squares, per second."""
@@ -174,20 +96,6 @@ def slope(t_s: Floats, values: Floats) -> float:
         products += (t_s[i] - mean_s) * (values[i] - mean)
         squares += (t_s[i] - mean_s) * (t_s[i] - mean_s)
     return products / squares if squares > 0 else np.nan
-
-
-@njit(cache=True, nogil=True)
-def pnn(nn_ms: Floats, first: Ints, stop: Ints, thresholds_ms: Floats) -> Floats:
-    """(n_thresholds, n_windows) share of successive differences beyond each threshold, in %."""
-    out = np.full((len(thresholds_ms), len(first)), np.nan)
-    for window in range(len(first)):
-        n = stop[window] - first[window]
-        if n < 3:
-            continue
-        difference = np.abs(np.diff(nn_ms[first[window] : stop[window]]))
-        for i in range(len(thresholds_ms)):
-            out[i, window] = 100.0 * (difference > thresholds_ms[i]).sum() / (n - 1)
-    return out
 
 
 @njit(cache=True, nogil=True, fastmath=ANY_ORDER)

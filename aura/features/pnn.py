@@ -29,8 +29,16 @@ def pnn(windows: NNWindows, *, thresholds_ms: Sequence[float]) -> dict[str, Floa
     >>> pnn(NNWindows.one(np.array([800.0, 808.0, 795.0, 830.0])), thresholds_ms=[10, 30])
     {'pnni_10': array([66.66666667]), 'pnni_30': array([33.33333333])}
     """
-    from aura.features import kernels_further as kernels
-
-    thresholds = np.asarray(thresholds_ms, dtype=np.float64)
-    columns = kernels.pnn(windows.nn_ms, windows.first, windows.stop, thresholds)
-    return {f"pnni_{threshold:g}": column for threshold, column in zip(thresholds, columns, strict=True)}
+    first, stop = windows.first, windows.stop
+    begin, end = (first.min(), stop.max()) if len(first) else (0, 0)
+    difference = np.abs(np.diff(windows.nn_ms[begin:end]))
+    n_differences, columns = stop - first - 1, dict[str, Floats]()
+    enough = n_differences >= 2
+    for threshold_ms in thresholds_ms:
+        # How many there are up to each interval; most windows share most of theirs.
+        larger = np.concatenate(([0], np.cumsum(difference > threshold_ms)))
+        column = np.full(len(first), np.nan)
+        n_larger = larger[stop[enough] - 1 - begin] - larger[first[enough] - begin]
+        column[enough] = 100.0 * n_larger / n_differences[enough]
+        columns[f"pnni_{threshold_ms:g}"] = column
+    return columns
