@@ -97,17 +97,18 @@ def seizure_probability(model: Predictor, x: Floats | Singles) -> Floats:
     out = np.full(len(x), np.nan)
     described = _described(x)
     if described.any():
-        out[described] = _probability(model, x[described])
+        out[described] = _probability(model, x, described)
     return out
 
 
-def _probability(model: Predictor, x: Floats | Singles) -> Floats:
-    """Probability of a seizure for each row, of which none is empty."""
+def _probability(model: Predictor, x: Floats | Singles, described: Bools) -> Floats:
+    """Probability of a seizure for each of the rows that are described."""
     if not isinstance(model, RandomForestClassifier | ExtraTreesClassifier):
-        return model.predict_proba(x)[:, 1]
+        return model.predict_proba(x[described])[:, 1]
     # What its predict_proba does, without what it does around each tree: that is most of a single row's time, and
     # sets the filters of warnings, which threads share.
-    rows, total = np.ascontiguousarray(x, dtype=np.float32), np.zeros(len(x))
+    rows = np.ascontiguousarray(x, dtype=np.float32)[described]
+    total = np.zeros(len(rows))
     for tree in model.estimators_:
         total += tree.tree_.value[:, 0, 1].take(tree.tree_.apply(rows))
     return np.asarray(total / len(model.estimators_), dtype=np.float64)

@@ -4,15 +4,14 @@ from functools import cache
 
 import numpy as np
 
-from aura.types import Floats
+from aura.types import Floats, Ints
 from aura.windows import NNWindows
 
 # In Hz, as the original system had them.
 BANDS_HZ = {"vlf": (0.003, 0.04), "lf": (0.04, 0.15), "hf": (0.15, 0.40)}
 N_GRID = 4096
-N_FFT = 512
-# Windows that are transformed together, to bound the memory.
-BLOCK = 128
+# Share of a band's power, in white noise, that its rows may leave out.
+NOTHING = 1e-13
 
 
 def frequency_domain(windows: NNWindows) -> dict[str, Floats]:
@@ -20,8 +19,8 @@ def frequency_domain(windows: NNWindows) -> dict[str, Floats]:
 
     Welch's method on the intervals, joined by straight lines and sampled at 4 Hz from the window's first beat on:
     segments of 64 s, half overlapping, tapered by a Hann window, and integrated over each band on a grid of 4096
-    points. That is linear in the autocorrelation of a segment, which an FFT of 512 points has without loss; so one
-    matrix of weights gives the same as the grid.
+    points. That is a quadratic form of the samples, and as bands are narrow, one of few squares (Slepian 1978,
+    doi:10.1002/j.1538-7305.1978.tb02104.x), which give the same as the grid.
 
     Parameters
     ----------
@@ -33,45 +32,40 @@ def frequency_domain(windows: NNWindows) -> dict[str, Floats]:
     dict
         (n_windows,) lf, hf, vlf in ms², and lf_hf_ratio; missing on fewer than 10 intervals.
     """
-    from aura.features import kernels
+    from aura.features import kernels_frequency as kernels
 
-    counts = kernels.n_segments(windows.nn_ms, windows.first, windows.stop)
-    power = np.full((len(BANDS_HZ), len(counts)), np.nan)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(kernels.SEGMENT) / kernels.SEGMENT)
-    blocks = [slice(begin, begin + BLOCK) for begin in range(0, len(counts), BLOCK)]
-    # Zeros behind the segments, as the transform wants them; made once, as fresh memory costs as much as the transform.
-    most = max((counts[block].sum() for block in blocks), default=0)
-    parts, spectra = np.zeros((most, N_FFT)), np.empty((most, N_FFT // 2 + 1), dtype=np.complex128)
-    for block in blocks:
-        n = counts[block].sum()
-        if not n:
-            continue
-        scale = kernels.segments(
-            windows.nn_ms, windows.first[block], windows.stop[block], counts[block], hann, parts[:n]
-        )
-        spectrum = np.fft.rfft(parts[:n], axis=1, out=spectra[:n]).view(np.float64)
-        power[:, block] = kernels.band_power(spectrum, _weights(), counts[block], scale)
-    vlf, lf, hf = power
+    vlf, lf, hf = kernels.band_power(windows.nn_ms, windows.first, windows.stop, *_rows())
     with np.errstate(divide="ignore", invalid="ignore"):
         return {"lf": lf, "hf": hf, "vlf": vlf, "lf_hf_ratio": lf / hf}
 
 
 @cache
-def _weights() -> Floats:
-    """(3, 2 * 257) what the squares of the real and the imaginary part of each bin of the FFT give to each band."""
-    from aura.features.kernels import RATE_HZ, SEGMENT
+def _rows() -> tuple[Floats, Ints]:
+    """What the sums and the differences of a segment are multiplied by, band after band; and where each begins."""
+    from aura.features.kernels_frequency import ABREAST, HALF, RATE_HZ
 
     grid_hz = np.arange(N_GRID // 2 + 1) * RATE_HZ / N_GRID
-    lags = np.arange(-SEGMENT + 1, SEGMENT)
-    weights = np.empty((len(BANDS_HZ), 2 * (N_FFT // 2 + 1)))
-    for band, (low_hz, high_hz) in enumerate(BANDS_HZ.values()):
+    lags, blocks = np.arange(2 * HALF), list[Floats]()
+    i, j = np.ogrid[:HALF, :HALF]
+    for low_hz, high_hz in BANDS_HZ.values():
         inside_hz = grid_hz[(grid_hz >= low_hz) & (grid_hz < high_hz)]
         # By the trapezoidal rule the ends count half.
         trapezoid = np.full(len(inside_hz), RATE_HZ / N_GRID)
         trapezoid[[0, -1]] /= 2
         of_lag = np.cos(2 * np.pi * np.outer(lags, inside_hz) / RATE_HZ) @ trapezoid
-        of_bin = np.cos(2 * np.pi * np.outer(np.arange(N_FFT // 2 + 1), lags) / N_FFT) @ of_lag / N_FFT
-        # Bins between the first and the last stand for two.
-        of_bin[1:-1] *= 2
-        weights[band] = np.repeat(of_bin, 2)
-    return weights
+        for sign in (1, -1):
+            rows = _factor((of_lag[abs(i - j)] + sign * of_lag[i + j]) / 2)
+            blocks.append(np.pad(rows, ((0, -len(rows) % ABREAST), (0, 0))))
+    return np.concatenate(blocks), np.cumsum([0, *map(len, blocks)])
+
+
+def _factor(form: Floats) -> Floats:
+    """Rows by which x @ form @ x is ((rows @ x) ** 2).sum(): Cholesky's method, the largest pivot first."""
+    rows, rest = np.zeros((0, len(form))), form.diagonal().copy()
+    while rest.sum() > NOTHING * form.trace():
+        pivot = rest.argmax()
+        # Added up one after the other: no digit depends on how many threads a library has.
+        row = form[pivot] - sum(before * before[pivot] for before in rows)
+        row /= np.sqrt(row[pivot])
+        rows, rest = np.vstack((rows, row)), rest - row * row
+    return rows

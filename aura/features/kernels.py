@@ -6,10 +6,6 @@ from numba import njit
 from aura.types import Floats, Ints
 
 ROUNDING = 1e-9
-RATE_HZ = 4.0
-SEGMENT, OVERLAP = 256, 128
-# Samples that are written for each interval, more where it is longer.
-AT_LEAST = 4
 # Sums may be added up in any order, so several at a time; numba does that in loops over indices, not over values.
 # Squares are written as products: numba compiles the operator ** once per process, in the way of whoever was first to
 # use it, and then the last digit depends on what else was imported.
@@ -159,108 +155,4 @@ def poincare(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
         out[0, window] = across
         if along >= 0:
             out[1, window] = along
-    return out
-
-
-@njit(cache=True, nogil=True)
-def n_segments(nn_ms: Floats, first: Ints, stop: Ints) -> Ints:
-    """(n_windows,) number of Welch's segments of each window; 0 where there are too few intervals."""
-    out = np.zeros(len(first), dtype=np.int64)
-    for window in range(len(first)):
-        if stop[window] - first[window] < 10:
-            continue
-        total_ms = 0.0
-        # One after the other: `interpolate` comes to the same number of samples only so.
-        for value in nn_ms[first[window] : stop[window]]:
-            total_ms += value
-        # As many samples as np.arange gives from 0 to the last beat.
-        n = int(np.ceil((total_ms / 1000.0 - nn_ms[first[window]] / 1000.0) * RATE_HZ))
-        out[window] = 1 if n < SEGMENT else (n - OVERLAP) // (SEGMENT - OVERLAP)
-    return out
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"})
-def interpolate(nn: Floats, x: Floats) -> int:
-    """Intervals, joined by straight lines from the first beat on, sampled at 4 Hz into ``x``; gives how many there are.
-
-    ``x`` has room for `AT_LEAST` samples more than there are.
-    """
-    total_ms, begin_s = nn[0], nn[0] / 1000.0
-    last_s, i = 0.0, 0
-    for beat in range(1, len(nn)):
-        total_ms += nn[beat]
-        t_s = total_ms / 1000.0 - begin_s
-        slope = (nn[beat] - nn[beat - 1]) / (t_s - last_s)
-        value, rise = slope * (i / RATE_HZ - last_s) + nn[beat - 1], slope / RATE_HZ
-        stop = int(t_s * RATE_HZ) + 1
-        # Most intervals have fewer; what is too much, the next one writes over. To ask how many costs more.
-        for k in range(AT_LEAST):
-            x[i + k] = value + k * rise
-        for k in range(AT_LEAST, stop - i):
-            x[i + k] = value + k * rise
-        i, last_s = stop, t_s
-    return int(np.ceil(last_s * RATE_HZ))
-
-
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
-def taper(x: Floats, weights: Floats, out: Floats) -> None:
-    """Samples without their mean, by their weights."""
-    mean = sum_of(x) / len(x)
-    for i in range(len(x)):
-        out[i] = (x[i] - mean) * weights[i]
-
-
-@njit(cache=True, nogil=True)
-def segments(nn_ms: Floats, first: Ints, stop: Ints, counts: Ints, hann: Floats, out: Floats) -> Floats:
-    """Welch's segments of all windows, one after the other: without their mean, tapered; and what scales them.
-
-    ``out`` is (n_segments, at least 256); what is beyond 256 stays as it is.
-    """
-    scale = np.zeros(len(out))
-    # What has n segments has fewer samples than n + 2 times the overlap.
-    x = np.empty((counts.max() + 2) * OVERLAP + AT_LEAST)
-    row = 0
-    for window in range(len(first)):
-        if counts[window] == 0:
-            continue
-        length = min(interpolate(nn_ms[first[window] : stop[window]], x), SEGMENT)
-        weights = hann
-        if length < SEGMENT:
-            weights = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)
-        # One side of the spectrum, averaged over the segments.
-        of_window = 2.0 / (RATE_HZ * np.dot(weights, weights) * counts[window])
-        for segment in range(counts[window]):
-            begin = segment * (SEGMENT - OVERLAP)
-            taper(x[begin : begin + length], weights, out[row])
-            out[row, length:SEGMENT] = 0.0
-            scale[row] = of_window
-            row += 1
-    return scale
-
-
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
-def band_power(spectrum: Floats, weights: Floats, counts: Ints, scale: Floats) -> Floats:
-    """(n_bands, n_windows) power of each window.
-
-    ``spectrum`` is (n_segments, 2 * n_bins), real and imaginary parts by turns; ``weights`` is (n_bands, 2 * n_bins),
-    what the square of each gives to a band.
-    """
-    n_bands, n_bins = weights.shape
-    out = np.full((n_bands, len(counts)), np.nan)
-    squares = np.empty(n_bins)
-    row = 0
-    for window in range(len(counts)):
-        if counts[window] == 0:
-            continue
-        squares[:] = 0.0
-        for _ in range(counts[window]):
-            for k in range(n_bins):
-                squares[k] += spectrum[row, k] * spectrum[row, k]
-            row += 1
-        for band in range(n_bands):
-            power = 0.0
-            for k in range(n_bins):
-                power += squares[k] * weights[band, k]
-            # The segments of a window are as long as each other, and scaled alike.
-            out[band, window] = power * scale[row - 1]
     return out

@@ -2,10 +2,13 @@
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from aura.features.kernels import moments
 from aura.types import Floats, Ints
 
+Marks = NDArray[np.uint8]
+Counts = NDArray[np.uint32]
 # As shares of the standard deviation: of nolds 0.6 for m=2, and of NeuroKit2.
 SAMPEN_TOLERANCE, APEN_TOLERANCE = 0.1164 * (0.5627 * np.log(2.0) + 1.3334), 0.2
 FEWEST = 10
@@ -14,7 +17,7 @@ ROWS, WIDTH = 32, 16
 
 
 @njit(cache=True, nogil=True)
-def room(longest: int) -> tuple[Floats, Ints, Ints, Ints]:
+def room(longest: int) -> tuple[Floats, Marks, Marks, Counts]:
     """What `count_like` writes into, for windows of up to so many intervals."""
     width = longest + WIDTH
     close = np.empty((ROWS + 2, width + 2), dtype=np.uint8)
@@ -22,7 +25,7 @@ def room(longest: int) -> tuple[Floats, Ints, Ints, Ints]:
 
 
 @njit(cache=True, nogil=True)
-def count_like(nn: Floats, tolerance: float, x: Floats, close: Ints, some: Ints, like: Ints) -> None:
+def count_like(nn: Floats, tolerance: float, x: Floats, close: Marks, some: Marks, like: Counts) -> None:
     """Of each template, how many are like it, itself included: ``like[0]`` of 2 intervals, ``like[1]`` of 3."""
     n = len(nn)
     # To whole vectors, with what is close to nothing.
