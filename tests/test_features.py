@@ -20,6 +20,8 @@ import pytest
 from aura.config import compose
 from aura.errors import AuraError
 from aura.features import FeatureSpec, extract, feature_names
+from aura.features.complexity import complexity
+from aura.features.entropy import entropy
 from aura.features.reference import FUNCTIONS, hrvanalysis, reference
 from aura.features.specification import CLEANINGS
 from aura.rr import clean
@@ -139,6 +141,22 @@ def test_entropies_are_those_of_antropy() -> None:
         tolerance = 0.2 * window.std(ddof=1)
         assert row.apen__60s == pytest.approx(antropy.app_entropy(window, tolerance=tolerance), rel=1e-9)
         assert row.permutation_entropy__60s == pytest.approx(antropy.perm_entropy(window, normalize=True), rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [10, 15, 16, 17, 31, 32, 33, 34, 35, 64, 65, 100, 300])
+def test_entropies_are_those_of_the_libraries_for_any_number_of_intervals(n: int) -> None:
+    """Around the numbers that are worked on at once; in steps of 4 ms, so that many are as far apart as each other."""
+    rng = np.random.default_rng(n)
+    nn_ms = np.round((800 + 40 * np.sin(np.arange(n) / 3) + rng.normal(0, 15, n)) / 4) * 4
+    windows = NNWindows.one(nn_ms)
+    with warnings.catch_warnings():
+        # Of few intervals, none may repeat.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        theirs = hrvanalysis().get_sampen(nn_ms)["sampen"]
+    np.testing.assert_allclose(entropy(windows)["sampen"], theirs if np.isfinite(theirs) else np.nan, rtol=1e-9)
+    # Of few intervals it may be negative; NeuroKit2 leaves out the sign.
+    approximate = antropy.app_entropy(nn_ms, tolerance=0.2 * nn_ms.std(ddof=1))
+    assert complexity(windows)["apen"] == pytest.approx(approximate, rel=1e-9)
 
 
 def test_the_share_beyond_any_threshold_is_that_of_counting() -> None:
