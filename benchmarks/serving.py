@@ -31,7 +31,7 @@ REQUESTS: tuple[tuple[str, float, dict[str, object], int], ...] = (
     ("1 min", 1.0 / 60, {}, 500),
     ("1 h", 1.0, {}, 100),
     ("24 h", 24.0, {}, 20),
-    ("24 h, in columns", 24.0, {"orient": "list"}, 20),
+    ("24 h, in columns", 24.0, {"orient": "list"}, 100),
     ("24 h, in columns, a window each 2 s", 24.0, {"orient": "list", "step_s": 2}, 20),
     ("24 h, in columns, a window each 5 s", 24.0, {"orient": "list", "step_s": 5}, 20),
 )

@@ -67,20 +67,23 @@ def describe(rr: RRSeries, keep: Bools, end_s: Floats, spec: FeatureSpec) -> pd.
     clean = _cleaning(rr, keep, spec)
     n_windows = len(end_s)
     all_lengths_s = sorted({length_s for _, lengths_s in spec.lengths_s for length_s in lengths_s})
-    columns: dict[str, Floats] = {"t_s": end_s, "coverage": np.empty(n_windows), "corrected": np.empty(n_windows)}
+    names, values = list[str](), np.empty((0, 0))
     # Once without any window, for the names of the columns where there is none.
     for begin in range(0, n_windows, BLOCK) if n_windows else (0,):
         block = slice(begin, begin + BLOCK)
         cleaned = {length_s: clean(end_s[block], length_s) for length_s in all_lengths_s}
         longest = cleaned[all_lengths_s[-1]]
-        columns["coverage"][block], columns["corrected"][block] = longest.coverage, longest.corrected
+        columns = {"t_s": end_s[block], "coverage": longest.coverage, "corrected": longest.corrected}
         for family, lengths_s in spec.lengths_s:
             for length_s in lengths_s:
                 for name, column in _compute(family, cleaned[length_s], spec).items():
-                    whole = columns.setdefault(f"{name}__{length_s:g}s", np.empty(n_windows))
-                    whole[block] = np.where(np.isfinite(column), column, np.nan)
+                    columns[f"{name}__{length_s:g}s"] = column
+        if not names:
+            names, values = list(columns), np.empty((len(columns), n_windows))
+        for row, column in zip(values, columns.values(), strict=True):
+            row[block] = np.where(np.isfinite(column), column, np.nan)
     # In one piece: a piece per column costs more than the features of a single window.
-    return pd.DataFrame(np.array(list(columns.values())).T, columns=list(columns), copy=False)
+    return pd.DataFrame(values.T, columns=names, copy=False)
 
 
 def feature_names(frame: pd.DataFrame) -> list[str]:
