@@ -22,6 +22,7 @@ from aura.errors import AuraError
 from aura.features import FeatureSpec, extract, feature_names
 from aura.features.complexity import complexity
 from aura.features.entropy import entropy
+from aura.features.frequency_domain import frequency_domain
 from aura.features.reference import FUNCTIONS, hrvanalysis, reference
 from aura.features.specification import CLEANINGS
 from aura.rr import clean
@@ -108,6 +109,24 @@ def test_both_engines_give_the_same(length_s: float, step_s: float, seed: int, n
     # The same where they are missing, too.
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-9, atol=0)
     assert len(feature_names(ours)) == 27
+
+
+@pytest.mark.parametrize(
+    "nn_ms",
+    [
+        600 + 600 * np.linspace(0, 1, 200) ** 2,
+        900 + 200 * np.sin(np.arange(200) / 60),
+        900 + 200 * np.sin(np.arange(200) * 1.5),
+        np.where(np.arange(200) < 100, 700.0, 1100.0),
+    ],
+    ids=["trend", "slow", "fast", "step"],
+)
+def test_a_band_next_to_one_of_a_million_times_its_power_has_nine_digits(nn_ms: Floats) -> None:
+    windows = NNWindows.one(nn_ms)
+    ours, theirs = frequency_domain(windows), reference("frequency_domain")(windows)
+    assert list(ours) == ["lf", "hf", "vlf", "lf_hf_ratio"]
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, theirs[name], rtol=1e-9)
 
 
 @pytest.mark.parametrize("noise_ms", [2, 30, 150])
