@@ -371,6 +371,29 @@ print(frame_digest(extract(rr, FeatureSpec(tuple((family, (60.0,)) for family in
     assert len(found) == 1
 
 
+def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
+    """What numba compiles reads and writes beyond the end of an array without a word, unless it is told to look."""
+    code = """
+import numpy as np
+from aura.features import FeatureSpec, extract
+from aura.features.specification import FAMILIES
+from aura.types import RRSeries
+for seed in range(200):
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([0, 1, 9, 10, 12, 30, 100, 700]))
+    rr_ms = np.clip(rng.choice([400, 800, 1800]) + rng.normal(0, rng.choice([0, 1, 30, 200]), n), 250, 5000)
+    pauses_s = np.where(rng.random(n) < 0.03, rng.uniform(0, 200, n), 0)
+    t_s = np.cumsum(rr_ms) / 1000 + np.cumsum(pauses_s) * rng.integers(2)
+    rr = RRSeries(t_s, rr_ms, t_s.max(initial=0) + rng.choice([0, 0.3, 10, 400]))
+    lengths_s = tuple((family, (float(rng.choice([60, 64, 150, 300, 700])),)) for family in FAMILIES)
+    cleaning, step_s = str(rng.choice(["gap_aware", "hrv_analysis"])), float(rng.choice([0.7, 1, 10]))
+    coverage = float(rng.choice([0, 0.5]))
+    extract(rr, FeatureSpec(lengths_s, step_s=step_s, min_coverage=coverage, cleaning=cleaning, pnn_ms=(10.0, 30.0)))
+"""
+    env = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, check=True)
+
+
 def test_the_originals_27_features_are_there() -> None:
     columns = feature_names(extract(heart(2), SPEC))
     assert len({name.split("__")[0] for name in columns}) == 27
