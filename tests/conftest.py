@@ -52,6 +52,15 @@ class Project:
         return folder
 
 
+@pytest.fixture
+def public_path(tmp_path: Path) -> Path:
+    """A folder that any user of this machine may enter; those of pytest are for one alone."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if not folder.stat().st_mode & 0o077:
+            folder.chmod(0o755)
+    return tmp_path
+
+
 @pytest.fixture(scope="session", autouse=True)
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A tracking database of the tests' own."""

@@ -429,17 +429,14 @@ def test_a_connection_that_drops_leaves_whole_recordings(
 
 
 @pytest.fixture
-def small_disk(postgresql_server: str, tmp_path: Path) -> Iterator[Path]:
+def small_disk(postgresql_server: str, public_path: Path) -> Iterator[Path]:
     """A disk of 24 MB that the server may write to."""
-    folder = tmp_path / "disk"
+    folder = public_path / "disk"
     folder.mkdir()
     if subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=24m,mode=777", "none", folder], capture_output=True
     ).returncode:
         pytest.skip("a small disk cannot be mounted; run the tests as root")
-    for parent in (tmp_path, *tmp_path.parents):
-        if not parent.stat().st_mode & 0o077:
-            parent.chmod(0o755)
     (folder / "space").mkdir()
     data = Path(postgresql_server.split("host=")[1])
     shutil.chown(folder / "space", data.stat().st_uid, data.stat().st_gid)

@@ -280,19 +280,16 @@ def test_what_is_no_file_is_said_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users: run it on Linux or macOS")
-def test_a_file_that_must_not_be_read_is_said(tmp_path: Path) -> None:
-    write_edf(tmp_path / "a.edf", channels("ECG"), start=START)
-    for folder in (tmp_path, *tmp_path.parents):
-        if not folder.stat().st_mode & 0o077:
-            folder.chmod(0o755)
-    (tmp_path / "a.edf").chmod(0)
+def test_a_file_that_must_not_be_read_is_said(public_path: Path) -> None:
+    write_edf(public_path / "a.edf", channels("ECG"), start=START)
+    (public_path / "a.edf").chmod(0)
     user = os.geteuid()
     if user == 0:
         # Root reads everything.
         os.seteuid(65534)
     try:
         with pytest.raises(RecordingError, match="cannot be read: Permission denied") as error:
-            read_ecg(tmp_path / "a.edf", ["*"])
+            read_ecg(public_path / "a.edf", ["*"])
     finally:
         os.seteuid(user)
     assert error.value.reason == "unreadable_edf"
