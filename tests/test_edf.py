@@ -295,6 +295,19 @@ def test_a_file_that_must_not_be_read_is_said(public_path: Path) -> None:
     assert error.value.reason == "unreadable_edf"
 
 
+@pytest.mark.parametrize("n_signals", [b"1e8 ", b"1e17", b"1e99", b"9999"])
+def test_a_header_of_more_signals_than_the_file_can_hold_is_said(tmp_path: Path, n_signals: bytes) -> None:
+    edf = tmp_path / "a.edf"
+    write_edf(edf, channels("ECG"), start=START)
+    content = bytearray(edf.read_bytes())
+    # Nor does the length of the header say how many there are.
+    content[184:192], content[252:256] = b"unknown ", n_signals
+    edf.write_bytes(content)
+    with pytest.raises(RecordingError, match="ends in the header") as error:
+        read_ecg(edf, ["*ECG*"])
+    assert error.value.reason == "unreadable_edf"
+
+
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_the_bytes_are_an_ecg_comes_out_or_a_reason(tmp_path: Path, data: st.DataObject) -> None:

@@ -81,7 +81,9 @@ def read_header(file: BinaryIO) -> Header:
     shift = _shift(fixed)
     fixed = fixed[shift : shift + FIXED_BYTES]
     n_signals = _n_signals(fixed)
-    text = os.pread(file.fileno(), FIXED_BYTES * n_signals, FIXED_BYTES + shift)
+    file_bytes = os.fstat(file.fileno()).st_size
+    # A header can speak of any number of signals, and what is read has to have room.
+    text = os.pread(file.fileno(), min(FIXED_BYTES * n_signals, file_bytes), FIXED_BYTES + shift)
     if len(text) < FIXED_BYTES * n_signals:
         raise RecordingError("unreadable_edf", f"ends in the header; {n_signals} signals need {FIXED_BYTES} bytes each")
     fields, at = [], 0
@@ -98,7 +100,7 @@ def read_header(file: BinaryIO) -> Header:
     if not record_bytes:
         raise RecordingError("unreadable_edf", "has data records without a sample")
     data_at = FIXED_BYTES * (1 + n_signals) + shift
-    n_records, rest_bytes, remarks = _n_records(fixed, max(os.fstat(file.fileno()).st_size - data_at, 0), record_bytes)
+    n_records, rest_bytes, remarks = _n_records(fixed, max(file_bytes - data_at, 0), record_bytes)
     start = _start(_text(fixed[168:176]), _text(fixed[176:184]))
     return Header(
         labels=fields[LABEL],
