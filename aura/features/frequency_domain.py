@@ -52,7 +52,8 @@ def _rows() -> tuple[Floats, Ints]:
         # By the trapezoidal rule the ends count half.
         trapezoid = np.full(len(inside_hz), RATE_HZ / N_GRID)
         trapezoid[[0, -1]] /= 2
-        of_lag = np.cos(2 * np.pi * np.outer(lags, inside_hz) / RATE_HZ) @ trapezoid
+        # Not by a matrix product, whose last digits depend on how many threads the library has.
+        of_lag = (np.cos(2 * np.pi * np.outer(lags, inside_hz) / RATE_HZ) * trapezoid).sum(axis=1)
         for sign in (1, -1):
             rows = _factor((of_lag[abs(i - j)] + sign * of_lag[i + j]) / 2)
             blocks.append(np.pad(rows, ((0, -len(rows) % ABREAST), (0, 0))))
