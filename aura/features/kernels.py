@@ -8,11 +8,13 @@ from aura.types import Floats, Ints
 ROUNDING = 1e-9
 # Sums may be added up in any order, so several at a time; numba does that in loops over indices, not over values.
 # Squares are written as products: numba compiles the operator ** once per process, in the way of whoever was first to
-# use it, and then the last digit depends on what else was imported.
+# use it, and then the last digit depends on what else was imported. For the same reason these functions are put into
+# those that call them: else the process that compiles calls them as they are, and those that load it a copy that the
+# compiler has had in its hands twice.
 ANY_ORDER = {"reassoc", "contract"}
 
 
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER, forceinline=True)
 def sum_of(x: Floats) -> float:
     """Sum of some values."""
     total = 0.0
@@ -21,7 +23,7 @@ def sum_of(x: Floats) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER, forceinline=True)
 def moments(x: Floats) -> tuple[float, float]:
     """Mean, and sum of the squares of what deviates from it."""
     mean = sum_of(x) / len(x)
@@ -108,7 +110,7 @@ def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER, forceinline=True)
 def variation(nn: Floats) -> tuple[float, float, float, float]:
     """Mean, squares of what deviates from it, squares of the differences, squares of what deviates from their mean."""
     n = len(nn)

@@ -16,7 +16,7 @@ ABREAST = 3
 AT_LEAST = 4
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@njit(cache=True, nogil=True, fastmath={"contract"}, forceinline=True)
 def interpolate(nn: Floats, x: Floats) -> int:
     """Intervals, joined by straight lines from the first beat on, sampled at 4 Hz into ``x``; gives how many there are.
 
@@ -39,7 +39,7 @@ def interpolate(nn: Floats, x: Floats) -> int:
     return int(np.ceil(last_s * RATE_HZ))
 
 
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER, forceinline=True)
 def fold(x: Floats, length: int, weights: Floats, even: Floats, odd: Floats) -> None:
     """Sums and differences of the samples as far before and after the middle of a segment, without mean, tapered.
 
@@ -52,7 +52,7 @@ def fold(x: Floats, length: int, weights: Floats, even: Floats, odd: Floats) -> 
         even[i], odd[i] = after + before, after - before
 
 
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER, forceinline=True)
 def sum_of_squares(x: Floats, rows: Floats, first: int, stop: int) -> float:
     """Add up the squares of the products of (3, 128) values and some rows, of which there are a multiple of 3."""
     x_0, x_1, x_2 = x[0], x[1], x[2]

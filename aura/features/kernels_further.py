@@ -81,7 +81,7 @@ def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     return out
 
 
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER, forceinline=True)
 def slope(t_s: Floats, values: Floats) -> float:
     """Slope of the straight line with the least squares, per second."""
     n = len(t_s)
@@ -98,7 +98,7 @@ def slope(t_s: Floats, values: Floats) -> float:
     return products / squares if squares > 0 else np.nan
 
 
-@njit(cache=True, nogil=True, fastmath=ANY_ORDER)
+@njit(cache=True, nogil=True, fastmath=ANY_ORDER, forceinline=True)
 def detrended_variances(nn: Floats, scale: int, out: Floats) -> None:
     """Variance of the sums of so many intervals, from each one on, around the straight line with the least squares.
 
