@@ -23,7 +23,7 @@ from mlflow.models import Model
 
 from aura.errors import AuraError
 from aura.request import Refused
-from aura.serving import NO_BEATS, TOO_FEW, Detector
+from aura.serving import NO_BEATS, TOO_FEW, Served
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -116,17 +116,18 @@ class Meters:
 class Measured:
     """A served detector that counts what it answers."""
 
-    def __init__(self, detector: Detector, meters: Meters) -> None:
-        self._detector, self._meters = detector, meters
+    def __init__(self, served: Served, meters: Meters) -> None:
+        self._served, self._meters = served, meters
 
     def predict(
         self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
-    ) -> pd.DataFrame | dict[str, list[Any]]:
+    ) -> list[dict[str, Any]] | dict[str, list[Any]]:
         """Answer as `aura.serving.Detector.predict` does."""
         with self._meters.request():
-            answer = self._detector.predict(model_input, params)
-        step_s = (params or {}).get("step_s") or self._detector.spec.step_s
-        self._meters.windows(answer["reason"], step_s=step_s)
+            answer = self._served.predict(model_input, params)
+        step_s = (params or {}).get("step_s") or self._served.detector.spec.step_s
+        reasons = answer["reason"] if isinstance(answer, dict) else (row.get("reason") for row in answer)
+        self._meters.windows(reasons, step_s=step_s)
         return answer
 
 

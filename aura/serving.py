@@ -21,6 +21,7 @@ import pandas as pd
 import skops.io
 
 from aura.alarms import Alarms
+from aura.answer import in_columns, in_rows
 from aura.classifier import TRUSTED_TYPES, Calibration, Classifier, Predictor, seizure_probability
 from aura.features import BESIDE, FeatureSpec, extract
 from aura.onnx_runtime import export, load_onnx
@@ -161,11 +162,7 @@ class Detector:
         # Null is the step of the model.
         spec = self.spec if step_s is None else replace(self.spec, step_s=longer_step_s(step_s, self.spec))
         answer = replace(self, spec=spec)._rows(model_input)
-        if orient == "records":
-            return answer
-        return {
-            str(name): column.astype("object").where(column.notna(), None).tolist() for name, column in answer.items()
-        }
+        return in_columns(answer) if orient == "list" else answer
 
     def _rows(self, model_input: pd.DataFrame) -> pd.DataFrame:
         """Answer about all recordings of a request."""
@@ -242,11 +239,27 @@ def _load_model(folder: Path, spec: FeatureSpec, runtime: str) -> Predictor:
     return load_onnx(export(model, spec)) if runtime == "onnx" else model
 
 
-def _load_pyfunc(path: str) -> "Detector | Measured":
+class Served:
+    """A detector as MLflow's server asks it, whose answers it writes as JSON."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+
+    def predict(
+        self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> list[dict[str, Any]] | dict[str, list[Any]]:
+        """Answer as `Detector.predict` does, a row after the other or a column after the other."""
+        answer = self.detector.predict(model_input, params)
+        return in_rows(answer) if isinstance(answer, pd.DataFrame) else answer
+
+
+def _load_pyfunc(path: str) -> "Detector | Served | Measured":
     """What MLflow calls to load the model; a server of it is measured where AURA_METRICS_PORT says so."""
     detector = load_detector(Path(path))
-    if not os.environ.get("AURA_METRICS_PORT") or IN_SERVER not in os.environ:
+    if IN_SERVER not in os.environ:
         return detector
+    if not os.environ.get("AURA_METRICS_PORT"):
+        return Served(detector)
     from aura import scraped
 
-    return scraped.Measured(detector, scraped.Meters(scraped.about(Path(path))))
+    return scraped.Measured(Served(detector), scraped.Meters(scraped.about(Path(path))))

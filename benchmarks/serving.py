@@ -25,15 +25,17 @@ from benchmarks.measure import document
 
 MODEL = "models:/aura-seizure-detector@champion"
 CLIENTS = 4
-# Hours, what is asked for beside, and how often; once more before.
-REQUESTS: tuple[tuple[str, float, dict[str, object], int], ...] = (
-    ("1 row", 1.0 / 3600, {}, 500),
-    ("1 min", 1.0 / 60, {}, 500),
-    ("1 h", 1.0, {}, 100),
-    ("24 h", 24.0, {}, 20),
-    ("24 h, in columns", 24.0, {"orient": "list"}, 100),
-    ("24 h, in columns, a window each 2 s", 24.0, {"orient": "list", "step_s": 2}, 20),
-    ("24 h, in columns, a window each 5 s", 24.0, {"orient": "list", "step_s": 5}, 20),
+JSON, PARQUET = "application/json", "application/vnd.apache.parquet"
+# Hours, how they are sent, what is asked for beside, and how often; once more before.
+REQUESTS: tuple[tuple[str, float, str, dict[str, object], int], ...] = (
+    ("1 row", 1.0 / 3600, JSON, {}, 500),
+    ("1 min", 1.0 / 60, JSON, {}, 500),
+    ("1 h", 1.0, JSON, {}, 100),
+    ("24 h", 24.0, JSON, {}, 100),
+    ("24 h, as Parquet", 24.0, PARQUET, {}, 100),
+    ("24 h, in columns", 24.0, JSON, {"orient": "list"}, 100),
+    ("24 h, in columns, a window each 2 s", 24.0, JSON, {"orient": "list", "step_s": 2}, 20),
+    ("24 h, in columns, a window each 5 s", 24.0, JSON, {"orient": "list", "step_s": 5}, 20),
 )
 LIVE_HOURS = 1.0
 
@@ -46,15 +48,17 @@ def heart(hours: float) -> tuple[Floats, Floats]:
     return np.round(np.cumsum(rr_ms) / 1000, 6), rr_ms
 
 
-def body(hours: float, params: Mapping[str, object]) -> bytes:
-    """A request."""
+def body(hours: float, kind: str, params: Mapping[str, object]) -> bytes:
+    """A request; Parquet has no parameters."""
     t_s, rr_ms = heart(hours)
+    if kind == PARQUET:
+        return pd.DataFrame({"t_s": t_s, "rr_ms": rr_ms}).to_parquet()
     return json.dumps({"inputs": {"t_s": t_s.tolist(), "rr_ms": rr_ms.tolist()}, "params": params}).encode()
 
 
-def ask(url: str, data: bytes) -> float:
+def ask(url: str, data: bytes, kind: str) -> float:
     """Seconds until the whole answer is here; it has to be one."""
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, data, {"Content-Type": kind})
     began = time.perf_counter()
     with urllib.request.urlopen(request, timeout=60) as answer:
         text = answer.read()
@@ -77,19 +81,19 @@ def server_mib() -> float:
 
 def latencies(url: str) -> Iterator[dict[str, object]]:
     """One request after the other."""
-    for what, hours, params, n in REQUESTS:
-        data = body(hours, params)
-        ask(url, data)
-        seconds = [ask(url, data) for _ in range(n)]
+    for what, hours, kind, params, n in REQUESTS:
+        data = body(hours, kind, params)
+        ask(url, data, kind)
+        seconds = [ask(url, data, kind) for _ in range(n)]
         yield {**percentiles(what, seconds), "requests/s": f"{n / sum(seconds):.1f}", "request KiB": len(data) // 1024}
 
 
 def endurance(url: str, n_requests: int) -> Iterator[dict[str, object]]:
     """Several clients at once, and what the server needs of memory before and after."""
-    data, before = body(1.0 / 60, {}), server_mib()
+    data, before = body(1.0 / 60, JSON, {}), server_mib()
     with ThreadPoolExecutor(CLIENTS) as clients:
         began = time.perf_counter()
-        seconds = list(clients.map(lambda _: ask(url, data), range(n_requests)))
+        seconds = list(clients.map(lambda _: ask(url, data, JSON), range(n_requests)))
         wall_s = time.perf_counter() - began
     yield {
         **percentiles(f"1 min, {CLIENTS} clients", seconds),

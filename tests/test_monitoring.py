@@ -398,7 +398,7 @@ def test_the_served_model_counts_its_answers(serving: str, prometheus: Prometheu
     expected = {("answered",): 3.0, ("refused", "no_rr_series"): 2.0, ("refused", "bad_step"): 1.0}
     job = 'job="aura_serve"'
     until(lambda: total(prometheus, f"aura_requests_total{{{job}}}") == expected, "the requests")
-    reasons = pd.Series([window["reason"] for window in windows]).value_counts()
+    reasons = pd.Series([window.get("reason") for window in windows]).value_counts()
     assert total(prometheus, f"aura_windows_without_probability_total{{{job}}}") == {
         ("no_beats",): reasons["no beats in the window"],
         ("too_few_beats",): reasons["too few valid beats in the window"],

@@ -22,13 +22,14 @@ from aura.__main__ import main
 from aura.classifier import seizure_probability
 from aura.demo import REAL_ECG, post, served, write_real_ecg
 from aura.features import extract, feature_names
-from aura.serving import REQUIREMENTS, load_detector
+from aura.serving import NO_BEATS, REQUIREMENTS, TOO_FEW, load_detector
 from aura.table import read_table
 from aura.types import RRSeries
 from tests.conftest import Project
 from tests.test_readme import commands
 
 MODEL = "models:/aura-seizure-detector@champion"
+PARQUET = "application/vnd.apache.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,8 @@ def test_an_answer_can_be_a_column_after_the_other(url: str, trained: Project) -
     status, answer = post(url, {"inputs": columns, "params": {"orient": "list"}})
     assert status == 200, answer
     found = answer["predictions"]
-    assert [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)] == rows["predictions"]
+    named = [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+    assert [{"reason": None, **row} for row in rows["predictions"]] == named
     assert None in found["probability"]
     assert any(found["probability"])
     assert post(url, {"inputs": columns, "params": {"orient": None}}) == (200, rows)
@@ -109,6 +111,18 @@ def test_an_answer_can_be_a_column_after_the_other(url: str, trained: Project) -
         status, answer = post(url, {"inputs": columns, "params": {"orient": orient}})
         assert status == 400
         assert "orient" in answer["message"]
+
+
+def test_a_parquet_file_gets_the_answer_of_json(url: str, trained: Project, tmp_path: Path) -> None:
+    rr = pd.concat([rr_of(trained, i).assign(recording=f"r{i}") for i in range(2)])
+    rr.to_parquet(tmp_path / "rr.parquet")
+    status, answer = post_bytes(url, (tmp_path / "rr.parquet").read_bytes(), PARQUET)
+    assert status == 200, answer
+    assert post(url, {"inputs": rr.to_dict("list")}) == (200, json.loads(answer))
+    for wrong in (rr.drop(columns="t_s"), rr.assign(rr_ms="fast"), rr.assign(t_s=-1.0), rr[:0]):
+        wrong.to_parquet(tmp_path / "wrong.parquet")
+        status, answer = post_bytes(url, (tmp_path / "wrong.parquet").read_bytes(), PARQUET)
+        assert status == 400, answer
 
 
 def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
@@ -291,8 +305,7 @@ PAYLOAD = st.one_of(
     JSON,
 )
 CONTENT_TYPES = st.sampled_from(
-    ["application/json"] * 6
-    + ["application/json; charset=utf-16", "text/csv", "application/x-parquet", "text/plain", ""]
+    ["application/json"] * 6 + ["application/json; charset=utf-16", "text/csv", PARQUET, "text/plain", ""]
 )
 
 
@@ -329,7 +342,8 @@ def test_no_request_breaks_the_server_or_gets_a_number_it_should_not(url: str, b
     if content_type.startswith("application/json"):
         assert is_rr(json.loads(body)), body
     for row in json.loads(answer)["predictions"]:
-        assert (row["probability"] is None) == (row["reason"] is not None), body
+        assert (row["probability"] is None) == ("reason" in row), body
+        assert row.get("reason", TOO_FEW) in (NO_BEATS, TOO_FEW)
         assert row["probability"] is None or 0 <= row["probability"] <= 1
 
 
