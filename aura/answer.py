@@ -14,7 +14,11 @@ def in_columns(answer: pd.DataFrame) -> dict[str, list[Any]]:
     answer
         A row per window, as `aura.serving.Detector.predict` gives them.
     """
-    return {str(name): column.astype(object).where(column.notna(), None).tolist() for name, column in answer.items()}
+    columns: dict[str, list[Any]] = {str(name): column.to_numpy().tolist() for name, column in answer.items()}
+    columns["probability"] = answer["probability"].to_numpy(np.float64, na_value=np.nan).tolist()
+    for i in np.flatnonzero(answer["probability"].isna()):
+        columns["probability"][i] = None
+    return columns
 
 
 def in_rows(answer: pd.DataFrame) -> list[dict[str, Any]]:
