@@ -52,13 +52,14 @@ def gap_aware(rr: RRSeries, keep: Bools) -> Cleaned:
         Gives the windows of a length, by their ends.
     """
     t_s, nn_ms = rr.t_s[keep], rr.rr_ms[keep]
+    # Of the intervals before each one, how many are left.
+    left = np.concatenate(([0], np.cumsum(keep)))
     # In whole picoseconds, whose sums are exact: the same window has the same coverage wherever a recording begins.
     covered_ps = np.concatenate(([0], np.cumsum(np.round(nn_ms * PS_PER_MS).astype(np.int64))))
 
     def of(end_s: Floats, length_s: float) -> CleanWindows:
-        first, stop = beats_in_windows(t_s, end_s, length_s)
         first_rr, stop_rr = beats_in_windows(rr.t_s, end_s, length_s)
-        n_rr = stop_rr - first_rr
+        n_rr, first, stop = stop_rr - first_rr, left[first_rr], left[stop_rr]
         return CleanWindows(
             NNWindows(t_s, nn_ms, end_s, first, stop),
             _share((covered_ps[stop] - covered_ps[first]) / PS_PER_MS, length_s * 1000.0),
