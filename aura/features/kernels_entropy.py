@@ -57,7 +57,7 @@ def count_like(nn: Floats, tolerance: float, x: Floats, close: Marks, some: Mark
 def sample_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(n_windows,) sample entropy with m=2; missing where no two templates match."""
     out = np.full(len(first), np.nan)
-    x, close, some, like = room((stop - first).max() if len(first) else 0)
+    x, close, some, like = room(int((stop - first).max()) if len(first) else 0)
     for window in range(len(first)):
         nn = nn_ms[first[window] : stop[window]]
         n = len(nn)
@@ -78,7 +78,7 @@ def sample_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
 def approximate_entropy(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
     """(n_windows,) approximate entropy with m=2."""
     out = np.full(len(first), np.nan)
-    longest = (stop - first).max() if len(first) else 0
+    longest = int((stop - first).max()) if len(first) else 0
     logs = np.log(np.maximum(np.arange(longest + 1), 1))
     x, close, some, like = room(longest)
     for window in range(len(first)):
