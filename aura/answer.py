@@ -14,8 +14,7 @@ def in_columns(answer: pd.DataFrame) -> dict[str, list[Any]]:
     answer
         A row per window, as `aura.serving.Detector.predict` gives them.
     """
-    columns: dict[str, list[Any]] = {str(name): column.to_numpy().tolist() for name, column in answer.items()}
-    columns["probability"] = answer["probability"].to_numpy(np.float64, na_value=np.nan).tolist()
+    columns: dict[str, list[Any]] = {str(name): column.tolist() for name, column in answer.items()}
     for i in np.flatnonzero(answer["probability"].isna()):
         columns["probability"][i] = None
     return columns
@@ -32,7 +31,8 @@ def in_rows(answer: pd.DataFrame) -> list[dict[str, Any]]:
     columns = in_columns(answer)
     windows = zip(columns["t_s"], columns["probability"], strict=True)
     rows: list[dict[str, Any]] = [{"t_s": t_s, "probability": probability} for t_s, probability in windows]
-    for name in columns.keys() & {"recording", "reason"}:
-        for i in np.flatnonzero(answer[name].notna()):
-            rows[i][name] = columns[name][i]
+    for name in ("recording", "reason"):
+        if name in columns:
+            for i in np.flatnonzero(answer[name].notna()):
+                rows[i][name] = columns[name][i]
     return rows

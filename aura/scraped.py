@@ -122,7 +122,7 @@ class Measured:
     def predict(
         self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]] | dict[str, list[Any]]:
-        """Answer as `aura.serving.Detector.predict` does."""
+        """Answer as `aura.serving.Served.predict` does."""
         with self._meters.request():
             answer = self._served.predict(model_input, params)
         step_s = (params or {}).get("step_s") or self._served.detector.spec.step_s

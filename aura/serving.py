@@ -144,7 +144,7 @@ class Detector:
         params
             ``step_s``: time from one window to the next, a multiple of that of the model, which it is where nothing
             is said; up to the shortest window. Windows and their probabilities are the same, only fewer.
-            ``orient``: ``list`` has the columns one after the other, which is a third of the work to write as JSON.
+            ``orient``: ``list`` has the columns one after the other, which is half of the work to write as JSON.
 
         Returns
         -------
@@ -254,7 +254,7 @@ class Served:
 
 
 def _load_pyfunc(path: str) -> "Detector | Served | Measured":
-    """What MLflow calls to load the model; a server of it is measured where AURA_METRICS_PORT says so."""
+    """What MLflow calls to load the model; in a server it is `Served`, and measured where AURA_METRICS_PORT says so."""
     detector = load_detector(Path(path))
     if IN_SERVER not in os.environ:
         return detector

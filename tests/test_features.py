@@ -362,8 +362,10 @@ from aura.types import RRSeries
 rr_ms = np.random.default_rng(1).normal(800, 40, 500)
 rr = RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 400.0)
 for family in FAMILIES:
-    spec = FeatureSpec(((family, (60.0,)),), step_s=5.0, pnn_ms=(10.0,) * (family == "pnn"))
-    print(family, frame_digest(extract(rr, spec)))
+    # Jeppesen's indices are of 100 intervals.
+    rows = extract(rr, FeatureSpec(((family, (120.0,)),), step_s=5.0, pnn_ms=(10.0,) * (family == "pnn")))
+    assert rows.iloc[-1].notna().all(), family
+    print(family, frame_digest(rows))
 """
     found = set()
     for cache, *names in (["alone"], ["alone"], ["after", "antropy"]):

@@ -103,7 +103,7 @@ def test_an_answer_can_be_a_column_after_the_other(url: str, trained: Project) -
     assert status == 200, answer
     found = answer["predictions"]
     named = [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
-    assert [{"reason": None, **row} for row in rows["predictions"]] == named
+    assert rows["predictions"] == [{k: v for k, v in row.items() if k != "reason" or v} for row in named]
     assert None in found["probability"]
     assert any(found["probability"])
     assert post(url, {"inputs": columns, "params": {"orient": None}}) == (200, rows)
@@ -119,6 +119,10 @@ def test_a_parquet_file_gets_the_answer_of_json(url: str, trained: Project, tmp_
     status, answer = post_bytes(url, (tmp_path / "rr.parquet").read_bytes(), PARQUET)
     assert status == 200, answer
     assert post(url, {"inputs": rr.to_dict("list")}) == (200, json.loads(answer))
+    # One that prepare wrote is one.
+    prepared = sorted((trained.folder("prepared") / "rr").glob("*.parquet"))[0]
+    status, answer = post_bytes(url, prepared.read_bytes(), PARQUET)
+    assert (status, json.loads(answer)) == post(url, {"inputs": rr_of(trained).to_dict("list")})
     for wrong in (rr.drop(columns="t_s"), rr.assign(rr_ms="fast"), rr.assign(t_s=-1.0), rr[:0]):
         wrong.to_parquet(tmp_path / "wrong.parquet")
         status, answer = post_bytes(url, (tmp_path / "wrong.parquet").read_bytes(), PARQUET)
