@@ -119,8 +119,10 @@ def test_a_parquet_file_gets_the_answer_of_json(url: str, trained: Project, tmp_
     status, answer = post_bytes(url, (tmp_path / "rr.parquet").read_bytes(), PARQUET)
     assert status == 200, answer
     assert post(url, {"inputs": rr.to_dict("list")}) == (200, json.loads(answer))
-    # One that prepare wrote is one.
+    # One that prepare wrote is one, and sent as the docs say.
     prepared = sorted((trained.folder("prepared") / "rr").glob("*.parquet"))[0]
+    (words,) = (words for words in commands("curl") if "--data-binary" in words)
+    assert words[2:] == ["-H", f"Content-Type: {PARQUET}", "--data-binary", "@intervals.parquet"]
     status, answer = post_bytes(url, prepared.read_bytes(), PARQUET)
     assert (status, json.loads(answer)) == post(url, {"inputs": rr_of(trained).to_dict("list")})
     for wrong in (rr.drop(columns="t_s"), rr.assign(rr_ms="fast"), rr.assign(t_s=-1.0), rr[:0]):
@@ -242,7 +244,7 @@ def test_a_real_ecg_goes_all_the_way(url: str, trained: Project, tmp_path: Path)
 
 
 def test_the_curl_of_the_readme_is_answered(url: str) -> None:
-    (words,) = commands("curl")
+    (words,) = (words for words in commands("curl") if "-d" in words)
     status, answer = post(url, json.loads(words[words.index("-d") + 1]))
     assert status == 200
     assert [row["t_s"] for row in answer["predictions"]] == [4.0, 8.0, 12.0]
