@@ -69,6 +69,11 @@
     const range = doc.get_model_by_name("overview").x_range;
     range.setv({ start: Math.max(a, 0), end: Math.min(b, recording.duration_s) });
   };
+  const ecgNote = (e) => {
+    if (!recording.ecg) return "";
+    const shown = recording.ecg.stretches.reduce((sum, [a, b]) => sum + Math.max(Math.min(b, e.end_s) - Math.max(a, e.onset_s), 0), 0);
+    return shown <= 0 ? "; its ECG is not in this page" : shown < e.end_s - e.onset_s - 1e-6 ? "; a part of its ECG is in this page" : "";
+  };
   const step = (by) => {
     const all = stops();
     if (!all.length) return;
@@ -77,7 +82,7 @@
     forget();
     view(e.onset_s - 30, e.end_s + 30);
     show();
-    say(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${e.kind ? (history.length ? "detected or marked" : "detected") : "reference"}`);
+    say(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${e.kind ? (history.length ? "detected or marked" : "detected") : "reference"}${ecgNote(e)}`);
   };
   const mark = (kind) => {
     if (!chosen) return;
@@ -153,7 +158,47 @@
     }
   };
 
+  // The ECG in view: every sample, or, of more than can be told apart, the lowest and highest of each pixel.
+  const MOST_SAMPLES = 100_000;
+  const drawEcg = () => {
+    const { fs_hz, mv_per_step, zero_mv } = recording.ecg, { start, end } = doc.get_model_by_name("overview").x_range;
+    const digital = doc.get_model_by_name("ecg samples").data.digital, { onset_s, length } = doc.get_model_by_name("ecg runs").data;
+    const parts = [];
+    let first = 0, total = 0;
+    for (let i = 0; i < length.length; first += length[i], i += 1) {
+      // One sample more on each side, so that the line reaches the edges.
+      const from = Math.max(Math.ceil((start - onset_s[i]) * fs_hz) - 1, 0), to = Math.min(Math.floor((end - onset_s[i]) * fs_hz) + 2, length[i]);
+      if (to <= from) continue;
+      parts.push({ from: first + from, to: first + to, t0: onset_s[i] - first / fs_hz });
+      total += to - from;
+    }
+    const pixels = doc.get_model_by_name("ecg").inner_width || 1000;
+    const bin = total > MOST_SAMPLES ? Math.max(Math.floor((end - start) * fs_hz / pixels), 1) : 1;
+    const room = parts.reduce((sum, { from, to }) => sum + (bin === 1 ? to - from : 2 * Math.ceil((to - from) / bin)) + 1, 0);
+    const x = new Float64Array(room), y = new Float32Array(room);
+    let n = 0;
+    const put = (t_s, mv) => { x[n] = t_s; y[n] = mv; n += 1; };
+    for (const { from, to, t0 } of parts) {
+      if (bin === 1) for (let k = from; k < to; k += 1) put(t0 + k / fs_hz, zero_mv + digital[k] * mv_per_step);
+      else for (let k = from; k < to; k += bin) {
+        let low = digital[k], high = low;
+        for (let j = k + 1; j < Math.min(k + bin, to); j += 1) { if (digital[j] < low) low = digital[j]; if (digital[j] > high) high = digital[j]; }
+        put(t0 + k / fs_hz, zero_mv + low * mv_per_step);
+        put(t0 + k / fs_hz, zero_mv + high * mv_per_step);
+      }
+      put(NaN, NaN);
+    }
+    doc.get_model_by_name("ecg drawn").data = { x, y };
+  };
+  let isDrawing = false;
+  const moved = () => {
+    if (!recording.ecg || !doc || isDrawing) return;
+    isDrawing = true;
+    requestAnimationFrame(() => { isDrawing = false; drawEcg(); });
+  };
+
   window.aura = {
+    moved,
     choose: (chart, a, b) => {
       wipe(chart);
       chosen = [Math.max(Math.min(a, b), 0), Math.min(Math.max(a, b), recording.duration_s)];
@@ -181,6 +226,7 @@
     paint();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
     show();
+    if (recording.ecg) drawEcg();
     overall();
     document.documentElement.dataset.ready = "true";
   };

@@ -33,15 +33,12 @@ from bokeh.plotting import figure
 from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from aura.envelope import envelope
-from aura.events import unite
+from aura.excerpts import LONGEST_S, Excerpts, cut_excerpts, select_within
 from aura.types import Ecg, Event, Floats, RRSeries, Singles
 
 HERE = Path(__file__).parent
 # Of Okabe and Ito; rows of the overview differ in their hatching as well.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
-# What is shown of the ECG before and after an event, and how many points of it at most.
-AROUND_S, N_POINTS = 10.0, 60_000
 # Heart rate is the median of so long.
 HEART_RATE_S = 10.0
 # A longer time without an interval is a gap.
@@ -98,8 +95,13 @@ def page(recording: Recording) -> str:
     """
     shared = Range1d(0, recording.duration_s, bounds=(-0.02 * recording.duration_s, 1.02 * recording.duration_s))
     panels = [_overview(recording), _heart_rate(recording), _intervals(recording), _score(recording)]
-    if recording.ecg is not None:
-        panels.append(_ecg(recording))
+    ecg = recording.ecg
+    excerpts = None if ecg is None else cut_excerpts(ecg, recording.reference or (), recording.found)
+    if ecg is not None and excerpts is not None:
+        panels.append(_ecg(ecg, excerpts, recording.rr.t_s))
+    moved = CustomJS(code="window.aura.moved()")
+    for edge in ("start", "end"):
+        shared.js_on_change(edge, moved)
     start = {"start_s": _start_s(recording)}
     formatter = CustomJSTickFormatter(args=start, code="return window.auraTime(tick, start_s)")
     # Seconds, minutes and hours are counted by sixty.
@@ -132,10 +134,14 @@ def page(recording: Recording) -> str:
         "found": [_plain(event) for event in recording.found],
         "reference": [_plain(event) for event in recording.reference or ()],
         "not_assessed": [_plain(event) for event in recording.not_assessed],
+        "ecg": None if ecg is None or excerpts is None else _ecg_scale(ecg, excerpts),
     }
+    events = [*recording.found, *(recording.reference or ())]
     template = _templates().get_template("page.html")
     variables = {
         "recording": recording,
+        "excerpts": excerpts,
+        "cut_min": LONGEST_S / 60 if any(event.duration_s > LONGEST_S for event in events) else None,
         # It stands within a script.
         "data": json.dumps(data).replace("<", "\\u003c"),
         "style": (HERE / "page.css").read_text(encoding="utf-8"),
@@ -283,56 +289,43 @@ def _score(recording: Recording) -> figure:
     return panel
 
 
-def _ecg(recording: Recording) -> figure:
-    """The ECG around each event, and the beats found in it."""
-    ecg = recording.ecg
-    assert ecg is not None
-    shown_events = [*recording.found, *(recording.reference or ())] or [Event(0.0, AROUND_S)]
-    # Where events overlap, each stretch is drawn once.
-    wide = [Event(event.onset_s - AROUND_S, event.duration_s + 2 * AROUND_S) for event in shown_events]
-    around = [(event.onset_s, event.end_s) for event in unite(wide, duration_s=recording.duration_s)]
-    bin_s = max(2 * sum(to_s - from_s for from_s, to_s in around) / N_POINTS, 1 / ecg.fs_hz)
-    parts = [excerpt(ecg, from_s, to_s, bin_s) for from_s, to_s in around]
-    x = np.concatenate([np.append(t_s, np.nan) for t_s, _ in parts])
-    y = np.concatenate([np.append(mv, np.nan) for _, mv in parts])
-    where = "around events" if recording.found or recording.reference else "at the start, as there is no event"
-    coarse = f", lowest and highest of each {1000 * bin_s:.0f} ms" if bin_s * ecg.fs_hz >= 2 else ""
-    panel = _panel(f"ECG (mV) {where}{coarse}; triangles: beats", 200, name="ecg")
-    _line(panel, {"x": x, "y": y.astype(np.float32)}, BLUE)
-    beats_s = recording.rr.t_s
-    shown = np.any([(beats_s >= from_s) & (beats_s <= to_s) for from_s, to_s in around], axis=0)
-    top = float(np.nanpercentile(y, 99.5)) if np.isfinite(y).any() else 1.0
-    marks = ColumnDataSource({"x": beats_s[shown], "y": np.full(int(shown.sum()), top * 1.15, dtype=np.float32)})
+def _ecg(ecg: Ecg, excerpts: Excerpts, beats_s: Floats) -> figure:
+    """The ECG around each event, and the beats found in it.
+
+    The file holds the samples as the converter gave them. page.js turns those in view into a line: of a recording at
+    250 Hz, 2 bytes for each sample instead of 12, and a short line to draw.
+    """
+    where = "around events" if excerpts.n_events else "at the start, as there is no event"
+    if excerpts.n_shown < excerpts.n_events:
+        where = f"around {excerpts.n_shown} of {excerpts.n_events} events"
+    panel = _panel(f"ECG (mV) {where}; triangles: beats", 200, name="ecg")
+    drawn = ColumnDataSource({"x": [], "y": []}, name="ecg drawn")
+    panel.line("x", "y", source=drawn, color=BLUE, nonselection_alpha=1.0)
+    models = {
+        "samples": ColumnDataSource({"digital": excerpts.digital.astype("<i2", casting="safe")}, name="ecg samples"),
+        "runs": ColumnDataSource({"onset_s": excerpts.onset_s, "length": excerpts.length}, name="ecg runs"),
+    }
+    # Its arguments are part of the document, where page.js finds them by name.
+    follow = CustomJS(args=models, code="window.aura.moved()")
+    for name in ("inner_width", "inner_height"):
+        panel.js_on_change(name, follow)
+    shown_s = select_within(beats_s, excerpts.stretches)
+    top_mv = (
+        float(np.percentile(excerpts.digital, 99.5)) * ecg.mv_per_step + ecg.zero_mv if len(excerpts.digital) else 1
+    )
+    marks = ColumnDataSource({"x": shown_s, "y": np.full(len(shown_s), top_mv * 1.15, dtype=np.float32)})
     panel.scatter("x", "y", source=marks, marker="inverted_triangle", size=5, color=GREY, nonselection_alpha=1.0)
     return panel
 
 
-def excerpt(ecg: Ecg, from_s: float, to_s: float, bin_s: float) -> tuple[Floats, Floats]:
-    """Times and values of a stretch of an ECG; the smallest and the largest value of each bin, so no peak is lost.
-
-    Parameters
-    ----------
-    ecg
-        Of which it is a part.
-    from_s, to_s
-        Where it begins and ends, on the recording's clock.
-    bin_s
-        Length of a bin; every sample is given where that is no more than one.
-
-    Returns
-    -------
-    t_s, mv : (n,) Floats
-        NaN between segments.
-    """
-    times, values = list[Floats](), list[Floats]()
-    gap = np.array([np.nan])
-    for t_s, low, high in envelope(ecg, from_s, to_s, bin_s):
-        once = np.array_equal(low, high)
-        times += [t_s if once else np.repeat(t_s, 2), gap]
-        values += [low if once else np.column_stack((low, high)).ravel(), gap]
-    if not times:
-        return np.empty(0), np.empty(0)
-    return np.concatenate(times[:-1]), np.concatenate(values[:-1])
+def _ecg_scale(ecg: Ecg, excerpts: Excerpts) -> dict[str, object]:
+    """What the samples of the excerpts mean, and which times they cover."""
+    return {
+        "fs_hz": ecg.fs_hz,
+        "mv_per_step": ecg.mv_per_step,
+        "zero_mv": ecg.zero_mv,
+        "stretches": [[stretch.onset_s, stretch.end_s] for stretch in excerpts.stretches],
+    }
 
 
 def _plain(event: Event) -> dict[str, float]:

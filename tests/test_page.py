@@ -1,7 +1,9 @@
 """The page of a recording, in a browser: looked at, stepped through, annotated, reloaded, saved, read again."""
 
 import shutil
+import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from playwright.sync_api import Page, sync_playwright
 from aura.datasets.annotations import is_seizure
 from aura.datasets.tables import read_events_tsv
 from aura.datasets.tse import read_tse
-from aura.page import Recording, excerpt, page
+from aura.excerpts import LONGEST_S, MAX_SAMPLES, cut_excerpts, select_within
+from aura.page import Recording, page
 from aura.types import Ecg, Event, RRSeries, Segment
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -71,7 +74,7 @@ def browser(html: Path) -> Iterator[Page]:
     """The page, opened; whatever it complains of or asks for is a failure."""
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        tab = chromium.new_page(viewport={"width": 1200, "height": 900})
+        tab = chromium.new_context(viewport={"width": 1200, "height": 900}).new_page()
         wrong: list[str] = []
         tab.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
         tab.on("pageerror", lambda error: wrong.append(str(error)))
@@ -216,15 +219,112 @@ def test_paper_has_no_tools(browser: Page) -> None:
     assert not browser.locator("#tse").is_visible()
 
 
-def test_no_peak_of_an_ecg_is_lost() -> None:
-    digital = np.zeros(10_000, dtype=np.int16)
-    digital[4321] = 1500
-    segments = (Segment(0, 5000, 0.0), Segment(5000, 10_000, 30.0))
-    ecg = Ecg(digital, 0.001, 0.0, (-32768, 32767), FS_HZ, "ECG", None, segments)
-    t_s, mv = excerpt(ecg, 10.0, 40.0, 0.2)
-    assert np.nanmax(mv) == 1.5
-    assert t_s[np.nanargmax(mv)] == pytest.approx(4321 / FS_HZ, abs=0.2)
-    # A gap stays one, and every sample is there where there is room for them.
-    assert np.isnan(mv).sum() == 1
-    assert len(excerpt(ecg, 10.0, 12.0, 1 / FS_HZ)[0]) == 501
-    assert len(excerpt(ecg, 22.0, 28.0, 1 / FS_HZ)[0]) == 0
+def beating(duration_s: float, fs_hz: float = FS_HZ) -> Ecg:
+    """An ECG of one beat a second in which no two samples of a beat are equal, interrupted after 30 s for 20 s."""
+    beat = np.arange(int(fs_hz)) * 7 % int(fs_hz) - int(fs_hz) // 2
+    digital = np.tile(beat, int(duration_s)).astype(np.int16)
+    n = int(30 * fs_hz)
+    segments = (Segment(0, n, 0.0), Segment(n, len(digital), 50.0))
+    return Ecg(digital, 0.002, 0.1, (-32768, 32767), fs_hz, "ECG", None, segments)
+
+
+def test_excerpts_have_every_sample_around_events_with_gaps() -> None:
+    ecg = beating(600)
+    excerpts = cut_excerpts(ecg, [Event(25.0, 30.0)], [Event(27.0, 1.0), Event(200.5, 9.5)])
+    assert [(one.onset_s, one.end_s) for one in excerpts.stretches] == [(15.0, 65.0), (190.5, 220.0)]
+    assert excerpts.onset_s.tolist() == [15.0, 50.0, pytest.approx(190.5, abs=0.004)]
+    assert excerpts.length.tolist() == [int(15 * FS_HZ), int(15 * FS_HZ) + 1, int(29.5 * FS_HZ) + 1]
+    first = int(15 * FS_HZ)
+    assert excerpts.digital[:first].tolist() == ecg.digital[first : 2 * first].tolist()
+    after = int((190.5 - 20) * FS_HZ)
+    assert excerpts.digital[-7376:].tolist() == ecg.digital[after : after + 7376].tolist()
+    assert (excerpts.n_shown, excerpts.n_events) == (3, 3)
+
+
+def test_excerpts_without_events_show_the_start() -> None:
+    excerpts = cut_excerpts(beating(60), [], [])
+    assert [(one.onset_s, one.end_s) for one in excerpts.stretches] == [(0.0, 10.0)]
+    assert excerpts.n_events == 0
+
+
+def test_excerpts_that_do_not_fit_are_left_out_by_rank() -> None:
+    ecg = beating(40_000)
+    detected = [Event(200.0 * i, 80.0, confidence=(i % 7) / 10) for i in range(1, 190)]
+    excerpts = cut_excerpts(ecg, [Event(50.0, 20.0)], detected)
+    assert len(excerpts.digital) <= MAX_SAMPLES + len(excerpts.length)
+    assert (excerpts.n_shown, excerpts.n_events) == (100, 190)
+    assert excerpts.stretches[0].onset_s == 40.0
+    shown = [e for e in detected if any(one.onset_s < e.onset_s < one.end_s for one in excerpts.stretches)]
+    assert min(e.confidence for e in shown) >= max(e.confidence for e in detected if e not in shown)
+    # Of one event that takes the whole recording, the beginning is shown.
+    (only,) = cut_excerpts(ecg, [], [Event(0.0, 40_000.0)]).stretches
+    assert only.end_s == LONGEST_S + 10
+
+
+def test_times_within_stretches_are_selected() -> None:
+    stretches = [Event(1.0, 1.0), Event(5.0, 2.0)]
+    assert select_within(np.arange(10.0), stretches).tolist() == [1, 2, 5, 6, 7]
+    assert select_within(np.arange(10.0), []).tolist() == []
+
+
+def test_a_week_with_thousands_of_events_takes_little_memory() -> None:
+    week_s = 7 * DAY_S
+    n = int(week_s * FS_HZ)
+    week = replace(
+        recording(week_s),
+        # Memory that is never touched: what is measured is the work of the page.
+        ecg=Ecg(np.zeros(n, np.int16), 0.001, 0.0, (-32768, 32767), FS_HZ, "ECG", None, (Segment(0, n, 0.0),)),
+        found=tuple(Event(120.0 * i, 40.0) for i in range(5000)),
+    )
+    tracemalloc.start()
+    html = page(week)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 200e6
+    assert len(html) < 20e6
+    assert "The ECG is shown around" in html
+
+
+DRAWN = "(() => { const d = Bokeh.documents[0].get_model_by_name('ecg drawn').data; return [[...d.x], [...d.y]] })()"
+
+
+@IN_A_BROWSER
+def test_every_sample_around_an_event_is_drawn(browser: Page, tmp_path: Path) -> None:
+    ecg = beating(3600)
+    html = tmp_path / "beats.html"
+    html.write_text(page(replace(recording(3600), ecg=ecg)), encoding="utf-8")
+    opened(browser, html)
+    for _ in range(3):
+        browser.keyboard.press("ArrowRight")
+    assert "30 s, detected" in browser.inner_text("#where")
+    browser.wait_for_function("Bokeh.documents[0].get_model_by_name('ecg drawn').data.x.length === 12502")
+    x, y = browser.evaluate(DRAWN)
+    # 10 s before the event to 10 s after it, which lie behind a gap of 20 s.
+    first = int((1190 - 20) * FS_HZ)
+    assert y[:-1] == pytest.approx((ecg.digital[first : first + 12_501] * 0.002 + 0.1).tolist(), abs=1e-5)
+    assert x[:-1] == pytest.approx((1190 + np.arange(12_501) / FS_HZ).tolist(), abs=1e-6)
+
+
+@IN_A_BROWSER
+def test_seen_as_a_whole_no_peak_is_lost(browser: Page, tmp_path: Path) -> None:
+    ecg = beating(3600)
+    ecg.digital[int((1210 - 20) * FS_HZ) + 3] = 30_000
+    found = tuple(Event(100.0 * i, 60.0) for i in range(36))
+    html = tmp_path / "beats.html"
+    html.write_text(page(replace(recording(3600), ecg=ecg, found=found)), encoding="utf-8")
+    opened(browser, html)
+    x, y = browser.evaluate(DRAWN)
+    assert len(x) < 20_000
+    assert np.nanmax(np.array(y, dtype=np.float64)) == pytest.approx(60.1, abs=1e-3)
+    assert x[int(np.nanargmax(np.array(y, dtype=np.float64)))] == pytest.approx(1210, abs=3600 / 1000)
+
+
+@IN_A_BROWSER
+def test_an_event_without_its_ecg_is_named(browser: Page, tmp_path: Path) -> None:
+    found = tuple(Event(200.0 * i, 100.0, confidence=0.5 + (i > 2) / 10) for i in range(400))
+    html = tmp_path / "many.html"
+    html.write_text(page(replace(recording(), found=found, reference=None)), encoding="utf-8")
+    opened(browser, html)
+    browser.keyboard.press("ArrowRight")
+    assert browser.inner_text("#where").endswith("100 s, detected; its ECG is not in this page")
+    assert "The ECG is shown around 83 of 400 events" in browser.inner_text(".hint")
