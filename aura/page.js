@@ -1,17 +1,29 @@
 "use strict";
 (() => {
   const recording = JSON.parse(document.getElementById("recording").textContent);
-  const key = `aura ${recording.name} ${recording.beats}`;
   const at = (id) => document.getElementById(id);
   const as = (events, kind) => events.map((e) => ({ ...e, kind }));
   const detected = () => ({ seizures: as(recording.found, "seiz"), background: [] });
-  let state = detected(), history = [], chosen = null, current = -1, doc = null;
+  // What a person did, in order. The events are computed from the detections and these edits.
+  let edits = [], state = detected(), chosen = null, current = -1, doc = null, isKept = true;
 
-  // What a stretch leaves of events.
+  // The parts of events outside of a stretch.
   const without = (events, a, b) => events.flatMap((e) => (e.end_s <= a || e.onset_s >= b) ? [e] : [
     ...(e.onset_s < a ? [{ ...e, end_s: a }] : []), ...(e.end_s > b ? [{ ...e, onset_s: b }] : []),
   ]);
   const inOrder = (events) => [...events].sort((p, q) => p.onset_s - q.onset_s);
+  const touches = (e, a, b) => e.onset_s <= b && e.end_s >= a;
+  // A deletion made on other detections removes the events that lie mostly within it.
+  const isMostlyIn = (e, a, b) => e.onset_s < b && e.end_s > a && 2 * (Math.min(e.end_s, b) - Math.max(e.onset_s, a)) >= e.end_s - e.onset_s;
+  const apply = ({ seizures, background }, { act, onset_s: a, end_s: b }) => {
+    if (act === "reset") return detected();
+    if (act === "delete") return { seizures: seizures.filter((e) => !isMostlyIn(e, a, b)), background };
+    if (act === "background") return { seizures: without(seizures, a, b), background: inOrder([...without(background, a, b), { onset_s: a, end_s: b, confidence: 1 }]) };
+    const joined = seizures.filter((e) => touches(e, a, b)).reduce(
+      (all, e) => ({ ...all, onset_s: Math.min(all.onset_s, e.onset_s), end_s: Math.max(all.end_s, e.end_s) }),
+      { onset_s: a, end_s: b, confidence: 1, kind: "seiz", marked: true });
+    return { seizures: inOrder([...seizures.filter((e) => !touches(e, a, b)), joined]), background: without(background, a, b) };
+  };
   const time = (s) => window.auraTime(s, startSeconds());
   const startSeconds = () => {
     if (!recording.start) return 0;
@@ -19,21 +31,107 @@
     return h * 3600 + m * 60 + s;
   };
   const stops = () => inOrder([...state.seizures, ...recording.reference]);
-
-  const store = () => {
-    try { localStorage.setItem(key, JSON.stringify({ state, history })); } catch { say("this browser keeps nothing: save before you leave"); }
-  };
-  const restore = () => {
-    try {
-      const kept = JSON.parse(localStorage.getItem(key));
-      // What the detector found may be another's now; what a person changed stays.
-      if (kept && kept.history.length) ({ state, history } = kept);
-    } catch { /* Nothing is kept, or nothing that can be read. */ }
-  };
-  const overall = () => say(chosen ? `chosen: ${time(chosen[0])} to ${time(chosen[1])}, ${(chosen[1] - chosen[0]).toFixed(0)} s` : `${state.seizures.length} ${state.seizures.length === 1 ? "seizure" : "seizures"} detected` + (history.length ? ", with your changes" : ""));
+  const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
   const say = (text) => { at("where").textContent = text; };
 
-  // The detected or marked event that was chosen or stepped to; what the reference says stays.
+  // A frame may block downloads, which no page can find out; a sandbox without a frame has an origin of its own.
+  const isReadOnly = window.top !== window || (self.origin === "null" && location.protocol !== "file:");
+
+  // Edits are stored by what they were made on: this recording, this detector and its detections.
+  const PREFIX = "aura-edits ";
+  const key = PREFIX + recording.made_on;
+  const read = (name) => {
+    try { return JSON.parse(localStorage.getItem(name)); } catch { return null; }
+  };
+  // Whether the browser stored a text: nothing counts as stored that cannot be read back.
+  const isStored = (name, text) => {
+    try {
+      localStorage.setItem(name, text);
+      return localStorage.getItem(name) === text;
+    } catch { return false; }
+  };
+  const sayKept = () => {
+    const n = count(edits.length, "change");
+    at("kept").className = isKept ? "" : "lost";
+    at("kept").textContent = isKept ? (edits.length ? `${n}, kept in this browser` : "")
+      : edits.length ? `${n} NOT kept: the storage of this browser is full or blocked. Save a file before you leave this page.`
+        : "The storage of this browser is full or blocked: save a file before you leave this page.";
+  };
+  const keep = () => {
+    const { name, beats, duration_s, model } = recording;
+    isKept = isStored(key, JSON.stringify({ name, beats, duration_s, model, changed: new Date().toISOString(), edits }));
+    sayKept();
+  };
+  const canStore = () => {
+    const probe = `${PREFIX}probe`, works = isStored(probe, "1");
+    try { localStorage.removeItem(probe); } catch { /* Storage is blocked, as `works` says. */ }
+    return works;
+  };
+  const restore = () => {
+    const stored = read(key)?.edits;
+    edits = Array.isArray(stored) ? stored : [];
+    state = edits.reduce(apply, detected());
+  };
+
+  // Pages made before edits were stored kept whole lists of events, the first of them as detected.
+  const editsOfLists = ({ state: last, history: [first] }) => {
+    const lacks = (events) => (e) => !events.some((other) => other.onset_s === e.onset_s && other.end_s === e.end_s);
+    const acts = (act, events) => events.map(({ onset_s, end_s }) => ({ act, onset_s, end_s }));
+    return [...acts("delete", first.seizures.filter(lacks(last.seizures))), ...acts("seizure", last.seizures.filter(lacks(first.seizures))), ...acts("background", last.background)];
+  };
+  // A reset means the detections of its own page: only what came after it can be applied to another.
+  const afterReset = (made) => made.slice(made.findLastIndex((e) => e.act === "reset") + 1);
+  const readOffer = (name) => {
+    const stored = name === key ? null : read(name), older = `aura ${recording.name} `;
+    try {
+      if (name.startsWith(PREFIX) && stored?.edits?.length) {
+        const isSame = stored.beats === recording.beats || (stored.name === recording.name && stored.duration_s === recording.duration_s);
+        return isSame ? { ...stored, edits: afterReset(stored.edits), from: name, by: `on the page of ${stored.model}, ${stored.changed.slice(0, 16).replace("T", " ")} UTC` } : null;
+      }
+      if (name.startsWith(older) && /^[0-9a-f]{16}$/.test(name.slice(older.length)) && stored?.history?.length) {
+        return { from: name, beats: name.slice(older.length), by: "on an earlier page, which did not record the detector", edits: editsOfLists(stored) };
+      }
+    } catch { /* Not written by a page of ours. */ }
+    return null;
+  };
+  const findOffers = () => {
+    let names = [];
+    try { names = Array.from({ length: localStorage.length }, (_, i) => localStorage.key(i)); } catch { /* Storage is blocked. */ }
+    const taken = new Set(edits.map((e) => e.from));
+    return names.map(readOffer).filter((offer) => offer?.edits.length && !taken.has(offer.from));
+  };
+  const inWords = (made) => {
+    const n = (act) => made.filter((e) => e.act === act).length;
+    return [[n("delete"), "event deleted", "events deleted"], [n("seizure"), "seizure marked", "seizures marked"],
+      [n("background"), "stretch marked as background", "stretches marked as background"]]
+      .filter(([k]) => k).map(([k, one, many]) => count(k, one, many)).join(", ");
+  };
+  const showOffers = () => {
+    at("offers").replaceChildren(...findOffers().map((offer) => {
+      const box = document.createElement("p"), take = document.createElement("button"), leave = document.createElement("button");
+      box.className = "notice";
+      const other = offer.beats === recording.beats ? "" : " The heartbeats there differ from those of this page.";
+      box.append(`This browser holds changes to this recording made ${offer.by}: ${inWords(offer.edits)}. They are not shown here.${other}`, take, leave);
+      take.textContent = "apply to this page";
+      take.addEventListener("click", () => takeOver(offer));
+      leave.textContent = "not now";
+      leave.addEventListener("click", () => box.remove());
+      return box;
+    }));
+  };
+  const takeOver = ({ edits: made, from }) => {
+    let missing = 0, after = state;
+    for (const e of made) {
+      if (e.act === "delete" && !after.seizures.some((one) => isMostlyIn(one, e.onset_s, e.end_s))) missing += 1;
+      after = apply(after, e);
+    }
+    change(made.map((e) => ({ ...e, from })), `${count(made.length, "change")} applied` + (missing ? `; ${count(missing, "deletion")} had no event here to delete` : ""));
+    showOffers();
+  };
+
+  const overall = () => say(chosen ? `chosen: ${time(chosen[0])} to ${time(chosen[1])}, ${(chosen[1] - chosen[0]).toFixed(0)} s` : `${count(state.seizures.length, "seizure")} detected` + (edits.length ? ", with your changes" : ""));
+
+  // The detected or marked event that was chosen or stepped to; reference events cannot be deleted.
   const deletable = () => {
     const e = chosen ? state.seizures.find((one) => one.onset_s < chosen[1] && one.end_s > chosen[0]) : stops()[current];
     return e && e.kind ? e : null;
@@ -41,14 +139,15 @@
   const show = () => {
     const source = doc.get_model_by_name("detected");
     const rows = inOrder(state.seizures);
-    source.data = { left: rows.map((e) => e.onset_s), right: rows.map((e) => e.end_s), row: rows.map(() => "detected") };
-    at("seizure").disabled = at("background").disabled = !chosen;
-    at("delete").disabled = !deletable();
-    at("undo").disabled = !history.length;
-    at("reset").disabled = JSON.stringify(state) === JSON.stringify(detected());
+    source.data = { left: rows.map((e) => e.onset_s), right: rows.map((e) => e.end_s), row: rows.map(() => "detected"), colour: rows.map((e) => e.marked ? "#CC79A7" : "#D55E00") };
+    at("seizure").disabled = at("background").disabled = isReadOnly || !chosen;
+    at("delete").disabled = isReadOnly || !deletable();
+    at("undo").disabled = isReadOnly || !edits.length;
+    at("reset").disabled = isReadOnly || JSON.stringify(state) === JSON.stringify(detected());
+    at("tse").disabled = at("tsv").disabled = isReadOnly;
     at("previous").disabled = at("next").disabled = !stops().length;
   };
-  // What is drawn as chosen, but for one chart.
+  // Hide the chosen stretch, except in one chart.
   const wipe = (but) => {
     for (const model of doc.all_models) if (model.type === "BoxSelectTool" && !but?.toolbar.tools.includes(model)) model.overlay.visible = false;
   };
@@ -56,13 +155,16 @@
     chosen = null;
     wipe();
   };
-  const change = (next, said) => {
-    history.push(state);
-    state = next;
+  const redraw = () => {
+    state = edits.reduce(apply, detected());
     forget();
     current = -1;
-    store();
     show();
+  };
+  const change = (more, said) => {
+    edits = [...edits, ...more];
+    keep();
+    redraw();
     say(said);
   };
   const view = (a, b) => {
@@ -82,22 +184,17 @@
     forget();
     view(e.onset_s - 30, e.end_s + 30);
     show();
-    say(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${e.kind ? (history.length ? "detected or marked" : "detected") : "reference"}${ecgNote(e)}`);
+    const kind = !e.kind ? "reference" : e.marked ? "marked by you" : "detected";
+    say(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${kind}${ecgNote(e)}`);
   };
-  const mark = (kind) => {
+  const mark = (act) => {
     if (!chosen) return;
     const [a, b] = chosen;
-    const seizures = kind === "seiz"
-      ? inOrder([...state.seizures.filter((e) => e.end_s < a || e.onset_s > b), state.seizures.filter((e) => !(e.end_s < a || e.onset_s > b)).reduce(
-        (all, e) => ({ ...all, onset_s: Math.min(all.onset_s, e.onset_s), end_s: Math.max(all.end_s, e.end_s) }),
-        { onset_s: a, end_s: b, confidence: 1, kind: "seiz" })])
-      : without(state.seizures, a, b);
-    const background = kind === "bckg" ? inOrder([...without(state.background, a, b), { onset_s: a, end_s: b, confidence: 1 }]) : without(state.background, a, b);
-    change({ seizures, background }, `${time(a)} to ${time(b)} is ${kind === "seiz" ? "a seizure" : "background"} now`);
+    change([{ act, onset_s: a, end_s: b }], `${time(a)} to ${time(b)} is ${act === "seizure" ? "a seizure" : "background"} now`);
   };
   const remove = () => {
-    const e = deletable();
-    change({ ...state, seizures: state.seizures.filter((one) => one !== e && one.onset_s !== e.onset_s) }, `the event at ${time(e.onset_s)} is deleted`);
+    const { onset_s, end_s } = deletable();
+    change([{ act: "delete", onset_s, end_s }], `the event at ${time(onset_s)} is deleted`);
   };
   const leave = () => {
     current = -1;
@@ -106,16 +203,15 @@
     overall();
   };
   const undo = () => {
-    if (!history.length) return;
-    state = history.pop();
-    forget();
-    current = -1;
-    store();
-    show();
+    if (!edits.length) return;
+    edits = edits.slice(0, -1);
+    keep();
+    redraw();
+    showOffers();
     say("undone");
   };
 
-  // All of the recording: seizures, what could not be assessed and nobody looked at, and background between.
+  // The whole recording: seizures, what was neither assessed nor marked, and background between them.
   const tiles = () => {
     let blind = recording.not_assessed;
     for (const e of [...state.seizures, ...state.background]) blind = without(blind, e.onset_s, e.end_s);
@@ -146,7 +242,8 @@
     link.click();
     // Some browsers read it a little later.
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    say(`${name} is saved`);
+    // A page cannot find out whether a download was blocked or cancelled.
+    say(`download of ${name} requested; check that it is among your downloads`);
   };
 
   // Text and lines of the charts, in the dark as well.
@@ -206,8 +303,8 @@
       overall();
     },
   };
-  const actions = { previous: () => step(-1), next: () => step(1), whole: () => { current = -1; view(0, recording.duration_s); show(); overall(); }, seizure: () => mark("seiz"),
-    background: () => mark("bckg"), delete: remove, undo, reset: () => change(detected(), "as detected"),
+  const actions = { previous: () => step(-1), next: () => step(1), whole: () => { current = -1; view(0, recording.duration_s); show(); overall(); }, seizure: () => mark("seizure"),
+    background: () => mark("background"), delete: remove, undo, reset: () => change([{ act: "reset" }], "as detected"),
     tse: () => save(`${recording.name}.tse_bi`, tse()), tsv: () => save(`${recording.name}_events.tsv`, tsv()) };
   for (const [id, action] of Object.entries(actions)) at(id).addEventListener("click", action);
   const keys = { ArrowLeft: "previous", ArrowRight: "next", 0: "whole", s: "seizure", b: "background", Delete: "delete", z: "undo" };
@@ -218,11 +315,28 @@
     event.preventDefault();
     if (!at(keys[event.key]).disabled) actions[keys[event.key]]();
   });
+  // Another tab with this page: both show and store the same edits.
+  window.addEventListener("storage", (event) => {
+    if (event.key !== key || !doc) return;
+    restore();
+    sayKept();
+    redraw();
+    say("changed in another tab");
+  });
+  window.addEventListener("beforeunload", (event) => {
+    if (!isKept && edits.length) event.preventDefault();
+  });
 
   const begin = () => {
     if (!window.Bokeh || !Bokeh.documents.length || !Bokeh.documents[0].is_idle) { setTimeout(begin, 50); return; }
     doc = Bokeh.documents[0];
-    restore();
+    if (isReadOnly) at("readonly").hidden = false;
+    else {
+      restore();
+      isKept = edits.length > 0 || canStore();
+      sayKept();
+      showOffers();
+    }
     paint();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
     show();

@@ -34,11 +34,12 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from aura.excerpts import LONGEST_S, Excerpts, cut_excerpts, select_within
+from aura.table import digest
 from aura.types import Ecg, Event, Floats, RRSeries, Singles
 
 HERE = Path(__file__).parent
 # Of Okabe and Ito; rows of the overview differ in their hatching as well.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
+BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#888888", "#CC79A7"
 # Heart rate is the median of so long.
 HEART_RATE_S = 10.0
 # A longer time without an interval is a gap.
@@ -129,8 +130,9 @@ def page(recording: Recording) -> str:
         "name": recording.name,
         "duration_s": recording.duration_s,
         "start": recording.start.isoformat() if recording.start else None,
-        # Whose work is kept: of these beats, whatever the file is called and whatever was found.
+        "model": recording.model,
         "beats": hashlib.sha256(recording.rr.t_s.tobytes()).hexdigest()[:16],
+        "made_on": _made_on(recording),
         "found": [_plain(event) for event in recording.found],
         "reference": [_plain(event) for event in recording.reference or ()],
         "not_assessed": [_plain(event) for event in recording.not_assessed],
@@ -227,6 +229,8 @@ def _overview(recording: Recording) -> figure:
                 "left": [event.onset_s for event in events],
                 "right": [event.end_s for event in events],
                 "row": [row] * len(events),
+                # page.js colours what a person marked differently.
+                "colour": [colour] * len(events),
             },
             name=row,
         )
@@ -236,9 +240,9 @@ def _overview(recording: Recording) -> figure:
             right="right",
             height=0.7,
             source=source,
-            fill_color=colour,
+            fill_color="colour",
             fill_alpha=0.7,
-            line_color=colour,
+            line_color="colour",
             # Of a seizure in a day nothing would be left.
             line_width=2,
             hatch_pattern=hatch,
@@ -326,6 +330,18 @@ def _ecg_scale(ecg: Ecg, excerpts: Excerpts) -> dict[str, object]:
         "zero_mv": ecg.zero_mv,
         "stretches": [[stretch.onset_s, stretch.end_s] for stretch in excerpts.stretches],
     }
+
+
+def _made_on(recording: Recording) -> str:
+    """Digest of the recording and of all that this detector reported: edits made on this page belong to it."""
+    # Another machine may compute another last digit.
+    score = np.round(recording.score, 3) + 0.0
+    return digest(
+        [recording.name, recording.duration_s, str(recording.start)],
+        hashlib.sha256(recording.rr.t_s.tobytes()).hexdigest(),
+        [recording.model, round(recording.threshold, 6), hashlib.sha256(score.tobytes()).hexdigest()],
+        [[round(event.onset_s, 3), round(event.end_s, 3)] for event in recording.found],
+    )
 
 
 def _plain(event: Event) -> dict[str, float]:

@@ -1,5 +1,7 @@
 """The page of a recording, in a browser: looked at, stepped through, annotated, reloaded, saved, read again."""
 
+import hashlib
+import json
 import shutil
 import tracemalloc
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
@@ -15,7 +18,7 @@ from aura.datasets.annotations import is_seizure
 from aura.datasets.tables import read_events_tsv
 from aura.datasets.tse import read_tse
 from aura.excerpts import LONGEST_S, MAX_SAMPLES, cut_excerpts, select_within
-from aura.page import Recording, page
+from aura.page import Recording, index, page
 from aura.types import Ecg, Event, RRSeries, Segment
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -211,6 +214,12 @@ def test_what_was_chosen_is_left_again(browser: Page) -> None:
 
 
 @IN_A_BROWSER
+def test_times_of_day_are_rounded_to_hundredths(browser: Page) -> None:
+    written = browser.evaluate("[54.997, 86399.999, 3661.5, -0.25].map((s) => window.auraTime(s, 0))")
+    assert written == ["00:00:55", "00:00:00", "01:01:01.50", "23:59:59.75"]
+
+
+@IN_A_BROWSER
 def test_paper_has_no_tools(browser: Page) -> None:
     tools = browser.locator(".bk-Toolbar").first
     assert tools.is_visible()
@@ -328,3 +337,161 @@ def test_an_event_without_its_ecg_is_named(browser: Page, tmp_path: Path) -> Non
     browser.keyboard.press("ArrowRight")
     assert browser.inner_text("#where").endswith("100 s, detected; its ECG is not in this page")
     assert "The ECG is shown around 83 of 400 events" in browser.inner_text(".hint")
+
+
+def other_version() -> Recording:
+    """The same recording as another version of the model sees it."""
+    found = (Event(595.0, 62.0, "seiz", 0.8), Event(1195.0, 50.0, "seiz", 0.7), Event(9000.0, 40.0, "seiz", 0.6))
+    return replace(recording(), model="models:/aura-seizure-detector/3", found=found, score=recording().score / 2)
+
+
+@IN_A_BROWSER
+def test_edits_stay_with_the_detections_they_were_made_on(browser: Page, html: Path, tmp_path: Path) -> None:
+    for _ in range(3):
+        browser.keyboard.press("ArrowRight")
+    browser.keyboard.press("Delete")
+    choose(browser, 1250, 1256)
+    browser.keyboard.press("s")
+    ours = seizures(read_tse(saved(browser, "#tse", tmp_path)))
+    assert "2 changes, kept in this browser" in browser.inner_text("#kept")
+
+    other = tmp_path / "other.html"
+    other.write_text(page(other_version()), encoding="utf-8")
+    opened(browser, other)
+    theirs = [(595, 62), (1195, 50), (9000, 40)]
+    assert browser.inner_text("#where") == "3 seizures detected"
+    assert seizures(read_tse(saved(browser, "#tse", tmp_path))) == theirs
+    offer = browser.inner_text("#offers")
+    assert "made on the page of models:/aura-seizure-detector@champion" in offer
+    assert "1 event deleted, 1 seizure marked. They are not shown here." in offer
+
+    # The deletion takes away what lies mostly within the event that was deleted; here it does.
+    browser.click("#offers button")
+    assert browser.inner_text("#where") == "2 changes applied"
+    first, marked, last = seizures(read_tse(saved(browser, "#tse", tmp_path)))
+    assert (first, last) == (theirs[0], theirs[2])
+    assert marked == ours[1]
+    assert browser.inner_text("#offers") == ""
+    colours = browser.evaluate("Bokeh.documents[0].get_model_by_name('detected').data.colour")
+    assert colours == ["#D55E00", "#CC79A7", "#D55E00"]
+
+    opened(browser, html)
+    assert seizures(read_tse(saved(browser, "#tse", tmp_path))) == ours
+
+
+@IN_A_BROWSER
+def test_a_deletion_without_its_event_is_counted(browser: Page, tmp_path: Path) -> None:
+    for _ in range(4):
+        browser.keyboard.press("ArrowRight")
+    browser.keyboard.press("Delete")
+    other = tmp_path / "other.html"
+    other.write_text(page(other_version()), encoding="utf-8")
+    opened(browser, other)
+    browser.click("#offers button")
+    assert browser.inner_text("#where") == "1 change applied; 1 deletion had no event here to delete"
+    assert len(seizures(read_tse(saved(browser, "#tse", tmp_path)))) == 3
+    browser.keyboard.press("z")
+    assert "They are not shown here" in browser.inner_text("#offers")
+
+
+@IN_A_BROWSER
+def test_edits_of_older_pages_are_offered(browser: Page, html: Path, tmp_path: Path) -> None:
+    def listed(*events: tuple[float, float]) -> dict[str, list[dict[str, object]]]:
+        seizures = [{"onset_s": a, "end_s": b, "confidence": 0.5, "kind": "seiz"} for a, b in events]
+        return {"seizures": seizures, "background": []}
+
+    beats = hashlib.sha256(recording().rr.t_s.tobytes()).hexdigest()[:16]
+    kept = {"state": listed((600, 660), (1200, 1240)), "history": [listed((600, 660), (1200, 1230), (1800, 1810.5))]}
+    put = "([key, text]) => localStorage.setItem(key, text)"
+    browser.evaluate(put, [f"aura {recording(3600).name} {beats}", json.dumps(kept)])
+    opened(browser, html)
+    assert browser.inner_text("#where") == "3 seizures detected"
+    assert "on an earlier page, which did not record the detector: 2 events deleted, 1 seizure marked" in (
+        browser.inner_text("#offers")
+    )
+    browser.click("#offers button")
+    assert seizures(read_tse(saved(browser, "#tse", tmp_path))) == [(600, 60), (1200, 40)]
+    opened(browser, html)
+    assert browser.inner_text("#offers") == ""
+    assert browser.inner_text("#where") == "2 seizures detected, with your changes"
+
+
+@IN_A_BROWSER
+def test_a_download_is_not_called_saved(browser: Page, tmp_path: Path) -> None:
+    name = saved(browser, "#tse", tmp_path).name
+    assert browser.inner_text("#where").startswith("download of it's")
+    assert "check that it is among your downloads" in browser.inner_text("#where")
+    assert name.endswith(".tse_bi")
+
+
+@IN_A_BROWSER
+def test_another_tab_shows_the_same_edits(browser: Page, html: Path) -> None:
+    other = browser.context.new_page()
+    opened(other, html)
+    browser.keyboard.press("ArrowLeft")
+    browser.keyboard.press("Delete")
+    other.wait_for_function("document.getElementById('where').textContent === 'changed in another tab'")
+    other.keyboard.press("ArrowRight")
+    other.keyboard.press("ArrowRight")
+    other.keyboard.press("Delete")
+    browser.wait_for_function("document.getElementById('kept').textContent.startsWith('2 changes')")
+
+
+@IN_A_BROWSER
+def test_in_a_sandboxed_frame_editing_is_off(browser: Page, html: Path, tmp_path: Path) -> None:
+    # As MLflow shows an artifact: from a blob, without downloads, storage or an origin.
+    viewer = tmp_path / "viewer.html"
+    text = json.dumps(html.read_text(encoding="utf-8")).replace("<", "\\u003c")
+    show = f'URL.createObjectURL(new Blob([{text}], {{type: "text/html"}}))'
+    frame_html = '<iframe sandbox="allow-scripts" width="1200" height="900"></iframe>'
+    viewer.write_text(f"{frame_html}<script>document.querySelector('iframe').src = {show}</script>", encoding="utf-8")
+    browser.goto(viewer.as_uri())
+    frame = browser.frame_locator("iframe")
+    frame.locator("html[data-ready=true]").wait_for(state="attached")
+    assert "Download this HTML file" in frame.locator("#readonly").inner_text()
+    inside = browser.frames[1]
+    for button in ("seizure", "background", "delete", "undo", "reset", "tse", "tsv"):
+        assert inside.is_disabled(f"#{button}")
+    # Looking works, and no key edits.
+    inside.click("#next")
+    inside.click("#next")
+    assert "22:40:00, 60 s, detected" in inside.inner_text("#where")
+    assert inside.is_disabled("#delete")
+    browser.keyboard.press("Delete")
+    assert "22:40:00, 60 s, detected" in inside.inner_text("#where")
+    assert inside.inner_text("#kept") == ""
+
+
+@IN_A_BROWSER
+def test_the_list_of_pages_says_that_links_need_a_folder(browser: Page, tmp_path: Path) -> None:
+    columns = ["recording", "hours", "seizures", "annotated", "not_assessed_s", "max_score", "file"]
+    listed = tmp_path / "index.html"
+    listed.write_text(index(pd.DataFrame(columns=columns), pd.DataFrame(columns=["message"]), "m"), encoding="utf-8")
+    viewer = tmp_path / "viewer.html"
+    viewer.write_text('<iframe sandbox="allow-scripts" src="index.html"></iframe>', encoding="utf-8")
+    browser.goto(listed.as_uri())
+    assert not browser.is_visible("#framed")
+    browser.goto(viewer.as_uri())
+    assert browser.frame_locator("iframe").locator("#framed").is_visible()
+
+
+@IN_A_BROWSER
+@pytest.mark.parametrize("fault", ["blocked", "full", "forgetful"])
+def test_only_what_was_read_back_from_storage_counts_as_kept(browser: Page, html: Path, fault: str) -> None:
+    prepared = {
+        "blocked": "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException() } })",
+        "full": "for (let n = 1 << 23; n; n >>= 1) try { localStorage.setItem('f' + n, 'x'.repeat(n)) } catch {}",
+        "forgetful": "Storage.prototype.setItem = () => {}",
+    }
+    browser.add_init_script(prepared[fault])
+    opened(browser, html)
+    assert "save a file before you leave this page" in browser.inner_text("#kept")
+    browser.keyboard.press("ArrowLeft")
+    browser.keyboard.press("Delete")
+    assert "1 change NOT kept: the storage of this browser is full or blocked" in browser.inner_text("#kept")
+    # Whoever leaves is asked.
+    asked: list[str] = []
+    browser.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    opened(browser, html)
+    assert asked == ["beforeunload"]
+    assert browser.inner_text("#where") == "3 seizures detected"
