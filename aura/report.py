@@ -12,6 +12,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
 from aura.evaluation import ScoredRecording
+from aura.figure_text import as_label
 from aura.labels import LEFT_OUT, TARGET
 from aura.types import Bools, Event, Floats, RRSeries
 
@@ -70,14 +71,18 @@ def false_alarm_curve(
 
 def per_subject(subjects: pd.DataFrame) -> Figure:
     """Events found and missed, and false alarms per 24 h, of each test subject."""
-    figure = Figure(figsize=(7.5, 0.28 * len(subjects) + 1.6), layout="constrained")
+    # With more than 350 subjects rows get closer, as pictures of 65 536 pixels and more cannot be drawn.
+    figure = Figure(figsize=(7.5, min(0.28 * len(subjects) + 1.6, 100.0)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    names, found, missed = subjects["subject"], subjects["found"], subjects["ref_events"] - subjects["found"]
-    left.barh(names, found, color=GREEN, label="found")
-    left.barh(names, missed, left=found, color="white", edgecolor=GREEN, hatch="///", label="missed")
+    found, missed = subjects["found"], subjects["ref_events"] - subjects["found"]
+    # By position, since two long names can have the same label.
+    rows = np.arange(len(subjects))
+    left.barh(rows, found, color=GREEN, label="found")
+    left.barh(rows, missed, left=found, color="white", edgecolor=GREEN, hatch="///", label="missed")
     left.set(xlabel="events")
+    left.set_yticks(rows, [as_label(name) for name in subjects["subject"]])
     left.legend(fontsize=8)
-    right.barh(names, subjects["event_false_alarms_per_24h"], color=ORANGE)
+    right.barh(rows, subjects["event_false_alarms_per_24h"], color=ORANGE)
     right.set(xlabel="false alarms per 24 h")
     for axes in (left, right):
         axes.grid(alpha=0.3, axis="x")
@@ -204,7 +209,7 @@ def _timeline(axes: Axes, panel: Panel) -> None:
     for target in scored.targets:
         axes.axvspan(target.onset_s / 60, target.end_s / 60, color=GREEN, alpha=0.15, linewidth=0)
     axes.set(xlim=(panel.from_s / 60, panel.to_s / 60), ylim=(-0.28 * top, top), ylabel="score")
-    axes.set_title(panel.title, loc="left", fontsize=9)
+    axes.set_title(as_label(panel.title), loc="left", fontsize=9)
     shown = (panel.rr.t_s >= panel.from_s) & (panel.rr.t_s <= panel.to_s)
     t_s, bpm = panel.rr.t_s[shown], 60_000 / panel.rr.rr_ms[shown]
     # No line over a gap in the beats.

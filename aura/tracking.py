@@ -218,8 +218,11 @@ def log_files(paths: Sequence[Path], folder: str | None = None) -> None:
 
 def log_figures(figures: Mapping[str, Figure]) -> None:
     """Log pictures by name, not in a folder: the view that compares runs shows only files beside each other."""
-    for name, figure in figures.items():
-        mlflow.log_figure(figure, f"{name}.png", save_kwargs={"dpi": 110})
+    with warnings.catch_warnings():
+        # Names in scripts that the font lacks are drawn as boxes; the tables have them.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        for name, figure in figures.items():
+            mlflow.log_figure(figure, f"{name}.png", save_kwargs={"dpi": 110})
 
 
 def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame, test_digest: str) -> None:

@@ -11,14 +11,17 @@ import pandas as pd
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from aura.config import CONF, PROJECT
+from aura.figure_text import as_label
 from aura.sweep.study import DIRECTIONS, ERROR, RUN
 
 # Places and bookkeeping, which another machine has of its own; but for what the model is called.
@@ -70,16 +73,24 @@ def figures(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
         assert isinstance(figure, Figure)
         figure.set_size_inches(9, 5)
         for one in figure.axes:
-            # Optuna's lines are from white to blue, on grey with white lines.
-            one.set_facecolor("white")
-            one.grid(visible=False)
-            for lines in one.collections:
-                if isinstance(lines, LineCollection):
-                    lines.set_cmap("viridis_r")
+            _restyle(one)
         figure.tight_layout()
         drawn[name] = figure
     pyplot.close("all")
     return drawn
+
+
+def _restyle(axes: Axes) -> None:
+    """Draw Optuna's lines, which go from white to blue on grey, in darker colours on white, and names as they are."""
+    axes.set_facecolor("white")
+    axes.grid(visible=False)
+    for lines in axes.collections:
+        if isinstance(lines, LineCollection):
+            lines.set_cmap("viridis_r")
+    for axis in (axes.xaxis, axes.yaxis):
+        # Choices and names of parameters; numbers have other formatters.
+        if isinstance(axis.get_major_formatter(), FuncFormatter):
+            axis.set_ticks(axis.get_ticklocs(), [as_label(label.get_text()) for label in axis.get_ticklabels()])
 
 
 def experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial) -> str:

@@ -1,0 +1,104 @@
+"""Names from data in figures: drawn as they are, whatever they contain."""
+
+import io
+import re
+from html import unescape
+
+import matplotlib as mpl
+import mlflow
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from aura import report, tracking
+from aura.evaluation import ScoredRecording
+from aura.figure_text import LONGEST
+from aura.sweep.outcome import figures
+from aura.types import Event, RRSeries
+
+LONG = "clinic-" + "n" * 186 + "-night1"
+DRAWN = {
+    "p$1_$_0": "p$1_$_0",
+    "$\\frac{$": "$\\frac{$",
+    "a\\$b$c": "a\\$b$c",
+    "x^2_{i": "x^2_{i",
+    "two\nlines\tand a tab": "two lines and a tab",
+    LONG: f"{LONG[:23]}…{LONG[-23:]}",
+    "": "",
+    "\x00\x1b[31m": "\N{REPLACEMENT CHARACTER}" * 2 + "[31m",
+    "<b>&": "<b>&",
+    "王": "王",
+    "😀": "😀",
+    "שלום": "שלום",
+}
+
+
+def texts(figure: Figure) -> list[str]:
+    """Text in a figure, as it is drawn."""
+    drawn = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(drawn, format="svg")
+    return [unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", drawn.getvalue())]
+
+
+def per_subject(names: list[str]) -> Figure:
+    n = np.arange(len(names))
+    return report.per_subject(
+        pd.DataFrame({"subject": names, "ref_events": n, "found": n // 2, "event_false_alarms_per_24h": n * 1.0})
+    )
+
+
+def timeline(name: str) -> Figure:
+    rr_ms = np.full(50, 1000.0)
+    seizures, score = (Event(10.0, 5.0),), np.linspace(0, 1, 50)
+    scored = ScoredRecording(
+        name, name, 50.0, 1.0, score, score, 0.5, np.zeros(50, dtype=np.int64), seizures, seizures, np.array([np.nan])
+    )
+    panel = report.Panel(f"missed, {name}", scored, (), RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 50.0), 0.0, 50.0)
+    return report.timelines([panel])
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_names_are_drawn_as_they_are() -> None:
+    drawn = texts(per_subject(list(DRAWN)))
+    assert [text for text in DRAWN.values() if text and text not in drawn] == []
+    for name, expected in DRAWN.items():
+        # The whole title has the limit, not the name alone.
+        title = "missed, " + expected.strip()
+        assert len(name) > LONGEST or title.strip() in texts(timeline(name))
+
+
+def test_subjects_whose_labels_are_alike_keep_rows_of_their_own() -> None:
+    names = [f"{'a' * 100}{middle}{'b' * 100}" for middle in "xyz"]
+    left = per_subject(names).axes[0]
+    assert [bar.get_y() + bar.get_height() / 2 for bar in left.patches[:3]] == [0, 1, 2]
+    assert len({label.get_text() for label in left.get_yticklabels()}) == 1
+
+
+def test_any_number_of_subjects_can_be_drawn() -> None:
+    assert per_subject([f"s{i}" for i in range(3000)]).get_size_inches().tolist() == [7.5, 100.0]
+
+
+def test_choices_of_a_sweep_are_drawn_as_they_are() -> None:
+    study = optuna.create_study(direction="maximize")
+    space = {
+        "model.word": optuna.distributions.CategoricalDistribution(("p$1_$_0", "plain")),
+        "model.number": optuna.distributions.FloatDistribution(1e-4, 1.0, log=True),
+    }
+    for word, number in (("p$1_$_0", 1e-3), ("plain", 0.5)):
+        values = {"model.word": word, "model.number": number}
+        attributes = {"f1": number}
+        study.add_trial(
+            optuna.trial.create_trial(params=values, distributions=space, value=number, user_attrs=attributes)
+        )
+    drawn = texts(figures(study, ["f1"])["parallel_coordinates_f1"])
+    assert {"p$1_$_0", "plain", "model.word", "model.number"} <= set(drawn)
+
+
+def test_figures_with_any_name_are_logged(tracking_uri: str) -> None:
+    with mlflow.start_run() as run:
+        tracking.log_figures({"per_subject": per_subject(list(DRAWN)), "worst": timeline("王 $1_$_0")})
+    logged = mlflow.MlflowClient().list_artifacts(run.info.run_id)
+    assert sorted(file.path for file in logged) == ["per_subject.png", "worst.png"]
