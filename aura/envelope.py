@@ -1,5 +1,6 @@
 """The lowest and highest value of short stretches of an ECG: fewer numbers, and no peak is lost."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 import numpy as np
@@ -28,11 +29,28 @@ def envelope(ecg: Ecg, from_s: float, to_s: float, bin_s: float) -> Iterator[tup
         Time of the first sample, and the lowest and highest of them. No bin reaches from one segment to the next.
     """
     n = max(int(bin_s * ecg.fs_hz + 1e-9), 1)
-    for segment in ecg.segments:
-        first = max(int(np.ceil((from_s - segment.onset_s) * ecg.fs_hz)), 0)
-        stop = min(int((to_s - segment.onset_s) * ecg.fs_hz) + 1, segment.stop - segment.first)
+    for first, stop, onset_s in runs_between(ecg, from_s, to_s):
         for begin in range(first, stop, AT_ONCE // n * n):
-            mv = ecg.mv(segment.first + begin, segment.first + min(begin + AT_ONCE // n * n, stop))
+            mv = ecg.mv(begin, min(begin + AT_ONCE // n * n, stop))
             starts = np.arange(0, len(mv), n)
-            t_s = segment.onset_s + (begin + starts) / ecg.fs_hz
+            t_s = onset_s + (begin - first + starts) / ecg.fs_hz
             yield t_s, np.minimum.reduceat(mv, starts), np.maximum.reduceat(mv, starts)
+
+
+def runs_between(ecg: Ecg, from_s: float, to_s: float) -> Iterator[tuple[int, int, float]]:
+    """Give the samples between two times, without a search through all segments, of which there can be many.
+
+    Yields
+    ------
+    first, stop, onset_s
+        Samples ``[first, stop)`` that follow each other without a gap, and the time of the first of them.
+    """
+    at = max(bisect_right(ecg.segments, from_s, key=lambda segment: segment.onset_s) - 1, 0)
+    for number in range(at, len(ecg.segments)):
+        segment = ecg.segments[number]
+        if segment.onset_s > to_s:
+            break
+        skipped = max(int(np.ceil((from_s - segment.onset_s) * ecg.fs_hz)), 0)
+        stop = min(segment.first + int((to_s - segment.onset_s) * ecg.fs_hz) + 1, segment.stop)
+        if stop > segment.first + skipped:
+            yield segment.first + skipped, stop, segment.onset_s + skipped / ecg.fs_hz

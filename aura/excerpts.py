@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aura.envelope import runs_between
 from aura.events import unite
 from aura.types import Ecg, Event, Floats, Int16s, Ints
 
@@ -66,7 +67,7 @@ def cut_excerpts(ecg: Ecg, reference: Sequence[Event], detected: Sequence[Event]
 
     n = bisect_right(range(1, len(wanted) + 1), MAX_SAMPLES, key=n_samples)
     stretches = shown(n)
-    runs = [run for stretch in stretches for run in _runs(ecg, stretch)]
+    runs = [run for stretch in stretches for run in runs_between(ecg, stretch.onset_s, stretch.end_s)]
     return Excerpts(
         stretches,
         min(n, len(by_rank)),
@@ -87,19 +88,3 @@ def select_within(t_s: Floats, stretches: Sequence[Event]) -> Floats:
 def _around(event: Event) -> Event:
     """An event, or the beginning of a long one, with what is shown before and after it."""
     return Event(event.onset_s - AROUND_S, min(event.duration_s, LONGEST_S) + 2 * AROUND_S)
-
-
-def _runs(ecg: Ecg, stretch: Event) -> list[tuple[int, int, float]]:
-    """First sample, end, and time of the first sample of each part of a stretch without a gap."""
-    runs = []
-    # Segments are sorted, and can be many.
-    at = max(bisect_right(ecg.segments, stretch.onset_s, key=lambda segment: segment.onset_s) - 1, 0)
-    for segment in ecg.segments[at:]:
-        if segment.onset_s > stretch.end_s:
-            break
-        skipped = max(int(np.ceil((stretch.onset_s - segment.onset_s) * ecg.fs_hz)), 0)
-        first = segment.first + skipped
-        stop = min(segment.first + int((stretch.end_s - segment.onset_s) * ecg.fs_hz) + 1, segment.stop)
-        if stop > first:
-            runs.append((first, stop, segment.onset_s + skipped / ecg.fs_hz))
-    return runs
