@@ -1,8 +1,10 @@
 """What a detector said of recordings it has not seen, against what is true: counts first, ratios after."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 
 import numpy as np
 import pandas as pd
@@ -161,29 +163,42 @@ class Evaluation:
         for number, r in enumerate(self.recordings):
             # Where seizures are forecast, a stretch can belong to several; then no rise belongs to it.
             rises = r.rises_bpm if len(r.rises_bpm) == len(r.targets) else np.full(len(r.targets), np.nan)
-            for target, rise_bpm in zip(r.targets, rises, strict=True):
-                hits = [alarm for alarm in self.alarms[number] if self._matches(target, alarm)]
+            for target, rise_bpm, hit in zip(r.targets, rises, self._first_hits(number), strict=True):
                 # An alarm is raised at the end of its first step.
-                raised_s = hits[0].onset_s + r.step_s - target.onset_s if hits else np.nan
-                latency_s = max(raised_s, -self.rules.tolerance_before_s) if hits else np.nan
+                raised_s = hit.onset_s + r.step_s - target.onset_s if hit else np.nan
+                latency_s = max(raised_s, -self.rules.tolerance_before_s) if hit else np.nan
                 rows.append(
-                    (r.recording, r.subject, target.onset_s, target.duration_s, rise_bpm, bool(hits), latency_s)
+                    (r.recording, r.subject, target.onset_s, target.duration_s, rise_bpm, hit is not None, latency_s)
                 )
         columns = ["recording", "subject", "onset_s", "duration_s", "rise_bpm", "found", "latency_s"]
         return pd.DataFrame(rows, columns=columns).astype({"found": "bool"})
 
     def found(self, number: int) -> list[bool]:
         """Whether each target of a recording was found."""
-        targets, alarms = self.recordings[number].targets, self.alarms[number]
-        return [any(self._matches(target, alarm) for alarm in alarms) for target in targets]
+        return [hit is not None for hit in self._first_hits(number)]
 
-    def is_right(self, number: int, alarm: Event) -> bool:
-        """Whether an alarm of a recording found something."""
-        return any(self._matches(target, alarm) for target in self.recordings[number].targets)
+    def right(self, number: int) -> list[bool]:
+        """Whether each alarm of a recording found a target."""
+        spans = sorted(self._span(target) for target in self.recordings[number].targets)
+        begins_s, latest_s = [begin_s for begin_s, _ in spans], list(accumulate((end_s for _, end_s in spans), max))
+        # Of the spans that begin before an alarm ends, one has to end after it begins.
+        before = [(alarm, bisect_left(begins_s, alarm.end_s)) for alarm in self.alarms[number]]
+        return [n > 0 and latest_s[n - 1] > alarm.onset_s for alarm, n in before]
 
-    def _matches(self, target: Event, alarm: Event) -> bool:
-        begin_s, end_s = target.onset_s - self.rules.tolerance_before_s, target.end_s + self.rules.tolerance_after_s
-        return alarm.onset_s < end_s and alarm.end_s > begin_s
+    def _first_hits(self, number: int) -> list[Event | None]:
+        """The first alarm that finds each target of a recording. Alarms are sorted and disjoint."""
+        alarms = self.alarms[number]
+        ends_s = [alarm.end_s for alarm in alarms]
+        hits: list[Event | None] = []
+        for target in self.recordings[number].targets:
+            begin_s, end_s = self._span(target)
+            first = bisect_right(ends_s, begin_s)
+            hits.append(alarms[first] if first < len(alarms) and alarms[first].onset_s < end_s else None)
+        return hits
+
+    def _span(self, target: Event) -> tuple[float, float]:
+        """Time in which an alarm finds a target."""
+        return target.onset_s - self.rules.tolerance_before_s, target.end_s + self.rules.tolerance_after_s
 
     def _of_windows(self) -> dict[str, float]:
         """Scores of windows at no threshold.

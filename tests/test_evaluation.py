@@ -3,12 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aura import bootstrap
 from aura.alarms import Alarms
-from aura.evaluation import RATIOS, ScoredRecording, evaluate, event_curve, operating_point, ratio
+from aura.evaluation import RATIOS, Evaluation, ScoredRecording, evaluate, event_curve, operating_point, ratio
+from aura.responders import rises_bpm
 from aura.scoring import EventRules
-from aura.types import Event, Floats
+from aura.types import Event, Floats, RRSeries
 
 ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
 RULES = EventRules()
@@ -134,3 +137,33 @@ def test_a_seizure_that_stands_out_is_found_without_a_false_alarm() -> None:
     curve = event_curve(recordings, ALARMS, RULES)
     row = curve[curve["threshold"] == operating_point(curve, 1.0)].iloc[0]
     assert (row["sensitivity"], row["false_alarms_per_24h"]) == (1, 0)
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 200)).map(lambda pair: Event(*map(float, pair))))
+
+
+@given(targets=SPANS, steps=st.lists(st.tuples(st.integers(1, 150), st.integers(1, 100)), max_size=12))
+def test_alarms_and_targets_match_where_they_overlap_with_tolerance(
+    targets: list[Event], steps: list[tuple[int, int]]
+) -> None:
+    ends = np.cumsum(np.array(steps, dtype=np.float64).reshape(-1, 2))
+    alarms = tuple(Event(onset_s, end_s - onset_s) for onset_s, end_s in ends.reshape(-1, 2))
+    found = Evaluation([scored("a", [], targets)], [alarms], (), (), RULES)
+    overlap = np.array(
+        [[a.onset_s < t.end_s + 60 and a.end_s > t.onset_s - 30 for a in alarms] for t in targets], dtype=np.bool_
+    ).reshape(len(targets), len(alarms))
+    assert found.found(0) == overlap.any(axis=1).tolist()
+    assert found.right(0) == overlap.any(axis=0).tolist()
+    first = [alarms[row.argmax()].onset_s + 1 if row.any() else np.nan for row in overlap]
+    latency_s = np.maximum(np.array(first) - [t.onset_s for t in targets], -30.0)
+    np.testing.assert_array_equal(found.seizures()["latency_s"].to_numpy(dtype=np.float64), latency_s)
+
+
+def test_rises_of_thousands_of_seizures_are_exact() -> None:
+    """A hundred hours at 60 bpm with a minute at 120 bpm every ten minutes; a seizure in each."""
+    rr_ms = np.tile(np.concatenate((np.full(540, 1000.0), np.full(120, 500.0))), 600)
+    rr = RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 360_000.0)
+    seizures = [Event(600.0 * i + 540, 60.0) for i in range(600)]
+    assert rises_bpm(rr, seizures) == pytest.approx(np.full(600, 60.0))
+    # A seizure at the start has no minutes before it to compare with.
+    assert np.isnan(rises_bpm(rr, [Event(10.0, 20.0)])).all()

@@ -54,8 +54,7 @@ def log_pages(config: Config, evaluation: Evaluation, recordings: pd.DataFrame, 
 
 def _n_wrong(evaluation: Evaluation, number: int) -> int:
     """Events that were missed in a recording, and false alarms."""
-    missed = evaluation.found(number).count(False)
-    return missed + sum(not evaluation.is_right(number, alarm) for alarm in evaluation.alarms[number])
+    return evaluation.found(number).count(False) + evaluation.right(number).count(False)
 
 
 def found(alarms: Alarms, one: ScoredRecording) -> tuple[tuple[Event, ...], tuple[Event, ...]]:

@@ -293,8 +293,8 @@ def _worst(evaluation: Evaluation, config: Config) -> list[report.Panel]:
     for i, (r, raised) in enumerate(zip(evaluation.recordings, evaluation.alarms, strict=True)):
         found = evaluation.found(i)
         misses += [(-event.duration_s, i, event) for event, hit in zip(r.targets, found, strict=True) if not hit]
-        for alarm in raised:
-            if not evaluation.is_right(i, alarm):
+        for alarm, is_right in zip(raised, evaluation.right(i), strict=True):
+            if not is_right:
                 steps = slice(int(alarm.onset_s / r.step_s), int(np.ceil(alarm.end_s / r.step_s)))
                 alarms.append((-float(np.nanmax(r.score[steps], initial=0.0)), i, alarm))
     panels = []
