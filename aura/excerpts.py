@@ -62,8 +62,8 @@ def cut_excerpts(ecg: Ecg, reference: Sequence[Event], detected: Sequence[Event]
     def shown(n: int) -> tuple[Event, ...]:
         return unite(wanted[:n], duration_s=ecg.duration_s)
 
-    def n_samples(n: int) -> float:
-        return sum(stretch.duration_s for stretch in shown(n)) * ecg.fs_hz
+    def n_samples(n: int) -> int:
+        return int(sum(stretch.duration_s for stretch in shown(n)) * ecg.fs_hz)
 
     n = bisect_right(range(1, len(wanted) + 1), MAX_SAMPLES, key=n_samples)
     stretches = shown(n)

@@ -40,8 +40,8 @@ def rises_bpm(rr: RRSeries, seizures: Sequence[Event]) -> Floats:
 
 def _rise_bpm(t_s: Floats, bpm: Floats, seizure: Event) -> float:
     """Rise of the heart rate in one seizure; beats are found by bisection, as a week has a million of them."""
-    ends_s = np.array([-MARGIN_S - BEFORE_S, -MARGIN_S]) + seizure.onset_s
-    before = bpm[slice(*np.searchsorted(t_s, ends_s, "right"))]
+    before_s = np.array([-MARGIN_S - BEFORE_S, -MARGIN_S]) + seizure.onset_s
+    before = bpm[slice(*np.searchsorted(t_s, before_s, "right"))]
     if len(before) < MIN_BEATS:
         return float("nan")
     ends_s = np.arange(seizure.onset_s + MEAN_S, max(seizure.end_s + AFTER_S, seizure.onset_s + MEAN_S) + 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from aura.datasets.annotations import is_seizure
 from aura.datasets.tables import read_events_tsv
@@ -65,19 +65,31 @@ def recording(duration_s: float = DAY_S) -> Recording:
     )
 
 
+@pytest.fixture(scope="module")
+def night() -> str:
+    return page(recording())
+
+
 @pytest.fixture
-def html(tmp_path: Path) -> Path:
+def html(night: str, tmp_path: Path) -> Path:
     path = tmp_path / "night.html"
-    path.write_text(page(recording()), encoding="utf-8")
+    path.write_text(night, encoding="utf-8")
     return path
 
 
-@pytest.fixture
-def browser(html: Path) -> Iterator[Page]:
-    """The page, opened; whatever it complains of or asks for is a failure."""
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        tab = chromium.new_context(viewport={"width": 1200, "height": 900}).new_page()
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser, html: Path) -> Iterator[Page]:
+    """The page, opened in a browser without a history; whatever it complains of or asks for is a failure."""
+    with chromium.new_context(viewport={"width": 1200, "height": 900}) as context:
+        tab = context.new_page()
         wrong: list[str] = []
         tab.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
         tab.on("pageerror", lambda error: wrong.append(str(error)))
@@ -86,7 +98,6 @@ def browser(html: Path) -> Iterator[Page]:
         opened(tab, html)
         yield tab
         assert not wrong
-        chromium.close()
 
 
 def opened(tab: Page, html: Path) -> None:
@@ -279,8 +290,11 @@ def test_times_within_stretches_are_selected() -> None:
 def test_a_week_with_thousands_of_events_takes_little_memory() -> None:
     week_s = 7 * DAY_S
     n = int(week_s * FS_HZ)
+    day = recording()
     week = replace(
-        recording(week_s),
+        day,
+        duration_s=week_s,
+        rr=RRSeries(day.rr.t_s, day.rr.rr_ms, week_s),
         # Memory that is never touched: what is measured is the work of the page.
         ecg=Ecg(np.zeros(n, np.int16), 0.001, 0.0, (-32768, 32767), FS_HZ, "ECG", None, (Segment(0, n, 0.0),)),
         found=tuple(Event(120.0 * i, 40.0) for i in range(5000)),
@@ -290,7 +304,7 @@ def test_a_week_with_thousands_of_events_takes_little_memory() -> None:
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 200e6
-    assert len(html) < 20e6
+    assert len(html) < 25e6
     assert "The ECG is shown around" in html
 
 
@@ -326,6 +340,16 @@ def test_seen_as_a_whole_no_peak_is_lost(browser: Page, tmp_path: Path) -> None:
     assert len(x) < 20_000
     assert np.nanmax(np.array(y, dtype=np.float64)) == pytest.approx(60.1, abs=1e-3)
     assert x[int(np.nanargmax(np.array(y, dtype=np.float64)))] == pytest.approx(1210, abs=3600 / 1000)
+
+
+@IN_A_BROWSER
+def test_an_event_in_a_gap_has_no_ecg_to_draw(browser: Page, tmp_path: Path) -> None:
+    n = int(600 * FS_HZ)
+    late = Ecg(np.zeros(n, np.int16), 0.001, 0.0, (-32768, 32767), FS_HZ, "ECG", None, (Segment(0, n, 3000.0),))
+    html = tmp_path / "gap.html"
+    html.write_text(page(replace(recording(3600), ecg=late)), encoding="utf-8")
+    opened(browser, html)
+    assert browser.evaluate(DRAWN) == [[], []]
 
 
 @IN_A_BROWSER
