@@ -25,7 +25,8 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     duration_s
         Length of the recording in seconds.
     unusable
-        Stretches in which nothing is to be believed: beats in them do not count, and no interval reaches over one.
+        Stretches in which nothing is to be believed: beats within them do not count, though those at their edges do,
+        and no interval reaches over one.
 
     Returns
     -------
@@ -49,7 +50,7 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     # Of each gap between beats, how many stretches began before it and how many ended.
     onsets_s = np.sort([event.onset_s for event in unusable])
     ends_s = np.sort([event.end_s for event in unusable])
-    begun = np.searchsorted(onsets_s, beats_s, side="right")
+    begun = np.searchsorted(onsets_s, beats_s, side="left")
     ended = np.searchsorted(ends_s, beats_s, side="right")
     inside = begun > ended
     beats_s, begun = beats_s[~inside], begun[~inside]

@@ -99,7 +99,7 @@ def test_no_interval_touches_an_unusable_stretch(quarters: set[int], stretches: 
     free = [
         (begin, end)
         for begin, end in pairwise(beats_s)
-        if not any(begin < event.end_s and end >= event.onset_s for event in unusable)
+        if not any(begin < event.end_s and end > event.onset_s for event in unusable)
     ]
     assert len(free) == len(intervals)
 
