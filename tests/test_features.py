@@ -19,7 +19,7 @@ import pytest
 
 from aura.config import compose
 from aura.errors import AuraError
-from aura.features import FeatureSpec, extract, feature_names
+from aura.features import FeatureSpec, extract, feature_names, know_the_present
 from aura.features.complexity import complexity
 from aura.features.entropy import entropy
 from aura.features.frequency_domain import frequency_domain
@@ -224,6 +224,19 @@ def test_adaptive_features_are_what_they_say() -> None:
         assert row["hr_slope__120s"] == pytest.approx(slope, rel=1e-9)
         compared += 1
     assert compared > 10
+
+
+def test_a_window_that_knows_only_the_past_is_told_from_others() -> None:
+    rr_ms = np.random.default_rng(0).normal(500, 20, 800)
+    t_s = np.cumsum(rr_ms) / 1000
+    t_s[400:] += 200.0
+    rows = extract(RRSeries(t_s, rr_ms, 600.0), replace(SPEC, step_s=1.0))
+    known = know_the_present(rows)
+    assert np.array_equal(known, rows["mean_nni__10s"].notna())
+    gap_s = t_s[399], t_s[400] - 0.5
+    silent = ((rows["t_s"] > gap_s[0] + 5.5) & (rows["t_s"] < gap_s[1])).to_numpy()
+    assert not known[silent].any()
+    assert rows.loc[silent, "lf__150s"].notna().sum() > 60
 
 
 def test_a_baseline_that_never_changes_has_no_z() -> None:
