@@ -46,6 +46,8 @@ def manikandan(ecg_mv: Floats, fs_hz: float) -> Ints:
 def neurokit(ecg_mv: Floats, fs_hz: float) -> Ints:
     """Detect beats with NeuroKit2's own method (doi:10.3758/s13428-020-01516-y): slower, better in heavy noise.
 
+    It has a dead time of 0.3 s, so it misses every other beat above 200 bpm.
+
     Parameters and returns are those of `sleepecg`.
     """
     import neurokit2
