@@ -60,6 +60,9 @@ class Alarms:
     def score(self, probability: Floats, *, step_s: float) -> Floats:
         """What is compared with the threshold: the probability, smoothed, above its baseline.
 
+        Where most of the steps that are smoothed have no probability there is no score either, so that a step or two
+        that can be assessed in the midst of noise raise no alarm.
+
         Parameters
         ----------
         probability
@@ -70,7 +73,7 @@ class Alarms:
         Returns
         -------
         (n_windows,) Floats
-            NaN where the probability is, and before there is a baseline.
+            NaN where the probability is or was mostly, and before there is a baseline.
         """
         score = pd.Series(_trailing_mean(probability, max(round(self.smoothing_s / step_s), 1)))
         if self.baseline_s > step_s:
@@ -120,7 +123,7 @@ class Alarms:
 
 
 def _trailing_mean(values: Floats, n: int) -> Floats:
-    """Mean of each value and up to n - 1 before it, of those that are none but NaN.
+    """Trailing mean over the last n values, ignoring NaN; NaN where fewer than half of them are numbers.
 
     The values of a window are added up in their order, so that it has the same mean to the last digit whatever was
     before it: who sees only the end of a recording gets the same score.
@@ -132,7 +135,7 @@ def _trailing_mean(values: Floats, n: int) -> Floats:
         part = slice(shift, shift + len(values))
         total += np.where(there[part], padded[part], 0.0)
         count += there[part]
-    mean: Floats = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full(len(values), np.nan), where=2 * count >= n)
     return mean
 
 

@@ -1,10 +1,11 @@
-"""Which stretches of an ECG can be used: not flat, not saturated, not out of range, and two detectors agree."""
+"""Which stretches of an ECG can be used: it moves, it is within its range, it has beats, and two detectors agree."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
+from aura.rr import is_normal, rr_from_beats
 from aura.types import Bools, Ecg, Event, Floats, Int16s, Ints, Segment
 
 EPOCH_S = 10.0
@@ -13,22 +14,30 @@ SECONDS = int(EPOCH_S)
 BAD_SHARE = 0.5
 # A second is saturated when so much of it stands at a limit.
 SATURATED_SHARE = 0.05
+# A second is flat when its samples change no more often than this: a marker, or a heart rate each second, is no ECG.
+MAX_STEPS = 2
 # Two detectors mean the same beat within this time.
 TOLERANCE_S = 0.05
+# Beats are believed against a second detector where so many of their intervals are normal and it found so many of them.
+STEADY_SHARE, CONFIRMED_SHARE = 0.8, 1 / 3
+# Longest silence of a heart that is no fault: monitors call 4 s without a QRS complex asystole, as the PhysioNet/CinC
+# Challenge of 2015 defines it (physionet.org/content/challenge-2015).
+MAX_SILENCE_S = 4.0
 # Nearer to the median of an ECG, its lowest value is a baseline that was cut off, and not where an amplifier ended.
 LIMIT_MV = 0.5
 MEDIAN_OF = 100_000
 # Samples that are looked at together, to bound the memory.
 BLOCK_SECONDS = 3600
-GAP, FLAT, SATURATED, OUT_OF_RANGE, DISAGREEMENT = "gap", "flat", "saturated", "out_of_range", "disagreement"
+GAP, FLAT, SATURATED, OUT_OF_RANGE = "gap", "flat", "saturated", "out_of_range"
+DISAGREEMENT, NO_BEATS = "disagreement", "no_beats"
 
 
 def unusable(ecg: Ecg, *, flat_mv: float, max_mv: float) -> tuple[Event, ...]:
     """Find the stretches of an ECG that show no heart.
 
     Each second is judged, and each epoch of 10 s by its seconds: it is unusable when half of them are flat (their
-    range is below ``flat_mv``), saturated (5 % of the samples stand at a limit of the converter, or of the recording,
-    for two samples or more), or out of range (their range is above ``max_mv``).
+    range is below ``flat_mv``, or their samples change twice at most), saturated (5 % of the samples stand at a limit
+    of the converter, or of the recording, for two samples or more), or out of range (their range is above ``max_mv``).
 
     Parameters
     ----------
@@ -55,7 +64,11 @@ def unusable(ecg: Ecg, *, flat_mv: float, max_mv: float) -> tuple[Event, ...]:
 
 
 def disagreement(beats_s: Floats, others_s: Floats, *, duration_s: float, min_agreement: float) -> tuple[Event, ...]:
-    """Find the epochs in which two detectors do not find the same beats.
+    """Find the epochs in which two detectors do not find the same beats, and those of the first are irregular.
+
+    Where 80 % of the first detector's intervals are normal, and the second has found a third of its beats, the first is
+    believed: the beats found in noise are irregular, and a second detector that misses every other beat of a
+    tachycardia, or takes T waves for beats, must not delete a seizure.
 
     Parameters
     ----------
@@ -75,16 +88,53 @@ def disagreement(beats_s: Floats, others_s: Floats, *, duration_s: float, min_ag
     --------
     >>> disagreement(np.array([1.0, 2.0]), np.array([1.04, 2.4]), duration_s=20.0, min_agreement=0.8)
     (Event(onset_s=0.0, duration_s=10.0, kind='disagreement', confidence=1.0),)
+    >>> regular_s = np.arange(1.0, 10.0)
+    >>> disagreement(regular_s, regular_s[::2], duration_s=10.0, min_agreement=0.8)
+    ()
     """
     n_epochs = int(np.ceil(duration_s / EPOCH_S))
-    found, agreed = np.zeros(n_epochs), np.zeros(n_epochs)
-    for one_s, other_s in ((beats_s, others_s), (others_s, beats_s)):
-        epochs = np.minimum((one_s // EPOCH_S).astype(np.int64), n_epochs - 1)
-        found += np.bincount(epochs, minlength=n_epochs)
-        agreed += np.bincount(epochs, weights=_distance_s(one_s, other_s) <= TOLERANCE_S + 1e-9, minlength=n_epochs)
-    bad = agreed < min_agreement * found
+    n_first, n_confirmed = _count_agreed(beats_s, others_s, n_epochs)
+    n_second, n_explained = _count_agreed(others_s, beats_s, n_epochs)
+    disputed = n_confirmed + n_explained < min_agreement * (n_first + n_second)
+    believed = _are_steady(beats_s, duration_s, n_epochs) & (n_confirmed >= CONFIRMED_SHARE * n_first)
+    bad = disputed & ~believed
     edges_s = np.minimum(np.arange(n_epochs + 1) * EPOCH_S, duration_s)
-    return _runs(np.where(bad, 1, 0), edges_s, [None, DISAGREEMENT])
+    return events_of_runs(np.where(bad, 1, 0), edges_s, [None, DISAGREEMENT])
+
+
+def silences(beats_s: Floats, faults: Sequence[Event], *, duration_s: float) -> tuple[Event, ...]:
+    """Find the stretches of more than 4 s without a beat in what is otherwise usable.
+
+    The detector missed beats there, or the heart stood still: an asystole is marked so too.
+
+    Parameters
+    ----------
+    beats_s
+        (n_beats,) times of the beats in seconds, rising.
+    faults
+        Stretches that are unusable for another reason.
+    duration_s
+        Length of the recording in seconds.
+
+    Returns
+    -------
+    tuple of Event
+        Of kind ``no_beats``, each from a beat, a fault or the start to the next beat or fault, or the end.
+
+    Examples
+    --------
+    >>> silences(np.array([1.0, 2.0, 12.0]), [Event(12.5, 5.0, "flat")], duration_s=20.0)
+    (Event(onset_s=2.0, duration_s=10.0, kind='no_beats', confidence=1.0),)
+    """
+    starts_s = np.array([fault.onset_s for fault in faults], dtype=np.float64)
+    ends_s = np.array([fault.end_s for fault in faults], dtype=np.float64)
+    # A beat within a fault is an end and a start as well; the stretch up to it lies in the fault.
+    edges_s = np.unique(np.clip(np.concatenate((beats_s, starts_s, ends_s, [0.0, duration_s])), 0.0, duration_s))
+    middles_s = (edges_s[:-1] + edges_s[1:]) / 2
+    begun = np.searchsorted(np.sort(starts_s), middles_s, side="right")
+    ended = np.searchsorted(np.sort(ends_s), middles_s, side="right")
+    silent = (np.diff(edges_s) > MAX_SILENCE_S) & (begun == ended)
+    return events_of_runs(silent.astype(np.int64), edges_s, [None, NO_BEATS])
 
 
 def usable_share(events: Sequence[Event], duration_s: float) -> float:
@@ -95,6 +145,25 @@ def usable_share(events: Sequence[Event], duration_s: float) -> float:
         covered_s += max(end_s - max(event.onset_s, until_s), 0.0)
         until_s = max(until_s, end_s)
     return 1.0 - covered_s / duration_s
+
+
+def _count_agreed(beats_s: Floats, others_s: Floats, n_epochs: int) -> tuple[Floats, Floats]:
+    """(n_epochs,) beats of each epoch, and how many of them the other detector has found, too."""
+    epochs = np.minimum((beats_s // EPOCH_S).astype(np.int64), n_epochs - 1)
+    near = _distance_s(beats_s, others_s) <= TOLERANCE_S + 1e-9
+    n = np.bincount(epochs, minlength=n_epochs).astype(np.float64)
+    n_agreed: Floats = np.bincount(epochs, weights=near, minlength=n_epochs)
+    return n, n_agreed
+
+
+def _are_steady(beats_s: Floats, duration_s: float, n_epochs: int) -> Bools:
+    """(n_epochs,) whether nearly all intervals of an epoch are normal, of three or more."""
+    rr = rr_from_beats(beats_s, duration_s)
+    epochs = np.minimum((rr.t_s // EPOCH_S).astype(np.int64), n_epochs - 1)
+    n = np.bincount(epochs, minlength=n_epochs)
+    n_normal = np.bincount(epochs, weights=is_normal(rr), minlength=n_epochs)
+    steady: Bools = (n >= 3) & (n_normal >= STEADY_SHARE * n)
+    return steady
 
 
 def _limits(ecg: Ecg) -> tuple[int, int]:
@@ -130,7 +199,7 @@ def _faults(ecg: Ecg, segment: Segment, limits: tuple[int, int], flat_mv: float,
     kind = np.where(shares.sum(axis=0) >= BAD_SHARE, shares.argmax(axis=0) + 1, 0)
     edges_s: Floats = segment.onset_s + np.arange(n_epochs + 1, dtype=np.float64) * EPOCH_S
     edges_s[-1] = segment.onset_s + (segment.stop - segment.first) / ecg.fs_hz
-    return _runs(kind, edges_s, [None, FLAT, SATURATED, OUT_OF_RANGE])
+    return events_of_runs(kind, edges_s, [None, FLAT, SATURATED, OUT_OF_RANGE])
 
 
 def _blocks(starts: Ints, stop: int) -> list[tuple[Ints, int]]:
@@ -146,7 +215,8 @@ def _seconds(
     highest = np.maximum.reduceat(digital, starts).astype(np.int64)
     lowest = np.minimum.reduceat(digital, starts).astype(np.int64)
     range_mv = (highest - lowest) * mv_per_step
-    flat = range_mv < flat_mv
+    changes = np.concatenate(([False], digital[1:] != digital[:-1]))
+    flat = (range_mv < flat_mv) | (np.add.reduceat(changes.astype(np.int64), starts) <= MAX_STEPS)
     saturated = np.zeros(len(starts), dtype=np.bool_)
     if (highest >= limits[1]).any() or (lowest <= limits[0]).any():
         at_limit = (digital <= limits[0]) | (digital >= limits[1])
@@ -165,8 +235,18 @@ def _distance_s(beats_s: Floats, others_s: Floats) -> Floats:
     return distance_s
 
 
-def _runs(kinds: Ints, edges_s: Floats, names: Sequence[str | None]) -> tuple[Event, ...]:
-    """Events of the runs of equal kinds."""
+def events_of_runs(kinds: Ints, edges_s: Floats, names: Sequence[str | None]) -> tuple[Event, ...]:
+    """Turn runs of equal kinds into events.
+
+    Parameters
+    ----------
+    kinds
+        (n,) index of a name for each stretch.
+    edges_s
+        (n + 1,) stretch i is from ``edges_s[i]`` to ``edges_s[i + 1]``.
+    names
+        Kinds of event; None for stretches that are none.
+    """
     cuts = np.concatenate(([0], np.flatnonzero(np.diff(kinds)) + 1, [len(kinds)])) if len(kinds) else np.zeros(1, int)
     return tuple(
         Event(float(edges_s[a]), float(edges_s[b] - edges_s[a]), name)

@@ -7,6 +7,13 @@ import numpy as np
 from aura.errors import AuraError
 from aura.types import CLOCK_S, Bools, Event, Floats, Ints, NNSeries, RRSeries
 
+# 250 bpm: most seizures raise the heart rate (doi:10.1016/j.seizure.2014.02.012), and young hearts reach 220 bpm.
+LOW_MS = 240.0
+# 20 bpm: an interval above 3 s is asystole, and no longer a slow heart (doi:10.1111/epi.13644).
+HIGH_MS = 3000.0
+# Malik's 20 % removes breaths of young hearts and onsets of tachycardia; see docs/features.md for the numbers.
+MAX_CHANGE = 0.3
+
 
 def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] = ()) -> RRSeries:
     """Turn beats into RR intervals on the recording's own clock.
@@ -18,7 +25,8 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     duration_s
         Length of the recording in seconds.
     unusable
-        Stretches in which nothing is to be believed: beats in them do not count, and no interval reaches over one.
+        Stretches in which nothing is to be believed: beats within them do not count, though those at their edges do,
+        and no interval reaches over one.
 
     Returns
     -------
@@ -42,7 +50,7 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     # Of each gap between beats, how many stretches began before it and how many ended.
     onsets_s = np.sort([event.onset_s for event in unusable])
     ends_s = np.sort([event.end_s for event in unusable])
-    begun = np.searchsorted(onsets_s, beats_s, side="right")
+    begun = np.searchsorted(onsets_s, beats_s, side="left")
     ended = np.searchsorted(ends_s, beats_s, side="right")
     inside = begun > ended
     beats_s, begun = beats_s[~inside], begun[~inside]
@@ -81,7 +89,9 @@ def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
     return rr_from_beats(r_peaks / fs_hz, duration_s)
 
 
-def clean(rr: RRSeries, *, low_ms: float = 300.0, high_ms: float = 1800.0, max_change: float = 0.2) -> NNSeries:
+def clean(
+    rr: RRSeries, *, low_ms: float = LOW_MS, high_ms: float = HIGH_MS, max_change: float = MAX_CHANGE
+) -> NNSeries:
     """Leave out the intervals that no sinus rhythm makes: RR to NN.
 
     Intervals out of range go first, then ectopic ones by Malik's rule: an interval that differs from the one before
@@ -113,7 +123,9 @@ def clean(rr: RRSeries, *, low_ms: float = 300.0, high_ms: float = 1800.0, max_c
     return NNSeries(t_s=rr.t_s[keep], nn_ms=rr.rr_ms[keep], duration_s=rr.duration_s)
 
 
-def is_normal(rr: RRSeries, *, low_ms: float, high_ms: float, max_change: float) -> Bools:
+def is_normal(
+    rr: RRSeries, *, low_ms: float = LOW_MS, high_ms: float = HIGH_MS, max_change: float = MAX_CHANGE
+) -> Bools:
     """Say which intervals `clean` keeps; its parameters are the same."""
     plausible = (rr.rr_ms >= low_ms) & (rr.rr_ms <= high_ms)
     keep: Bools = plausible & ~_ectopic(rr, plausible, max_change)

@@ -80,6 +80,24 @@ def test_an_alarm_goes_on_until_it_is_released() -> None:
     assert spans(alarms(release=0.6), [0.6, np.nan, 0.4]) == [(0, 1)]
 
 
+def test_an_alarm_ends_where_nothing_can_be_assessed_any_more() -> None:
+    score = [0.6, 0.6, np.nan, np.nan, 0.6, 0.6, 0.1]
+    for how in (alarms(), alarms(release=0.5), alarms(smoothing_s=1)):
+        assert spans(how, score) == [(0, 2), (4, 6)]
+
+
+def test_a_few_steps_in_the_midst_of_noise_raise_no_alarm() -> None:
+    probability = np.full(60, np.nan)
+    probability[[20, 21, 40]] = 1.0
+    how = alarms(smoothing_s=10)
+    assert np.isnan(how.score(probability, step_s=1.0)).all()
+    # Half of the ten steps are enough.
+    probability[20:26] = 1.0
+    score = how.score(probability, step_s=1.0)
+    assert np.flatnonzero(~np.isnan(score)).tolist() == [24, 25]
+    assert [(a.onset_s, a.end_s) for a in how.events(score, threshold=0.5, step_s=1.0)] == [(24, 26)]
+
+
 def test_an_alarm_is_raised_when_the_score_has_stayed_up() -> None:
     assert spans(alarms(min_duration_s=3), [0.6, 0.6, 0.1, 0.6, 0.6, 0.6, 0.6, 0.1]) == [(5, 7)]
 

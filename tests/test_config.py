@@ -50,7 +50,7 @@ def test_every_range_is_of_a_key_that_exists() -> None:
         ("tracking.model_name=a/b", "tracking.model_name='a/b'; allowed are letters"),
         ("dataset.name=../x", "dataset.name='../x'; allowed are letters and digits"),
         ("labels.min_overlap=2", "labels.min_overlap=2 is out of range; allowed is 0.01 to 1"),
-        ("cleaning.low_ms=1900", "cleaning.low_ms is not below cleaning.high_ms"),
+        ("cleaning.low_ms=3100", "cleaning.low_ms is not below cleaning.high_ms"),
         ("compute.workers=-1", "aura prepare: compute.workers=-1; allowed are null"),
         ("compute.workers=two", "aura prepare: compute.workers=two; allowed are null"),
         ("+compute.threads=2", "there is no key compute.threads; allowed beside it are: workers"),

@@ -14,6 +14,7 @@ from aura.types import Ecg, Floats, Ints, Segment
 
 Detector = Callable[[Floats, float], Ints]
 BOTH = pytest.mark.parametrize("detect", [detectors.sleepecg, detectors.neurokit])
+ALL = pytest.mark.parametrize("detect", [detectors.sleepecg, detectors.neurokit, detectors.manikandan])
 
 
 def share_matched(beats_s: Floats, others_s: Floats, tolerance_s: float = 0.05) -> float:
@@ -21,7 +22,7 @@ def share_matched(beats_s: Floats, others_s: Floats, tolerance_s: float = 0.05) 
     return float((distance_s <= tolerance_s).mean())
 
 
-@BOTH
+@ALL
 def test_scaling_the_ecg_keeps_the_peaks(detect: Detector) -> None:
     ecg_mv, fs_hz = get_toy_ecg()
     assert np.array_equal(detect(ecg_mv, fs_hz), detect(ecg_mv * 0.25, fs_hz))
@@ -34,7 +35,7 @@ def test_two_detectors_agree_on_a_real_ecg() -> None:
     assert share_matched(other, one) > 0.9
 
 
-@BOTH
+@ALL
 def test_nearly_all_true_beats_of_the_corpus_are_found(detect: Detector, corpus: Path) -> None:
     found, true = [], []
     for i, edf in enumerate(sorted(corpus.rglob("*.edf"))):
@@ -85,7 +86,7 @@ def test_what_is_too_short_says_so() -> None:
     assert error.value.reason == "undetectable"
 
 
-@BOTH
+@ALL
 def test_a_flat_hour_or_segment_costs_itself_and_not_the_recording(
     detect: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

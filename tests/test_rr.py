@@ -41,6 +41,42 @@ def test_nothing_is_compared_across_a_gap() -> None:
     assert np.array_equal(clean(rr, **LIMITS).nn_ms, rr.rr_ms)
 
 
+def test_intervals_from_20_to_250_bpm_are_kept() -> None:
+    for bpm in (20, 33, 60, 200, 220, 250):
+        rr = series(np.full(50, 60_000 / bpm))
+        assert np.array_equal(clean(rr).nn_ms, rr.rr_ms), bpm
+    for bpm in (19, 260):
+        assert not len(clean(series(np.full(50, 60_000 / bpm))).nn_ms), bpm
+
+
+def beats_of(rate_bpm: Floats, step_s: float = 0.001) -> RRSeries:
+    """Intervals of a heart whose rate is known at each millisecond (integral pulse frequency modulation)."""
+    turns = np.cumsum(rate_bpm) / 60 * step_s
+    beats_s = np.interp(np.arange(1, int(turns[-1]) + 1), turns, np.arange(len(rate_bpm)) * step_s)
+    return rr_from_beats(beats_s, len(rate_bpm) * step_s)
+
+
+def test_breathing_and_a_sudden_tachycardia_are_kept() -> None:
+    time_s = np.arange(0, 300, 0.001)
+    # The rate swings by 20 % with each breath, as in young people; Malik's 20 % removes two intervals of five.
+    breathing = beats_of(60 * (1 + 0.2 * np.sin(2 * np.pi * 0.2 * time_s)))
+    assert len(clean(breathing).nn_ms) == len(breathing.rr_ms)
+    assert len(clean(breathing, **LIMITS).nn_ms) < 0.65 * len(breathing.rr_ms)
+    # From 75 to 150 bpm with a time constant of 1 s.
+    onset = beats_of(75 + 75 * (1 - np.exp(-np.clip(time_s - 150, 0, None))))
+    assert len(clean(onset).nn_ms) == len(onset.rr_ms)
+    # From 75 to 220 bpm at once: one interval is lost, not all that follow.
+    jump = beats_of(np.where(time_s < 150, 75.0, 220.0))
+    assert len(clean(jump).nn_ms) >= len(jump.rr_ms) - 1
+
+
+def test_premature_beats_are_left_out() -> None:
+    rr_ms = np.full(100, 800.0)
+    rr_ms[20::10], rr_ms[21::10] = 500.0, 1100.0
+    nn_ms = clean(series(rr_ms)).nn_ms
+    assert 500.0 not in nn_ms
+
+
 def test_intervals_are_on_the_clock_of_the_recording() -> None:
     rr = rr_from_beats(np.array([10.0, 11.0, 12.0]), 20.0)
     assert rr.t_s.tolist() == [11.0, 12.0]
@@ -63,7 +99,7 @@ def test_no_interval_touches_an_unusable_stretch(quarters: set[int], stretches: 
     free = [
         (begin, end)
         for begin, end in pairwise(beats_s)
-        if not any(begin < event.end_s and end >= event.onset_s for event in unusable)
+        if not any(begin < event.end_s and end > event.onset_s for event in unusable)
     ]
     assert len(free) == len(intervals)
 

@@ -1,6 +1,7 @@
 """RR intervals in, a row of features per window out: the one path of training, detection and serving."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -89,6 +90,24 @@ def describe(rr: RRSeries, keep: Bools, end_s: Floats, spec: FeatureSpec) -> pd.
 def feature_names(frame: pd.DataFrame) -> list[str]:
     """Columns of `extract` that are features: not the time, nor how much of a window there is."""
     return [name for name in frame.columns if name not in BESIDE]
+
+
+def know_the_present(frame: pd.DataFrame) -> Bools:
+    """(n_windows,) whether the shortest windows of each row have a feature.
+
+    In a stretch without usable beats the long windows still have features for a minute or two, of what was before it. A
+    detector must not answer from those alone.
+    """
+    shortest = frame.iloc[:, list(_shortest(tuple(frame.columns)))].to_numpy(dtype=np.float64)
+    known: Bools = ~np.isnan(shortest).all(axis=1)
+    return known
+
+
+@cache
+def _shortest(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Columns of the features of the shortest windows."""
+    lengths_s = {i: float(name.rpartition("__")[2].rstrip("s")) for i, name in enumerate(names) if name not in BESIDE}
+    return tuple(i for i, length_s in lengths_s.items() if length_s == min(lengths_s.values()))
 
 
 def _cleaning(rr: RRSeries, keep: Bools, spec: FeatureSpec) -> Cleaned:

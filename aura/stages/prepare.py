@@ -36,6 +36,8 @@ RECORDINGS = {
     "duration_s": "float64",
     "usable_share": "float64",
     "n_beats": "int64",
+    "normal_share": "float64",
+    "alike_share": "float64",
     "annotated": "bool",
     "n_seizures": "Int64",
     "seizure_s": "float64",
@@ -154,6 +156,7 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
         lines.append(
             f"  {recordings['duration_s'].sum() / 3600:.1f} h, "
             f"{100 * np.average(recordings['usable_share'], weights=recordings['duration_s']):.1f} % usable ECG, "
+            f"{100 * np.average(recordings['normal_share'], weights=recordings['n_beats']):.1f} % normal intervals, "
             f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures"
         )
     for remark, n in _remarks(recordings).most_common():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import butter, lfilter
 
+from aura.rr import LOW_MS
 from aura.synthetic.heart import VENTRICULAR, Person, Seizure
 from aura.types import Bools, Floats, Ints
 
@@ -66,7 +67,7 @@ def _waves(beats_s: Floats, kinds: Ints, fs_hz: int, n: int) -> Floats:
     """The clean ECG: each beat adds its waves, which draw together as the heart beats faster."""
     ecg_mv = np.zeros(n)
     rr_s = np.diff(beats_s, prepend=beats_s[0] - 1.0)
-    pace = np.sqrt(np.clip(rr_s, 0.35, 1.2))[:, None]
+    pace = np.sqrt(np.clip(rr_s, LOW_MS / 1000, 1.2))[:, None]
     offsets = np.arange(int(REACH_S[0] * fs_hz), int(REACH_S[1] * fs_hz))
     samples = np.round(beats_s * fs_hz).astype(np.int64)[:, None] + offsets
     t_s = samples / fs_hz - beats_s[:, None]

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aura.rr import HIGH_MS, LOW_MS
 from aura.types import Bools, Floats, Ints
 
 GRID_HZ = 20.0
+# What a heart can do, as the cleaning has it: 20 to 250 bpm.
+RATES_BPM = (60_000 / HIGH_MS, 60_000 / LOW_MS)
 NORMAL, VENTRICULAR, SUPRAVENTRICULAR = 0, 1, 2
 
 
@@ -131,7 +134,7 @@ def beats(
         + person.mayer_wave * np.sin(mayer)
         + _smooth_noise(rng, t_s, 1.0, 0.008)
     )
-    rate_bpm = np.clip(rate_bpm * (1 + vagal * variability), 35, 190)
+    rate_bpm = np.clip(rate_bpm * (1 + vagal * variability), *RATES_BPM)
     turns = np.cumsum(rate_bpm) / 60 / GRID_HZ
     beats_s = np.interp(np.arange(1, np.floor(turns[-1]) + 1), turns, t_s)
     return _ectopy(rng, beats_s, person.ectopic_per_day * duration_s / 86400)
