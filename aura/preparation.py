@@ -130,6 +130,8 @@ class Preparation:
             "duration_s": ecg.duration_s,
             "usable_share": quality.usable_share(faults, ecg.duration_s),
             "n_beats": len(beats_s),
+            "n_gaps": len(ecg.segments) - 1,
+            "n_excluded": ecg.n_excluded,
             "annotated": seizures is not None,
             "n_seizures": None if seizures is None else len(seizures),
             "seizure_s": None if seizures is None else sum(s.duration_s for s in seizures),

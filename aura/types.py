@@ -109,6 +109,8 @@ class Ecg:
         Start of the recording on the wall clock, where the file says it.
     segments
         Stretches without a gap, in their order; one, where the recording was never interrupted.
+    n_excluded
+        Data records whose samples are in no segment, as their place in time is not known.
     remarks
         Codes of what was wrong with the file, but did not keep it from being read.
     """
@@ -121,6 +123,7 @@ class Ecg:
     channel: str
     start: datetime | None
     segments: tuple[Segment, ...]
+    n_excluded: int = 0
     remarks: tuple[str, ...] = ()
 
     @property

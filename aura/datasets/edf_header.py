@@ -11,7 +11,10 @@ import numpy as np
 from aura.errors import RecordingError
 from aura.types import MAX_DURATION_S
 
+ANNOTATIONS = "edf annotations"
 FIXED_BYTES = 256
+# What the four characters of the field can say.
+MAX_SIGNALS = 9999
 # The fields that name people are 160 bytes; the date follows them.
 NAMES_END = 168
 # Of each signal, in the order of the header: label, transducer, unit, physical and digital limits, filter, samples.
@@ -64,6 +67,15 @@ class Header:
         """Length of a data record in bytes."""
         return 2 * sum(self.samples)
 
+    def is_annotation(self, index: int) -> bool:
+        """Whether a signal holds annotations instead of samples."""
+        return " ".join(self.labels[index].lower().split()) == ANNOTATIONS
+
+    @property
+    def timekeeping(self) -> int | None:
+        """The signal with the time stamps of the data records: the first with annotations."""
+        return next((index for index in range(len(self.labels)) if self.is_annotation(index)), None)
+
 
 def read_header(file: BinaryIO) -> Header:
     """Read the header of an EDF file.
@@ -110,7 +122,7 @@ def read_header(file: BinaryIO) -> Header:
         n_records=n_records,
         rest_bytes=rest_bytes,
         record_s=record_s,
-        gaps=_text(fixed[192:236]).startswith("EDF+D"),
+        gaps="".join(_text(fixed[192:236]).split()).upper().startswith("EDF+D"),
         start=start,
         remarks=(*remarks, *(() if start else ("no_start",)), *(("shifted_header",) if shift else ())),
     )

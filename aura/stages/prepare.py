@@ -36,6 +36,8 @@ RECORDINGS = {
     "duration_s": "float64",
     "usable_share": "float64",
     "n_beats": "int64",
+    "n_gaps": "int64",
+    "n_excluded": "int64",
     "annotated": "bool",
     "n_seizures": "Int64",
     "seizure_s": "float64",
@@ -49,7 +51,13 @@ RECORDINGS = {
 FAILURES = {"recording": "str", "path": "str", "others": "str", "stage": "str", "reason": "str", "message": "str"}
 # Failures that are printed, and recordings with each remark; all are in the tables.
 N_FAILURES, N_REMARKED = 20, 3
-COUNTED = {"clipped_events": "n_clipped", "united_events": "n_united", "unknown_labels": "n_unknown"}
+COUNTED = {
+    "gaps": ("n_gaps", "gaps"),
+    "excluded_records": ("n_excluded", "data records"),
+    "clipped_events": ("n_clipped", "events"),
+    "united_events": ("n_united", "events"),
+    "unknown_labels": ("n_unknown", "events"),
+}
 
 
 @metrics.measured("prepare")
@@ -158,9 +166,12 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
         )
     for remark, n in _remarks(recordings).most_common():
         having = recordings[[remark in codes.split(";") for codes in recordings["remarks"]]]
-        events = f" ({having[COUNTED[remark]].sum()} events)" if remark in COUNTED else ""
+        count = ""
+        if remark in COUNTED:
+            column, noun = COUNTED[remark]
+            count = f" ({having[column].sum()} {noun})"
         names = ", ".join(having["edf"].head(N_REMARKED)) + (", ..." if n > N_REMARKED else "")
-        lines.append(f"  prepared, but {remark}: {n}{events}: {names}")
+        lines.append(f"  prepared, but {remark}: {n}{count}: {names}")
     for reason, n in Counter(failures["reason"]).most_common():
         lines.append(f"  failed, {reason}: {n}")
     # What a named layout leaves aside was not asked for.
