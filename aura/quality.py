@@ -20,7 +20,7 @@ LIMIT_MV = 0.5
 MEDIAN_OF = 100_000
 # Samples that are looked at together, to bound the memory.
 BLOCK_SECONDS = 3600
-GAP, FLAT, SATURATED, OUT_OF_RANGE, DISAGREEMENT = "gap", "flat", "saturated", "out_of_range", "disagreement"
+FLAT, SATURATED, OUT_OF_RANGE, DISAGREEMENT = "flat", "saturated", "out_of_range", "disagreement"
 
 
 def unusable(ecg: Ecg, *, flat_mv: float, max_mv: float) -> tuple[Event, ...]:
@@ -43,15 +43,9 @@ def unusable(ecg: Ecg, *, flat_mv: float, max_mv: float) -> tuple[Event, ...]:
         In their order, disjoint, the kind being the fault: ``flat``, ``saturated``, ``out_of_range``, and ``gap`` where
         nothing was recorded.
     """
-    gaps = []
-    for before, after in pairwise(ecg.segments):
-        end_s = before.onset_s + (before.stop - before.first) / ecg.fs_hz
-        # Where the clock only jumped by less than a sample, nothing is missing.
-        if after.onset_s - end_s > 1 / ecg.fs_hz:
-            gaps.append(Event(end_s, after.onset_s - end_s, GAP))
     limits = _limits(ecg)
     faults = [event for segment in ecg.segments for event in _faults(ecg, segment, limits, flat_mv, max_mv)]
-    return tuple(sorted([*gaps, *faults], key=lambda event: event.onset_s))
+    return tuple(sorted([*ecg.gaps(), *faults], key=lambda event: event.onset_s))
 
 
 def disagreement(beats_s: Floats, others_s: Floats, *, duration_s: float, min_agreement: float) -> tuple[Event, ...]:

@@ -132,6 +132,15 @@ class Ecg:
         last = self.segments[-1]
         return last.onset_s + (last.stop - last.first) / self.fs_hz
 
+    def gaps(self) -> tuple[Event, ...]:
+        """Return the stretches between segments; where the clock jumps by less than a sample, nothing is missing."""
+        ends_s = [segment.onset_s + (segment.stop - segment.first) / self.fs_hz for segment in self.segments]
+        return tuple(
+            Event(end_s, after.onset_s - end_s, "gap")
+            for end_s, after in zip(ends_s, self.segments[1:], strict=False)
+            if after.onset_s - end_s > 1 / self.fs_hz
+        )
+
     def mv(self, first: int, stop: int) -> Floats:
         """Samples ``[first, stop)`` in millivolts."""
         ecg_mv: Floats = self.digital[first:stop].astype(np.float64) * self.mv_per_step + self.zero_mv
