@@ -13,6 +13,7 @@ from aura.beats import detect
 from aura.datasets import Layout
 from aura.datasets.annotations import is_background, is_seizure
 from aura.datasets.edf import read_ecgs
+from aura.datasets.units import read_unit
 from aura.errors import AuraError, RecordingError
 from aura.events import unite
 from aura.rr import rr_from_beats
@@ -28,13 +29,29 @@ ROUNDING_S = 0.01
 
 
 @dataclass(frozen=True)
+class EcgChannel:
+    """Which channel is the ECG, and in which unit.
+
+    Parameters
+    ----------
+    patterns
+        Patterns of channel labels in order of preference.
+    unit
+        See `aura.datasets.edf.read_ecgs`.
+    """
+
+    patterns: tuple[str, ...]
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
 class Preparation:
     """How recordings are prepared.
 
     Parameters
     ----------
-    channels
-        Patterns of ECG channel labels in order of preference.
+    channel
+        Which channel is the ECG.
     subject_channels
         The same for single subjects, by the corpus's own id.
     detector
@@ -45,8 +62,8 @@ class Preparation:
         See `aura.quality`.
     """
 
-    channels: tuple[str, ...]
-    subject_channels: dict[str, list[str]]
+    channel: EcgChannel
+    subject_channels: dict[str, EcgChannel]
     detector: Detector
     second_detector: Detector | None
     flat_mv: float
@@ -114,6 +131,7 @@ class Preparation:
             for code, holds in (
                 ("other_edf", ref.edf != first.edf),
                 ("other_annotations", ref.annotations != first.annotations),
+                ("unit_set", read_unit(ecg.written_unit) not in (None, ecg.unit) and ecg.written_unit),
                 ("no_annotations", seizures is None),
                 ("clipped_events", n_clipped),
                 ("united_events", n_united),
@@ -125,6 +143,7 @@ class Preparation:
             "layout": ref.layout.rpartition(".")[2],
             "split": ref.split,
             "channel": ecg.channel,
+            "unit": ecg.unit,
             "start": ecg.start.isoformat() if ecg.start else None,
             "fs_hz": ecg.fs_hz,
             "duration_s": ecg.duration_s,
@@ -149,7 +168,8 @@ class Preparation:
     def _best_channel(self, ref: RecordingRef) -> tuple[Ecg, tuple[Event, ...], tuple[str, ...]]:
         """The ECG of which most is usable, to the percent; of equals, the one that is preferred."""
         best, n_channels = None, 0
-        for ecg in read_ecgs(ref.edf, self.subject_channels.get(ref.subject, self.channels)):
+        wanted = self.subject_channels.get(ref.subject, self.channel)
+        for ecg in read_ecgs(ref.edf, wanted.patterns, wanted.unit):
             faults = quality.unusable(ecg, flat_mv=self.flat_mv, max_mv=self.max_mv)
             share = quality.usable_share(faults, ecg.duration_s)
             n_channels += 1
@@ -159,7 +179,8 @@ class Preparation:
         share, ecg, faults = best
         # To within the rounding of a sum.
         if share < 1e-9:
-            raise RecordingError("unusable_ecg", f"nothing of channel {ecg.channel!r} can be used{_faults(faults)}")
+            message = f"nothing of channel {ecg.channel!r} can be used{_faults(faults)}; {_scale(ecg)}"
+            raise RecordingError("unusable_ecg", message)
         return ecg, faults, (*ecg.remarks, *(("several_channels",) if n_channels > 1 else ()))
 
 
@@ -193,6 +214,18 @@ def _first_that_works(
                 with suppress(RecordingError):
                     return swapped, read(swapped)
         raise error
+
+
+def _scale(ecg: Ecg) -> str:
+    """Say what the samples of an ECG are in millivolts, and how that is known."""
+    low_mv, high_mv = sorted(
+        ecg.zero_mv + float(end) * ecg.mv_per_step for end in (ecg.digital.min(), ecg.digital.max())
+    )
+    written = f"the file says {ecg.written_unit!r}" if ecg.written_unit else "the file has no unit"
+    return (
+        f"read as {ecg.unit} ({written}) it is {low_mv:.3g} to {high_mv:.3g} mV: is the unit right? "
+        "dataset.unit sets another"
+    )
 
 
 def _faults(faults: Sequence[Event]) -> str:

@@ -109,6 +109,8 @@ class Ecg:
         Start of the recording on the wall clock, where the file says it.
     segments
         Stretches without a gap, in their order; one, where the recording was never interrupted.
+    unit, written_unit
+        Unit that the samples were read in, and what the file says of it.
     n_excluded
         Data records whose samples are in no segment, as their place in time is not known.
     remarks
@@ -123,6 +125,8 @@ class Ecg:
     channel: str
     start: datetime | None
     segments: tuple[Segment, ...]
+    unit: str = "uV"
+    written_unit: str = ""
     n_excluded: int = 0
     remarks: tuple[str, ...] = ()
 

@@ -93,12 +93,12 @@ def test_no_edf_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_unit_is_refused(tmp_path: Path) -> None:
-    write_edf(tmp_path / "a.edf", channels("ECG"), start=START)
-    header = (tmp_path / "a.edf").read_bytes()
-    (tmp_path / "a.edf").write_bytes(header.replace(b"uV      ", b"mmHg    ", 1))
-    with pytest.raises(RecordingError, match="channel 'ECG' is in an unknown unit; known are V, mV, uV and nV"):
-        read_ecg(tmp_path / "a.edf", ["*"])
+def test_a_label_with_brackets_can_be_named(tmp_path: Path) -> None:
+    write_edf(tmp_path / "a.edf", channels("ECG 1", "ECG [1]", "ECG?", "ECG*"), start=START)
+    for label in ("ECG [1]", "ecg [1]", "ECG?", "ECG*", "ECG 1"):
+        assert [ecg.channel.lower() for ecg in read_ecgs(tmp_path / "a.edf", [label])] == [label.lower()]
+    assert read_ecg(tmp_path / "a.edf", ["ECG [1]", "*"]).channel == "ECG [1]"
+    assert read_ecg(tmp_path / "a.edf", ["ECG [2-9]", "*"]).channel == "ECG 1"
 
 
 def test_an_impossible_date_costs_the_date_and_not_the_ecg(tmp_path: Path) -> None:

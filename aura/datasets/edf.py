@@ -26,10 +26,10 @@ from aura.datasets.edf_header import (
     number,
     read_header,
 )
+from aura.datasets.units import MILLIVOLTS, is_voltage, read_unit
 from aura.errors import AuraError, RecordingError
 from aura.types import Ecg, Int16s, Segment
 
-MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "mv": 1.0, "v": 1e3, "": 1e-3}
 ANY_ECG = ("*EKG*", "*ECG*")
 # Slower, no R-peak can be timed; faster, it is not an ECG.
 FS_HZ = (50.0, 100_000.0)
@@ -37,7 +37,7 @@ FS_HZ = (50.0, 100_000.0)
 SMALL_BYTES = 4096
 
 
-def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG) -> Ecg:
+def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG, unit: str | None = None) -> Ecg:
     """Read the ECG of an EDF file: of `read_ecgs`, the one that is preferred.
 
     Parameters
@@ -46,6 +46,8 @@ def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG) -> Ecg:
         The file.
     channels
         Patterns of channel labels in order of preference.
+    unit
+        See `read_ecgs`.
 
     Examples
     --------
@@ -61,10 +63,10 @@ def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG) -> Ecg:
     """
     if isinstance(channels, str):
         raise AuraError(f"channels is a list of patterns; write [{channels!r}]")
-    return next(read_ecgs(Path(edf), channels))
+    return next(read_ecgs(Path(edf), channels, unit))
 
 
-def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:
+def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None) -> Iterator[Ecg]:
     """Read the channels of an EDF file that can be its ECG, and nothing of the others.
 
     Parameters
@@ -72,13 +74,16 @@ def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:
     edf
         The file.
     channels
-        Patterns of channel labels in order of preference; ``*`` stands for anything, case does not count.
+        Patterns of channel labels in order of preference; ``*`` stands for anything, case does not count. A pattern
+        that is a label stands for that label alone, whatever signs are in it.
+    unit
+        Unit of the samples, ``uV``, ``mV``, ``V`` or ``nV``, whatever the file says; None is what the file says, and
+        microvolts where it says nothing, as EEG amplifiers write.
 
     Yields
     ------
     Ecg
-        At least one, in the order of preference. A channel without a unit is read as microvolts, as EEG amplifiers
-        write. Time begins with the first data record; the gaps of an EDF+D file stay gaps.
+        At least one, in the order of preference, of the channels in a unit of voltage. Time begins with the first data record; the gaps of an EDF+D file stay gaps.
 
     Raises
     ------
@@ -95,7 +100,7 @@ def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:
         with edf.open("rb", buffering=0) as file:
             header = read_header(file)
             indices = _find_channels(header, channels)
-            yield from _read_all(file, header, indices, read_clock(file, header))
+            yield from _read_all(file, header, indices, read_clock(file, header), unit)
     except OSError as error:
         what = "is a link to nothing" if edf.is_symlink() else f"cannot be read: {error.strerror}"
         raise RecordingError("unreadable_edf", what) from error
@@ -103,36 +108,49 @@ def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:
 
 def _find_channels(header: Header, channels: Sequence[str]) -> list[int]:
     """Signals that match a pattern, by the order of the patterns and then of the file."""
+    labels = {index: _plain(label) for index, label in enumerate(header.labels) if not header.is_annotation(index)}
     found: dict[int, None] = {}
-    for pattern in channels:
-        for index, label in enumerate(header.labels):
-            if not header.is_annotation(index) and fnmatchcase(label.lower(), pattern.lower()):
-                found.setdefault(index)
+    for pattern in map(_plain, channels):
+        exact = [index for index, label in labels.items() if label == pattern]
+        found |= dict.fromkeys(exact or (index for index, label in labels.items() if fnmatchcase(label, pattern)))
     if not found:
         message = f"none of its channels {list(header.labels)} matches dataset.channels, {list(channels)}"
         raise RecordingError("no_ecg_channel", message)
     return list(found)
 
 
-def _read_all(file: BinaryIO, header: Header, indices: Sequence[int], clock: Clock) -> Iterator[Ecg]:
+def _plain(label: str) -> str:
+    """Spell a label in small letters with single blanks."""
+    return " ".join(label.lower().split())
+
+
+def _read_all(file: BinaryIO, header: Header, indices: Sequence[int], clock: Clock, unit: str | None) -> Iterator[Ecg]:
     """Read those signals that can be read; the error of the first where there is none."""
     errors, n_read = [], 0
     for index in indices:
         try:
-            yield _read_signal(file, header, index, clock)
+            yield _read_signal(file, header, index, clock, unit)
             n_read += 1
         except RecordingError as error:
             errors.append(error)
     if not n_read:
-        raise errors[0]
+        # Of a channel in volts, where there is one.
+        raise min(errors, key=lambda error: error.reason == "no_ecg_channel")
 
 
-def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock) -> Ecg:
+def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_unit: str | None) -> Ecg:
     """Read one signal."""
-    label, unit = header.labels[index], header.fields[UNIT][index]
-    per_step_mv = MILLIVOLTS.get(unit.lower())
-    if per_step_mv is None:
-        raise RecordingError("unknown_unit", f"channel {label!r} is in an unknown unit; known are V, mV, uV and nV")
+    label, written = header.labels[index], header.fields[UNIT][index]
+    if not is_voltage(written):
+        raise RecordingError("no_ecg_channel", f"channel {label!r} is in {written!r}, which is no voltage")
+    unit = set_unit or read_unit(written)
+    if unit is None:
+        message = (
+            f"channel {label!r} is in {written!r}, which is no unit that is known; set dataset.unit to one of "
+            f"{', '.join(MILLIVOLTS)}"
+        )
+        raise RecordingError("unknown_unit", message)
+    per_step_mv = MILLIVOLTS[unit]
     low, high, first, last = (
         number(header.fields[field][index]) for field in (PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN, DIGITAL_MAX)
     )
@@ -155,6 +173,8 @@ def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock) -> Ec
         limits=(int(min(first, last)), int(max(first, last))),
         fs_hz=fs_hz,
         channel=label,
+        unit=unit,
+        written_unit=written,
         start=header.start + timedelta(seconds=clock.start_s or 0.0) if header.start else None,
         segments=segments,
         n_excluded=clock.n_excluded,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -83,7 +82,7 @@ def _ecg(config: Config, row: Mapping[Any, Any]) -> Ecg | None:
     if config.dataset.pseudonyms or not edf.is_file():
         return None
     try:
-        return read_ecg(edf, [escape(row["channel"])])
+        return read_ecg(edf, [row["channel"]], row["unit"])
     except (RecordingError, OSError):
         return None
 

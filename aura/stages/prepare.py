@@ -15,7 +15,7 @@ from aura.config import Config
 from aura.datasets.corpus import Corpus, find, find_one
 from aura.errors import AuraError
 from aura.partition import share
-from aura.preparation import Preparation
+from aura.preparation import EcgChannel, Preparation
 from aura.privacy import Names, key_from_environment
 from aura.stages.folders import channels_digest, prepared_folder
 from aura.synthetic.corpus import MANIFEST
@@ -31,6 +31,7 @@ RECORDINGS = {
     "annotations": "str",
     "others": "str",
     "channel": "str",
+    "unit": "str",
     "start": "str",
     "fs_hz": "float64",
     "duration_s": "float64",
@@ -118,8 +119,11 @@ def preparation(config: Config) -> Preparation:
     """How the configuration says that recordings are prepared."""
     second = config.quality.second_detector
     return Preparation(
-        channels=tuple(config.dataset.channels),
-        subject_channels={one.subject: one.channels for one in config.dataset.subject_channels},
+        channel=EcgChannel(tuple(config.dataset.channels), config.dataset.unit),
+        subject_channels={
+            one.subject: EcgChannel(tuple(one.channels or config.dataset.channels), one.unit or config.dataset.unit)
+            for one in config.dataset.subject_channels
+        },
         detector=instantiate({**config.detector, "_partial_": True}),
         second_detector=None if second is None else instantiate({**second, "_partial_": True}),
         flat_mv=config.quality.flat_mv,
