@@ -223,7 +223,7 @@ def _scale(ecg: Ecg) -> str:
     )
     written = f"the file says {ecg.written_unit!r}" if ecg.written_unit else "the file has no unit"
     return (
-        f"read as {ecg.unit} ({written}) it is {low_mv:.3g} to {high_mv:.3g} mV: is the unit right? "
+        f"read as {ecg.unit} ({written}) it is {low_mv:.4g} to {high_mv:.4g} mV: is the unit right? "
         "dataset.unit sets another"
     )
 

@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 from datetime import datetime
 from pathlib import Path
 
@@ -197,7 +198,7 @@ def test_damage_of_the_ecg_itself_has_a_reason(tmp_path: Path, at: int, field: b
 
 
 def test_records_that_are_small_are_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_edf(tmp_path / "a.edf", channels("EEG", "ECG", fs_hz=50, seconds=101), start=START)
+    write_edf(tmp_path / "a.edf", channels("EEG", "ECG", fs_hz=64, seconds=101), start=START)
     together = read_ecg(tmp_path / "a.edf", ["ECG"])
     monkeypatch.setattr("aura.datasets.edf.SMALL_BYTES", 0)
     assert np.array_equal(together.digital, read_ecg(tmp_path / "a.edf", ["ECG"]).digital)
@@ -242,17 +243,73 @@ def test_a_file_that_must_not_be_read_is_said(public_path: Path) -> None:
     assert error.value.reason == "unreadable_edf"
 
 
-@pytest.mark.parametrize("n_signals", [b"1e8 ", b"1e17", b"1e99", b"9999"])
-def test_a_header_of_more_signals_than_the_file_can_hold_is_said(tmp_path: Path, n_signals: bytes) -> None:
+@pytest.mark.parametrize(
+    ("n_signals", "header_bytes", "sentence"),
+    [
+        (b"9999", b"unknown ", "ends in the header"),
+        (b"9999", b"2560000 ", "ends in the header"),
+        (b"8e6 ", b"unknown ", "does not say how many signals it has"),
+        (b"1e99", b"unknown ", "does not say how many signals it has"),
+        (b"1_0 ", b"unknown ", "does not say how many signals it has"),
+        (b"    ", b"99999744", "more than 9999 signals"),
+        (b"    ", b"2560256 ", "more than 9999 signals"),
+    ],
+)
+def test_a_header_of_more_signals_than_the_file_can_hold_is_refused(
+    tmp_path: Path, n_signals: bytes, header_bytes: bytes, sentence: str
+) -> None:
     edf = tmp_path / "a.edf"
     write_edf(edf, channels("ECG"), start=START)
     content = bytearray(edf.read_bytes())
-    # Nor does the length of the header say how many there are.
-    content[184:192], content[252:256] = b"unknown ", n_signals
+    content[184:192], content[252:256] = header_bytes, n_signals
     edf.write_bytes(content)
-    with pytest.raises(RecordingError, match="ends in the header") as error:
+    # A sparse file has room for any header.
+    os.truncate(edf, 4_000_000_000 if "more" in sentence or "does not" in sentence else len(content))
+    tracemalloc.start()
+    with pytest.raises(RecordingError, match=sentence) as error:
         read_ecg(edf, ["*ECG*"])
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
     assert error.value.reason == "unreadable_edf"
+
+
+@pytest.mark.parametrize(
+    ("record_s", "size", "reason"),
+    [(b"1       ", 4 << 30, "bad_clock"), (b"0.001   ", 4 << 30, "bad_rate"), (b"0.01    ", 4 << 30, "too_large")],
+)
+def test_a_file_that_is_too_long_or_too_large_is_refused_before_it_is_read(
+    tmp_path: Path, record_s: bytes, size: int, reason: str
+) -> None:
+    edf = tmp_path / "a.edf"
+    write_edf(edf, channels("ECG"), start=START)
+    changed(changed(edf, 236, b"-1      "), 244, record_s)
+    os.truncate(edf, size)
+    tracemalloc.start()
+    with pytest.raises(RecordingError) as error:
+        read_ecg(edf, ["ECG"])
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    assert error.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(b"1e-320", b"2e-320"), (b"-1e308", b"1e308"), (b"-1e200", b"1e200"), (b"0", b"1e-300"), (b"1_0", b"2_0")],
+)
+def test_a_physical_range_that_is_no_scale_is_refused(tmp_path: Path, low: bytes, high: bytes) -> None:
+    edf = tmp_path / "a.edf"
+    write_edf(edf, channels("ECG"), start=START)
+    changed(changed(edf, signal_field(1, 0, 3), low.ljust(8)), signal_field(1, 0, 4), high.ljust(8))
+    with pytest.raises(RecordingError) as error:
+        read_ecg(edf, ["ECG"])
+    assert error.value.reason == "bad_scaling"
+
+
+def test_a_rate_at_which_no_detector_works_is_refused(tmp_path: Path) -> None:
+    write_edf(tmp_path / "a.edf", channels("ECG", fs_hz=55), start=START)
+    with pytest.raises(RecordingError, match="has 55 samples a second; allowed are 61 to 100000") as error:
+        read_ecg(tmp_path / "a.edf", ["ECG"])
+    assert error.value.reason == "bad_rate"
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -299,5 +356,14 @@ def test_whatever_the_bytes_are_an_ecg_comes_out_or_a_reason(tmp_path: Path, dat
             assert 0 < ecg.duration_s <= 31 * 86_400
     except RecordingError as error:
         reason = error.reason
-    known = ("unreadable_edf", "no_ecg_channel", "unknown_unit", "bad_scaling", "bad_rate", "bad_clock", "empty_ecg")
+    known = (
+        "unreadable_edf",
+        "no_ecg_channel",
+        "unknown_unit",
+        "bad_scaling",
+        "bad_rate",
+        "bad_clock",
+        "empty_ecg",
+        "too_large",
+    )
     assert reason in ("read", *known)

@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -113,3 +114,22 @@ def test_two_detectors_that_agree_and_two_that_do_not() -> None:
 
 def test_overlapping_stretches_count_once() -> None:
     assert usable_share([Event(0, 50), Event(40, 20), Event(45, 1)], 100.0) == pytest.approx(0.4)
+
+
+def test_samples_between_segments_are_not_judged_with_their_neighbours() -> None:
+    samples_mv = real()
+    # A data record of 2 s without a place in time, which would make the second before it out of range.
+    samples_mv[span(21, 23)] = 6 * np.sin(np.arange(int(2 * FS_HZ)))
+    first, after = Segment(0, int(21 * FS_HZ), 0.0), Segment(int(23 * FS_HZ), len(samples_mv), 30.0)
+    assert unusable(ecg(samples_mv, first, after), **LIMITS) == (Event(21.0, 9.0, "gap"),)
+
+
+def test_a_hundred_thousand_gaps_are_judged_in_seconds() -> None:
+    n = 100_000
+    digital = np.resize(np.round(real() * 200).astype(np.int16), n * 128)
+    segments = tuple(Segment(i * 128, (i + 1) * 128, i * 1.5) for i in range(n))
+    long = Ecg(digital, 1 / 200, 0.0, (-2048, 2047), 128.0, "ECG", None, segments)
+    began_s = time.perf_counter()
+    faults = unusable(long, **LIMITS)
+    assert usable_share(faults, long.duration_s) == pytest.approx(2 / 3, abs=0.01)
+    assert time.perf_counter() - began_s < 10

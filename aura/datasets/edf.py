@@ -4,6 +4,7 @@ The readers that exist were made for sound files: pyedflib refuses one with an i
 file of 7 GB into memory to read one channel of 40, and none keeps the gaps of EDF+D on the clock.
 """
 
+import math
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -31,8 +32,12 @@ from aura.errors import AuraError, RecordingError
 from aura.types import Ecg, Int16s, Segment
 
 ANY_ECG = ("*EKG*", "*ECG*")
-# Slower, no R-peak can be timed; faster, it is not an ECG.
-FS_HZ = (50.0, 100_000.0)
+# A QRS complex reaches to 30 Hz, where the band of the beat detectors ends; faster, it is not an ECG.
+FS_HZ = (61.0, 100_000.0)
+# Four days at 1000 Hz, a month at 130 Hz: more does not fit into 1 GiB with what a detector needs.
+MAX_SAMPLES = 350_000_000
+# No converter has smaller or larger steps.
+SCALES_MV = (1e-15, 1e15)
 # Records that are shorter are read many at a time.
 SMALL_BYTES = 4096
 
@@ -83,13 +88,14 @@ def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None) -> It
     Yields
     ------
     Ecg
-        At least one, in the order of preference, of the channels in a unit of voltage. Time begins with the first data record; the gaps of an EDF+D file stay gaps.
+        At least one, in the order of preference, of the channels in a unit of voltage. Time begins with the first data
+        record; the gaps of an EDF+D file stay gaps.
 
     Raises
     ------
     RecordingError
-        ``unreadable_edf``, ``no_ecg_channel``, ``unknown_unit``, ``bad_scaling``, ``bad_rate``, ``bad_clock`` or
-        ``empty_ecg``: of the preferred channel, where none can be read.
+        ``unreadable_edf``, ``no_ecg_channel``, ``unknown_unit``, ``bad_scaling``, ``bad_rate``, ``bad_clock``,
+        ``too_large`` or ``empty_ecg``: of the preferred channel, where none can be read.
     """
     try:
         if edf.is_dir():
@@ -161,15 +167,18 @@ def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_u
     if not FS_HZ[0] <= fs_hz <= FS_HZ[1]:
         message = f"channel {label!r} has {fs_hz:g} samples a second; allowed are {FS_HZ[0]:g} to {FS_HZ[1]:g}"
         raise RecordingError("bad_rate", message)
+    steps_mv = (high - low) / (last - first) * per_step_mv
+    zero_mv = low * per_step_mv - first * steps_mv
+    if not (SCALES_MV[0] <= abs(steps_mv) <= SCALES_MV[1] and math.isfinite(zero_mv)):
+        raise RecordingError("bad_scaling", f"channel {label!r} has steps of {steps_mv:g} mV, so it has no scale")
     digital = _read_samples(file, header, index, clock)
     if not len(digital):
         raise RecordingError("empty_ecg", f"channel {label!r} holds no samples")
     segments = _segments(clock, n, len(digital))
-    steps_mv = (high - low) / (last - first) * per_step_mv
     return Ecg(
         digital=digital.astype(np.int16, copy=False),
         mv_per_step=steps_mv,
-        zero_mv=low * per_step_mv - first * steps_mv,
+        zero_mv=zero_mv,
         limits=(int(min(first, last)), int(max(first, last))),
         fs_hz=fs_hz,
         channel=label,
@@ -187,7 +196,11 @@ def _read_samples(file: BinaryIO, header: Header, index: int, clock: Clock) -> I
     n, at, descriptor = header.samples[index], 2 * sum(header.samples[:index]), file.fileno()
     # Of the record in which a file was truncated, what there is of the signal; without gaps its time is known.
     n_rest = 0 if not clock.contiguous else min(max(header.rest_bytes - at, 0) // 2, n)
-    digital = np.empty(n * header.n_records + n_rest, dtype="<i2")
+    n_samples = n * header.n_records + n_rest
+    if n_samples > MAX_SAMPLES:
+        message = f"holds {n_samples} samples of channel {header.labels[index]!r}; allowed are {MAX_SAMPLES}"
+        raise RecordingError("too_large", message)
+    digital = np.empty(n_samples, dtype="<i2")
     together = max(SMALL_BYTES // header.record_bytes, 1)
     for record in range(0, header.n_records, together):
         n_records = min(together, header.n_records - record)

@@ -73,9 +73,11 @@ def read_clock(file: BinaryIO, header: Header) -> Clock:
     Raises
     ------
     RecordingError
-        ``bad_clock`` for a file with gaps (EDF+D) whose stamps do not tell where.
+        ``bad_clock`` for a file that is too long, or one with gaps (EDF+D) whose stamps do not tell where.
     """
     n = header.n_records
+    if (n + (header.rest_bytes > 0)) * header.record_s > MAX_DURATION_S:
+        raise RecordingError("bad_clock", f"says it is longer than {MAX_DURATION_S / 86_400:g} days")
     if header.timekeeping is None or not n:
         if header.gaps:
             raise RecordingError("bad_clock", "is EDF+D, with gaps in time, but has no time stamps")
