@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from aura import bootstrap
 from aura.alarms import Alarms
+from aura.events import overlapping
 from aura.labels import TARGET
 from aura.responders import RESPONDER_BPM
 from aura.scoring import Counts, EventRules, pool, score_events, score_samples
@@ -162,7 +163,7 @@ class Evaluation:
             # Where seizures are forecast, a stretch can belong to several; then no rise belongs to it.
             rises = r.rises_bpm if len(r.rises_bpm) == len(r.targets) else np.full(len(r.targets), np.nan)
             for target, rise_bpm in zip(r.targets, rises, strict=True):
-                hits = [alarm for alarm in self.alarms[number] if self._matches(target, alarm)]
+                hits = self._hits(target, self.alarms[number])
                 # An alarm is raised at the end of its first step.
                 raised_s = hits[0].onset_s + r.step_s - target.onset_s if hits else np.nan
                 latency_s = max(raised_s, -self.rules.tolerance_before_s) if hits else np.nan
@@ -175,15 +176,17 @@ class Evaluation:
     def found(self, number: int) -> list[bool]:
         """Whether each target of a recording was found."""
         targets, alarms = self.recordings[number].targets, self.alarms[number]
-        return [any(self._matches(target, alarm) for alarm in alarms) for target in targets]
+        return [bool(self._hits(target, alarms)) for target in targets]
 
     def is_right(self, number: int, alarm: Event) -> bool:
         """Whether an alarm of a recording found something."""
-        return any(self._matches(target, alarm) for target in self.recordings[number].targets)
+        begin_s, end_s = alarm.onset_s - self.rules.tolerance_after_s, alarm.end_s + self.rules.tolerance_before_s
+        return bool(overlapping(self.recordings[number].targets, begin_s, end_s))
 
-    def _matches(self, target: Event, alarm: Event) -> bool:
+    def _hits(self, target: Event, alarms: Sequence[Event]) -> Sequence[Event]:
+        """Alarms that find a target."""
         begin_s, end_s = target.onset_s - self.rules.tolerance_before_s, target.end_s + self.rules.tolerance_after_s
-        return alarm.onset_s < end_s and alarm.end_s > begin_s
+        return overlapping(alarms, begin_s, end_s)
 
     def _of_windows(self) -> dict[str, float]:
         """Scores of windows at no threshold.

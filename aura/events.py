@@ -1,6 +1,7 @@
 """Sets of events and masks: the two ways to say when something happens."""
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -42,6 +43,18 @@ def unite(events: Iterable[Event], *, duration_s: float) -> tuple[Event, ...]:
         else:
             united.append(Event(onset_s, end_s - onset_s, event.kind, event.confidence))
     return tuple(united)
+
+
+def overlapping(events: Sequence[Event], begin_s: float, end_s: float) -> Sequence[Event]:
+    """Return the events that overlap a stretch of time; they are sorted and disjoint.
+
+    Examples
+    --------
+    >>> overlapping([Event(0, 5), Event(10, 5), Event(20, 5)], 5, 11)
+    [Event(onset_s=10, duration_s=5, kind='seiz', confidence=1.0)]
+    """
+    first = bisect_right(events, begin_s, key=lambda event: event.end_s)
+    return events[first : bisect_left(events, end_s, lo=first, key=lambda event: event.onset_s)]
 
 
 def from_mask(mask: Bools, *, step_s: float) -> tuple[Event, ...]:

@@ -35,15 +35,16 @@ def rises_bpm(rr: RRSeries, seizures: Sequence[Event]) -> Floats:
     array([60.])
     """
     bpm, rises = 60_000.0 / rr.rr_ms, np.full(len(seizures), np.nan)
-    for i, seizure in enumerate(seizures):
-        before = (rr.t_s > seizure.onset_s - MARGIN_S - BEFORE_S) & (rr.t_s <= seizure.onset_s - MARGIN_S)
-        if before.sum() < MIN_BEATS:
-            continue
-        means = []
-        for end_s in np.arange(seizure.onset_s + MEAN_S, max(seizure.end_s + AFTER_S, seizure.onset_s + MEAN_S) + 1):
-            inside = (rr.t_s > end_s - MEAN_S) & (rr.t_s <= end_s)
-            if inside.sum() >= MIN_BEATS:
-                means.append(bpm[inside].mean())
-        if means:
-            rises[i] = max(means) - bpm[before].mean()
+    sums = np.concatenate(([0.0], np.cumsum(bpm)))
+    onsets_s = np.array([seizure.onset_s for seizure in seizures], dtype=np.float64)
+    first = np.searchsorted(rr.t_s, onsets_s - MARGIN_S - BEFORE_S, side="right")
+    stop = np.searchsorted(rr.t_s, onsets_s - MARGIN_S, side="right")
+    for i in np.flatnonzero(stop - first >= MIN_BEATS):
+        seizure = seizures[i]
+        ends_s = np.arange(seizure.onset_s + MEAN_S, max(seizure.end_s + AFTER_S, seizure.onset_s + MEAN_S) + 1)
+        a, b = (np.searchsorted(rr.t_s, times_s, side="right") for times_s in (ends_s - MEAN_S, ends_s))
+        enough = b - a >= MIN_BEATS
+        if enough.any():
+            means = (sums[b] - sums[a])[enough] / (b - a)[enough]
+            rises[i] = means.max() - (sums[stop[i]] - sums[first[i]]) / (stop[i] - first[i])
     return rises
