@@ -179,7 +179,7 @@ class Preparation:
         share, ecg, faults = best
         # To within the rounding of a sum.
         if share < 1e-9:
-            message = f"nothing of channel {ecg.channel!r} can be used{_faults(faults)}; {_scale(ecg)}"
+            message = f"nothing of channel {ecg.channel!r} can be used{_faults(faults)}{_scale(ecg)}"
             raise RecordingError("unusable_ecg", message)
         return ecg, faults, (*ecg.remarks, *(("several_channels",) if n_channels > 1 else ()))
 
@@ -221,9 +221,11 @@ def _scale(ecg: Ecg) -> str:
     low_mv, high_mv = sorted(
         ecg.zero_mv + float(end) * ecg.mv_per_step for end in (ecg.digital.min(), ecg.digital.max())
     )
+    if low_mv == high_mv:
+        return ""
     written = f"the file says {ecg.written_unit!r}" if ecg.written_unit else "the file has no unit"
     return (
-        f"read as {ecg.unit} ({written}) it is {low_mv:.4g} to {high_mv:.4g} mV: is the unit right? "
+        f"; read as {ecg.unit} ({written}) it is {low_mv:.4g} to {high_mv:.4g} mV: is the unit right? "
         "dataset.unit sets another"
     )
 

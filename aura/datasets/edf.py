@@ -108,7 +108,8 @@ def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None) -> It
             indices = _find_channels(header, channels)
             yield from _read_all(file, header, indices, read_clock(file, header), unit)
     except OSError as error:
-        what = "is a link to nothing" if edf.is_symlink() else f"cannot be read: {error.strerror}"
+        gone = isinstance(error, FileNotFoundError)
+        what = "is not there, or is a link to nothing" if gone else f"cannot be read: {error.strerror}"
         raise RecordingError("unreadable_edf", what) from error
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from aura import metrics, tracking
 from aura.accounting import PrepareRecording, prepare_all
-from aura.config import Config
+from aura.config import CONF, Config
 from aura.datasets.corpus import Corpus, find, find_one
+from aura.datasets.passed_over import advice, describe
 from aura.errors import AuraError
 from aura.partition import share
 from aura.preparation import EcgChannel, Preparation
@@ -67,13 +69,7 @@ def run(config: Config) -> None:
 
     Of a partition, only its share of them, and no table: that is for the run without one to write, when all is done.
     """
-    root = Path(config.dataset.root)
-    if not root.is_dir():
-        hint = "; run `python -m aura synthesize` to make it" if config.dataset.synthesis else ""
-        # Not the whole path, which can name people and places.
-        raise AuraError(f"dataset.root, which ends in {root.name!r}, is no folder{hint}")
-    if config.dataset.synthesis and not (root / MANIFEST).is_file():
-        raise AuraError("dataset.root holds no synthetic corpus; for recordings of your own add dataset=any")
+    root = _root(config)
     names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
     folder = prepared_folder(config)
     if config.dataset.edf is None:
@@ -84,8 +80,7 @@ def run(config: Config) -> None:
         refs = tuple(replace(ref, subject=ref.subject or ref.recording) for ref in corpus.refs)
         corpus = replace(corpus, refs=refs)
     if not corpus.n_edf:
-        but = f", but {corpus.n_annotations} annotation files" if corpus.n_annotations else ""
-        raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{but}")
+        raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{_instead(corpus)}")
     _check_subjects(config, corpus)
     print(f"prepare: {_found(corpus)}")
     if config.partition is not None:
@@ -113,6 +108,36 @@ def run(config: Config) -> None:
             print(summary)
             raise AuraError(refusal)
     print(summary)
+
+
+def _root(config: Config) -> Path:
+    """Folder of the corpus; messages do not name the whole path, which can name people and places."""
+    root = Path(config.dataset.root)
+    try:
+        is_folder = root.is_dir()
+        is_synthetic = is_folder and (root / MANIFEST).is_file()
+    except OSError as error:
+        message = f"dataset.root, which ends in {root.name!r}, cannot be read: {error.strerror}"
+        raise AuraError(message) from error
+    synthetic = config.dataset.synthesis is not None
+    if not is_folder:
+        default = synthetic and config.dataset.root == OmegaConf.load(CONF / "dataset" / "synthetic.yaml").root
+        hint = "run `python -m aura synthesize` to make it" if default else "give a folder that is there"
+        raise AuraError(f"dataset.root, which ends in {root.name!r}, is no folder; {hint}")
+    if synthetic and not is_synthetic:
+        raise AuraError("dataset.root holds no synthetic corpus; for recordings of your own add dataset=any")
+    return root
+
+
+def _instead(corpus: Corpus) -> str:
+    """Say what there is where there is no EDF file, and what helps."""
+    there = [f"{corpus.n_annotations} annotation files"] if corpus.n_annotations else []
+    there += (
+        [f"{len(corpus.rejects)} folders that cannot be read"] if not corpus.n_annotations and corpus.rejects else []
+    )
+    there += [describe(corpus.passed_over)] if corpus.passed_over else []
+    helps = advice([kind for kind, _ in corpus.passed_over])
+    return (f", but {', '.join(there)}" if there else "") + (f"; {helps}" if helps else "")
 
 
 def preparation(config: Config) -> Preparation:
@@ -151,6 +176,7 @@ def _found(corpus: Corpus) -> str:
     return (
         f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings ({said})"
         + (f"; {len(corpus.rejects)} of them belong to none" if corpus.rejects else "")
+        + (f"; other files, passed over: {describe(corpus.passed_over)}" if corpus.passed_over else "")
     )
 
 
