@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,12 @@ class PrepareRecording:
     def _source(self, ref: RecordingRef) -> str:
         """What changes when a file of the recording does: its place, its size, the time it was changed."""
         files = [path for path in (ref.edf, ref.annotations, *ref.others) if path is not None]
+        channel = self.preparation.subject_channels.get(ref.subject)
         return digest(
             [(self.names.path(path), *_stamp(path)) for path in files],
             self.names.ref(ref).subject,
             ref.split,
-            list(self.preparation.subject_channels.get(ref.subject, ())),
+            asdict(channel) if channel else None,
         )
 
 

@@ -14,6 +14,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from aura.datasets.units import MILLIVOLTS
 from aura.errors import AuraError
 from aura.features.specification import FAMILIES, FeatureSpec
 from aura.partition import share
@@ -43,10 +44,11 @@ class SynthesisConfig:
 
 @dataclass
 class SubjectChannelsConfig:
-    """Channel labels of one subject, by the corpus's own id."""
+    """Channel labels and unit of one subject, by the corpus's own id; null is that of the other subjects."""
 
     subject: str
-    channels: list[str]
+    channels: list[str] | None = None
+    unit: str | None = None
 
 
 @dataclass
@@ -57,6 +59,7 @@ class DatasetConfig:
     root: str
     layouts: list[str]
     channels: list[str]
+    unit: str | None
     subject_channels: list[SubjectChannelsConfig]
     # One file of it, by its path below the root, where the others are to be left aside.
     edf: str | None
@@ -407,6 +410,11 @@ def _check_dataset(dataset: DatasetConfig) -> None:
         raise AuraError("dataset.root is empty; give the folder of the recordings")
     if not dataset.layouts or not dataset.channels:
         raise AuraError("dataset.layouts or dataset.channels is empty; see conf/dataset/any.yaml for what there is")
+    units = {"dataset.unit": dataset.unit}
+    units |= {f"dataset.subject_channels[{i}].unit": one.unit for i, one in enumerate(dataset.subject_channels)}
+    for key, unit in units.items():
+        if unit is not None and unit not in MILLIVOLTS:
+            raise AuraError(f"{key}={unit}; allowed are null, {', '.join(MILLIVOLTS)}")
     for layout in dataset.layouts:
         _import("dataset.layouts", layout)
     if dataset.synthesis is not None and dataset.synthesis.layout not in PLACES:

@@ -14,6 +14,7 @@ from aura.beats.shape import judge_beats
 from aura.datasets import Layout
 from aura.datasets.annotations import is_background, is_seizure
 from aura.datasets.edf import read_ecgs
+from aura.datasets.units import read_unit
 from aura.errors import AuraError, RecordingError
 from aura.events import unite
 from aura.rr import is_normal, rr_from_beats
@@ -62,13 +63,29 @@ class Lead:
 
 
 @dataclass(frozen=True)
+class EcgChannel:
+    """Which channel is the ECG, and in which unit.
+
+    Parameters
+    ----------
+    patterns
+        Patterns of channel labels in order of preference.
+    unit
+        See `aura.datasets.edf.read_ecgs`.
+    """
+
+    patterns: tuple[str, ...]
+    unit: str | None = None
+
+
+@dataclass(frozen=True)
 class Preparation:
     """How recordings are prepared.
 
     Parameters
     ----------
-    channels
-        Patterns of ECG channel labels in order of preference.
+    channel
+        Which channel is the ECG.
     subject_channels
         The same for single subjects, by the corpus's own id.
     detector
@@ -79,8 +96,8 @@ class Preparation:
         See `aura.quality`.
     """
 
-    channels: tuple[str, ...]
-    subject_channels: dict[str, list[str]]
+    channel: EcgChannel
+    subject_channels: dict[str, EcgChannel]
     detector: Detector
     second_detector: Detector | None
     flat_mv: float
@@ -147,6 +164,7 @@ class Preparation:
                 ("doubtful_beats", doubtful),
                 ("other_edf", ref.edf != first.edf),
                 ("other_annotations", ref.annotations != first.annotations),
+                ("unit_set", read_unit(ecg.written_unit) not in (None, ecg.unit) and ecg.written_unit),
                 ("no_annotations", seizures is None),
                 ("clipped_events", n_clipped),
                 ("united_events", n_united),
@@ -158,6 +176,7 @@ class Preparation:
             "layout": ref.layout.rpartition(".")[2],
             "split": ref.split,
             "channel": ecg.channel,
+            "unit": ecg.unit,
             "start": ecg.start.isoformat() if ecg.start else None,
             "fs_hz": ecg.fs_hz,
             "duration_s": ecg.duration_s,
@@ -165,6 +184,8 @@ class Preparation:
             "n_beats": len(lead.beats_s),
             "normal_share": normal_share,
             "alike_share": lead.alike_share,
+            "n_gaps": len(ecg.segments) - 1,
+            "n_excluded": ecg.n_excluded,
             "annotated": seizures is not None,
             "n_seizures": None if seizures is None else len(seizures),
             "seizure_s": None if seizures is None else sum(s.duration_s for s in seizures),
@@ -182,7 +203,8 @@ class Preparation:
     def _best_lead(self, ref: RecordingRef) -> tuple[Lead, tuple[str, ...]]:
         """The lead in which a heart is seen for most of the recording; of much the same, the one that is preferred."""
         best, failure, n_leads = None, None, 0
-        for ecg in read_ecgs(ref.edf, self.subject_channels.get(ref.subject, self.channels)):
+        wanted = self.subject_channels.get(ref.subject, self.channel)
+        for ecg in read_ecgs(ref.edf, wanted.patterns, wanted.unit):
             n_leads += 1
             try:
                 lead = self._look_for_beats(ecg)
@@ -223,7 +245,8 @@ class Preparation:
 def _check_usable(ecg: Ecg, faults: Sequence[Event]) -> None:
     """Refuse a channel of which nothing can be used, to within the rounding of a sum."""
     if quality.usable_share(faults, ecg.duration_s) < 1e-9:
-        raise RecordingError("unusable_ecg", f"nothing of channel {ecg.channel!r} can be used{_faults(faults)}")
+        message = f"nothing of channel {ecg.channel!r} can be used{_faults(faults)}{_scale(ecg)}"
+        raise RecordingError("unusable_ecg", message)
 
 
 def _seizures(ref: RecordingRef, ecg: Ecg) -> tuple[tuple[Event, ...] | None, int, int, int]:
@@ -256,6 +279,20 @@ def _first_that_works(
                 with suppress(RecordingError):
                     return swapped, read(swapped)
         raise error
+
+
+def _scale(ecg: Ecg) -> str:
+    """Say what the samples of an ECG are in millivolts, and how that is known."""
+    low_mv, high_mv = sorted(
+        ecg.zero_mv + float(end) * ecg.mv_per_step for end in (ecg.digital.min(), ecg.digital.max())
+    )
+    if low_mv == high_mv:
+        return ""
+    written = f"the file says {ecg.written_unit!r}" if ecg.written_unit else "the file has no unit"
+    return (
+        f"; read as {ecg.unit} ({written}) it is {low_mv:.4g} to {high_mv:.4g} mV: is the unit right? "
+        "dataset.unit sets another"
+    )
 
 
 def _faults(faults: Sequence[Event]) -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from aura.rr import is_normal, rr_from_beats
-from aura.types import Bools, Ecg, Event, Floats, Int16s, Ints, Segment
+from aura.types import Bools, Ecg, Event, Floats, Int16s, Ints
 
 EPOCH_S = 10.0
 SECONDS = int(EPOCH_S)
@@ -27,8 +27,8 @@ MAX_SILENCE_S = 4.0
 LIMIT_MV = 0.5
 MEDIAN_OF = 100_000
 # Samples that are looked at together, to bound the memory.
-BLOCK_SECONDS = 3600
-GAP, FLAT, SATURATED, OUT_OF_RANGE = "gap", "flat", "saturated", "out_of_range"
+BLOCK_SECONDS, BLOCK_SAMPLES = 3600, 8_000_000
+FLAT, SATURATED, OUT_OF_RANGE = "flat", "saturated", "out_of_range"
 DISAGREEMENT, NO_BEATS = "disagreement", "no_beats"
 
 
@@ -52,15 +52,8 @@ def unusable(ecg: Ecg, *, flat_mv: float, max_mv: float) -> tuple[Event, ...]:
         In their order, disjoint, the kind being the fault: ``flat``, ``saturated``, ``out_of_range``, and ``gap`` where
         nothing was recorded.
     """
-    gaps = []
-    for before, after in pairwise(ecg.segments):
-        end_s = before.onset_s + (before.stop - before.first) / ecg.fs_hz
-        # Where the clock only jumped by less than a sample, nothing is missing.
-        if after.onset_s - end_s > 1 / ecg.fs_hz:
-            gaps.append(Event(end_s, after.onset_s - end_s, GAP))
     limits = _limits(ecg)
-    faults = [event for segment in ecg.segments for event in _faults(ecg, segment, limits, flat_mv, max_mv)]
-    return tuple(sorted([*gaps, *faults], key=lambda event: event.onset_s))
+    return tuple(sorted([*ecg.gaps(), *_faults(ecg, limits, flat_mv, max_mv)], key=lambda event: event.onset_s))
 
 
 def disagreement(beats_s: Floats, others_s: Floats, *, duration_s: float, min_agreement: float) -> tuple[Event, ...]:
@@ -177,33 +170,53 @@ def _limits(ecg: Ecg) -> tuple[int, int]:
     )
 
 
-def _faults(ecg: Ecg, segment: Segment, limits: tuple[int, int], flat_mv: float, max_mv: float) -> tuple[Event, ...]:
-    """Unusable epochs of a segment, those beside each other with the same fault as one."""
-    n_seconds = max(int((segment.stop - segment.first) / ecg.fs_hz), 1)
-    starts = segment.first + np.round(np.arange(n_seconds) * ecg.fs_hz).astype(np.int64)
-    faults = np.concatenate(
+def _faults(ecg: Ecg, limits: tuple[int, int], flat_mv: float, max_mv: float) -> list[Event]:
+    """Unusable epochs of all segments, those beside each other with the same fault as one."""
+    firsts = np.array([segment.first for segment in ecg.segments])
+    stops = np.array([segment.stop for segment in ecg.segments])
+    onsets_s = np.array([segment.onset_s for segment in ecg.segments])
+    n_seconds = np.maximum(((stops - firsts) / ecg.fs_hz).astype(np.int64), 1)
+    segment, second = _count_up(n_seconds)
+    starts = firsts[segment] + np.round(second * ecg.fs_hz).astype(np.int64)
+    # Samples between segments, of data records without a place in time, are judged apart.
+    between = np.setdiff1d(np.append(stops, 0), np.append(firsts, len(ecg.digital)))
+    all_starts = np.union1d(starts, between)
+    step = max(min(BLOCK_SECONDS, int(BLOCK_SAMPLES / ecg.fs_hz)), 1)
+    of_all = np.concatenate(
         [
             _seconds(ecg.digital[block[0] : stop], block - block[0], limits, abs(ecg.mv_per_step), flat_mv, max_mv)
-            for block, stop in _blocks(starts, segment.stop)
+            for block, stop in _blocks(all_starts, len(ecg.digital), step)
         ],
         axis=1,
     )
+    faults = of_all[:, np.searchsorted(all_starts, starts)].astype(np.int64)
     # The rest of a second at the end is judged with the last whole one.
-    n_epochs = -(-n_seconds // SECONDS)
-    padded = np.zeros((len(faults), n_epochs * SECONDS))
-    padded[:, :n_seconds] = faults
-    lengths = np.full(n_epochs, SECONDS)
-    lengths[-1] = n_seconds - (n_epochs - 1) * SECONDS
-    shares = padded.reshape(len(faults), n_epochs, SECONDS).sum(axis=2) / lengths
+    epoch_segment, epoch = _count_up(-(-n_seconds // SECONDS))
+    first_seconds = np.flatnonzero(second % SECONDS == 0)
+    lengths = np.diff(np.append(first_seconds, len(second)))
+    shares = np.add.reduceat(faults, first_seconds, axis=1) / lengths
     # Of several faults the one that is most of it.
-    kind = np.where(shares.sum(axis=0) >= BAD_SHARE, shares.argmax(axis=0) + 1, 0)
-    edges_s: Floats = segment.onset_s + np.arange(n_epochs + 1, dtype=np.float64) * EPOCH_S
-    edges_s[-1] = segment.onset_s + (segment.stop - segment.first) / ecg.fs_hz
-    return events_of_runs(kind, edges_s, [None, FLAT, SATURATED, OUT_OF_RANGE])
+    kinds = np.where(shares.sum(axis=0) >= BAD_SHARE, shares.argmax(axis=0) + 1, 0)
+    begins_s = onsets_s[epoch_segment] + epoch * EPOCH_S
+    ends_s = onsets_s[epoch_segment] + (epoch + 1) * EPOCH_S
+    last = np.append(np.diff(epoch_segment) != 0, True)
+    ends_s[last] = onsets_s + (stops - firsts) / ecg.fs_hz
+    runs = np.flatnonzero(np.concatenate(([True], (np.diff(kinds) != 0) | last[:-1], [True])))
+    return [
+        Event(float(begins_s[a]), float(ends_s[b - 1] - begins_s[a]), (FLAT, SATURATED, OUT_OF_RANGE)[kinds[a] - 1])
+        for a, b in pairwise(runs)
+        if kinds[a]
+    ]
 
 
-def _blocks(starts: Ints, stop: int) -> list[tuple[Ints, int]]:
-    cuts = [*range(0, len(starts), BLOCK_SECONDS), len(starts)]
+def _count_up(lengths: Ints) -> tuple[Ints, Ints]:
+    """Number the elements of groups of these lengths: the group of each, and its place in the group."""
+    groups = np.repeat(np.arange(len(lengths)), lengths)
+    return groups, np.arange(len(groups)) - (np.cumsum(lengths) - lengths)[groups]
+
+
+def _blocks(starts: Ints, stop: int, step: int) -> list[tuple[Ints, int]]:
+    cuts = [*range(0, len(starts), step), len(starts)]
     ends = [*starts[cuts[1:-1]], stop]
     return [(starts[a:b], int(end)) for (a, b), end in zip(pairwise(cuts), ends, strict=True)]
 

@@ -109,6 +109,10 @@ class Ecg:
         Start of the recording on the wall clock, where the file says it.
     segments
         Stretches without a gap, in their order; one, where the recording was never interrupted.
+    unit, written_unit
+        Unit that the samples were read in, and what the file says of it.
+    n_excluded
+        Data records whose samples are in no segment, as their place in time is not known.
     remarks
         Codes of what was wrong with the file, but did not keep it from being read.
     """
@@ -121,6 +125,9 @@ class Ecg:
     channel: str
     start: datetime | None
     segments: tuple[Segment, ...]
+    unit: str = "uV"
+    written_unit: str = ""
+    n_excluded: int = 0
     remarks: tuple[str, ...] = ()
 
     @property
@@ -128,6 +135,15 @@ class Ecg:
         """Length of the recording in seconds, its gaps included."""
         last = self.segments[-1]
         return last.onset_s + (last.stop - last.first) / self.fs_hz
+
+    def gaps(self) -> tuple[Event, ...]:
+        """Return the stretches between segments; where the clock jumps by less than a sample, nothing is missing."""
+        ends_s = [segment.onset_s + (segment.stop - segment.first) / self.fs_hz for segment in self.segments]
+        return tuple(
+            Event(end_s, after.onset_s - end_s, "gap")
+            for end_s, after in zip(ends_s, self.segments[1:], strict=False)
+            if after.onset_s - end_s > 1 / self.fs_hz
+        )
 
     def mv(self, first: int, stop: int) -> Floats:
         """Samples ``[first, stop)`` in millivolts."""

@@ -227,3 +227,13 @@ def test_what_cannot_be_is_one_line(
     given = [] if any(word.startswith("model=") for word in words) else [MODEL]
     assert main(["detect", *words, *given]) == 1
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "helps"), [("x.bdf", "convert them to EDF"), ("x.edf.gz", "unpack them")])
+def test_a_recording_of_another_format_is_refused(
+    tmp_path: Path, name: str, helps: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).touch()
+    assert main(["detect", f"edf={tmp_path / name}", f"output={tmp_path / 'out'}"]) == 1
+    says = f"{name} is no .edf file; allowed are such a file, or a folder of them; {helps}"
+    assert says in capsys.readouterr().err

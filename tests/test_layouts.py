@@ -10,7 +10,8 @@ import pytest
 
 from aura.config import CONF, compose
 from aura.datasets import bids, plain, teppe, tusz15, tusz20
-from aura.datasets.corpus import Corpus, find
+from aura.datasets.corpus import Corpus, find, find_one
+from aura.datasets.edf import read_ecgs
 from aura.errors import RecordingError
 from aura.stages.prepare import preparation
 from aura.synthetic.corpus import Synthesis, plan, write_subject
@@ -259,6 +260,48 @@ def test_a_folder_that_cannot_be_read_is_said(public_path: Path) -> None:
         secret.chmod(0o755)
     assert [(reject.reason, reject.path) for reject in corpus.rejects] == [("unreadable_folder", secret)]
     assert len(corpus.refs) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users: run it on Linux or macOS")
+@pytest.mark.parametrize("mode", [0o444, 0o644])
+def test_files_of_a_folder_that_can_be_listed_but_not_entered_fail_one_by_one(public_path: Path, mode: int) -> None:
+    ours = files(public_path, "open/night.edf", "open/night.tse_bi", "open/x.csv")
+    (public_path / "locked").mkdir()
+    files(public_path, "locked/a.edf", "locked/a.csv", "locked/b.csv", "locked/c.tse_bi", "locked/notes.txt")
+    (public_path / "locked" / "link").symlink_to(public_path)
+    (public_path / "locked").chmod(mode)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        corpus = find(public_path, LAYOUTS, "any")
+        with pytest.raises(RecordingError, match="cannot be read: Permission denied"):
+            next(read_ecgs(public_path / "locked" / "a.edf", ["*"]))
+        one = find_one(public_path / "locked" / "a.edf", public_path, LAYOUTS, "any")
+    finally:
+        os.seteuid(user)
+        (public_path / "locked").chmod(0o755)
+    assert [ref.edf.name for ref in corpus.refs] == ["a.edf", "night.edf"]
+    # Of what cannot be opened, the .csv beside an EDF file is taken for its annotations.
+    assert corpus.refs[0].annotations == public_path / "locked" / "a.csv"
+    assert [(reject.path.name, reject.reason) for reject in corpus.rejects] == [("c.tse_bi", "annotation_without_edf")]
+    assert dict(corpus.passed_over) == {".csv": 2, ".txt": 1, "other": 1}
+    assert (one.n_edf, len(one.refs)) == (1, 1)
+    assert ours[0] in corpus.files
+
+
+def test_other_files_are_counted_by_suffixes_that_name_nobody(tmp_path: Path) -> None:
+    files(tmp_path, "a/night.edf", "a/day.bdf", "a/Day2.BDF", "b/old.rec", "b/x.edf.gz", "c/y.trc", "c/letter.mueller")
+    files(tmp_path, ".hidden/z.bdf", "c/.z.bdf", "c/notes.csv")
+    (tmp_path / "d.bdf").mkdir()
+    assert dict(find(tmp_path, LAYOUTS, "any").passed_over) == {
+        ".bdf": 2,
+        ".rec": 1,
+        ".edf.gz": 1,
+        ".trc": 1,
+        ".csv": 1,
+        "other": 1,
+    }
 
 
 SMALL = Synthesis(

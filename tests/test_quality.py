@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -208,3 +209,20 @@ def test_what_is_unusable_for_another_reason_is_not_counted_twice() -> None:
     # From 298 s to the next beat it is 2.5 s.
     assert silences(beats_s, [flat], duration_s=400.0) == ()
     assert silences(beats_s, [Event(98.0, 150.0, "flat")], duration_s=400.0) == (Event(248.0, 52.5, "no_beats"),)
+def test_samples_between_segments_are_not_judged_with_their_neighbours() -> None:
+    samples_mv = real()
+    # A data record of 2 s without a place in time, which would make the second before it out of range.
+    samples_mv[span(21, 23)] = 6 * np.sin(np.arange(int(2 * FS_HZ)))
+    first, after = Segment(0, int(21 * FS_HZ), 0.0), Segment(int(23 * FS_HZ), len(samples_mv), 30.0)
+    assert unusable(ecg(samples_mv, first, after), **LIMITS) == (Event(21.0, 9.0, "gap"),)
+
+
+def test_a_hundred_thousand_gaps_are_judged_in_seconds() -> None:
+    n = 100_000
+    digital = np.resize(np.round(real() * 200).astype(np.int16), n * 128)
+    segments = tuple(Segment(i * 128, (i + 1) * 128, i * 1.5) for i in range(n))
+    long = Ecg(digital, 1 / 200, 0.0, (-2048, 2047), 128.0, "ECG", None, segments)
+    began_s = time.perf_counter()
+    faults = unusable(long, **LIMITS)
+    assert usable_share(faults, long.duration_s) == pytest.approx(2 / 3, abs=0.01)
+    assert time.perf_counter() - began_s < 10

@@ -255,7 +255,7 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     session = edfs[5].parent
     real, fs_hz = get_toy_ecg()
     write_damaged(session / "flat.edf", np.zeros(2500), 250)
-    write_damaged(session / "short.edf", real[:50] * 1000, 50)
+    write_damaged(session / "short.edf", real[:64] * 1000, 64)
     write_damaged(session / "slow.edf", real[:300] * 1000, 1)
     write_damaged(session / "unscaled.edf", real[: 10 * int(fs_hz)] * 1000, int(fs_hz))
     header = (session / "unscaled.edf").read_bytes()
@@ -372,7 +372,12 @@ def test_nothing_prepared_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFix
     )
     (tmp_path / "synthesis.json").touch()
     assert project.run("prepare") == 1
-    assert "holds no .edf file" in capsys.readouterr().err
+    assert "holds no .edf file, but 1 .json\n" in capsys.readouterr().err
+    for name in ("a.bdf", "b.bdf", "c.edf.gz"):
+        (tmp_path / name).touch()
+    assert project.run("prepare") == 1
+    says = "holds no .edf file, but 2 .bdf, 1 .json, 1 .edf.gz; unpack them or convert them to EDF"
+    assert says in capsys.readouterr().err
     (tmp_path / "a.edf").write_bytes(b"")
     assert project.run("prepare") == 1
     assert "nothing could be prepared; the first failure: a.edf: is empty" in capsys.readouterr().err
@@ -444,9 +449,15 @@ def test_two_writers_at_once_leave_one_whole_result(trained: Project, project: P
     assert_same_tables(project, trained)
 
 
-def test_a_missing_corpus_says_how_to_make_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert Project(tmp_path / "none", tmp_path).run("prepare") == 1
+def test_a_missing_corpus_says_how_to_make_it_where_it_can_be_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["prepare", f"workspace={tmp_path}"]) == 1
     assert "is no folder; run `python -m aura synthesize` to make it" in capsys.readouterr().err
+    for words in (["dataset=any"], []):
+        assert main(["prepare", *words, f"dataset.root={tmp_path}/none", f"workspace={tmp_path}"]) == 1
+        assert "dataset.root, which ends in 'none', is no folder; give a folder that is" in capsys.readouterr().err
 
 
 def test_a_corpus_of_other_settings_is_not_overwritten(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
 """Beats of a whole recording, however long it is and however often it was interrupted."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -9,11 +11,15 @@ from aura.errors import RecordingError
 from aura.types import Ecg, Event, Floats, Ints
 
 # A detector needs several times the memory of what it is given; of a day it would be gigabytes.
-BLOCK_S = 3600.0
+BLOCK_S, BLOCK_SAMPLES = 3600.0, 8_000_000
 # What a detector needs to settle, and what it loses at an end.
 MARGIN_S = 30.0
-# Shorter stretches between gaps are not searched: no detector can set its thresholds on them.
-MIN_SEGMENT_S = 5.0
+# Shorter stretches are not searched: no detector can set its thresholds on them.
+MIN_STRETCH_S = 5.0
+# A detector sees a straight line in a gap up to this, if the segment before it is as long.
+BRIDGE_S = 2.0
+# A T wave comes no later; after a gap nobody can tell it from a beat.
+T_WAVE_S = 0.4
 # No heart beats twice in this time; a beat where two blocks meet can be found in both.
 REFRACTORY_S = 0.2
 UNDETECTABLE = "undetectable"
@@ -22,7 +28,7 @@ DETECTOR_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError)
 
 
 def detect(ecg: Ecg, detector: Callable[[Floats, float], Ints] = sleepecg) -> tuple[Floats, tuple[Event, ...]]:
-    """Find the beats of a recording, segment by segment and in blocks of an hour.
+    """Find the beats of a recording in blocks of an hour; a straight line bridges short gaps.
 
     Parameters
     ----------
@@ -34,9 +40,10 @@ def detect(ecg: Ecg, detector: Callable[[Floats, float], Ints] = sleepecg) -> tu
     Returns
     -------
     beats_s : (n_beats,) Floats
-        Times on the recording's clock in seconds, rising.
+        Times on the recording's clock in seconds, rising. Not among them is what is found within 0.4 s after a gap:
+        it may be the T wave of a beat in the gap.
     undetectable : tuple of Event
-        Segments that are too short to be searched, and blocks on which the detector failed: a flat hour, say.
+        Stretches too short to be searched, and blocks on which the detector failed: a flat hour, say.
 
     Raises
     ------
@@ -59,31 +66,96 @@ def detect(ecg: Ecg, detector: Callable[[Floats, float], Ints] = sleepecg) -> tu
     >>> len(beats_s), beats_s[:3].round(2), undetectable
     (478, array([0.35, 0.95, 1.53]), ())
     """
-    parts, failed, why = [], [], f"it is shorter than {MIN_SEGMENT_S:g} s, or nowhere that long without a gap"
-    for onset_s, segment_first, low, high, first, stop in _blocks(ecg):
-        try:
-            if stop - first < MIN_SEGMENT_S * ecg.fs_hz:
-                raise ValueError(why)
-            found = detector(ecg.mv(first, stop), ecg.fs_hz) + first
-        except DETECTOR_ERRORS as error:
-            why = " ".join(str(error).split())
-            failed.append(Event(onset_s + (low - segment_first) / ecg.fs_hz, (high - low) / ecg.fs_hz, UNDETECTABLE))
-            continue
-        found = found[(found >= low) & (found < high)]
-        parts.append(onset_s + (found - segment_first) / ecg.fs_hz)
+    parts, failed, why = [], [], f"it is shorter than {MIN_STRETCH_S:g} s, or nowhere that long without a gap"
+    for stretch in _stretches(ecg):
+        for low, high, first, stop in _blocks(stretch, ecg.fs_hz):
+            try:
+                if stop - first < MIN_STRETCH_S * ecg.fs_hz:
+                    raise ValueError(why)
+                found = detector(_bridged_mv(ecg, stretch, first, stop), ecg.fs_hz) + first
+            except DETECTOR_ERRORS as error:
+                why = " ".join(str(error).split())
+                onset_s = float(stretch.onsets_s[0]) + low / ecg.fs_hz
+                failed.append(Event(onset_s, (high - low) / ecg.fs_hz, UNDETECTABLE))
+                continue
+            parts.append(stretch.times_s(found[(found >= low) & (found < high)], ecg.fs_hz))
     if not parts:
         raise RecordingError("undetectable", f"no beats can be detected at {ecg.fs_hz:g} Hz: {why}")
     beats_s = np.unique(np.concatenate(parts))
+    gap_ends_s = np.array([-np.inf, *(gap.end_s for gap in ecg.gaps())])
+    beats_s = beats_s[beats_s - gap_ends_s[np.searchsorted(gap_ends_s, beats_s + 1e-9) - 1] >= T_WAVE_S]
     if len(parts) > 1 and len(beats_s):
         beats_s = beats_s[np.diff(beats_s, prepend=-np.inf) >= REFRACTORY_S]
     return beats_s, tuple(failed)
 
 
-def _blocks(ecg: Ecg) -> Iterator[tuple[float, int, int, int, int, int]]:
-    """Per block: onset and first sample of its segment, the samples it speaks for, and those it is shown."""
-    block, margin = round(BLOCK_S * ecg.fs_hz), round(MARGIN_S * ecg.fs_hz)
-    for segment in ecg.segments:
-        for low in range(segment.first, segment.stop, block):
-            high = min(low + block, segment.stop)
-            first, stop = max(low - margin, segment.first), min(high + margin, segment.stop)
-            yield segment.onset_s, segment.first, low, high, first, stop
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stretch:
+    """Segments with short gaps between them, as a detector sees them: samples at a constant rate.
+
+    Parameters
+    ----------
+    firsts, lengths
+        (n_segments,) first sample of each segment in the recording, and its length in samples.
+    onsets_s
+        (n_segments,) times on the recording's clock.
+    starts
+        (n_segments,) index in the stretch at which each begins.
+    """
+
+    firsts: Ints
+    lengths: Ints
+    onsets_s: Floats
+    starts: Ints
+
+    @property
+    def n_samples(self) -> int:
+        """Length in samples, gaps included."""
+        return int(self.starts[-1] + self.lengths[-1])
+
+    def times_s(self, indices: Ints, fs_hz: float) -> Floats:
+        """Times of samples on the recording's clock, without those in gaps."""
+        number = np.searchsorted(self.starts, indices, side="right") - 1
+        within = indices - self.starts[number]
+        times_s: Floats = (self.onsets_s[number] + within / fs_hz)[within < self.lengths[number]]
+        return times_s
+
+
+def _stretches(ecg: Ecg) -> Iterator[_Stretch]:
+    """Join segments whose gaps are bridged; bridges at most double the samples."""
+    firsts = np.array([segment.first for segment in ecg.segments])
+    lengths = np.array([segment.stop - segment.first for segment in ecg.segments])
+    onsets_s = np.array([segment.onset_s for segment in ecg.segments])
+    gaps_s = np.diff(onsets_s) - lengths[:-1] / ecg.fs_hz
+    cuts = np.flatnonzero(gaps_s > np.minimum(BRIDGE_S, lengths[:-1] / ecg.fs_hz) + 1e-6) + 1
+    for first, stop in pairwise([0, *cuts.tolist(), len(firsts)]):
+        part = slice(first, stop)
+        # On the grid of the first segment, but not before the last one ended.
+        before = np.cumsum(lengths[part]) - lengths[part]
+        on_grid = np.round((onsets_s[part] - onsets_s[first]) * ecg.fs_hz).astype(np.int64)
+        starts = before + np.maximum.accumulate(on_grid - before)
+        yield _Stretch(firsts[part], lengths[part], onsets_s[part], starts)
+
+
+def _bridged_mv(ecg: Ecg, stretch: _Stretch, first: int, stop: int) -> Floats:
+    """Samples ``[first, stop)`` of a stretch, with straight lines in its gaps."""
+    bridged_mv = np.full(stop - first, np.nan)
+    begin, end = np.searchsorted(stretch.starts, (first, stop), side="right")
+    for number in range(max(int(begin) - 1, 0), int(end)):
+        start, in_ecg = int(stretch.starts[number]), int(stretch.firsts[number])
+        low, high = max(first - start, 0), min(stop - start, int(stretch.lengths[number]))
+        if low < high:
+            bridged_mv[start + low - first : start + high - first] = ecg.mv(in_ecg + low, in_ecg + high)
+    missing = np.isnan(bridged_mv)
+    if missing.any():
+        here = np.flatnonzero(~missing)
+        bridged_mv[missing] = np.interp(np.flatnonzero(missing), here, bridged_mv[here])
+    return bridged_mv
+
+
+def _blocks(stretch: _Stretch, fs_hz: float) -> Iterator[tuple[int, int, int, int]]:
+    """Samples of a stretch that each block answers for, and those a detector sees for it."""
+    block, margin = min(round(BLOCK_S * fs_hz), BLOCK_SAMPLES), round(MARGIN_S * fs_hz)
+    for low in range(0, stretch.n_samples, block):
+        high = min(low + block, stretch.n_samples)
+        yield low, high, max(low - margin, 0), min(high + margin, stretch.n_samples)

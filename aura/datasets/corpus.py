@@ -1,12 +1,15 @@
 """All files of a corpus, and what each of them is: nothing that was found is left unsaid."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
 from aura.datasets import Layout
+from aura.datasets.passed_over import kind_of
 from aura.table import digest
 from aura.types import RecordingRef
 
@@ -45,12 +48,15 @@ class Corpus:
         EDF and annotation files that belong to no recording, and folders that cannot be looked into.
     n_edf, n_annotations
         Files that were found.
+    passed_over
+        How many other files there are of each kind, the most first; see `aura.datasets.passed_over`.
     """
 
     refs: tuple[RecordingRef, ...]
     rejects: tuple[Reject, ...]
     n_edf: int
     n_annotations: int
+    passed_over: tuple[tuple[str, int], ...] = ()
 
     @property
     def files(self) -> set[Path]:
@@ -72,7 +78,8 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
         Name of the corpus.
     """
     rejects: list[Reject] = []
-    walked = dict(_walk(root, rejects))
+    passed_over: Counter[str] = Counter()
+    walked = dict(_walk(root, rejects, passed_over))
     files = sorted(walked)
     n_edf = sum(path.suffix.lower() == EDF for path in files)
     left, refs = dict.fromkeys(files), list[RecordingRef]()
@@ -93,7 +100,8 @@ def find(root: Path, layouts: Sequence[str], dataset: str) -> Corpus:
             rejects.append(_stray(path, layouts, edf_folders))
     # What is reached by a link gives way to what is there itself.
     unique, doubles = _unique(sorted(refs, key=lambda ref: (walked[ref.edf], ref.edf)))
-    corpus = Corpus(tuple(unique), (*rejects, *doubles), n_edf, len(files) - n_edf)
+    kinds = tuple(passed_over.most_common())
+    corpus = Corpus(tuple(unique), (*rejects, *doubles), n_edf, len(files) - n_edf, kinds)
     assert set(files) <= corpus.files
     return corpus
 
@@ -108,16 +116,20 @@ def find_one(edf: Path, root: Path, layouts: Sequence[str], dataset: str) -> Cor
     root, layouts, dataset
         As for `find`.
     """
-    folders = dict.fromkeys((edf.parent, edf.parent.parent / "eeg"))
-    near = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
-    files = [edf, *(path for path in near if path.is_file() and path.name.lower().endswith((*ANNOTATIONS, ".csv")))]
+    files = [edf]
+    for folder in dict.fromkeys((edf.parent, edf.parent.parent / "eeg")):
+        # A folder that cannot be read has no annotations to offer.
+        with suppress(OSError):
+            paths = sorted(folder.iterdir())
+            names = {path.name for path in paths}
+            files += [path for path in paths if _is_annotation(path, names)]
     found = [ref for name in layouts for ref in import_module(name).index(files, root, dataset) if ref.edf == edf]
     refs, doubles = _unique(sorted(found, key=lambda ref: ref.annotations is None)[:1])
     assert not doubles
     return Corpus(tuple(refs), (), 1, sum(len(_files(ref)) - 1 for ref in refs))
 
 
-def _walk(root: Path, rejects: list[Reject]) -> Iterator[tuple[Path, bool]]:
+def _walk(root: Path, rejects: list[Reject], passed_over: Counter[str]) -> Iterator[tuple[Path, bool]]:
     """EDF and annotation files below a folder, and whether a link led there.
 
     Hidden ones are left aside, each folder is visited once, and no link upwards is followed.
@@ -140,19 +152,18 @@ def _walk(root: Path, rejects: list[Reject]) -> Iterator[tuple[Path, bool]]:
         except OSError as error:
             rejects.append(Reject(folder, "unreadable_folder", f"is a folder that cannot be read: {error.strerror}"))
             continue
+        names = {name for name, _, _ in found}
         for name, is_folder, is_link in found:
             path = folder / name
-            if name.lower().endswith(EDF):
-                # Of a folder called x.edf, the reader says that it is no file.
+            # Of a folder called x.edf, the reader says that it is no file.
+            if name.lower().endswith(EDF) or (not is_folder and _is_annotation(path, names)):
                 yield path, folder in linked
-            if is_folder:
-                if is_link and path.resolve() in above:
-                    continue
+            elif not is_folder:
+                passed_over[kind_of(name)] += 1
+            if is_folder and not (is_link and _leads_above(path, above)):
                 if is_link or folder in linked:
                     linked.add(path)
                 (links if is_link else todo).append(path)
-            elif name.lower().endswith(ANNOTATIONS) or (name.lower().endswith(".csv") and _is_annotation(path)):
-                yield path, folder in linked
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -163,17 +174,31 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def _is_annotation(csv: Path) -> bool:
-    """Whether a .csv file is one of TUSZ; one that cannot be read is, if there is an EDF file to it."""
+def _leads_above(link: Path, above: set[Path]) -> bool:
+    try:
+        return link.resolve() in above
+    except (OSError, RuntimeError):
+        # What cannot be followed is said where it is entered.
+        return False
+
+
+def _is_annotation(path: Path, names: Collection[str]) -> bool:
+    """Whether a file is an annotation file, by its name, or a .csv by what it says.
+
+    A .csv that cannot be read is one if there is an EDF file to it among the names in the folder.
+    """
+    name = path.name.lower()
+    if name.startswith(".") or not name.endswith(".csv"):
+        return not name.startswith(".") and name.endswith(ANNOTATIONS)
     try:
         # A named pipe would wait for ever.
-        if not csv.is_file():
+        if not path.is_file():
             return False
-        with csv.open("rb") as file:
+        with path.open("rb") as file:
             head = file.read(CSV_HEAD_BYTES)
             return any(said in head for said in CSV_SAYS)
     except OSError:
-        return csv.with_suffix(EDF).exists()
+        return any(other.lower().endswith(EDF) and Path(other).stem == path.stem for other in names)
 
 
 def _unique(refs: Sequence[RecordingRef]) -> tuple[list[RecordingRef], list[Reject]]:

@@ -4,18 +4,19 @@ The readers that exist were made for sound files: pyedflib refuses one with an i
 file of 7 GB into memory to read one channel of 40, and none keeps the gaps of EDF+D on the clock.
 """
 
+import math
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from aura.datasets.edf_clock import Clock, read_clock
 from aura.datasets.edf_header import (
     DIGITAL_MAX,
     DIGITAL_MIN,
@@ -26,24 +27,22 @@ from aura.datasets.edf_header import (
     number,
     read_header,
 )
+from aura.datasets.units import MILLIVOLTS, is_voltage, read_unit
 from aura.errors import AuraError, RecordingError
-from aura.types import MAX_DURATION_S, Ecg, Int16s, Segment
+from aura.types import Ecg, Int16s, Segment
 
-MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "mv": 1.0, "v": 1e3, "": 1e-3}
 ANY_ECG = ("*EKG*", "*ECG*")
-# Slower, no R-peak can be timed; faster, it is not an ECG.
-FS_HZ = (50.0, 100_000.0)
-ANNOTATIONS = "EDF Annotations"
-# Onset of a data record: the first annotation of its first annotation signal, which has no text.
-ONSET = re.compile(rb"\s*([+-]\d{1,9}(?:\.\d{0,20})?)\x14\x14")
-# Clocks of records jitter by less, and a segment is followed by its own clock until that is off by more.
-JITTER_S = 0.02
-DRIFT_S = 0.25
+# A QRS complex reaches to 30 Hz, where the band of the beat detectors ends; faster, it is not an ECG.
+FS_HZ = (61.0, 100_000.0)
+# Four days at 1000 Hz, a month at 130 Hz: more does not fit into 1 GiB with what a detector needs.
+MAX_SAMPLES = 350_000_000
+# No converter has smaller or larger steps.
+SCALES_MV = (1e-15, 1e15)
 # Records that are shorter are read many at a time.
 SMALL_BYTES = 4096
 
 
-def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG) -> Ecg:
+def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG, unit: str | None = None) -> Ecg:
     """Read the ECG of an EDF file: of `read_ecgs`, the one that is preferred.
 
     Parameters
@@ -52,6 +51,8 @@ def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG) -> Ecg:
         The file.
     channels
         Patterns of channel labels in order of preference.
+    unit
+        See `read_ecgs`.
 
     Examples
     --------
@@ -67,10 +68,10 @@ def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG) -> Ecg:
     """
     if isinstance(channels, str):
         raise AuraError(f"channels is a list of patterns; write [{channels!r}]")
-    return next(read_ecgs(Path(edf), channels))
+    return next(read_ecgs(Path(edf), channels, unit))
 
 
-def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:
+def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None) -> Iterator[Ecg]:
     """Read the channels of an EDF file that can be its ECG, and nothing of the others.
 
     Parameters
@@ -78,19 +79,23 @@ def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:
     edf
         The file.
     channels
-        Patterns of channel labels in order of preference; ``*`` stands for anything, case does not count.
+        Patterns of channel labels in order of preference; ``*`` stands for anything, case does not count. A pattern
+        that is a label stands for that label alone, whatever signs are in it.
+    unit
+        Unit of the samples, ``uV``, ``mV``, ``V`` or ``nV``, whatever the file says; None is what the file says, and
+        microvolts where it says nothing, as EEG amplifiers write.
 
     Yields
     ------
     Ecg
-        At least one, in the order of preference. A channel without a unit is read as microvolts, as EEG amplifiers
-        write. Time begins with the first data record; the gaps of an EDF+D file stay gaps.
+        At least one, in the order of preference, of the channels in a unit of voltage. Time begins with the first data
+        record; the gaps of an EDF+D file stay gaps.
 
     Raises
     ------
     RecordingError
-        ``unreadable_edf``, ``no_ecg_channel``, ``unknown_unit``, ``bad_scaling``, ``bad_rate``, ``bad_clock`` or
-        ``empty_ecg``: of the preferred channel, where none can be read.
+        ``unreadable_edf``, ``no_ecg_channel``, ``unknown_unit``, ``bad_scaling``, ``bad_rate``, ``bad_clock``,
+        ``too_large`` or ``empty_ecg``: of the preferred channel, where none can be read.
     """
     try:
         if edf.is_dir():
@@ -101,47 +106,58 @@ def read_ecgs(edf: Path, channels: Sequence[str]) -> Iterator[Ecg]:
         with edf.open("rb", buffering=0) as file:
             header = read_header(file)
             indices = _find_channels(header, channels)
-            onsets_s = _record_onsets(file, header)
-            yield from _read_all(file, header, indices, onsets_s)
+            yield from _read_all(file, header, indices, read_clock(file, header), unit)
     except OSError as error:
-        what = "is a link to nothing" if edf.is_symlink() else f"cannot be read: {error.strerror}"
+        gone = isinstance(error, FileNotFoundError)
+        what = "is not there, or is a link to nothing" if gone else f"cannot be read: {error.strerror}"
         raise RecordingError("unreadable_edf", what) from error
 
 
 def _find_channels(header: Header, channels: Sequence[str]) -> list[int]:
     """Signals that match a pattern, by the order of the patterns and then of the file."""
+    labels = {index: _plain(label) for index, label in enumerate(header.labels) if not header.is_annotation(index)}
     found: dict[int, None] = {}
-    for pattern in channels:
-        for index, label in enumerate(header.labels):
-            if label != ANNOTATIONS and fnmatchcase(label.lower(), pattern.lower()):
-                found.setdefault(index)
+    for pattern in map(_plain, channels):
+        exact = [index for index, label in labels.items() if label == pattern]
+        found |= dict.fromkeys(exact or (index for index, label in labels.items() if fnmatchcase(label, pattern)))
     if not found:
         message = f"none of its channels {list(header.labels)} matches dataset.channels, {list(channels)}"
         raise RecordingError("no_ecg_channel", message)
     return list(found)
 
 
-def _read_all(
-    file: BinaryIO, header: Header, indices: Sequence[int], onsets_s: Sequence[float] | None
-) -> Iterator[Ecg]:
+def _plain(label: str) -> str:
+    """Spell a label in small letters with single blanks."""
+    return " ".join(label.lower().split())
+
+
+def _read_all(file: BinaryIO, header: Header, indices: Sequence[int], clock: Clock, unit: str | None) -> Iterator[Ecg]:
     """Read those signals that can be read; the error of the first where there is none."""
     errors, n_read = [], 0
     for index in indices:
         try:
-            yield _read_signal(file, header, index, onsets_s)
+            yield _read_signal(file, header, index, clock, unit)
             n_read += 1
         except RecordingError as error:
             errors.append(error)
     if not n_read:
-        raise errors[0]
+        # Of a channel in volts, where there is one.
+        raise min(errors, key=lambda error: error.reason == "no_ecg_channel")
 
 
-def _read_signal(file: BinaryIO, header: Header, index: int, onsets_s: Sequence[float] | None) -> Ecg:
+def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_unit: str | None) -> Ecg:
     """Read one signal."""
-    label, unit = header.labels[index], header.fields[UNIT][index]
-    per_step_mv = MILLIVOLTS.get(unit.lower())
-    if per_step_mv is None:
-        raise RecordingError("unknown_unit", f"channel {label!r} is in an unknown unit; known are V, mV, uV and nV")
+    label, written = header.labels[index], header.fields[UNIT][index]
+    if not is_voltage(written):
+        raise RecordingError("no_ecg_channel", f"channel {label!r} is in {written!r}, which is no voltage")
+    unit = set_unit or read_unit(written)
+    if unit is None:
+        message = (
+            f"channel {label!r} is in {written!r}, which is no unit that is known; set dataset.unit to one of "
+            f"{', '.join(MILLIVOLTS)}"
+        )
+        raise RecordingError("unknown_unit", message)
+    per_step_mv = MILLIVOLTS[unit]
     low, high, first, last = (
         number(header.fields[field][index]) for field in (PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN, DIGITAL_MAX)
     )
@@ -152,30 +168,40 @@ def _read_signal(file: BinaryIO, header: Header, index: int, onsets_s: Sequence[
     if not FS_HZ[0] <= fs_hz <= FS_HZ[1]:
         message = f"channel {label!r} has {fs_hz:g} samples a second; allowed are {FS_HZ[0]:g} to {FS_HZ[1]:g}"
         raise RecordingError("bad_rate", message)
-    digital = _read_samples(file, header, index)
+    steps_mv = (high - low) / (last - first) * per_step_mv
+    zero_mv = low * per_step_mv - first * steps_mv
+    if not (SCALES_MV[0] <= abs(steps_mv) <= SCALES_MV[1] and math.isfinite(zero_mv)):
+        raise RecordingError("bad_scaling", f"channel {label!r} has steps of {steps_mv:g} mV, so it has no scale")
+    digital = _read_samples(file, header, index, clock)
     if not len(digital):
         raise RecordingError("empty_ecg", f"channel {label!r} holds no samples")
-    segments = _segments(header, n, len(digital), onsets_s)
-    steps_mv = (high - low) / (last - first) * per_step_mv
+    segments = _segments(clock, n, len(digital))
     return Ecg(
         digital=digital.astype(np.int16, copy=False),
         mv_per_step=steps_mv,
-        zero_mv=low * per_step_mv - first * steps_mv,
+        zero_mv=zero_mv,
         limits=(int(min(first, last)), int(max(first, last))),
         fs_hz=fs_hz,
         channel=label,
-        start=header.start + timedelta(seconds=onsets_s[0]) if header.start and onsets_s else header.start,
+        unit=unit,
+        written_unit=written,
+        start=header.start + timedelta(seconds=clock.start_s or 0.0) if header.start else None,
         segments=segments,
-        remarks=(*header.remarks, *(("gaps",) if len(segments) > 1 else ())),
+        n_excluded=clock.n_excluded,
+        remarks=(*header.remarks, *clock.remarks, *(("gaps",) if len(segments) > 1 else ())),
     )
 
 
-def _read_samples(file: BinaryIO, header: Header, index: int) -> Int16s:
+def _read_samples(file: BinaryIO, header: Header, index: int, clock: Clock) -> Int16s:
     """Read a signal's part of every data record, and only that: the file can be many times the memory."""
     n, at, descriptor = header.samples[index], 2 * sum(header.samples[:index]), file.fileno()
     # Of the record in which a file was truncated, what there is of the signal; without gaps its time is known.
-    n_rest = 0 if header.gaps else min(max(header.rest_bytes - at, 0) // 2, n)
-    digital = np.empty(n * header.n_records + n_rest, dtype="<i2")
+    n_rest = 0 if not clock.contiguous else min(max(header.rest_bytes - at, 0) // 2, n)
+    n_samples = n * header.n_records + n_rest
+    if n_samples > MAX_SAMPLES:
+        message = f"holds {n_samples} samples of channel {header.labels[index]!r}; allowed are {MAX_SAMPLES}"
+        raise RecordingError("too_large", message)
+    digital = np.empty(n_samples, dtype="<i2")
     together = max(SMALL_BYTES // header.record_bytes, 1)
     for record in range(0, header.n_records, together):
         n_records = min(together, header.n_records - record)
@@ -196,42 +222,9 @@ def _read_samples(file: BinaryIO, header: Header, index: int) -> Int16s:
     return digital
 
 
-def _record_onsets(file: BinaryIO, header: Header) -> list[float] | None:
-    """Onset of each data record in seconds from the start that the header says; None where it says nothing of gaps."""
-    if ANNOTATIONS not in header.labels or not header.n_records:
-        if header.gaps:
-            raise RecordingError("bad_clock", "is EDF+D, with gaps in time, but does not say when its records begin")
-        return None
-    index = header.labels.index(ANNOTATIONS)
-    n_bytes, at = 2 * header.samples[index], header.data_at + 2 * sum(header.samples[:index])
-    onsets_s = []
-    # Without gaps, the first one says the fraction of a second at which the recording began.
-    for record in range(header.n_records if header.gaps else 1):
-        found = ONSET.match(os.pread(file.fileno(), n_bytes, at + record * header.record_bytes))
-        if found is None and header.gaps:
-            raise RecordingError("bad_clock", f"is EDF+D, with gaps in time, and record {record} does not say its time")
-        onsets_s.append(float(found[1]) if found else 0.0)
-    if header.gaps and abs(onsets_s[0]) > MAX_DURATION_S:
-        raise RecordingError("bad_clock", "is EDF+D, with gaps in time, and begins at no time there is")
-    return onsets_s if header.gaps or abs(onsets_s[0]) < 1 else None
-
-
-def _segments(header: Header, n: int, n_samples: int, onsets_s: Sequence[float] | None) -> tuple[Segment, ...]:
-    """Stretches of samples without a gap: of records that each begin where the last one ended, but for jitter."""
-    if not header.gaps or onsets_s is None:
-        segments = [Segment(0, n_samples, 0.0)]
-    else:
-        segments = [Segment(0, n, 0.0)]
-        for record, (before_s, onset_s) in enumerate(pairwise(onsets_s), start=1):
-            late_s, stop, last = onset_s - before_s - header.record_s, (record + 1) * n, segments[-1]
-            end_s = last.onset_s + (last.stop - last.first) * header.record_s / n
-            if late_s < -JITTER_S:
-                raise RecordingError("bad_clock", f"is EDF+D, and record {record} begins before the last one ended")
-            if late_s <= JITTER_S and abs(onset_s - onsets_s[0] - end_s) <= DRIFT_S:
-                segments[-1] = Segment(last.first, stop, last.onset_s)
-            else:
-                segments.append(Segment(record * n, stop, max(onset_s - onsets_s[0], end_s)))
-    last = segments[-1]
-    if last.onset_s + (last.stop - last.first) * header.record_s / n > MAX_DURATION_S:
-        raise RecordingError("bad_clock", f"says it is longer than {MAX_DURATION_S / 86_400:g} days")
+def _segments(clock: Clock, n: int, n_samples: int) -> tuple[Segment, ...]:
+    """Stretches of the samples of a signal without a gap, for ``n`` samples in a data record."""
+    segments = [Segment(run.first * n, run.stop * n, run.onset_s) for run in clock.runs]
+    if clock.contiguous:
+        segments[-1] = replace(segments[-1], stop=n_samples)
     return tuple(segments)

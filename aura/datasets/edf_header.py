@@ -11,12 +11,18 @@ import numpy as np
 from aura.errors import RecordingError
 from aura.types import MAX_DURATION_S
 
+ANNOTATIONS = "edf annotations"
 FIXED_BYTES = 256
+# What the four characters of the field can say.
+MAX_SIGNALS = 9999
 # The fields that name people are 160 bytes; the date follows them.
 NAMES_END = 168
 # Of each signal, in the order of the header: label, transducer, unit, physical and digital limits, filter, samples.
 FIELD_BYTES = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 LABEL, UNIT, PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN, DIGITAL_MAX, N_SAMPLES = 0, 2, 3, 4, 5, 6, 8
+# Exponents are for physical limits; a field of eight characters holds no more digits.
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"([+-]?\d+)(?:[.,]0*)?", re.ASCII)
 START = re.compile(r"(\d\d?)[.:/-](\d\d?)[.:/-](\d\d) (\d\d?)[.:](\d\d?)[.:](\d\d?)")
 
 
@@ -64,6 +70,15 @@ class Header:
         """Length of a data record in bytes."""
         return 2 * sum(self.samples)
 
+    def is_annotation(self, index: int) -> bool:
+        """Whether a signal holds annotations instead of samples."""
+        return " ".join(self.labels[index].lower().split()) == ANNOTATIONS
+
+    @property
+    def timekeeping(self) -> int | None:
+        """The signal with the time stamps of the data records: the first with annotations."""
+        return next((index for index in range(len(self.labels)) if self.is_annotation(index)), None)
+
 
 def read_header(file: BinaryIO) -> Header:
     """Read the header of an EDF file.
@@ -110,7 +125,7 @@ def read_header(file: BinaryIO) -> Header:
         n_records=n_records,
         rest_bytes=rest_bytes,
         record_s=record_s,
-        gaps=_text(fixed[192:236]).startswith("EDF+D"),
+        gaps="".join(_text(fixed[192:236]).split()).upper().startswith("EDF+D"),
         start=start,
         remarks=(*remarks, *(() if start else ("no_start",)), *(("shifted_header",) if shift else ())),
     )
@@ -128,11 +143,13 @@ def _n_signals(fixed: bytes) -> int:
     said, header_bytes = _whole(_text(fixed[252:256])), _whole(_text(fixed[184:192]))
     derived = None
     if header_bytes is not None and header_bytes > FIXED_BYTES and header_bytes % FIXED_BYTES == 0:
-        derived = header_bytes // FIXED_BYTES - 1
+        derived = min(header_bytes // FIXED_BYTES - 1, MAX_SIGNALS + 1)
     if said is None or said <= 0:
         said = derived
     if said is None or (derived is not None and derived != said):
         raise RecordingError("unreadable_edf", "does not say how many signals it has, or says it in two ways")
+    if said > MAX_SIGNALS:
+        raise RecordingError("unreadable_edf", f"says it has more than {MAX_SIGNALS} signals")
     return said
 
 
@@ -172,14 +189,13 @@ def _text(field: bytes) -> str:
 
 
 def number(text: str) -> float | None:
-    """A number; some programs write a decimal comma."""
-    try:
-        value = float(text.replace(",", "."))
-    except ValueError:
-        return None
+    """Read a number; some programs write a decimal comma."""
+    found = NUMBER.fullmatch(text.replace(",", "."))
+    value = float(found[0]) if found else float("inf")
     return value if np.isfinite(value) else None
 
 
 def _whole(text: str) -> int | None:
-    value = number(text)
-    return int(value) if value is not None and value == int(value) else None
+    """Read a whole number in plain digits."""
+    found = WHOLE.fullmatch(text)
+    return int(found[1]) if found else None

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from aura import metrics, registry, report, tracking
 from aura.config import Config, DatasetConfig, PrepareConfig, QualityConfig
+from aura.datasets import passed_over
 from aura.datasets.detections import FORMATS, write_detections
 from aura.errors import AuraError
 from aura.evaluation import ScoredRecording, evaluate
@@ -97,10 +98,15 @@ def run(config: Config) -> None:
 
 def _check_places(edf: Path, output: Path) -> None:
     """Refuse what is not there, before a model is loaded."""
-    if not edf.exists():
-        raise AuraError(f"edf={edf} is not there")
-    if edf.is_file() and edf.suffix.lower() != ".edf":
-        raise AuraError(f"edf={edf} is no .edf file; allowed are such a file, or a folder of them")
+    try:
+        if not edf.exists():
+            raise AuraError(f"edf={edf} is not there")
+        is_file = edf.is_file()
+    except OSError as error:
+        raise AuraError(f"edf={edf} cannot be read: {error.strerror}") from error
+    if is_file and edf.suffix.lower() != ".edf":
+        helps = f"; {advice}" if (advice := passed_over.advice([passed_over.kind_of(edf.name)])) else ""
+        raise AuraError(f"edf={edf} is no .edf file; allowed are such a file, or a folder of them{helps}")
     if output.exists() and not output.is_dir():
         raise AuraError(f"output={output} is no folder")
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,7 +216,7 @@ class _Import:
         edf = Path(self.config.dataset.root) / row["edf"]
         if not edf.is_file():
             raise RecordingError("no_file", "its EDF file is not there any more, so its ECG cannot be imported")
-        ecg = read_ecg(edf, [escape(row["channel"])])
+        ecg = read_ecg(edf, [row["channel"]], row["unit"])
         if self.config.database.ecg == "envelope":
             yield from envelope(ecg, 0.0, row["duration_s"], BIN_S)
             return

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -79,11 +78,11 @@ def start_of(row: Mapping[Any, Any]) -> datetime | None:
 def _ecg(config: Config, row: Mapping[Any, Any]) -> Ecg | None:
     """The ECG; None where the file has gone or changed since, or is not found by its pseudonym."""
     edf = Path(config.dataset.root) / row["edf"]
-    if config.dataset.pseudonyms or not edf.is_file():
+    if config.dataset.pseudonyms:
         return None
     try:
-        return read_ecg(edf, [escape(row["channel"])])
-    except (RecordingError, OSError):
+        return read_ecg(edf, [row["channel"]], row["unit"])
+    except RecordingError:
         return None
 
 

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from aura import metrics, tracking
 from aura.accounting import PrepareRecording, prepare_all
-from aura.config import Config
+from aura.config import CONF, Config
 from aura.datasets.corpus import Corpus, find, find_one
+from aura.datasets.passed_over import advice, describe
 from aura.errors import AuraError
 from aura.partition import share
-from aura.preparation import Preparation
+from aura.preparation import EcgChannel, Preparation
 from aura.privacy import Names, key_from_environment
 from aura.stages.folders import channels_digest, prepared_folder
 from aura.synthetic.corpus import MANIFEST
@@ -31,6 +33,7 @@ RECORDINGS = {
     "annotations": "str",
     "others": "str",
     "channel": "str",
+    "unit": "str",
     "start": "str",
     "fs_hz": "float64",
     "duration_s": "float64",
@@ -38,6 +41,8 @@ RECORDINGS = {
     "n_beats": "int64",
     "normal_share": "float64",
     "alike_share": "float64",
+    "n_gaps": "int64",
+    "n_excluded": "int64",
     "annotated": "bool",
     "n_seizures": "Int64",
     "seizure_s": "float64",
@@ -51,7 +56,13 @@ RECORDINGS = {
 FAILURES = {"recording": "str", "path": "str", "others": "str", "stage": "str", "reason": "str", "message": "str"}
 # Failures that are printed, and recordings with each remark; all are in the tables.
 N_FAILURES, N_REMARKED = 20, 3
-COUNTED = {"clipped_events": "n_clipped", "united_events": "n_united", "unknown_labels": "n_unknown"}
+COUNTED = {
+    "gaps": ("n_gaps", "gaps"),
+    "excluded_records": ("n_excluded", "data records"),
+    "clipped_events": ("n_clipped", "events"),
+    "united_events": ("n_united", "events"),
+    "unknown_labels": ("n_unknown", "events"),
+}
 
 
 @metrics.measured("prepare")
@@ -60,13 +71,7 @@ def run(config: Config) -> None:
 
     Of a partition, only its share of them, and no table: that is for the run without one to write, when all is done.
     """
-    root = Path(config.dataset.root)
-    if not root.is_dir():
-        hint = "; run `python -m aura synthesize` to make it" if config.dataset.synthesis else ""
-        # Not the whole path, which can name people and places.
-        raise AuraError(f"dataset.root, which ends in {root.name!r}, is no folder{hint}")
-    if config.dataset.synthesis and not (root / MANIFEST).is_file():
-        raise AuraError("dataset.root holds no synthetic corpus; for recordings of your own add dataset=any")
+    root = _root(config)
     names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
     folder = prepared_folder(config)
     if config.dataset.edf is None:
@@ -77,8 +82,7 @@ def run(config: Config) -> None:
         refs = tuple(replace(ref, subject=ref.subject or ref.recording) for ref in corpus.refs)
         corpus = replace(corpus, refs=refs)
     if not corpus.n_edf:
-        but = f", but {corpus.n_annotations} annotation files" if corpus.n_annotations else ""
-        raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{but}")
+        raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{_instead(corpus)}")
     _check_subjects(config, corpus)
     print(f"prepare: {_found(corpus)}")
     if config.partition is not None:
@@ -108,12 +112,45 @@ def run(config: Config) -> None:
     print(summary)
 
 
+def _root(config: Config) -> Path:
+    """Folder of the corpus; messages do not name the whole path, which can name people and places."""
+    root = Path(config.dataset.root)
+    try:
+        is_folder = root.is_dir()
+        is_synthetic = is_folder and (root / MANIFEST).is_file()
+    except OSError as error:
+        message = f"dataset.root, which ends in {root.name!r}, cannot be read: {error.strerror}"
+        raise AuraError(message) from error
+    synthetic = config.dataset.synthesis is not None
+    if not is_folder:
+        default = synthetic and config.dataset.root == OmegaConf.load(CONF / "dataset" / "synthetic.yaml").root
+        hint = "run `python -m aura synthesize` to make it" if default else "give a folder that is there"
+        raise AuraError(f"dataset.root, which ends in {root.name!r}, is no folder; {hint}")
+    if synthetic and not is_synthetic:
+        raise AuraError("dataset.root holds no synthetic corpus; for recordings of your own add dataset=any")
+    return root
+
+
+def _instead(corpus: Corpus) -> str:
+    """Say what there is where there is no EDF file, and what helps."""
+    there = [f"{corpus.n_annotations} annotation files"] if corpus.n_annotations else []
+    there += (
+        [f"{len(corpus.rejects)} folders that cannot be read"] if not corpus.n_annotations and corpus.rejects else []
+    )
+    there += [describe(corpus.passed_over)] if corpus.passed_over else []
+    helps = advice([kind for kind, _ in corpus.passed_over])
+    return (f", but {', '.join(there)}" if there else "") + (f"; {helps}" if helps else "")
+
+
 def preparation(config: Config) -> Preparation:
     """How the configuration says that recordings are prepared."""
     second = config.quality.second_detector
     return Preparation(
-        channels=tuple(config.dataset.channels),
-        subject_channels={one.subject: one.channels for one in config.dataset.subject_channels},
+        channel=EcgChannel(tuple(config.dataset.channels), config.dataset.unit),
+        subject_channels={
+            one.subject: EcgChannel(tuple(one.channels or config.dataset.channels), one.unit or config.dataset.unit)
+            for one in config.dataset.subject_channels
+        },
         detector=instantiate({**config.detector, "_partial_": True}),
         second_detector=None if second is None else instantiate({**second, "_partial_": True}),
         flat_mv=config.quality.flat_mv,
@@ -141,6 +178,7 @@ def _found(corpus: Corpus) -> str:
     return (
         f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings ({said})"
         + (f"; {len(corpus.rejects)} of them belong to none" if corpus.rejects else "")
+        + (f"; other files, passed over: {describe(corpus.passed_over)}" if corpus.passed_over else "")
     )
 
 
@@ -161,9 +199,12 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
         )
     for remark, n in _remarks(recordings).most_common():
         having = recordings[[remark in codes.split(";") for codes in recordings["remarks"]]]
-        events = f" ({having[COUNTED[remark]].sum()} events)" if remark in COUNTED else ""
+        count = ""
+        if remark in COUNTED:
+            column, noun = COUNTED[remark]
+            count = f" ({having[column].sum()} {noun})"
         names = ", ".join(having["edf"].head(N_REMARKED)) + (", ..." if n > N_REMARKED else "")
-        lines.append(f"  prepared, but {remark}: {n}{events}: {names}")
+        lines.append(f"  prepared, but {remark}: {n}{count}: {names}")
     for reason, n in Counter(failures["reason"]).most_common():
         lines.append(f"  failed, {reason}: {n}")
     # What a named layout leaves aside was not asked for.

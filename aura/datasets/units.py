@@ -1,0 +1,61 @@
+"""Units of EDF channels, in the spellings that amplifiers and converters write."""
+
+import re
+
+# What a unit can be set to.
+MILLIVOLTS = {"nV": 1e-6, "uV": 1e-3, "mV": 1.0, "V": 1e3}
+PREFIXES = {
+    "": "V",
+    **dict.fromkeys(("m", "milli", "1e-3", "10^-3", "10-3"), "mV"),
+    **dict.fromkeys(("u", "mu", "my", "mc", "mk", "mic", "micro", "mikro"), "uV"),
+    **dict.fromkeys(("&micro;", "\\mu", "1e-6", "10^-6", "10-6"), "uV"),
+    **dict.fromkeys(("n", "nano", "1e-9", "10^-9", "10-9"), "nV"),
+}
+# The field has eight characters: "millivol" and "microvol" are cut.
+VOLT = re.compile(r"(?P<prefix>.*?)v(?:o(?:l(?:t(?:s)?)?)?)?")
+# A micro sign in any character set, or what is left of one: all other prefixes are ASCII letters.
+LOST_MICRO = re.compile(r"[^\x00-\x7f]{1,4}|[.?_*#~]")
+PLAIN_LETTERS = str.maketrans({"м": "m", "к": "k", "н": "n", "в": "v", "㎵": "nv", "㎶": "uv", "㎷": "mv"})
+BRACKETS = "[](){}<>\"'` \t"
+NOT_VOLTAGES = frozenset(
+    (
+        *("bpm", "b/m", "beats/min", "beats/mi", "1/min", "/min", "min-1", "rpm", "brpm", "br/min", "l/min", "ml/min"),
+        *("%", "percent", "pct", "%spo2", "degc", "c", "°c", "ºc", "celsius", "degf", "f", "°f", "k", "deg"),
+        *("mmhg", "cmh2o", "kpa", "pa", "hpa", "mbar", "bar", "hz", "khz", "s", "sec", "ms", "msec", "us", "min", "h"),
+        *("g", "mg", "m/s2", "m/s^2", "m/s", "deg/s", "rad", "rad/s", "°", "a", "ma", "ua", "na", "ohm", "kohm"),
+        *("ohms", "kohms", "mohm", "w", "mw", "db", "dba", "lux", "lx", "m", "cm", "mm", "l", "ml", "boolean", "bool"),
+    )
+)
+
+
+def read_unit(text: str) -> str | None:
+    """Return the unit of an ECG channel, of those in `MILLIVOLTS`; None for what is ambiguous or unknown.
+
+    Parameters
+    ----------
+    text
+        The field of the header. An empty one is microvolts, as EEG amplifiers write.
+
+    Examples
+    --------
+    >>> [read_unit(text) for text in ("µV", "[mV]", ".V", "Volts", "microvol", "", "a.u.")]
+    ['uV', 'mV', 'uV', 'V', 'uV', 'uV', None]
+    """
+    plain = _plain(text)
+    if not plain:
+        return "uV"
+    found = VOLT.fullmatch(plain.rstrip(".,;:"))
+    if found is None:
+        return None
+    prefix = found["prefix"]
+    return "uV" if LOST_MICRO.fullmatch(prefix) else PREFIXES.get(prefix)
+
+
+def is_voltage(text: str) -> bool:
+    """Whether a channel in this unit may be an ECG: not if it is in beats per minute, percent or degrees."""
+    return _plain(text) not in NOT_VOLTAGES
+
+
+def _plain(text: str) -> str:
+    """Spell a unit in small letters, without brackets and blanks."""
+    return "".join(text.strip(BRACKETS).lower().translate(PLAIN_LETTERS).split())
