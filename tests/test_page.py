@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from aura.datasets.annotations import is_seizure
 from aura.datasets.tables import read_events_tsv
 from aura.datasets.tse import read_tse
+from aura.datasets.vocabulary import is_seizure
 from aura.page import Recording, excerpt, page
 from aura.types import Ecg, Event, RRSeries, Segment
 

@@ -13,7 +13,7 @@ from aura.table import digest, read_meta, read_table
 from aura.types import Event, Floats, RRSeries
 
 # Raise when what a stage writes changes its meaning: the old files are then made anew.
-FORMAT = 4
+FORMAT = 5
 
 
 def prepared_folder(config: Config) -> Path:

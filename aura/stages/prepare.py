@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from aura import metrics, tracking
 from aura.accounting import PrepareRecording, prepare_all
 from aura.config import Config
 from aura.datasets.corpus import Corpus, find, find_one
+from aura.datasets.vocabulary import Words
 from aura.errors import AuraError
 from aura.partition import share
 from aura.preparation import Preparation
@@ -41,7 +43,12 @@ RECORDINGS = {
     "seizure_s": "float64",
     "n_clipped": "int64",
     "n_united": "int64",
+    "n_extended": "int64",
+    "n_outside": "int64",
+    "n_uncertain": "int64",
     "n_unknown": "int64",
+    "unknown": "str",
+    "problem": "str",
     "remarks": "str",
     "rr_digest": "str",
     "digest": "str",
@@ -49,7 +56,14 @@ RECORDINGS = {
 FAILURES = {"recording": "str", "path": "str", "others": "str", "stage": "str", "reason": "str", "message": "str"}
 # Failures that are printed, and recordings with each remark; all are in the tables.
 N_FAILURES, N_REMARKED = 20, 3
-COUNTED = {"clipped_events": "n_clipped", "united_events": "n_united", "unknown_labels": "n_unknown"}
+COUNTED = {
+    "clipped_events": "n_clipped",
+    "united_events": "n_united",
+    "extended_events": "n_extended",
+    "seizures_outside": "n_outside",
+    "uncertain_events": "n_uncertain",
+    "unknown_labels": "n_unknown",
+}
 
 
 @metrics.measured("prepare")
@@ -117,6 +131,9 @@ def preparation(config: Config) -> Preparation:
         flat_mv=config.quality.flat_mv,
         max_mv=config.quality.max_mv,
         min_agreement=config.quality.min_agreement,
+        min_seizure_s=config.dataset.min_seizure_s,
+        words=Words(tuple(config.dataset.words.seizure), tuple(config.dataset.words.background)),
+        timezone=None if config.dataset.timezone is None else ZoneInfo(config.dataset.timezone),
     )
 
 
@@ -159,8 +176,21 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
     for remark, n in _remarks(recordings).most_common():
         having = recordings[[remark in codes.split(";") for codes in recordings["remarks"]]]
         events = f" ({having[COUNTED[remark]].sum()} events)" if remark in COUNTED else ""
-        names = ", ".join(having["edf"].head(N_REMARKED)) + (", ..." if n > N_REMARKED else "")
-        lines.append(f"  prepared, but {remark}: {n}{events}: {names}")
+        first = having.head(N_REMARKED)
+        if remark == "unknown_labels":
+            names = ", ".join(
+                edf if pd.isna(texts) else f"{edf} ({texts})"
+                for edf, texts in zip(first["edf"], first["unknown"], strict=True)
+            )
+        else:
+            names = ", ".join(first["edf"])
+        lines.append(f"  prepared, but {remark}: {n}{events}: {names}" + (", ..." if n > N_REMARKED else ""))
+    problems = recordings[recordings["problem"].notna()]
+    lines += [f"    {edf}: {problem}" for edf, problem in zip(problems["edf"], problems["problem"], strict=True)][
+        :N_FAILURES
+    ]
+    if len(problems) > N_FAILURES:
+        lines.append(f"    and {len(problems) - N_FAILURES} more in recordings.parquet")
     for reason, n in Counter(failures["reason"]).most_common():
         lines.append(f"  failed, {reason}: {n}")
     # What a named layout leaves aside was not asked for.
@@ -182,7 +212,8 @@ def _log(recordings: pd.DataFrame, failures: pd.DataFrame, n_found: int) -> None
     rows = [("failed", *item) for item in reasons.most_common()]
     rows += [("prepared, but", *item) for item in _remarks(recordings).most_common()]
     tracking.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
-    tracking.log_table(recordings.drop(columns=["rr_digest", "digest"]), "recordings.json")
+    # Texts of annotations can name people.
+    tracking.log_table(recordings.drop(columns=["rr_digest", "digest", "unknown"]), "recordings.json")
     tracking.log_table(failures, "failures.json")
     tracking.log_metrics(
         {
