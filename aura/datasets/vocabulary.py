@@ -266,5 +266,6 @@ def _words(text: str) -> list[str]:
 
 def _folded(text: str) -> str:
     """Text in lower case without accents and repeated blanks."""
-    letters = (one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
-    return " ".join("".join(letters).casefold().split())
+    if not text.isascii():
+        text = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    return " ".join(text.casefold().split())
