@@ -61,6 +61,9 @@ class PrepareRecording:
             "others": _joined(used.others, self.names),
             **meta["recording"],
         }
+        if self.names.key is not None:
+            # Texts of annotations can name people.
+            row["unknown"] = None
         write_table(target, frame, {**meta, "recording": row, "source": source})
         return Outcome(row, failed=False, new=True)
 
@@ -71,7 +74,7 @@ class PrepareRecording:
 
     def _source(self, ref: RecordingRef) -> str:
         """What changes when a file of the recording does: its place, its size, the time it was changed."""
-        files = [path for path in (ref.edf, ref.annotations, *ref.others) if path is not None]
+        files = [path for path in (ref.edf, ref.annotations, *ref.others, *ref.siblings) if path is not None]
         channel = self.preparation.subject_channels.get(ref.subject)
         return digest(
             [(self.names.path(path), *_stamp(path)) for path in files],

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import hydra
 from hydra.errors import HydraException
@@ -52,6 +53,14 @@ class SubjectChannelsConfig:
 
 
 @dataclass
+class WordsConfig:
+    """See `aura.datasets.vocabulary.Words`."""
+
+    seizure: list[str]
+    background: list[str]
+
+
+@dataclass
 class DatasetConfig:
     """Where the corpus is, how it is laid out, and which channel is its ECG."""
 
@@ -64,6 +73,10 @@ class DatasetConfig:
     # One file of it, by its path below the root, where the others are to be left aside.
     edf: str | None
     pseudonyms: bool
+    min_seizure_s: float
+    words: WordsConfig
+    # Of the clock of the EDF files, such as Europe/Paris.
+    timezone: str | None
     synthesis: SynthesisConfig | None
 
 
@@ -301,6 +314,7 @@ class Config:
 
 # What a number may be, beyond its type.
 RANGES: Mapping[str, tuple[float, float]] = {
+    "dataset.min_seizure_s": (0.1, 60),
     "quality.flat_mv": (0, 1),
     "quality.max_mv": (0.1, 1_000),
     "quality.min_agreement": (0, 1),
@@ -417,6 +431,16 @@ def _check_dataset(dataset: DatasetConfig) -> None:
             raise AuraError(f"{key}={unit}; allowed are null, {', '.join(MILLIVOLTS)}")
     for layout in dataset.layouts:
         _import("dataset.layouts", layout)
+    both = {*dataset.words.seizure} & {*dataset.words.background}
+    if both or not all(word.strip() for word in (*dataset.words.seizure, *dataset.words.background)):
+        raise AuraError("dataset.words: each word stands for seizure or for background, and none is empty")
+    if dataset.timezone is not None:
+        try:
+            ZoneInfo(dataset.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise AuraError(
+                f"dataset.timezone={dataset.timezone} is not a time zone; allowed are names such as Europe/Paris"
+            ) from error
     if dataset.synthesis is not None and dataset.synthesis.layout not in PLACES:
         raise AuraError(f"dataset.synthesis.layout={dataset.synthesis.layout}; allowed are {', '.join(PLACES)}")
 

@@ -10,38 +10,52 @@ from aura.types import Bools, Event
 def unite(events: Iterable[Event], *, duration_s: float) -> tuple[Event, ...]:
     """Sort events, clip them to the recording, and unite those that touch or overlap.
 
-    A united event keeps the kind of its first part and the highest confidence of all.
+    A united event keeps the kind of its first part and the highest confidence of all. An event without duration is
+    kept; one that has a duration and no part within the recording is dropped.
 
     Parameters
     ----------
     events
         In any order.
     duration_s
-        Length of the recording; what lies outside is dropped.
+        Length of the recording.
 
     Returns
     -------
     tuple of Event
-        Sorted, disjoint, each longer than 0 s.
+        Sorted and disjoint.
 
     Examples
     --------
     >>> unite([Event(5, 10), Event(0, 6)], duration_s=12)
     (Event(onset_s=0.0, duration_s=12.0, kind='seiz', confidence=1.0),)
     """
-    united: list[Event] = []
-    for event in sorted(events, key=lambda e: (e.onset_s, e.end_s)):
+    inside = []
+    for event in events:
         onset_s, end_s = max(float(event.onset_s), 0.0), min(float(event.end_s), duration_s)
-        if end_s <= onset_s:
-            continue
-        if united and onset_s <= united[-1].end_s:
-            last = united[-1]
-            end_s = max(end_s, last.end_s)
+        if onset_s < end_s or (onset_s == end_s and event.duration_s == 0):
+            inside.append(Event(onset_s, end_s - onset_s, event.kind, event.confidence))
+    return merge(inside)
+
+
+def merge(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Sort events, and unite those that touch or overlap, as `unite` does, wherever they lie.
+
+    Examples
+    --------
+    >>> merge([Event(-3, 2), Event(-1, 4)])
+    (Event(onset_s=-3, duration_s=6, kind='seiz', confidence=1.0),)
+    """
+    merged: list[Event] = []
+    for event in sorted(events, key=lambda e: (e.onset_s, e.end_s)):
+        if merged and event.onset_s <= merged[-1].end_s:
+            last = merged[-1]
+            end_s = max(event.end_s, last.end_s)
             confidence = max(event.confidence, last.confidence)
-            united[-1] = Event(last.onset_s, end_s - last.onset_s, last.kind, confidence)
+            merged[-1] = Event(last.onset_s, end_s - last.onset_s, last.kind, confidence)
         else:
-            united.append(Event(onset_s, end_s - onset_s, event.kind, event.confidence))
-    return tuple(united)
+            merged.append(event)
+    return tuple(merged)
 
 
 def from_mask(mask: Bools, *, step_s: float) -> tuple[Event, ...]:

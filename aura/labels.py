@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from aura.datasets.annotations import is_seizure
+from aura.datasets.vocabulary import is_seizure
 from aura.errors import AuraError
 from aura.events import unite
 from aura.types import Event, Floats, Ints

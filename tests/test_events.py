@@ -22,7 +22,7 @@ def test_united_events_are_sorted_disjoint_and_inside(events: list[Event]) -> No
     united = unite(events, duration_s=100)
     edges = [edge for event in united for edge in (event.onset_s, event.end_s)]
     assert edges == sorted(edges)
-    assert all(event.duration_s > 0 for event in united)
+    assert all(event.duration_s >= 0 for event in united)
     assert all(event.onset_s >= 0 and event.end_s <= 100 + 1e-9 for event in united)
     # Once is enough, but for the last digit of onset + (end - onset).
     again = unite(united, duration_s=100)
@@ -37,3 +37,11 @@ def test_uniting_covers_the_same_time(events: list[Event]) -> None:
         return np.any([(e.onset_s <= t_s) & (t_s <= e.end_s) & (e.duration_s > 0) for e in some] or [t_s < 0], axis=0)
 
     assert (covered(unite(events, duration_s=100)) == covered(events)).mean() > 0.99
+
+
+def test_an_event_without_duration_is_kept() -> None:
+    assert unite([Event(30, 0), Event(100, 0), Event(101, 0), Event(100, 5)], duration_s=100) == (
+        Event(30, 0),
+        Event(100, 0),
+    )
+    assert unite([Event(30, 0), Event(10, 30)], duration_s=100) == (Event(10, 30),)

@@ -118,3 +118,9 @@ def test_impossible_events_are_refused(event: Event) -> None:
         Detection(0.5, 60)(window_ends(60, 1), step_s=1, seizures=[event])
     with pytest.raises(AuraError, match="step_s=0; allowed"):
         Detection(0.5, 60)(window_ends(60, 1), step_s=0, seizures=[])
+
+
+def test_a_seizure_without_duration_is_no_interictal_time() -> None:
+    """Its step and its postictal time are left out."""
+    labels = Detection(min_overlap=0.5, postictal_s=2.0)(np.arange(1.0, 7.0), step_s=1.0, seizures=[Event(2.5, 0.0)])
+    assert labels.label.tolist() == [INTERICTAL, INTERICTAL, LEFT_OUT, LEFT_OUT, LEFT_OUT, INTERICTAL]

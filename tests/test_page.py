@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from aura.datasets.annotations import is_seizure
 from aura.datasets.tables import read_events_tsv
 from aura.datasets.tse import read_tse
+from aura.datasets.vocabulary import is_seizure
 from aura.excerpts import LONGEST_S, MAX_SAMPLES, cut_excerpts, select_within
 from aura.page import Recording, index, page
 from aura.types import Ecg, Event, RRSeries, Segment

@@ -124,8 +124,6 @@ def test_what_a_header_says_of_a_person_is_written_nowhere(
     failures, _ = read_table(folder / "failures.parquet")
     assert sorted(failures["reason"]) == [
         "annotation_without_edf",
-        "bad_annotations",
-        "bad_annotations",
         "bad_scaling",
         "no_ecg_channel",
         "unknown_unit",
@@ -142,8 +140,36 @@ def test_pseudonyms_replace_every_id_and_path(
         assert name.encode() not in written, name
     folder = next((tmp_path / "out" / "workspace" / "any").glob("prepared-*"))
     recordings, _ = read_table(folder / "recordings.parquet")
-    assert recordings["subject"].nunique() == 6
+    assert recordings["subject"].nunique() == 7
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in recordings["recording"])
+
+
+def test_words_that_were_not_understood_stay_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without pseudonyms they are named in the table and on the screen, with pseudonyms they are only counted."""
+    edf = tmp_path / "in" / "a" / "night.edf"
+    with_names(edf)
+    edf.with_suffix(".tse_bi").write_text("0 9 Griselda Hochwald 1\n10 20 seiz 1\n")
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    try:
+        for pseudonyms in ("false", "true"):
+            words = [f"dataset.root={tmp_path / 'in'}", f"workspace=workspace-{pseudonyms}"]
+            words += [f"dataset.pseudonyms={pseudonyms}", "compute=serial"]
+            assert main(["prepare", "dataset=any", *words]) == 0
+            printed = "unknown_labels: 1 (1 events): a/night.edf ('Griselda Hochwald' 1)" in capfd.readouterr().out
+            (table,) = (tmp_path / f"workspace-{pseudonyms}").rglob("recordings.parquet")
+            recordings, _ = read_table(table)
+            assert recordings["n_unknown"].tolist() == [1]
+            written = everything_written(tmp_path / f"workspace-{pseudonyms}")
+            assert printed == (b"Griselda" in written) == (pseudonyms == "false")
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert b"Griselda" not in everything_written(tmp_path / "mlruns") + (tmp_path / "mlflow.db").read_bytes()
 
 
 def test_the_same_key_gives_the_same_names_and_another_others(corpus: Path) -> None:

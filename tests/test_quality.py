@@ -209,6 +209,8 @@ def test_what_is_unusable_for_another_reason_is_not_counted_twice() -> None:
     # From 298 s to the next beat it is 2.5 s.
     assert silences(beats_s, [flat], duration_s=400.0) == ()
     assert silences(beats_s, [Event(98.0, 150.0, "flat")], duration_s=400.0) == (Event(248.0, 52.5, "no_beats"),)
+
+
 def test_samples_between_segments_are_not_judged_with_their_neighbours() -> None:
     samples_mv = real()
     # A data record of 2 s without a place in time, which would make the second before it out of range.

@@ -100,3 +100,11 @@ def test_an_hour_of_alarm_without_a_seizure_is_many_false_alarms() -> None:
     # Split every 5 min.
     assert counts.fp == 12
     assert counts.f1 == 0
+
+
+@pytest.mark.parametrize("onset_s", [0.0, 30.05, 119.97, 120.0])
+def test_a_seizure_shorter_than_a_sample_counts_as_one(onset_s: float) -> None:
+    for length_s in (0.0, 0.01):
+        ref = [Event(onset_s, min(length_s, 120 - onset_s))]
+        assert score_events(ref, [Event(0.0, 120.0)], duration_s=120.0, rules=RULES).tp == 1
+        assert score_samples(ref, [], duration_s=120.0).n_ref == 1

@@ -269,7 +269,6 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     reasons = {Path(path).stem: reason for path, reason in zip(failures["path"], failures["reason"], strict=True)}
     assert reasons == {
         edfs[0].stem: "unreadable_edf",
-        edfs[2].stem: "bad_annotations",
         edfs[3].stem: "no_ecg_channel",
         edfs[4].stem: "duplicate_id",
         "flat": "unusable_ecg",
@@ -289,8 +288,14 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     clipped = rows.loc[edfs[6].stem]
     counts = [clipped[name] for name in ("n_clipped", "n_united", "n_unknown", "n_seizures")]
     assert counts == [1, 1, 1, 2]
+    assert clipped["unknown"] == "'Krampf' 1"
+    # Its ECG is whole; what is wrong with its annotations stays in the table.
+    unreadable = rows.loc[edfs[2].stem]
+    assert (unreadable["annotated"], unreadable["remarks"]) == (False, "empty_annotations")
     out = capsys.readouterr().out
-    assert "20 found, 10 prepared (10 now, 0 unchanged), 10 failed" in out
+    assert f"    {unreadable['edf']}: {unreadable['problem']}\n" in out
+    assert f"unknown_labels: 1 (1 events): {clipped['edf']} ('Krampf' 1)" in out
+    assert "20 found, 11 prepared (11 now, 0 unchanged), 9 failed" in out
     assert "failed, no_ecg_channel: 1" in out
     assert "prepared, but no_annotations: 2" in out
     assert "prepared, but clipped_events: 1 (1 events)" in out

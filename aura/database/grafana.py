@@ -14,11 +14,18 @@ from urllib.parse import urlencode, urlsplit
 
 from aura.database.annotations import Annotation, Recording
 from aura.database.recordings import REFERENCE
+from aura.datasets.vocabulary import Meaning, meaning
 from aura.errors import AuraError
 from aura.types import Event
 
 TOKEN_VARIABLE = "AURA_GRAFANA_TOKEN"  # noqa: S105
-KINDS = ("seiz", "bckg")
+# What tags mean here; any word for it will do.
+KINDS = {
+    Meaning.SEIZURE: "seiz",
+    Meaning.SEIZURE_START: "seiz",
+    Meaning.BACKGROUND: "bckg",
+    Meaning.NON_EPILEPTIC: "bckg",
+}
 # A tag that says of which recording it is, where others were at the same time.
 OF = "recording:"
 # What a person marked as both.
@@ -44,7 +51,7 @@ class Region:
 
 
 def regions(url: str, token: str) -> list[Region]:
-    """Ask a Grafana for all regions that are marked with one of the tags ``seiz`` and ``bckg``.
+    """Query a Grafana for all marks with a tag that means a seizure or background, such as ``seiz`` and ``bckg``.
 
     Parameters
     ----------
@@ -60,9 +67,8 @@ def regions(url: str, token: str) -> list[Region]:
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise AuraError(f"grafana={url}; allowed are addresses such as https://grafana.example.org")
-    found = [region for kind in KINDS for one in _ask(url, token, kind) if (region := _region(one)) is not None]
-    # One that has both tags is answered twice.
-    return sorted({region.number: region for region in found}.values(), key=lambda one: (one.said_at, one.number))
+    found = [region for one in _query(url, token) if (region := _region(one)) is not None]
+    return sorted(found, key=lambda one: (one.said_at, one.number))
 
 
 def assign(found: Sequence[Region], recordings: Sequence[Recording]) -> tuple[dict[int, list[Annotation]], list[str]]:
@@ -94,7 +100,7 @@ def assign(found: Sequence[Region], recordings: Sequence[Recording]) -> tuple[di
         ]
         what = f"annotation {region.number} of {region.annotator}, {region.onset_at:%Y-%m-%d %H:%M:%S}, is"
         if region.kind == BOTH:
-            left.append(f"{what} tagged {' and '.join(KINDS)}; allowed is one of them")
+            left.append(f"{what} tagged seiz and bckg; allowed is one of them")
             continue
         if len(of) != 1:
             where = f"{len(of)} recordings" if of else "no recording"
@@ -108,9 +114,9 @@ def assign(found: Sequence[Region], recordings: Sequence[Recording]) -> tuple[di
     return by_recording, left
 
 
-def _ask(url: str, token: str, kind: str) -> list[dict[str, Any]]:
-    """Annotations with a tag."""
-    query = urlencode({"type": "annotation", "tags": kind, "limit": LIMIT})
+def _query(url: str, token: str) -> list[dict[str, Any]]:
+    """Return all annotations but those of alerts."""
+    query = urlencode({"type": "annotation", "limit": LIMIT})
     request = urllib.request.Request(  # noqa: S310
         f"{url.rstrip('/')}/api/annotations?{query}",
         headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
@@ -126,7 +132,7 @@ def _ask(url: str, token: str, kind: str) -> list[dict[str, Any]]:
     if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
         raise AuraError(f"grafana={url} does not answer with a list of annotations")
     if len(said) >= LIMIT:
-        raise AuraError(f"grafana={url} has {LIMIT} annotations {kind} or more; remove those that were exported")
+        raise AuraError(f"grafana={url} has {LIMIT} annotations or more; remove those that were exported")
     return said
 
 
@@ -138,12 +144,14 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def _region(one: dict[str, Any]) -> Region | None:
-    """Read an annotation; None for one without a length, or of an alert."""
+    """Read an annotation; None for one that is about something else, of an alert, or background without a length."""
+    kinds = sorted({KINDS[said] for tag in one.get("tags") or () if (said := meaning(str(tag))) in KINDS})
+    if not kinds or one.get("alertId"):
+        return None
     try:
         onset_ms, end_ms = int(one["time"]), int(one.get("timeEnd") or one["time"])
-        if end_ms <= onset_ms or one.get("alertId"):
+        if end_ms <= onset_ms and kinds == ["bckg"]:
             return None
-        kinds = [kind for kind in KINDS if kind in one["tags"]]
         annotator = str(one.get("login") or f"grafana user {one.get('userId', 'unknown')}")
         names = [tag[len(OF) :] for tag in one["tags"] if tag.startswith(OF)]
         return Region(
@@ -152,7 +160,7 @@ def _region(one: dict[str, Any]) -> Region | None:
             annotator=f"{annotator}@grafana" if annotator == REFERENCE else annotator,
             kind=kinds[0] if len(kinds) == 1 else BOTH,
             onset_at=EPOCH + timedelta(milliseconds=onset_ms),
-            end_at=EPOCH + timedelta(milliseconds=end_ms),
+            end_at=EPOCH + timedelta(milliseconds=max(onset_ms, end_ms)),
             said_at=EPOCH + timedelta(milliseconds=int(one.get("updated") or one.get("created") or onset_ms)),
             recording=names[0] if names else None,
         )

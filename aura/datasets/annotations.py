@@ -1,21 +1,15 @@
-"""What all annotation files have in common. What stands in them is never quoted: their comments name people."""
+"""What all annotation files have in common. Error messages never quote them: their comments name people."""
 
 import codecs
+from collections.abc import Iterable
 from pathlib import Path
 
+from aura.datasets.vocabulary import Meaning, is_missing, meaning
 from aura.errors import RecordingError
 from aura.types import Event
 
 # A year of annotations has less.
 MAX_BYTES = 50_000_000
-# Of TUSZ and SeizeIT2: background, artefacts, calibration, impedance checks.
-BACKGROUND = frozenset(
-    (
-        *("bckg", "background", "n/a", "null", "impd", "artf", "eyem", "eybl", "chew", "shiv", "musc", "elpp", "elec"),
-        *("elst", "calb", "hphs", "trip", "musc_elec", "eyem_musc", "eyem_elec", "eyem_chew", "eyem_shiv", "chew_elec"),
-        *("chew_musc", "shiv_elec"),
-    )
-)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -41,26 +35,48 @@ def read_lines(path: Path) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
+def read_event(path: Path, number: int, onset: str, end: str, kind: str, confidence: str) -> Event | None:
+    """Read an event from the texts of a line, with times in seconds.
+
+    An event without an end, such as ``n/a``, has a duration of 0. One without an onset is None where it is known not
+    to be a seizure.
+
+    Raises
+    ------
+    RecordingError
+        ``bad_annotations`` where a text is no number, or where a seizure has no onset.
+    """
+    try:
+        if is_missing(onset):
+            if meaning(kind) in (Meaning.BACKGROUND, Meaning.NON_EPILEPTIC, Meaning.NOTE):
+                return None
+            raise ValueError
+        onset_s = float(onset)
+        end_s = onset_s if is_missing(end) else float(end)
+        sure = 1.0 if is_missing(confidence) else float(confidence)
+    except ValueError as error:
+        raise bad_line(path, number, "a time or a confidence that is no number") from error
+    return checked_event(path, number, onset_s, end_s, kind, sure)
+
+
 def checked_event(path: Path, number: int, onset_s: float, end_s: float, kind: str, confidence: float) -> Event:
-    """Give an event, or refuse times that are none; times are kept to the microsecond."""
+    """Build an event; raise if its times are invalid. Times are kept to the microsecond."""
     # NaN and infinity are numbers to float(), but not times.
     if not 0 <= end_s - onset_s < float("inf"):
         raise bad_line(path, number, "an event that ends before it begins, or never")
     return Event(onset_s, round(end_s - onset_s, 6), kind, confidence)
 
 
-def is_seizure(kind: str) -> bool:
-    """Whether a type of event of Temple University Hospital or of SzCORE is a seizure; case does not count.
+def checked_events(path: Path, events: Iterable[Event | None]) -> tuple[Event, ...]:
+    """Return the events of a file; raise ``empty_annotations`` if there are none.
 
-    Those of the one are ``seiz`` or end in ``sz`` (``cpsz``), those of the other begin with it (``sz_foc_ia``).
+    A file without an event does not say that nothing happened: nobody has annotated it yet.
     """
-    kind = kind.lower()
-    return kind in ("seiz", "seizure", "seizures") or kind.startswith("sz") or kind.endswith("sz")
-
-
-def is_background(kind: str) -> bool:
-    """Whether a type of event is known to be none: background, artefacts, an impedance check."""
-    return kind.lower() in BACKGROUND
+    known = tuple(event for event in events if event is not None)
+    if not known:
+        message = f"its {path.suffix.lower()} annotation file holds no event, not even background"
+        raise RecordingError("empty_annotations", message)
+    return known
 
 
 def bad_line(path: Path, number: int, says: str) -> RecordingError:

@@ -1,14 +1,17 @@
 """Annotations as tables: ``.csv_bi`` and ``.csv`` of TUSZ 2.0, and ``events.tsv`` of BIDS."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from aura.datasets.annotations import bad_line, checked_event, is_seizure, read_lines, refused
+from aura.datasets.annotations import bad_line, checked_event, checked_events, read_event, read_lines, refused
+from aura.datasets.vocabulary import is_missing
 from aura.types import Event
 
 CSV_COLUMNS = ("channel", "start_time", "stop_time", "label", "confidence")
+# Columns of an events.tsv that can say what an event is, in lower case, the best first.
+KIND_COLUMNS = ("eventtype", "event_type", "trial_type", "type", "label", "description", "event", "value")
 TSV_COLUMNS = ("onset", "duration", "eventType", "confidence", "channels", "dateTime", "recordingDuration")
 
 
@@ -18,43 +21,52 @@ def read_csv(path: Path) -> tuple[Event, ...]:
     Raises
     ------
     RecordingError
-        ``bad_annotations`` where it does not say what it should.
+        ``bad_annotations`` for a row that is no event, ``empty_annotations`` for a file without an event.
     """
-    events = []
-    for number, row in _rows(path, ",", ("start_time", "stop_time", "label")):
-        try:
-            onset_s, end_s = float(row["start_time"]), float(row["stop_time"])
-            confidence = float(row.get("confidence") or 1.0)
-        except ValueError as error:
-            raise bad_line(path, number, "a time or a confidence that is no number") from error
-        events.append(checked_event(path, number, onset_s, end_s, row["label"], confidence))
-    if not events:
-        raise refused(path, "holds no event, not even background")
-    return tuple(events)
+    rows = _rows(path, ",", ("start_time", "stop_time", "label"))
+    return checked_events(
+        path,
+        (
+            read_event(path, number, row["start_time"], row["stop_time"], row["label"], row.get("confidence", ""))
+            for number, row in rows
+        ),
+    )
 
 
 def read_events_tsv(path: Path) -> tuple[Event, ...]:
     """Read all events of a BIDS ``events.tsv`` as they stand there.
 
+    What an event is stands in ``eventType`` (SzCORE), or else in ``trial_type`` and other columns that BIDS allows: the
+    first of `KIND_COLUMNS` that says something in that row.
+
     Raises
     ------
     RecordingError
-        ``bad_annotations`` where it does not say what it should.
+        ``bad_annotations`` for a row that is no event, ``empty_annotations`` for a file without an event.
     """
-    events = []
-    for number, row in _rows(path, "\t", ("onset", "duration", "eventType")):
-        if "n/a" in (row["onset"], row["duration"]) and not is_seizure(row["eventType"]):
-            continue
-        try:
-            onset_s, duration_s = float(row["onset"]), float(row["duration"])
-            confidence = row.get("confidence") or "n/a"
-            sure = 1.0 if confidence == "n/a" else float(confidence)
-        except ValueError as error:
-            raise bad_line(path, number, "an onset, a duration or a confidence that is no number") from error
-        events.append(checked_event(path, number, onset_s, onset_s + duration_s, row["eventType"], sure))
-    if not events:
-        raise refused(path, "holds no event, not even background")
-    return tuple(events)
+    return checked_events(path, (_bids_event(path, number, row) for number, row in _bids_rows(path)))
+
+
+def _bids_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows by column name in lower case, of a file with a column that says what its events are."""
+    for number, row in _rows(path, "\t", ("onset", "duration"), fold=True):
+        if not any(column in row for column in KIND_COLUMNS):
+            raise refused(path, "has no column that says what its events are; allowed are eventType, trial_type, value")
+        yield number, row
+
+
+def _bids_event(path: Path, number: int, row: Mapping[str, str]) -> Event | None:
+    """Read a row, whose second time is a duration."""
+    kinds = (row[column] for column in KIND_COLUMNS if column in row)
+    kind = next((text for text in kinds if not is_missing(text)), "n/a")
+    event = read_event(path, number, row["onset"], row["onset"], kind, row.get("confidence", ""))
+    if event is None or is_missing(row["duration"]):
+        return event
+    try:
+        end_s = event.onset_s + float(row["duration"])
+    except ValueError as error:
+        raise bad_line(path, number, "a duration that is no number") from error
+    return checked_event(path, number, event.onset_s, end_s, kind, event.confidence)
 
 
 def write_csv_bi(path: Path, events: Sequence[Event], duration_s: float, name: str) -> None:
@@ -74,8 +86,10 @@ def write_events_tsv(path: Path, events: Sequence[Event], start: datetime, durat
     path.write_text("\t".join(TSV_COLUMNS) + "\n" + "".join(lines), encoding="utf-8")
 
 
-def _rows(path: Path, delimiter: str, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows by column name, with the number of their line."""
+def _rows(
+    path: Path, delimiter: str, needed: Sequence[str], *, fold: bool = False
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows by column name, with the number of their line; ``fold`` makes the names lower case."""
     lines = [(i, line) for i, line in enumerate(read_lines(path), start=1) if line.strip() and not line.startswith("#")]
     if not lines:
         raise refused(path, f"has no header; allowed is one with {', '.join(needed)}")
@@ -83,7 +97,7 @@ def _rows(path: Path, delimiter: str, needed: Sequence[str]) -> Iterator[tuple[i
         header, *cells = csv.reader((line.replace("\0", " ") for _, line in lines), delimiter=delimiter, strict=True)
     except (csv.Error, ValueError) as error:
         raise refused(path, "is no table of text") from error
-    header = [name.strip() for name in header]
+    header = [name.strip().casefold() if fold else name.strip() for name in header]
     if not set(needed) <= set(header):
         raise refused(path, f"has no columns {', '.join(needed)}")
     # A quoted line break would make one row of two lines, and every number after it wrong.

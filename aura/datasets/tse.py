@@ -1,36 +1,53 @@
 """The ``.tse`` and ``.tse_bi`` formats: an event per line, ``onset end kind confidence``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from aura.datasets.annotations import bad_line, checked_event, read_lines, refused
+from aura.datasets.annotations import bad_line, checked_events, read_event, read_lines
 from aura.types import Event
 
 
-def read_tse(path: Path, seconds: Callable[[str], float] = float) -> tuple[Event, ...]:
-    """Read all events of a file as they stand there.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An event as text, and the number of its line."""
 
-    Parameters
-    ----------
-    path
-        The file.
-    seconds
-        Turns a time of the file into seconds from the start of the recording, or raises ValueError.
+    number: int
+    onset: str
+    end: str
+    kind: str
+    confidence: str
+
+
+def read_tse(path: Path) -> tuple[Event, ...]:
+    """Read all events of a file, with times in seconds.
 
     Raises
     ------
     RecordingError
-        ``bad_annotations`` where it does not say what it should.
+        ``bad_annotations`` for a line that is no event, ``empty_annotations`` for a file without an event.
     """
-    events = tuple(
-        _read_line(path, number, line.split(), seconds)
-        for number, line in enumerate(read_lines(path), start=1)
-        if line.strip() and "=" not in line and not line.startswith("#")
+    lines = read_event_lines(path)
+    return checked_events(
+        path, (read_event(path, one.number, one.onset, one.end, one.kind, one.confidence) for one in lines)
     )
-    if not events:
-        raise refused(path, "holds no event, not even background")
-    return events
+
+
+def read_event_lines(path: Path) -> Iterator[Line]:
+    """Read the lines of events; the kind may be several words.
+
+    Raises
+    ------
+    RecordingError
+        ``bad_annotations``.
+    """
+    for number, line in enumerate(read_lines(path), start=1):
+        if line.strip() and "=" not in line and not line.startswith("#"):
+            words = line.split()
+            if len(words) < 4:
+                raise bad_line(path, number, f"{len(words)} words; allowed are 4: onset end kind confidence")
+            yield Line(number, words[0], words[1], " ".join(words[2:-1]), words[-1])
 
 
 def write_tse(path: Path, events: Sequence[Event], start: datetime | None = None) -> None:
@@ -43,14 +60,3 @@ def write_tse(path: Path, events: Sequence[Event], start: datetime | None = None
 
     rows = (f"{time(e.onset_s)} {time(e.end_s)} {e.kind} {e.confidence:.4f}\n" for e in events)
     path.write_text("version = tse_v1.0.0\n\n" + "".join(rows), encoding="utf-8")
-
-
-def _read_line(path: Path, number: int, fields: Sequence[str], seconds: Callable[[str], float]) -> Event:
-    """One event of the file."""
-    if len(fields) != 4:
-        raise bad_line(path, number, f"{len(fields)} words; allowed are 4: onset end kind confidence")
-    try:
-        onset_s, end_s, confidence = seconds(fields[0]), seconds(fields[1]), float(fields[3])
-    except ValueError as error:
-        raise bad_line(path, number, "an onset, an end or a confidence that cannot be read") from error
-    return checked_event(path, number, onset_s, end_s, fields[2], confidence)

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from aura.datasets.annotations import is_seizure
 from aura.datasets.tables import read_csv
 from aura.datasets.tusz import index_beside
-from aura.events import unite
+from aura.datasets.vocabulary import is_seizure
+from aura.events import merge
 from aura.types import Event, RecordingRef
 
 NAME = re.compile(r"(?P<subject>[a-z]{8})_s\d{3}_t\d{3}")
@@ -21,7 +21,7 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
 
 
 def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
-    """Read a ``.csv_bi``, or a ``.csv``, which has the events of each channel, of which those that overlap are one.
+    """Read a ``.csv_bi``, or a ``.csv``, whose events of each channel are merged where they overlap.
 
     Raises
     ------
@@ -32,5 +32,5 @@ def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) ->
     events = read_csv(ref.annotations)
     if ref.annotations.suffix.lower() != ".csv":
         return events
-    seizures = unite((event for event in events if is_seizure(event.kind)), duration_s=float("inf"))
+    seizures = merge(event for event in events if is_seizure(event.kind))
     return [*seizures, *(event for event in events if not is_seizure(event.kind))]

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from aura.accounting import PrepareRecording, prepare_all
 from aura.config import CONF, Config
 from aura.datasets.corpus import Corpus, find, find_one
 from aura.datasets.passed_over import advice, describe
+from aura.datasets.vocabulary import Words
 from aura.errors import AuraError
 from aura.partition import share
 from aura.preparation import EcgChannel, Preparation
@@ -48,7 +50,12 @@ RECORDINGS = {
     "seizure_s": "float64",
     "n_clipped": "int64",
     "n_united": "int64",
+    "n_extended": "int64",
+    "n_outside": "int64",
+    "n_uncertain": "int64",
     "n_unknown": "int64",
+    "unknown": "str",
+    "problem": "str",
     "remarks": "str",
     "rr_digest": "str",
     "digest": "str",
@@ -61,6 +68,9 @@ COUNTED = {
     "excluded_records": ("n_excluded", "data records"),
     "clipped_events": ("n_clipped", "events"),
     "united_events": ("n_united", "events"),
+    "extended_events": ("n_extended", "events"),
+    "seizures_outside": ("n_outside", "events"),
+    "uncertain_events": ("n_uncertain", "events"),
     "unknown_labels": ("n_unknown", "events"),
 }
 
@@ -156,6 +166,9 @@ def preparation(config: Config) -> Preparation:
         flat_mv=config.quality.flat_mv,
         max_mv=config.quality.max_mv,
         min_agreement=config.quality.min_agreement,
+        min_seizure_s=config.dataset.min_seizure_s,
+        words=Words(tuple(config.dataset.words.seizure), tuple(config.dataset.words.background)),
+        timezone=None if config.dataset.timezone is None else ZoneInfo(config.dataset.timezone),
     )
 
 
@@ -203,8 +216,21 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
         if remark in COUNTED:
             column, noun = COUNTED[remark]
             count = f" ({having[column].sum()} {noun})"
-        names = ", ".join(having["edf"].head(N_REMARKED)) + (", ..." if n > N_REMARKED else "")
-        lines.append(f"  prepared, but {remark}: {n}{count}: {names}")
+        first = having.head(N_REMARKED)
+        if remark == "unknown_labels":
+            names = ", ".join(
+                edf if pd.isna(texts) else f"{edf} ({texts})"
+                for edf, texts in zip(first["edf"], first["unknown"], strict=True)
+            )
+        else:
+            names = ", ".join(first["edf"])
+        lines.append(f"  prepared, but {remark}: {n}{count}: {names}" + (", ..." if n > N_REMARKED else ""))
+    problems = recordings[recordings["problem"].notna()]
+    lines += [f"    {edf}: {problem}" for edf, problem in zip(problems["edf"], problems["problem"], strict=True)][
+        :N_FAILURES
+    ]
+    if len(problems) > N_FAILURES:
+        lines.append(f"    and {len(problems) - N_FAILURES} more in recordings.parquet")
     for reason, n in Counter(failures["reason"]).most_common():
         lines.append(f"  failed, {reason}: {n}")
     # What a named layout leaves aside was not asked for.
@@ -226,7 +252,8 @@ def _log(recordings: pd.DataFrame, failures: pd.DataFrame, n_found: int) -> None
     rows = [("failed", *item) for item in reasons.most_common()]
     rows += [("prepared, but", *item) for item in _remarks(recordings).most_common()]
     tracking.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
-    tracking.log_table(recordings.drop(columns=["rr_digest", "digest"]), "recordings.json")
+    # Texts of annotations can name people.
+    tracking.log_table(recordings.drop(columns=["rr_digest", "digest", "unknown"]), "recordings.json")
     tracking.log_table(failures, "failures.json")
     tracking.log_metrics(
         {
