@@ -145,8 +145,7 @@ def _count_agreed(beats_s: Floats, others_s: Floats, n_epochs: int) -> tuple[Flo
     epochs = np.minimum((beats_s // EPOCH_S).astype(np.int64), n_epochs - 1)
     near = _distance_s(beats_s, others_s) <= TOLERANCE_S + 1e-9
     n: Floats = np.bincount(epochs, minlength=n_epochs).astype(np.float64)
-    n_agreed: Floats = np.bincount(epochs, weights=near.astype(np.float64), minlength=n_epochs)
-    return n, n_agreed
+    return n, np.bincount(epochs, weights=near, minlength=n_epochs).astype(np.float64)
 
 
 def _are_steady(beats_s: Floats, duration_s: float, n_epochs: int) -> Bools:

@@ -1,5 +1,6 @@
 """Which channel is taken for the ECG, and what is said where none shows a heart."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from aura.beats.detectors import sleepecg
 from aura.config import compose
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.errors import RecordingError
-from aura.preparation import Preparation
+from aura.stages.prepare import preparation
 from aura.types import Floats, RecordingRef
 from tests.made_ecg import FS_HZ, place_beats, steady_beats
 
@@ -40,8 +41,9 @@ def prepare(folder: Path, leads: dict[str, Floats], channels: list[str] | None =
     edf = folder / "night.edf"
     write_edf(edf, [Channel(label, x_mv * 1000, FS_HZ) for label, x_mv in leads.items()], start=datetime(2020, 1, 1))
     ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.datasets.plain")
-    wanted = compose(["dataset=any", f"dataset.root={folder}"]).dataset.channels
-    _, _, meta = Preparation(tuple(channels or wanted), {}, sleepecg, None, 0.01, 10.0, 0.8).prepare(ref)
+    config = compose(["dataset=any", f"dataset.root={folder}"])
+    config.dataset.channels = channels or config.dataset.channels
+    _, _, meta = preparation(config).prepare(ref)
     row: dict[str, Any] = meta["recording"]
     return row
 
@@ -91,7 +93,8 @@ def test_a_detector_that_takes_other_waves_for_beats_is_seen(tmp_path: Path) -> 
         return np.sort(np.concatenate((peaks, peaks[::3] + int(0.28 * fs_hz))))
 
     for detector, doubtful in ((sleepecg, False), (with_t_waves, True)):
-        _, _, meta = Preparation(("ECG",), {}, detector, None, 0.01, 10.0, 0.8).prepare(ref)
+        how = preparation(compose(["dataset=any", f"dataset.root={tmp_path}"]))
+        _, _, meta = replace(how, detector=detector).prepare(ref)
         row = meta["recording"]
         assert ("doubtful_beats" in row["remarks"].split(";")) is doubtful
         assert (row["normal_share"] < 0.9) is doubtful
