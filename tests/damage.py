@@ -82,6 +82,41 @@ def swapped_fields(rng: Rng, root: Path) -> list[Path]:
     return [write(path, content)]
 
 
+def time_stamps(rng: Rng, root: Path) -> list[Path]:
+    """Make one of the signals the clock of the data records, and some of its stamps wrong."""
+    path, content = edf_of(rng, root)
+    samples = bytes(content[256 + 216 * 2 :][:8]).strip()
+    if content[252:256] != b"2   " or not samples.isdigit() or not int(samples):
+        return [path]
+    n_bytes = 2 * int(samples)
+    content[192:236] = (b"EDF+D", b"EDF+C", b"edf+ d", b"")[rng.integers(4)].ljust(44)
+    content[256:272] = b"EDF Annotations "
+    clock_s = float(rng.choice([0, 0.5, 1e9]))
+    for at in range(768, len(content) - n_bytes, 2 * n_bytes):
+        clock_s += 1 + (rng.normal(0, 30) if rng.random() < 0.1 else 0)
+        stamp = (f"{clock_s:+.3f}".encode() + b"\x14\x14\0", b"", b"+\x14\x14", b"+1e9\x14\x14")
+        text = stamp[0 if rng.random() < 0.9 else rng.integers(4)]
+        content[at : at + n_bytes] = text.ljust(n_bytes, b"\0")
+    return [write(path, content)]
+
+
+def units(rng: Rng, root: Path) -> list[Path]:
+    path, content = edf_of(rng, root)
+    words = (b"", b"mV", b"\xe6V", b".V", b"a.u.", b"bpm", b"[V]", b"\xff\xfe\x00", b"V" * 8)
+    for at in (256 + 2 * 96, 256 + 2 * 96 + 8):
+        content[at : at + 8] = words[rng.integers(len(words))].ljust(8)
+    return [write(path, content)]
+
+
+def large(rng: Rng, root: Path) -> list[Path]:
+    path, content = edf_of(rng, root)
+    content[236:244] = (b"-1      ", b"99999999")[rng.integers(2)]
+    content[244:252] = (b"1       ", b"0.001   ", b"86400   ", b"1e-3    ")[rng.integers(4)]
+    write(path, content)
+    os.truncate(path, 20_000_000)
+    return [path]
+
+
 def truncated(rng: Rng, root: Path) -> list[Path]:
     path, content = edf_of(rng, root)
     return [write(path, content[: rng.integers(len(content) + 1)])]
@@ -216,5 +251,5 @@ def doubled(rng: Rng, root: Path) -> list[Path]:
 WAYS: Sequence[Callable[[Rng, Path], list[Path]]] = (
     *(header_bytes, header_field, header_field, swapped_fields, truncated, random_bytes, longer, constant_data, empty),
     *(missing, annotation_text, annotation_text, annotation_encoding, annotation_bytes, rubbish, folder_called_so),
-    *(links, pipe, no_permission, odd_name, doubled),
+    *(links, pipe, no_permission, odd_name, doubled, time_stamps, time_stamps, units, large),
 )

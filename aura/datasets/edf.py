@@ -34,8 +34,8 @@ from aura.types import Ecg, Int16s, Segment
 ANY_ECG = ("*EKG*", "*ECG*")
 # A QRS complex reaches to 30 Hz, where the band of the beat detectors ends; faster, it is not an ECG.
 FS_HZ = (61.0, 100_000.0)
-# Four days at 1000 Hz, a month at 130 Hz: more does not fit into 1 GiB with what a detector needs.
-MAX_SAMPLES = 350_000_000
+# Ten days at 256 Hz: more does not fit into 1 GiB with what a detector needs.
+MAX_SAMPLES = 240_000_000
 # No converter has smaller or larger steps.
 SCALES_MV = (1e-15, 1e15)
 # Records that are shorter are read many at a time.
