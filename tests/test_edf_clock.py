@@ -182,6 +182,16 @@ def test_edf_plus_d_without_an_annotation_signal_is_refused(tmp_path: Path) -> N
     assert error.value.reason == "bad_clock"
 
 
+def test_edf_plus_d_without_a_record_is_empty(tmp_path: Path) -> None:
+    edf = write_stamped_edf(tmp_path / "a.edf", seconds(10))
+    content = bytearray(edf.read_bytes())
+    content[236:244] = b"0       "
+    edf.write_bytes(content)
+    with pytest.raises(RecordingError) as error:
+        read_ecg(edf)
+    assert error.value.reason == "empty_ecg"
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_longest_chain_is_as_long_as_any(seed: int) -> None:
     rng = np.random.default_rng(seed)

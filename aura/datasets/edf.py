@@ -27,7 +27,7 @@ from aura.datasets.edf_header import (
     number,
     read_header,
 )
-from aura.datasets.units import MILLIVOLTS, is_voltage, read_unit
+from aura.datasets.units import MILLIVOLTS, is_voltage, quote_unit, read_unit
 from aura.errors import AuraError, RecordingError
 from aura.types import Ecg, Int16s, Segment
 
@@ -149,12 +149,12 @@ def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_u
     """Read one signal."""
     label, written = header.labels[index], header.fields[UNIT][index]
     if not is_voltage(written):
-        raise RecordingError("no_ecg_channel", f"channel {label!r} is in {written!r}, which is no voltage")
+        raise RecordingError("no_ecg_channel", f"channel {label!r} is in {quote_unit(written)}, which is no voltage")
     unit = set_unit or read_unit(written)
     if unit is None:
         message = (
-            f"channel {label!r} is in {written!r}, which is no unit that is known; set dataset.unit to one of "
-            f"{', '.join(MILLIVOLTS)}"
+            f"channel {label!r} is in {quote_unit(written)}, which is no unit that is known; set dataset.unit to one "
+            f"of {', '.join(MILLIVOLTS)}"
         )
         raise RecordingError("unknown_unit", message)
     per_step_mv = MILLIVOLTS[unit]
