@@ -14,7 +14,7 @@ from aura.beats import detect
 from aura.beats.shape import judge_beats
 from aura.datasets import Layout
 from aura.datasets.edf import read_ecgs
-from aura.datasets.units import read_unit
+from aura.datasets.units import quote_unit, read_unit
 from aura.datasets.vocabulary import Words
 from aura.errors import AuraError, RecordingError
 from aura.rr import is_normal, rr_from_beats
@@ -298,7 +298,7 @@ def _scale(ecg: Ecg) -> str:
     )
     if low_mv == high_mv:
         return ""
-    written = f"the file says {ecg.written_unit!r}" if ecg.written_unit else "the file has no unit"
+    written = f"the file says {quote_unit(ecg.written_unit)}" if ecg.written_unit else "the file has no unit"
     return (
         f"; read as {ecg.unit} ({written}) it is {low_mv:.4g} to {high_mv:.4g} mV: is the unit right? "
         "dataset.unit sets another"

@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aura.config import compose
+from aura.datasets.corpus import find
 from aura.datasets.edf import read_ecg
 from aura.datasets.edf_clock import JITTER_S, _longest_chain
 from aura.errors import RecordingError
+from aura.stages.prepare import preparation
 from aura.types import Ecg
 from tests.edf_stamps import FS_HZ, START, write_stamped_edf
 
@@ -179,6 +182,16 @@ def test_edf_plus_d_without_an_annotation_signal_is_refused(tmp_path: Path) -> N
     assert error.value.reason == "bad_clock"
 
 
+def test_edf_plus_d_without_a_record_is_empty(tmp_path: Path) -> None:
+    edf = write_stamped_edf(tmp_path / "a.edf", seconds(10))
+    content = bytearray(edf.read_bytes())
+    content[236:244] = b"0       "
+    edf.write_bytes(content)
+    with pytest.raises(RecordingError) as error:
+        read_ecg(edf)
+    assert error.value.reason == "empty_ecg"
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_the_longest_chain_is_as_long_as_any(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -200,3 +213,25 @@ def test_many_stamps_out_of_order_take_seconds(tmp_path: Path) -> None:
     began_s = time.perf_counter()
     assert _longest_chain(onsets_s, 0.98).sum() > 150_000
     assert time.perf_counter() - began_s < 10
+
+
+def test_gaps_and_excluded_records_are_counted_in_the_table_of_recordings(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    write_stamped_edf(tmp_path / "p" / "a.edf", [*seconds(60), *seconds(60, 59.97)])
+    config = compose(["dataset=any", f"dataset.root={tmp_path}"])
+    _, _, meta = preparation(config).prepare(find(tmp_path, config.dataset.layouts, "any").refs[0])
+    row = meta["recording"]
+    assert (row["n_gaps"], row["n_excluded"], row["duration_s"]) == (1, 1, pytest.approx(119.97))
+    assert row["remarks"].split(";") == ["bad_stamps", "excluded_records", "gaps", "no_annotations"]
+    assert meta["unusable"] == [[60.0, pytest.approx(0.97), "gap"]]
+
+
+def test_a_seizure_after_an_undeclared_gap_is_where_it_was_annotated(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    write_stamped_edf(tmp_path / "p" / "a.edf", [*seconds(60), *seconds(60, 80)], b"EDF+C")
+    (tmp_path / "p" / "a_events.tsv").write_text("onset\tduration\teventType\n125.0\t10.0\tsz\n")
+    config = compose(["dataset=any", f"dataset.root={tmp_path}"])
+    _, _, meta = preparation(config).prepare(find(tmp_path, config.dataset.layouts, "any").refs[0])
+    # Were the gap closed, it would lie beyond the end at 120 s.
+    assert meta["seizures"] == [[125.0, 10.0]]
+    assert (meta["recording"]["duration_s"], meta["recording"]["n_clipped"]) == (140.0, 0)

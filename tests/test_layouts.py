@@ -409,6 +409,16 @@ def test_files_of_a_folder_that_can_be_listed_but_not_entered_fail_one_by_one(pu
     assert ours[0] in corpus.files
 
 
+def test_a_table_beside_one_edf_is_no_annotation_unless_it_says_so(tmp_path: Path) -> None:
+    edf, table = files(tmp_path, "p/a.edf", "p/a.csv")
+    table.write_text("time,heart_rate\n1,70\n")
+    (ref,) = find_one(edf, tmp_path, LAYOUTS, "any").refs
+    assert ref.annotations is None
+    table.write_text("# version = csv_v1.0.0\nchannel,start_time,stop_time,label,confidence\n")
+    (ref,) = find_one(edf, tmp_path, LAYOUTS, "any").refs
+    assert ref.annotations == table
+
+
 def test_other_files_are_counted_by_suffixes_that_name_nobody(tmp_path: Path) -> None:
     files(tmp_path, "a/night.edf", "a/day.bdf", "a/Day2.BDF", "b/old.rec", "b/x.edf.gz", "c/y.trc", "c/letter.mueller")
     files(tmp_path, ".hidden/z.bdf", "c/.z.bdf", "c/notes.csv")

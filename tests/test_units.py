@@ -65,6 +65,13 @@ def test_an_ambiguous_unit_is_named_and_can_be_set(tmp_path: Path, written: byte
     assert read_ecg(edf, unit="mV").mv_per_step * 32767 == pytest.approx(5000)
 
 
+@pytest.mark.parametrize("written", [b"Griselda", b"[Griseld", b"M Holz"])
+def test_a_word_that_could_be_a_name_is_not_repeated(tmp_path: Path, written: bytes) -> None:
+    edf = with_units(tmp_path / "a.edf", {"ECG": written})
+    with pytest.raises(RecordingError, match="channel 'ECG' is in a word, which is no unit that is known"):
+        read_ecg(edf)
+
+
 @pytest.mark.parametrize("written", [b"bpm", b"BPM", b"1/min", b"%", b"degC", b"\xb0C", b"mmHg", b"Hz", b"[ms]", b"g"])
 def test_a_channel_that_is_no_voltage_is_no_ecg(tmp_path: Path, written: bytes) -> None:
     edf = with_units(tmp_path / "a.edf", {"ECG HR": written, "ECG II": b"uV"})

@@ -27,15 +27,15 @@ from aura.datasets.edf_header import (
     number,
     read_header,
 )
-from aura.datasets.units import MILLIVOLTS, is_voltage, read_unit
+from aura.datasets.units import MILLIVOLTS, is_voltage, quote_unit, read_unit
 from aura.errors import AuraError, RecordingError
 from aura.types import Ecg, Int16s, Segment
 
 ANY_ECG = ("*EKG*", "*ECG*")
 # A QRS complex reaches to 30 Hz, where the band of the beat detectors ends; faster, it is not an ECG.
 FS_HZ = (61.0, 100_000.0)
-# Four days at 1000 Hz, a month at 130 Hz: more does not fit into 1 GiB with what a detector needs.
-MAX_SAMPLES = 350_000_000
+# Ten days at 256 Hz: more does not fit into 1 GiB with what a detector needs.
+MAX_SAMPLES = 240_000_000
 # No converter has smaller or larger steps.
 SCALES_MV = (1e-15, 1e15)
 # Records that are shorter are read many at a time.
@@ -149,12 +149,12 @@ def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_u
     """Read one signal."""
     label, written = header.labels[index], header.fields[UNIT][index]
     if not is_voltage(written):
-        raise RecordingError("no_ecg_channel", f"channel {label!r} is in {written!r}, which is no voltage")
+        raise RecordingError("no_ecg_channel", f"channel {label!r} is in {quote_unit(written)}, which is no voltage")
     unit = set_unit or read_unit(written)
     if unit is None:
         message = (
-            f"channel {label!r} is in {written!r}, which is no unit that is known; set dataset.unit to one of "
-            f"{', '.join(MILLIVOLTS)}"
+            f"channel {label!r} is in {quote_unit(written)}, which is no unit that is known; set dataset.unit to one "
+            f"of {', '.join(MILLIVOLTS)}"
         )
         raise RecordingError("unknown_unit", message)
     per_step_mv = MILLIVOLTS[unit]

@@ -78,7 +78,9 @@ def read_clock(file: BinaryIO, header: Header) -> Clock:
     n = header.n_records
     if (n + (header.rest_bytes > 0)) * header.record_s > MAX_DURATION_S:
         raise RecordingError("bad_clock", f"says it is longer than {MAX_DURATION_S / 86_400:g} days")
-    if header.timekeeping is None or not n:
+    if not n:
+        return _contiguous(0, None)
+    if header.timekeeping is None:
         if header.gaps:
             raise RecordingError("bad_clock", "is EDF+D, with gaps in time, but has no time stamps")
         return _contiguous(n, None)

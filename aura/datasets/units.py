@@ -27,6 +27,11 @@ NOT_VOLTAGES = frozenset(
     )
 )
 
+# Longer words of a field that messages may repeat; any other could be a name.
+WORDS = frozenset(
+    ("counts", "count", "bits", "digit", "digits", "unit", "units", "none", "null", "unknown", "undefine", "volt")
+)
+
 
 def read_unit(text: str) -> str | None:
     """Return the unit of an ECG channel, of those in `MILLIVOLTS`; None for what is ambiguous or unknown.
@@ -54,6 +59,13 @@ def read_unit(text: str) -> str | None:
 def is_voltage(text: str) -> bool:
     """Whether a channel in this unit may be an ECG: not if it is in beats per minute, percent or degrees."""
     return _plain(text) not in NOT_VOLTAGES
+
+
+def quote_unit(text: str) -> str:
+    """Return a unit for a message, without a word that could be the name of a person."""
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    known = _plain(text) in NOT_VOLTAGES or read_unit(text) is not None
+    return repr(text) if known or all(len(word) <= 3 or word in WORDS for word in words) else "a word"
 
 
 def _plain(text: str) -> str:

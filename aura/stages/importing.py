@@ -213,10 +213,7 @@ class _Import:
         """Pieces of the ECG, as the configuration wants it."""
         if self.config.database.ecg == "none":
             return
-        edf = Path(self.config.dataset.root) / row["edf"]
-        if not edf.is_file():
-            raise RecordingError("no_file", "its EDF file is not there any more, so its ECG cannot be imported")
-        ecg = read_ecg(edf, [row["channel"]], row["unit"])
+        ecg = read_ecg(Path(self.config.dataset.root) / row["edf"], [row["channel"]], row["unit"])
         if self.config.database.ecg == "envelope":
             yield from envelope(ecg, 0.0, row["duration_s"], BIN_S)
             return
