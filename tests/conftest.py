@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import mlflow
 import psycopg
@@ -53,12 +54,11 @@ class Project:
 
 
 @pytest.fixture
-def public_path(tmp_path: Path) -> Path:
-    """A folder that any user of this machine may enter; those of pytest are for one alone."""
-    for folder in (tmp_path, *tmp_path.parents):
-        if not folder.stat().st_mode & 0o077:
-            folder.chmod(0o755)
-    return tmp_path
+def public_path() -> Iterator[Path]:
+    """A folder that any user of this machine may enter; pytest closes its own whenever another pytest starts."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)

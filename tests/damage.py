@@ -1,6 +1,7 @@
 """Ways to damage a corpus, each from a random generator; each gives the files it touched."""
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 Rng = np.random.Generator
+# Longer files are not read here; all that are made whole are shorter.
+MAX_BYTES = 1 << 20
 TOKENS = (
     b"-1",
     b"0",
@@ -51,9 +54,10 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
-def edf_of(rng: Rng, root: Path) -> tuple[Path, bytearray]:
-    path = pick(rng, root, ".edf")
-    return path, bytearray(path.read_bytes())
+def edf_of(rng: Rng, root: Path, suffix: str = ".edf") -> tuple[Path, bytearray]:
+    path = pick(rng, root, suffix)
+    # Another way may have made it far too long.
+    return path, bytearray(path.read_bytes() if path.stat().st_size < MAX_BYTES else b"")
 
 
 def annotation_of(rng: Rng, root: Path) -> Path:
@@ -206,6 +210,95 @@ def odd_name(rng: Rng, root: Path) -> list[Path]:
     return [path, target]
 
 
+def time_stamps(rng: Rng, root: Path) -> list[Path]:
+    """Change what the records of an EDF+ file say of their time, or what the file says of its gaps."""
+    path, content = edf_of(rng, root, ".plus.edf")
+    stamps = [found.span() for found in re.finditer(rb"[+-]\d+(\.\d+)?(?=\x14\x14)", content)]
+    if not stamps or rng.integers(4) == 0:
+        claim = (b"EDF+C", b"EDF+D", b"EDF+ D", b"edf+d", b" EDF+D", b"", b"EDF+")[rng.integers(7)]
+        content[192:236] = claim.ljust(44)
+        return [write(path, content)]
+    for first, stop in (stamps[i] for i in rng.integers(len(stamps), size=rng.integers(1, 4))):
+        word = (b"", b"+", b"-9", b"+0", b"+1e9", b"+99999", b"nan", b"+7.25", b"\0\0")[rng.integers(9)]
+        content[first:stop] = word[: stop - first].ljust(stop - first, b"\0")
+    return [write(path, content)]
+
+
+def late_records(rng: Rng, root: Path) -> list[Path]:
+    """Move all records from one on, by a part of a second or by hours, forwards or back."""
+    path, content = edf_of(rng, root, ".plus.edf")
+    stamps = list(re.finditer(rb"\+\d+(\.\d+)?(?=\x14\x14)", content))
+    late_s = float(rng.choice([-3600.0, -1.0, -0.03, 0.03, 0.1, 1.0, 20.0, 7200.0]))
+    for found in stamps[rng.integers(len(stamps)) if stamps else 0 :]:
+        # A shorter stamp ends in zeros, a longer one is cut: both are damage too.
+        stamp = f"{float(found[0]) + late_s:+.3f}".encode()
+        content[found.start() : found.end()] = stamp[: len(found[0])].ljust(len(found[0]), b"0")
+    return [write(path, content)]
+
+
+def unit(rng: Rng, root: Path) -> list[Path]:
+    """Write another unit into the header, of all channels."""
+    path, content = edf_of(rng, root)
+    units = (b"mV", b"", b"Volt", b".V", b"\xe6V", b"\xb5V", b"[mV]", b"a.u.", b"bpm", b"%", b"uV/div", b"\0\0", b"V V")
+    word = units[rng.integers(len(units))].ljust(8)
+    return [write(path, bytes(content).replace(b"uV      ", word))]
+
+
+def physical_range(rng: Rng, root: Path) -> list[Path]:
+    """Write limits into the header that no scale can be made of, for all channels."""
+    path, content = edf_of(rng, root)
+    low, high = (
+        ("1e-320", "2e-320"),
+        ("-1e308", "1e308"),
+        ("0", "1e-40"),
+        ("5000", "-5000"),
+        ("nan", "inf"),
+        ("-1", "1"),
+    )[rng.integers(6)]
+    changed = bytes(content).replace(b"-5000   ", low.encode().ljust(8)).replace(b"5000    ", high.encode().ljust(8))
+    return [write(path, changed)]
+
+
+def huge(rng: Rng, root: Path) -> list[Path]:
+    """Say that a file holds far more than it can, or make it as long as that, with a hole in it."""
+    path, content = edf_of(rng, root)
+    at, field = (
+        (236, b"99999999"),
+        (252, b"9999"),
+        (252, b"8e6 "),
+        (244, b"0.000001"),
+        (244, b"1000000 "),
+        (184, b"99999744"),
+    )[rng.integers(6)]
+    content[at : at + len(field)] = field
+    write(path, content)
+    if rng.integers(2):
+        os.truncate(path, 4 << 30)
+    return [path]
+
+
+def no_folder_permission(rng: Rng, root: Path) -> list[Path]:
+    """Take the right to enter a folder, or to read it, or both."""
+    folder = pick(rng, root, ".edf").parent
+    (folder / "notes.csv").write_bytes(b"a,b\n")
+    folder.chmod((0o000, 0o444, 0o711)[rng.integers(3)] if folder != root else 0o755)
+    return [path for path in (folder, *folder.rglob("*")) if path != root]
+
+
+def odd_folder_name(rng: Rng, root: Path) -> list[Path]:
+    """Call a folder something that programs like to take for something else."""
+    folder = pick(rng, root, ".edf").parent
+    if folder == root:
+        return []
+    odd = ("p$1_$_0", "=1+1", "[1]", "<b>x", "x'y\"z", "@SUM", "~", "%(a)s", "x" * 200)[rng.integers(9)]
+    before = [folder, *folder.rglob("*")]
+    target = folder.with_name(odd)
+    if target.exists():
+        return []
+    folder.rename(target)
+    return [*before, target, *target.rglob("*")]
+
+
 def doubled(rng: Rng, root: Path) -> list[Path]:
     path = pick(rng, root, ".edf")
     (root / "0copies").mkdir(exist_ok=True)
@@ -217,4 +310,5 @@ WAYS: Sequence[Callable[[Rng, Path], list[Path]]] = (
     *(header_bytes, header_field, header_field, swapped_fields, truncated, random_bytes, longer, constant_data, empty),
     *(missing, annotation_text, annotation_text, annotation_encoding, annotation_bytes, rubbish, folder_called_so),
     *(links, pipe, no_permission, odd_name, doubled),
+    *(time_stamps, time_stamps, late_records, unit, physical_range, huge, no_folder_permission, odd_folder_name),
 )

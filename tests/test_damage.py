@@ -3,10 +3,11 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from aura.privacy import Names
 from aura.stages.prepare import preparation
 from aura.synthetic.layouts import PLACES, Annotated, write_annotations
 from aura.table import read_table
-from aura.types import Event
+from aura.types import Event, Floats
 from tests.damage import WAYS
 
 N_CORPORA = int(os.environ.get("AURA_DAMAGED_CORPORA", "300"))
@@ -32,9 +33,19 @@ CONFIG = compose(["dataset=any", "dataset.root=."])
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small corpus of a real ECG in every layout, whole."""
-    root = tmp_path_factory.mktemp("good")
+def good() -> Iterator[Path]:
+    """A small corpus of a real ECG in every layout, whole, which any user may read."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        write_good(root)
+        # Loads the libraries, some of which lie where `as_nobody` may not read.
+        with TemporaryDirectory() as loaded:
+            prepare(root, Path(loaded))
+        yield root
+
+
+def write_good(root: Path) -> None:
     ecg_mv, fs_hz = get_toy_ecg()
     n = SECONDS * int(fs_hz)
     for layout, place in PLACES.items():
@@ -54,7 +65,49 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.rmtree(root / "seizeit2" / "sub-08" / "ses-01" / "eeg")
     for path in (root / "seizeit2").rglob("*.edf"):
         path.rename(path.with_name(path.name.replace("sub-08", "sub-09")))
-    return root
+    for kind, onsets_s in ((b"EDF+C", range(SECONDS)), (b"EDF+D", [*range(12), *range(40, 40 + SECONDS - 12)])):
+        folder = root / "edfplus" / kind[-1:].decode()
+        folder.mkdir(parents=True)
+        write_edf_plus(folder / "night.plus.edf", ecg_mv[:n] * 1000, int(fs_hz), onsets_s, kind)
+        write_annotations("bids", [folder / "night.plus_events.tsv"], [Annotated(START, SECONDS, (Event(5.0, 10.0),))])
+
+
+def write_edf_plus(edf: Path, ecg_uv: Floats, fs_hz: int, onsets_s: Sequence[float], kind: bytes) -> None:
+    """Write an ECG in records of a second, each with the time at which it begins."""
+    stamps = b"".join(f"{onset_s:+.3f}\x14\x14".encode().ljust(64, b"\0") for onset_s in onsets_s)
+    write_edf(edf, [Channel("ECG", ecg_uv, fs_hz), Channel("EDF Annotations", np.zeros(32 * SECONDS), 32)], start=START)
+    content = bytearray(edf.read_bytes())
+    content[192:197] = kind
+    samples = np.frombuffer(content, dtype="<i2", offset=768).reshape(SECONDS, fs_hz + 32)
+    samples[:, fs_hz:] = np.frombuffer(stamps, dtype="<i2").reshape(SECONDS, 32)
+    edf.write_bytes(content)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Work without root's right to read everything."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@contextmanager
+def at_most_memory(n_bytes: int) -> Iterator[None]:
+    """Fail where this process needs so much more memory meanwhile."""
+
+    def now(key: str) -> int:
+        (kb,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
+        return 1024 * int(kb)
+
+    # From here on the kernel counts the highest value anew.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = now("VmRSS")
+    yield
+    assert now("VmHWM") - before < n_bytes
 
 
 @contextmanager
@@ -71,9 +124,17 @@ def at_most(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def prepared(root: Path, folder: Path) -> list[Outcome]:
+def prepare(root: Path, folder: Path) -> list[Outcome]:
     corpus = find(root, CONFIG.dataset.layouts, "any")
     return prepare_all(corpus, PrepareRecording(preparation(CONFIG), Names(root, None), folder), Serial())
+
+
+def prepared(root: Path, folder: Path) -> list[Outcome]:
+    """Prepare a corpus as somebody who may not read everything."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o777)
+    with as_nobody():
+        return prepare(root, folder)
 
 
 def files_in(outcome: Outcome) -> set[str]:
@@ -89,24 +150,25 @@ def made_of(root: Path, outcome: Outcome) -> set[str]:
     return files
 
 
-def test_nothing_is_wrong_with_the_good_one(good: Path, tmp_path: Path) -> None:
-    outcomes = prepared(good, tmp_path)
-    assert not any(outcome.failed for outcome in outcomes)
-    assert len(outcomes) == 12
+def test_nothing_is_wrong_with_the_good_one(good: Path, public_path: Path) -> None:
+    outcomes = prepared(good, public_path / "out")
+    assert [outcome.row for outcome in outcomes if outcome.failed] == []
+    assert len(outcomes) == 14
 
 
 @pytest.mark.parametrize("block", range(10))
-def test_damaged_corpora(good: Path, tmp_path: Path, block: int, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = tmp_path / "whole"
+def test_damaged_corpora(good: Path, public_path: Path, block: int) -> None:
+    whole = public_path / "whole"
     baseline = {outcome.row["recording"]: made_of(good, outcome) for outcome in prepared(good, whole)}
     n_failed = n_unchanged = 0
     for seed in range(block * N_CORPORA // 10, (block + 1) * N_CORPORA // 10):
         rng = np.random.default_rng(seed)
-        root, folder = tmp_path / f"corpus{seed}", tmp_path / f"out{seed}"
+        root, folder = public_path / f"corpus{seed}", public_path / f"out{seed}"
         shutil.copytree(good, root)
         ways = [WAYS[i] for i in rng.integers(len(WAYS), size=rng.integers(1, 5))]
         touched = {path.relative_to(root) for way in ways for path in way(rng, root)}
-        with at_most(30):
+        closed = [path for path in root.rglob("*") if path.is_dir() and path.stat().st_mode & 0o777 in (0o000, 0o711)]
+        with at_most(30), at_most_memory(1 << 30):
             outcomes = prepared(root, folder)
         where = f"seed {seed}: {[way.__name__ for way in ways]}"
 
@@ -115,9 +177,12 @@ def test_damaged_corpora(good: Path, tmp_path: Path, block: int, capsys: pytest.
         for path in root.rglob("*"):
             below = path.relative_to(root)
             hidden = any(part.startswith(".") for part in below.parts) or "loop" in below.parts
+            # Nobody can see what is in a folder that cannot be read; the folder itself is accounted for.
+            hidden |= not set(path.parents).isdisjoint(closed)
             if path.name.endswith((".edf", ".tse_bi", ".csv_bi", "_events.tsv")) and not hidden:
                 name = text(below.as_posix())
                 assert name in mentioned or (path.is_dir() and path.suffix != ".edf"), (where, name)
+        assert {text(path.relative_to(root).as_posix()) for path in closed} <= mentioned, where
         assert all(outcome.row["reason"] and outcome.row["message"] for outcome in outcomes if outcome.failed), where
         # What was not touched is what it was, to the byte.
         named = {str(path) for path in touched}
@@ -127,6 +192,8 @@ def test_damaged_corpora(good: Path, tmp_path: Path, block: int, capsys: pytest.
                 assert result.read_bytes() == (whole / "rr" / f"{recording}.parquet").read_bytes(), (where, recording)
                 n_unchanged += 1
         n_failed += sum(outcome.failed for outcome in outcomes)
+        for path in (path for path in root.rglob("*") if path.is_dir() and not path.is_symlink()):
+            path.chmod(0o755)
         shutil.rmtree(root)
         shutil.rmtree(folder)
     # The damage was real, and did not spread.
