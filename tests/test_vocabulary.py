@@ -8,6 +8,7 @@ from aura.datasets.vocabulary import Meaning, Words, is_missing, is_seizure, mea
 
 TEXTS = {
     Meaning.SEIZURE: """
+        FAS | GTKA | focal unaware | ausencia | assenza | crisi di assenza | crisis de ausencia
         seiz | SEIZ | seizure | seizures | Seizure 3 | SEIZURE #17 | seizure_2 | sz | SZ | Sz3 | sz1 | SZ10
         SZ1P | szr | fnsz | gnsz | spsz | cpsz | absz | tnsz | cnsz | tcsz | atsz | mysz | CPSZ | sz_foc
         sz_foc_a | sz_foc_ia | sz_foc_ua | sz_foc_ia_nm | sz_foc_ia_m_automatisms | sz_foc_f2b | sz_gen
@@ -30,12 +31,14 @@ TEXTS = {
         crisis electrográfica | Crisis 4 | crisis focal | crisis tónico-clónica | crisi | crisi epilettica
         crisi 1 | Crisi focale | crisi tonico-clonica""",
     Meaning.SEIZURE_START: """
+        deb crise | clin. onset
         Seizure onset | seizure onset JB | SZ ONSET | sz onset #18 | SEIZURE #17 ONSET | ictal onset
         eeg sz start | seizure start | Seizure begins | Seizure started | SeizureStart | szonset | EEG onset
         EEG onset JB | clinical onset | sz_onset | GTCS onset | electrographic onset | EEG/clinical onset
         onset of seizure 2 | Anfall Start | début de crise | debut crise | Début de la crise 3 | Anfallsbeginn
         Anfallsanfang | Beginn Anfall | inicio de la crisis | inicio crisis | inizio crisi | esordio crisi""",
     Meaning.SEIZURE_END: """
+        Anfall vorbei
         SZ OFF | sz off | sz end | SZ END | seizure end | Seizure End 3 | sz offset | seizure offset
         eeg sz end | sz_end | ictal end | seizure ended | Seizure stopped | seizure over | end of seizure
         SeizureEnd | seizure stops | EEG offset | clinical offset | Z OVER | Z EVENT OVER | Z STOPPING
@@ -43,6 +46,7 @@ TEXTS = {
         Ende Anfall | Krampfanfallsende | fin de la crisis | fin crisis | final de la crisis | fine crisi
         fine della crisi | crisi fine""",
     Meaning.NON_EPILEPTIC: """
+        pseudo-crise | pseudocrisis | NEAD | Pseudoanfall
         nesz | NESZ | PNES | NES | pseudoseizure | pseudo-seizure | psychogenic seizure
         psychogenic nonepileptic seizure | non-epileptic seizure | nonepileptic event | functional seizure
         dissociative seizure | crise non épileptique | psychogener Anfall | dissoziativer Anfall
@@ -58,6 +62,7 @@ TEXTS = {
         chew | shiv | musc | elpp | elst | calb | hphs | trip | elec | impd | musc_elec | eyem_chew | slow
         intr""",
     Meaning.UNCERTAIN: """
+        poss. seizure
         seizure? | sz? | SZ ?? | Anfall? | crise ? | possible seizure | probable sz | suspected seizure
         seizure-like | questionable seizure | Verdacht auf Anfall | Anfallsverdacht | fraglicher Anfall
         crise possible | crise douteuse | posible crisis | sospecha de crisis | possibile crisi | seizure button
@@ -65,6 +70,7 @@ TEXTS = {
         family reported seizure | seizure at home yesterday | seizure alarm | seizure detected | focal?
         r/o seizure | the patient was reading when a short seizure of the left arm came up""",
     Meaning.NOTE: """
+        Artefakt | seizure-related | seizure onset zone
         post-ictal | postictal | Post ictal | postictal slowing | pre-ictal | preictal | peri-ictal
         post seizure | postkritisch | postcritique | postiktal | after seizure | after the seizure
         après la crise | nach Anfall | anti-seizure | anti-seizure medication | ASM | AED | antiepileptic

@@ -56,33 +56,34 @@ MISSING = frozenset(("", "n/a", "na", "none", "null", "nan", "-"))
 # Each is a name of a seizure wherever it stands.
 SEIZURE = (
     r"seiz|[fg]nsz|[sc]psz|absz|tnsz|cnsz|tcsz|atsz|mysz"
-    r"|seizures?|siezures?|szr?s?|convulsions?|convulsive|ictal|s?gtcs?|fbtcs?|btcs?|tcs|fias?|w?ias|ncse"
+    r"|seizures?|siezures?|szr?s?|convulsions?|convulsive|ictal|s?gtcs?|fbtcs?|btcs?|tcs|fi?as|fia|w?ias|ncse"
     r"|status epilepticus|grand mal|petit mal|(?:epileptic|infantile) (?:attack|event|episode|spasm|fit)s?"
     r"|tonic clonic|crises?|cgtc|etat de mal|tonico clonique"
-    r"|(?:krampf)?anfae?ll(?:e|en|s)?|iktal(?:e[nrs]?)?"
+    r"|(?:krampf)?anfae?ll(?:e|en|s)?|iktal(?:e[nrs]?)?|gtka"
     r"|crisis|convulsiones|estado epileptico|crisi|convulsion[ei]|stato epilettico"
 )
 # Each names a type of seizure; beside other words it need not.
 TYPE = (
     r"focal|focale|fokal|generali[sz]ed|generalisee|generalisiert|generalizada|generalizzata|bilateral|tonic|clonic"
-    r"|atonic|myoclonic|tonisch|klonisch|hyperkinetic|absences?|absencen|fits?|cps|sps|status"
+    r"|atonic|myoclonic|tonisch|klonisch|hyperkinetic|absences?|absencen|ausencias?|assenz[ae]|fits?|cps|sps|status"
 )
 BESIDE_TYPE = (
-    r"aware|awareness|impaired|preserved|consciousness|motor|nonmotor|non|onset|to|with|complex|simple|partial|left"
+    r"aware|unaware|awareness|impaired|preserved|consciousness|motor|nonmotor|non|onset|to|with|complex|simple|partial|left"
     r"|right|typical|atypical|secondarily|evolving|epileptic|unilateral"
 )
 START = (
-    r"onset|starts?|started|starting|begins?|began|beginning|debut|commence|commencement|beginn|beginnt|anfang|inicio"
+    r"onset|starts?|started|starting|begins?|began|beginning|deb|debut|commence|commencement|beginn|beginnt|anfang|inicio"
     r"|comienzo|inizio|esordio"
 )
 END = (
     r"offset|ends?|ended|ending|stops?|stopped|stopping|finish|finished|cessation|termination|terminated|resolved"
-    r"|fin|arret|terminee?|ende|endet|beendet|final(?= de)|termina|fine(?= (?:\w+ )?crisi)|(?<=crisi )fine"
+    r"|fin|arret|terminee?|ende|endet|beendet|vorbei|final(?= de)|termina|fine(?= (?:\w+ )?crisi)|(?<=crisi )fine"
     # Elsewhere these are prepositions: `seizure over the left temporal lobe`.
     r"|(?:over|off)$"
 )
 NON_EPILEPTIC = (
-    r"nesz|p?nes|pnea|cnep|cpne|pseudo ?seizures?|psychogen\w*|psicogen\w*|dissoziat\w*|dissociat\w*|disociat\w*"
+    r"nesz|p?nes|pnea|nead|cnep|cpne|pseudo ?(?:seizures?|crises?|crisis|crisi|anfall\w*)"
+    r"|psychogen\w*|psicogen\w*|dissoziat\w*|dissociat\w*|disociat\w*"
     r"|(?:non|not|nicht|no) ?epile[pt](?!tiform)\w*|funktionell\w*|functional|hysteri\w*|isteric\w*|histeric\w*"
 )
 # Crises of other kinds, where a word for a seizure is there.
@@ -98,14 +99,14 @@ ABOUT_SEIZURES = (
     rf" (?:\w+ )?(?:{SEIZURE})"
     r"|anti ?(?:seizures?|epilep\w*|convuls\w*|konvuls\w*|crise)|asms?|aeds?|meds?|medication|medikation|medikament\w*"
     r"|medicament\w*|farmac\w*|drugs?|dose|tablets?|pills?|precautions?|protocol|tests?|testing|example|exemple"
-    r"|ejemplo|esempio|beispiel|demo|simulat\w*|threshold|focus|clinic|disorder|risk|diary|pads?|log"
+    r"|ejemplo|esempio|beispiel|demo|simulat\w*|threshold|focus|clinic|disorder|risk|diary|pads?|log|zone|semiology|related"
 )
 NEGATION = (
     r"no|not|non(?! (?:motor|convuls|focal))|without|w o|never|free of|absence (?:of|de|d)|denies|denied|negative for"
     r"|pas|sans|aucune?|kein\w*|ohne|nicht|sin|ningun\w*|ausencia de|senza|nessun\w*|assenza di"
 )
 DOUBT = (
-    r"possibl[ey]|probabl[ey]|suspected|suspicious|suspicion|questionable|maybe|equivocal|likely|unclear|doubtful|rule"
+    r"poss|possibl[ey]|probabl[ey]|suspected|suspicious|suspicion|questionable|maybe|equivocal|likely|unclear|doubtful|rule"
     r"|r o|vs|versus|like|fraglich\w*|moglich\w*|verdacht\w*|wahrscheinlich\w*|unklar\w*|vermutlich\w*|evtl|eventuell"
     r"|artig\w*|suspectee?|douteu\w*|posible|sospech\w*|dudos\w*|possibile|probabile|sospett\w*|dubbi[ao]"
     r"|alarms?|alerts?|detect\w*|alarme|reports?|reported|says|said|told|history|hx|yesterday|previous|prior|family"
@@ -119,7 +120,7 @@ ARTEFACT = r"artf|eyem|eybl|chew|shiv|musc|elpp|elst|elec|calb|hphs|trip|impd|in
 BACKGROUND = r"bckg|bkgd?|background|baseline|hintergrund|fondo|sfondo|inter ?(?:ict|ikt|cri)\w+"
 NOTE = (
     r"rec|recording|calibration|cal|calib|impedance|imp|montage|segment|gap|photic|hyperventilation|hv|eyes"
-    r"|artefacts?|artifacts?|movement|sleep|asleep|awake|spikes?|spsw|gpeds?|pleds?|lpds?|sharp|slowing|discharges?"
+    r"|artefacts?|artifacts?|artefakte?|movement|sleep|asleep|awake|spikes?|spsw|gpeds?|pleds?|lpds?|sharp|slowing|discharges?"
     r"|electrode|check|epileptiform|video|lights?|paused?|resumed?"
 )
 
@@ -143,7 +144,7 @@ _TYPE, _ONLY_TYPE = _any(TYPE), re.compile(rf"(?:(?:{TYPE}|{BESIDE_TYPE}|\w)(?: 
 _ARTEFACTS = re.compile(rf"(?:(?:{ARTEFACT})(?: |$))+")
 _NORMAL = re.compile(r"(?:(?:normal|eeg|ecg|ekg|sinus|rhythm|recording)(?: |$))*normal(?: (?:eeg|ecg|ekg|recording))?")
 # `EEG onset JB`, and `Z EVENT OVER`, whose first letter was cut off.
-_EDGE_OF_EEG = re.compile(r"(?:(?:eeg|clinical|klinisch\w*|clinique|clinic[oa]|electro?\w*) )+(on|off)set(?: \w{1,2})?")
+_EDGE_OF_EEG = re.compile(r"(?:(?:eeg|clin\w*|klin\w*|electro?\w*) )+(on|off)set(?: \w{1,2})?")
 _CUT_END = re.compile(rf"z (?:event )?(?:{END})")
 # These are marks of seizures only in a file that has both a start and an end.
 _BARE_START = re.compile(r"(?:definite )?(?:onset|start|begin|beginn|debut|inicio|inizio)(?: \w)?|dc")
