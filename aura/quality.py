@@ -152,7 +152,7 @@ def _count_agreed(beats_s: Floats, others_s: Floats, n_epochs: int) -> tuple[Flo
     epochs = np.minimum((beats_s // EPOCH_S).astype(np.int64), n_epochs - 1)
     near = _distance_s(beats_s, others_s) <= TOLERANCE_S + 1e-9
     n = np.bincount(epochs, minlength=n_epochs).astype(np.float64)
-    n_agreed: Floats = np.bincount(epochs, weights=near, minlength=n_epochs)
+    n_agreed: Floats = np.bincount(epochs, weights=near, minlength=n_epochs).astype(np.float64)
     return n, n_agreed
 
 
