@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from aura.features import feature_names, know_the_present
+from aura.features import feature_names
 from aura.labels import Labelling
 from aura.types import Bools, Event, Ints, Singles
 from aura.windows import window_ends
@@ -48,10 +48,9 @@ class FeatureTable:
         return feature_names(pq.read_schema(self._path(0)).empty_table().to_pandas())
 
     def read(self, number: int) -> Singles:
-        """(n_windows, n_features) features of a recording, NaN where they say nothing of the present."""
+        """(n_windows, n_features) features of a recording."""
         frame = pq.read_table(self._path(number)).to_pandas()
-        x: Singles = frame[feature_names(frame)].to_numpy(dtype=np.float32, copy=True)
-        x[~know_the_present(frame)] = np.nan
+        x: Singles = frame[feature_names(frame)].to_numpy(dtype=np.float32)
         return x
 
     def labels(self, number: int) -> Ints:

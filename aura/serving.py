@@ -23,7 +23,7 @@ import skops.io
 from aura.alarms import Alarms
 from aura.answer import in_columns, in_rows
 from aura.classifier import TRUSTED_TYPES, Calibration, Classifier, Predictor, seizure_probability
-from aura.features import BESIDE, FeatureSpec, extract, know_the_present
+from aura.features import BESIDE, FeatureSpec, extract
 from aura.onnx_runtime import export, load_onnx
 from aura.request import first_s, longer_step_s, orient_of, series_of
 from aura.types import Floats, RRSeries
@@ -126,11 +126,10 @@ class Detector:
     beats: Mapping[str, Any]
 
     def probability(self, windows: pd.DataFrame) -> Floats:
-        """Probability of each window of `aura.features.extract`; NaN where its shortest windows have no feature."""
+        """Probability of each window of `aura.features.extract`; NaN where it has no feature."""
         # Features are the last columns; to choose them by name takes as long as half of them.
         x = windows.iloc[:, len(BESIDE) :].to_numpy()
-        probability = self.calibration(seizure_probability(self.model, x))
-        return np.where(know_the_present(windows), probability, np.nan)
+        return self.calibration(seizure_probability(self.model, x))
 
     def predict(
         self, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -156,7 +156,7 @@ def test_an_alarm_ends_in_silence_live_and_in_batch(folder: Path, detector: Dete
     blind = ((answer["t_s"] > silence_s[0] + 10) & (answer["t_s"] <= silence_s[1])).to_numpy()
     assert np.isnan(expected[blind]).all()
     alarms = [line for line in said if line["kind"].startswith("alarm")]
-    (start,) = [a for a in alarms if a["kind"] == "alarm" and a["onset_s"] < silence_s[0] < a["onset_s"] + 120]
+    *_, start = [a for a in alarms if a["kind"] == "alarm" and a["onset_s"] < silence_s[0]]
     (end,) = [a for a in alarms if a["kind"] == "alarm_end" and a["number"] == start["number"]]
     assert end["end_s"] <= silence_s[0] + 10
     assert not any(silence_s[0] + 10 < a["onset_s"] < silence_s[1] for a in alarms)

@@ -228,3 +228,29 @@ def test_a_hundred_thousand_gaps_are_judged_in_seconds() -> None:
     faults = unusable(long, **LIMITS)
     assert usable_share(faults, long.duration_s) == pytest.approx(2 / 3, abs=0.01)
     assert time.perf_counter() - began_s < 10
+def test_beats_are_judged_the_same_in_blocks_and_after_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples_mv = np.concatenate((real(), 15 * noise(60), real()))
+    half = int(90 * FS_HZ)
+    one = ecg(samples_mv)
+    beats_s = detect(one, sleepecg)[0]
+    whole = judge_beats(one, beats_s)
+    assert whole[0] == (Event(60.0, 60.0, "noise"),)
+    with monkeypatch.context() as patch:
+        patch.setattr("aura.beats.shape.BLOCK_EPOCHS", 3)
+        found, alike_share = judge_beats(one, beats_s)
+    assert found == whole[0]
+    assert alike_share == pytest.approx(whole[1], abs=0.01)
+    late = ecg(samples_mv, Segment(0, half, 0.0), Segment(half, len(samples_mv), 500.0))
+    found, _ = judge_beats(late, np.where(beats_s < 90, beats_s, beats_s + 410.0))
+    assert found == (Event(60.0, 30.0, "noise"), Event(500.0, 30.0, "noise"))
+
+
+def test_many_short_segments_take_no_long_time() -> None:
+    n, fs_hz = 20_000, 100.0
+    segments = [Segment(400 * i, 400 * (i + 1), 4.1 * i) for i in range(n)]
+    one = ecg(np.zeros(400 * n), *segments, fs_hz=fs_hz)
+    beats_s = np.arange(0.5, 4.1 * n, 0.8)
+    begin_s = time.perf_counter()
+    silences(beats_s, [Event(4.1 * i + 4, 0.1, "gap") for i in range(n)], duration_s=4.1 * n)
+    judge_beats(one, beats_s)
+    assert time.perf_counter() - begin_s < 30

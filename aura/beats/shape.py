@@ -1,5 +1,6 @@
 """Whether the beats that a detector found look like heartbeats: QRS complexes stand out, and resemble each other."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 
 import numpy as np
@@ -42,48 +43,68 @@ def judge_beats(ecg: Ecg, beats_s: Floats) -> tuple[tuple[Event, ...], float]:
     alike_share : float
         Share of the beats outside of such stretches that are like the median beat of their 10 s; NaN without beats.
     """
-    noise, n_alike, n_compared = list[Event](), 0, 0
-    for onset_s, edges, filtered_mv, first in _blocks(ecg):
-        peaks = np.round((beats_s - onset_s) * ecg.fs_hz).astype(np.int64)
-        peaks = peaks[(peaks >= edges[0]) & (peaks < edges[-1])]
-        epochs = np.searchsorted(edges, peaks, side="right") - 1
-        bad = _are_lost(filtered_mv, edges - first, peaks - first, epochs, ecg.fs_hz)
-        noise += events_of_runs(bad.astype(np.int64), onset_s + edges / ecg.fs_hz, [None, NOISE])
-        for epoch in np.flatnonzero(~bad):
-            alike = _are_alike(filtered_mv, peaks[epochs == epoch] - first, ecg.fs_hz)
-            n_alike, n_compared = n_alike + int(alike.sum()), n_compared + len(alike)
-    return tuple(noise), n_alike / n_compared if n_compared else float("nan")
+    n, fs_hz = len(ecg.digital), ecg.fs_hz
+    band = butter(2, (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs_hz)), btype="band", fs=fs_hz, output="sos")
+    settling = round(SETTLING_S * fs_hz)
+    n_epochs = max(round(n / fs_hz / EPOCH_S), 1)
+    # Gaps are passed over: with thousands of segments to a day, each by itself would take minutes.
+    edges = np.round(np.arange(n_epochs + 1) * EPOCH_S * fs_hz).astype(np.int64)
+    edges[-1] = n
+    peaks, lost = _samples(ecg, beats_s), np.zeros(n_epochs, dtype=np.bool_)
+    n_alike, n_compared = 0, 0
+    for begin in range(0, n_epochs, BLOCK_EPOCHS):
+        block = edges[begin : begin + BLOCK_EPOCHS + 1]
+        first, stop = max(int(block[0]) - settling, 0), min(int(block[-1]) + settling, n)
+        inside = peaks[slice(*np.searchsorted(peaks, block[[0, -1]]))] - first
+        # Shorter than the filter is long, there is nothing to judge.
+        if stop - first <= fs_hz or not len(inside):
+            continue
+        filtered_mv = sosfiltfilt(band, ecg.mv(first, stop))
+        by_epoch = np.split(inside, np.searchsorted(inside, block[1:-1] - first))
+        for epoch, of_epoch in enumerate(by_epoch):
+            level_mv = np.median(np.abs(filtered_mv[block[epoch] - first : block[epoch + 1] - first]))
+            if len(of_epoch) and np.median(_heights_mv(filtered_mv, of_epoch, fs_hz)) < MIN_PROMINENCE * level_mv:
+                lost[begin + epoch] = True
+            else:
+                alike = _are_alike(filtered_mv, of_epoch, fs_hz)
+                n_alike, n_compared = n_alike + int(alike.sum()), n_compared + len(alike)
+    noise = tuple(
+        event
+        for run in events_of_runs(lost.astype(np.int64), edges.astype(np.float64), [None, NOISE])
+        for event in _on_the_clock(ecg, run)
+    )
+    return noise, n_alike / n_compared if n_compared else float("nan")
 
 
-def _blocks(ecg: Ecg) -> Iterator[tuple[float, Ints, Floats, int]]:
-    """Per block: onset of its segment, edges of its epochs in samples of that, filtered ECG, and its first sample."""
-    band_hz = (BAND_HZ[0], min(BAND_HZ[1], 0.45 * ecg.fs_hz))
-    band = butter(2, band_hz, btype="band", fs=ecg.fs_hz, output="sos")
-    settling = round(SETTLING_S * ecg.fs_hz)
-    for segment in ecg.segments:
-        n = segment.stop - segment.first
-        n_epochs = max(round(n / ecg.fs_hz / EPOCH_S), 1)
-        edges = np.round(np.arange(n_epochs + 1) * EPOCH_S * ecg.fs_hz).astype(np.int64)
-        edges[-1] = n
-        for begin in range(0, n_epochs, BLOCK_EPOCHS):
-            block = edges[begin : begin + BLOCK_EPOCHS + 1]
-            first, stop = max(int(block[0]) - settling, 0), min(int(block[-1]) + settling, n)
-            # Shorter than the filter is long, there is nothing to judge.
-            if stop - first > ecg.fs_hz:
-                filtered_mv = sosfiltfilt(band, ecg.mv(segment.first + first, segment.first + stop))
-                yield segment.onset_s, block, filtered_mv, first
+def _samples(ecg: Ecg, beats_s: Floats) -> Ints:
+    """Samples of beats, rising."""
+    onsets_s, firsts = (np.array([getattr(one, name) for one in ecg.segments]) for name in ("onset_s", "first"))
+    # To within half a sample, by which a beat can be before the segment it is in.
+    segments = np.maximum(np.searchsorted(onsets_s, beats_s + 0.5 / ecg.fs_hz, side="right") - 1, 0)
+    samples = np.round((beats_s - onsets_s[segments]) * ecg.fs_hz).astype(np.int64) + firsts[segments]
+    inside: Ints = np.clip(samples, 0, len(ecg.digital) - 1)
+    return inside
 
 
-def _are_lost(filtered_mv: Floats, edges: Ints, peaks: Ints, epochs: Ints, fs_hz: float) -> Bools:
-    """(n_epochs,) whether the beats of each epoch are lost in what is around them; an epoch without beats is not."""
-    size_mv = np.abs(filtered_mv)
+def _on_the_clock(ecg: Ecg, run: Event) -> Iterator[Event]:
+    """Parts of a run of samples, one for each segment."""
+    begin, end = round(run.onset_s), round(run.end_s)
+    at = bisect_right(ecg.segments, begin, key=lambda segment: segment.first) - 1
+    for number in range(at, len(ecg.segments)):
+        segment = ecg.segments[number]
+        if segment.first >= end:
+            return
+        first, stop = max(begin, segment.first), min(end, segment.stop)
+        onset_s = segment.onset_s + (first - segment.first) / ecg.fs_hz
+        yield Event(onset_s, (stop - first) / ecg.fs_hz, run.kind)
+
+
+def _heights_mv(filtered_mv: Floats, peaks: Ints, fs_hz: float) -> Floats:
+    """Height of each QRS complex, without sign."""
     reach = np.arange(-int(PEAK_S * fs_hz), int(PEAK_S * fs_hz) + 1)
-    heights_mv = size_mv[np.clip(peaks[:, None] + reach, 0, len(size_mv) - 1)].max(axis=1, initial=0.0)
-    lost = np.zeros(len(edges) - 1, dtype=np.bool_)
-    for epoch in np.unique(epochs):
-        level_mv = np.median(size_mv[edges[epoch] : edges[epoch + 1]])
-        lost[epoch] = np.median(heights_mv[epochs == epoch]) < MIN_PROMINENCE * level_mv
-    return lost
+    around_mv = np.abs(filtered_mv[np.clip(peaks[:, None] + reach, 0, len(filtered_mv) - 1)])
+    heights_mv: Floats = around_mv.max(axis=1)
+    return heights_mv
 
 
 def _are_alike(filtered_mv: Floats, peaks: Ints, fs_hz: float) -> Bools:

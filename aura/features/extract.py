@@ -1,7 +1,6 @@
 """RR intervals in, a row of features per window out: the one path of training, detection and serving."""
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -13,10 +12,12 @@ from aura.features.reference import reference
 from aura.features.specification import DEFAULT, FAMILIES, FeatureSpec
 from aura.rr import is_normal
 from aura.types import Bools, Floats, RRSeries
-from aura.windows import window_ends
+from aura.windows import beats_in_windows, window_ends
 
 # Columns of a row beside its features.
 BESIDE = ("t_s", "coverage", "corrected")
+# What the present is: of a row that has no beats in it, the longer windows know the past alone.
+PRESENT_S = 10.0
 # Windows that are worked on together, to bound the memory.
 BLOCK = 8192
 
@@ -39,7 +40,8 @@ def extract(rr: RRSeries, spec: FeatureSpec = DEFAULT, *, from_s: float = 0.0, u
         (n_windows, 3 + n_features): ``t_s``, the end of the window; ``coverage``, the share of the longest window that
         intervals cover which the cleaning left as they were; ``corrected``, the share of its intervals that it did not
         (NaN where there is none); and a column per feature and window length, such as ``rmssd__60s``, NaN where a
-        window has not enough valid beats for the feature to be defined.
+        window has not enough valid beats for the feature to be defined, or where intervals cover less than
+        ``spec.min_coverage`` of the last 10 s, so that long windows do not speak for a stretch without beats.
 
     Examples
     --------
@@ -83,31 +85,24 @@ def describe(rr: RRSeries, keep: Bools, end_s: Floats, spec: FeatureSpec) -> pd.
             names, values = list(columns), np.empty((len(columns), n_windows))
         for row, column in zip(values, columns.values(), strict=True):
             row[block] = np.where(np.isfinite(column), column, np.nan)
+    values[len(BESIDE) :, _is_silent(rr, end_s, spec.min_coverage, all_lengths_s[-1])] = np.nan
     # In one piece: a piece per column costs more than the features of a single window.
     return pd.DataFrame(values.T, columns=names, copy=False)
+
+
+def _is_silent(rr: RRSeries, end_s: Floats, min_coverage: float, longest_s: float) -> Bools:
+    """(n_windows,) whether intervals, normal or not, cover too little of the last 10 s, as of a lead that is off."""
+    length_s = min(PRESENT_S, longest_s)
+    first, stop = beats_in_windows(rr.t_s, end_s, length_s)
+    covered_ms = np.concatenate(([0.0], np.cumsum(rr.rr_ms)))
+    # To within the rounding of sums.
+    silent: Bools = (covered_ms[stop] - covered_ms[first]) / 1000.0 < (min_coverage - 1e-9) * length_s
+    return silent
 
 
 def feature_names(frame: pd.DataFrame) -> list[str]:
     """Columns of `extract` that are features: not the time, nor how much of a window there is."""
     return [name for name in frame.columns if name not in BESIDE]
-
-
-def know_the_present(frame: pd.DataFrame) -> Bools:
-    """(n_windows,) whether the shortest windows of each row have a feature.
-
-    In a stretch without usable beats the long windows still have features for a minute or two, of what was before it. A
-    detector must not answer from those alone.
-    """
-    shortest = frame.iloc[:, list(_shortest(tuple(frame.columns)))].to_numpy(dtype=np.float64)
-    known: Bools = ~np.isnan(shortest).all(axis=1)
-    return known
-
-
-@cache
-def _shortest(names: tuple[str, ...]) -> tuple[int, ...]:
-    """Columns of the features of the shortest windows."""
-    lengths_s = {i: float(name.rpartition("__")[2].rstrip("s")) for i, name in enumerate(names) if name not in BESIDE}
-    return tuple(i for i, length_s in lengths_s.items() if length_s == min(lengths_s.values()))
 
 
 def _cleaning(rr: RRSeries, keep: Bools, spec: FeatureSpec) -> Cleaned:
