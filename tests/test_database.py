@@ -33,6 +33,7 @@ from aura.stages.folders import read_rr
 from aura.table import read_table
 from aura.types import Event
 from tests.conftest import Project, new_database
+from tests.test_detect import write_real
 
 MODEL = "models:/aura-seizure-detector@champion"
 WITHIN_S = 120
@@ -402,6 +403,39 @@ def test_one_that_cannot_be_stored_is_written_down_and_the_others_go_on(
     monkeypatch.undo()
     assert trained.run("import", f"url={database}", "ecg=none") == 0
     assert rows(database, "SELECT count(*) FROM failure") == [(0,)]
+
+
+def test_an_annotation_file_without_a_recording_is_a_failure_of_its_own(
+    trained: Project, database: str, postgresql_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, text = tmp_path / "in", "version = tse_v1.0.0\n\n0.0 30.0 bckg 1.0\n30.0 60.0 seiz 1.0\n"
+    write_real(root / "S1" / "a.edf")
+    # And a recording that has a name but cannot be read.
+    (root / "S1" / "b.edf").write_bytes(b"no header")
+    for name in ("a", "gone"):
+        (root / "S1" / f"{name}.tse_bi").write_text(text)
+    words = ["dataset=any", f"dataset.root={root}", f"workspace={tmp_path / 'work'}", "compute=serial"]
+    # Once as the run that prepares, once as the next one, which reads everything back.
+    for n_imported in (1, 0):
+        assert main(["import", *words, "prepare.max_failed_share=1", f"url={database}", f"model={MODEL}"]) == 0
+        assert f"{n_imported} recordings imported, {1 - n_imported} unchanged, 0 failed" in capsys.readouterr().out
+        assert rows(database, "SELECT recording, stage, reason FROM failure ORDER BY recording") == [
+            ("S1/gone.tse_bi", "prepare", "annotation_without_edf"),
+            ("S1_b", "prepare", "unreadable_edf"),
+        ]
+    assert rows(database, "SELECT name, subject, annotated FROM recording") == [("S1_a", "S1", True)]
+    # Both go on to whoever is handed the database, and to the pages.
+    other, file = new_database(postgresql_server), tmp_path / "all.dump"
+    assert main(["dump", f"url={database}", f"output={file}"]) == 0
+    assert main(["restore", f"url={other}", f"dump={file}"]) == 0
+    for table in ("failure", "recording", "annotation"):
+        query = f"SELECT * FROM {table} ORDER BY 1, 2"
+        assert rows(other, query) == rows(database, query) != []
+    assert main(["detect", f"model={MODEL}", f"edf={root}", f"output={tmp_path / 'out'}", *words[2:]]) == 0
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "gone.tse_bi" in page
+    assert "NaN" not in page
+    assert ">nan<" not in page
 
 
 def test_a_connection_that_drops_leaves_whole_recordings(
