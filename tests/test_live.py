@@ -371,7 +371,7 @@ def test_the_state_belongs_to_a_model_and_an_output(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("aura.stages.live.N_SINCE", 7)
+    monkeypatch.setattr("aura.live_state.N_SINCE", 7)
     state, output = tmp_path / "state = 1.json", tmp_path / "said.jsonl"
     text = "".join(lines_of(beats)[:100])
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 0
@@ -402,7 +402,7 @@ def test_the_state_belongs_to_a_model_and_an_output(
     assert "is of another model or installation; remove it to begin anew" in capsys.readouterr().err
     state.write_text("{")
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
-    assert "cannot be read; remove it to begin anew" in capsys.readouterr().err
+    assert "is damaged or no state of live; remove it to begin anew" in capsys.readouterr().err
 
 
 def test_a_state_is_one_run_s_at_a_time(
