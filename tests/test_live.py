@@ -405,6 +405,51 @@ def test_the_state_belongs_to_a_model_and_an_output(
     assert "is damaged or no state of live; remove it to begin anew" in capsys.readouterr().err
 
 
+def test_a_jump_is_told_to_the_sender_and_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    words = [f"state={tmp_path / 's.json'}", f"output={tmp_path / 'said.jsonl'}"]
+    ahead, after = "\n".join([*beats_at(1, 2, 3, 7200), ""]), "\n".join([*beats_at(4, 5), ""])
+    # At the end of the input nothing has confirmed it, or contradicted it; the next run goes on there.
+    assert run_main(monkeypatch, folder, ahead, *words) == 1
+    out, err = capsysbinary.readouterr()
+    assert b"the last 1 lines are held back" in err
+    assert [line["kind"] for line in map(json.loads, out.splitlines())] == ["ready", "held"]
+    assert run_main(monkeypatch, folder, after, *words) == 1
+    out, err = capsysbinary.readouterr()
+    assert b"1 of 2 lines were refused" in err
+    ready, refused = map(json.loads, out.splitlines())
+    assert ready["after_s"] == 3
+    assert (refused["kind"], refused["t_s"]) == ("refused", 7200)
+    assert "t_s=7200 was held back and is left out: the time goes on at 4" in refused["message"]
+    said = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in said] == ["held", "refused", "step"]
+    assert [line["n"] for line in said] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("key", ["state", "output"])
+def test_a_place_that_cannot_be_a_file_is_one_line(
+    folder: Path, key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "it").mkdir()
+    assert run_main(monkeypatch, folder, "", f"{key}={tmp_path / 'it'}") == 1
+    assert f"aura live: {key}={tmp_path / 'it'} is no file; name a file" in capsys.readouterr().err
+
+
+def test_a_token_opens_the_port_and_is_told_to_nobody(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AURA_LIVE_TOKEN", "a secret of the clinic")
+    with served_live(folder, tmp_path) as port:
+        for token, first in (("another", "refused"), ("a secret of the clinic", "ready")):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as peer, peer.makefile("rb") as answers:
+                peer.sendall(json.dumps({"token": token}).encode() + b'\n{"t_s": 1, "rr_ms": 800}\n')
+                peer.shutdown(socket.SHUT_WR)
+                assert json.loads(answers.readline())["kind"] == first
+                answers.read()
+    assert "secret" not in (tmp_path / "s.json").read_text()
+
+
 def test_a_state_is_one_run_s_at_a_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -546,6 +591,7 @@ def served_live(folder: Path, scratch: Path) -> Iterator[int]:
         (["output=no/such/folder/x"], "output=no/such/folder/x: there is no folder no/such/folder; make it first"),
         (["state=no/such/folder/x"], "state=no/such/folder/x: there is no folder no/such/folder; make it first"),
         (["source=no.such.host.invalid:7011"], "nobody can be waited for there"),
+        (["source=0.0.0.0:0"], "source=0.0.0.0:0 can be reached from other machines; set AURA_LIVE_TOKEN"),
     ],
 )
 def test_what_cannot_be_is_one_line(
