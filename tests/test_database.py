@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -634,6 +635,73 @@ def test_a_damaged_dump_restores_nothing(
         assert "is no dump of Aura, or a damaged one" in capsys.readouterr().err
         if rows(database, "SELECT to_regclass('public.recording')") != [(None,)]:
             assert rows(database, "SELECT count(*) FROM recording") == [(0,)]
+
+
+def repack(file: Path, packing: int = zipfile.ZIP_DEFLATED, **changed: bytes | None) -> Path:
+    """Copy a dump with other content of some of its files, or with further ones; None leaves a file out."""
+    target = file.with_name("changed.dump")
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(target, "w", packing) as new:
+        for name in old.namelist():
+            text = changed.pop(name, b"") or (old.read(name) if name not in changed else None)
+            if text is not None:
+                new.writestr(name, text)
+        for name, text in changed.items():
+            new.writestr(name, text or b"")
+    return target
+
+
+@pytest.mark.parametrize(
+    ("packing", "changed", "says"),
+    [
+        (zipfile.ZIP_DEFLATED, {"manifest.json": b" " * 400_000_000}, "manifest.json would unpack to 400000000 bytes"),
+        (zipfile.ZIP_DEFLATED, {"rr": b"\0" * 400_000_000}, "rr would unpack to 400000000 bytes; allowed are"),
+        (zipfile.ZIP_BZIP2, {"rr": b"\0" * 400_000_000}, "is packed in another way than dump does"),
+        (zipfile.ZIP_DEFLATED, {"../../etc/passwd": b"x"}, "its files are not those of a dump"),
+        (zipfile.ZIP_DEFLATED, {str(i): b"" for i in range(1000)}, "its files are not those of a dump"),
+        (zipfile.ZIP_DEFLATED, {str(i) * 40: b"" for i in range(10_000)}, "its list of files is too long"),
+        (zipfile.ZIP_DEFLATED, {"manifest.json": b"[" * 900_000}, "is no dump of Aura, or a damaged one"),
+        (
+            zipfile.ZIP_DEFLATED,
+            {"manifest.json": b'{"format": "\\u001b[2J", "schema_version": 1}'},
+            "format is no number",
+        ),
+    ],
+)
+def test_a_dump_that_would_unpack_to_far_too_much_is_not_unpacked(
+    packing: int, changed: dict[str, bytes], says: str, database: str, tmp_path: Path
+) -> None:
+    put_one(database, "a")
+    assert main(["dump", f"url={database}", f"output={tmp_path / 'a.dump'}"]) == 0
+    bomb = repack(tmp_path / "a.dump", packing, **changed)
+    with connected(database) as connection:
+        tracemalloc.start()
+        with pytest.raises(AuraError, match=says.replace("(", ".")):
+            restore(connection, bomb)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak_bytes < 60_000_000
+    assert rows(database, "SELECT count(*) FROM recording") == [(1,)]
+
+
+@pytest.mark.parametrize("table", ["manifest.json", "rr"])
+def test_a_dump_that_declares_less_than_it_holds_is_not_restored(
+    table: str, database: str, postgresql_server: str, tmp_path: Path
+) -> None:
+    put_one(database, "a")
+    assert main(["dump", f"url={database}", f"output={tmp_path / 'a.dump'}"]) == 0
+    bomb = repack(tmp_path / "a.dump", **{table: b" " * 400_000_000})
+    # The size stands in the list at the end, and in front of the file.
+    bomb.write_bytes(bomb.read_bytes().replace((400_000_000).to_bytes(4, "little"), (5000).to_bytes(4, "little")))
+    other = new_database(postgresql_server)
+    with connected(other) as connection:
+        tracemalloc.start()
+        with pytest.raises(AuraError):
+            restore(connection, bomb)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak_bytes < 20_000_000
+    if rows(other, "SELECT to_regclass('public.recording')") != [(None,)]:
+        assert rows(other, "SELECT count(*) FROM recording") == [(0,)]
 
 
 def test_whatever_byte_of_a_dump_is_damaged(database: str, postgresql_server: str, tmp_path: Path) -> None:
