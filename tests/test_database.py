@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import pandas as pd
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
 from aura.__main__ import main
 from aura.config import PROJECT
@@ -325,6 +327,100 @@ def test_the_reader_reads_and_the_writer_imports(trained: Project, imported: str
     other = database.replace("postgres:@", "importer:@")
     assert trained.run("import", f"url={other}", f"model={MODEL}") == 0
     assert content(database) == content(imported)
+
+
+MAKES = (
+    "CREATE TABLE t (i integer)",
+    "CREATE TABLE public.t AS SELECT * FROM recording",
+    "SELECT * INTO public.t FROM recording",
+    "CREATE TEMPORARY TABLE t (i integer)",
+    "CREATE TEMPORARY VIEW v AS SELECT 1",
+    "CREATE TEMPORARY SEQUENCE s",
+    "SELECT 1 AS i INTO TEMPORARY t",
+    "CREATE SCHEMA s",
+    "CREATE VIEW v AS SELECT 1",
+    "CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    "SELECT lo_create(0)",
+    "SELECT lo_creat(-1)",
+    "SELECT lo_from_bytea(0, '\\xff')",
+    "SELECT lo_import('/etc/hostname')",
+    "DO $$BEGIN PERFORM lo_create(0); END$$",
+)
+
+
+def test_the_reader_can_make_nothing(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        # As PostgreSQL 14 has it.
+        connection.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        migrate(connection)
+        connection.execute("SET ROLE aura_reader")
+        # It may set this for itself.
+        connection.execute("SET default_transaction_read_only = off")
+        for statement in MAKES:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+
+
+def test_the_roles_of_the_container_let_the_importer_make_the_tables(
+    postgresql_server: str, tmp_path: Path, trained: Project
+) -> None:
+    """As the image of PostgreSQL does on an empty volume, on a server of its own, since roles are of a whole server."""
+    import pgserver
+
+    with pgserver.get_server(tmp_path / "server") as server:
+        url = new_database(server.get_uri())
+        parts = conninfo_to_dict(url)
+        environment = {
+            "PATH": f"{Path(pgserver.__file__).parent / 'pginstall' / 'bin'}:{os.environ['PATH']}",
+            "PGHOST": str(parts["host"]),
+            "POSTGRES_USER": "postgres",
+            "POSTGRES_DB": str(parts["dbname"]),
+            "AURA_WRITER_PASSWORD": 'it\'s "w"',
+            "AURA_READER_PASSWORD": "r",
+        }
+        done = subprocess.run(
+            ["sh", PROJECT / "deploy" / "postgres" / "roles.sh"], env=environment, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        importer = url.replace("postgres:@", "aura_importer:@")
+        assert trained.run("import", f"url={importer}", "ecg=none") == 0
+        with psycopg.connect(url.replace("postgres:@", "aura_grafana:@"), autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            assert connection.execute("SELECT count(*) FROM recording").fetchone() == (12,)
+            for statement in MAKES:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement.encode())
+
+
+def test_the_writer_can_still_hand_over(database: str, tmp_path: Path) -> None:
+    put_one(database, "a")
+    rows(database, "DROP ROLE IF EXISTS hand; CREATE ROLE hand LOGIN IN ROLE aura_writer")
+    url = database.replace("postgres:@", "hand:@")
+    assert main(["dump", f"url={url}", f"output={tmp_path / 'a.dump'}"]) == 0
+
+
+def test_who_may_not_take_rights_away_is_told_the_statements(
+    trained: Project, database: str, postgresql_server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The roles, which are of the whole server, are there from another database.
+    with psycopg.connect(new_database(postgresql_server), autocommit=True) as connection:
+        migrate(connection)
+    name = database.partition("@/")[2].partition("?")[0]
+    rows(database, "DROP ROLE IF EXISTS maker; CREATE ROLE maker LOGIN; GRANT CREATE ON SCHEMA public TO maker")
+    url = database.replace("postgres:@", "maker:@")
+    assert trained.run("import", f"url={url}", "ecg=none") == 1
+    said = capsys.readouterr().err
+    statements = said.partition("the statements ")[2].strip()
+    assert statements.startswith(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC; GRANT TEMPORARY ON DATABASE")
+    assert rows(database, "SELECT to_regclass('public.recording')") == [(None,)]
+    # Once the administrator has run them, it goes on.
+    rows(database, statements)
+    assert trained.run("import", f"url={url}", "ecg=none") == 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SET ROLE aura_reader")
+        for statement in MAKES:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
 
 
 HOSTILE = ['o\'hara "x"', "x'; DROP TABLE rr; --", "%s %(a)s \\ \n \t", "ü漢🫀", "x" * 1000, "漢" * 66, "agreement.csv"]
