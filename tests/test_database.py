@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,6 @@ import pandas as pd
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
 
 from aura.__main__ import main
 from aura.config import PROJECT
@@ -359,37 +357,6 @@ def test_the_reader_can_make_nothing(database: str) -> None:
         for statement in MAKES:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
-
-
-def test_the_roles_of_the_container_let_the_importer_make_the_tables(
-    postgresql_server: str, tmp_path: Path, trained: Project
-) -> None:
-    """As the image of PostgreSQL does on an empty volume, on a server of its own, since roles are of a whole server."""
-    import pgserver
-
-    with pgserver.get_server(tmp_path / "server") as server:
-        url = new_database(server.get_uri())
-        parts = conninfo_to_dict(url)
-        environment = {
-            "PATH": f"{Path(pgserver.__file__).parent / 'pginstall' / 'bin'}:{os.environ['PATH']}",
-            "PGHOST": str(parts["host"]),
-            "POSTGRES_USER": "postgres",
-            "POSTGRES_DB": str(parts["dbname"]),
-            "AURA_WRITER_PASSWORD": 'it\'s "w"',
-            "AURA_READER_PASSWORD": "r",
-        }
-        done = subprocess.run(
-            ["sh", PROJECT / "deploy" / "postgres" / "roles.sh"], env=environment, capture_output=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        importer = url.replace("postgres:@", "aura_importer:@")
-        assert trained.run("import", f"url={importer}", "ecg=none") == 0
-        with psycopg.connect(url.replace("postgres:@", "aura_grafana:@"), autocommit=True) as connection:
-            connection.execute("SET default_transaction_read_only = off")
-            assert connection.execute("SELECT count(*) FROM recording").fetchone() == (12,)
-            for statement in MAKES:
-                with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                    connection.execute(statement.encode())
 
 
 def test_the_writer_can_still_hand_over(database: str, tmp_path: Path) -> None:
