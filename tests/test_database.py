@@ -630,6 +630,8 @@ def test_annotators_are_compared(
         ("A. Nnotator", 100, 200, "seiz"),
         ("A. Nnotator", 150, 160, "bckg"),
         ("../../B", 100, 150, "seiz"),
+        ('=HYPERLINK("http://x";1)', 100, 150, "seiz"),
+        ("-1,+2", 100, 150, "seiz"),
     ):
         rows(
             url,
@@ -646,6 +648,8 @@ def test_annotators_are_compared(
     assert [(e.onset_s, e.end_s) for e in mine if e.kind == "seiz"] == [(100, 150), (160, 200)]
     assert (tmp_path / "out" / "annotators" / "..%2F..%2FB" / "synthetic" / f"{name}.tse_bi").is_file()
     table = pd.read_csv(tmp_path / "out" / "agreement.csv")
+    formula = """'=HYPERLINK("http://x";1)"""
+    assert set(table["one"]) | set(table["other"]) == {"reference", "A. Nnotator", "../../B", formula, "'-1,'+2"}
     pair = table[(table["one"] == "../../B") & (table["other"] == "A. Nnotator")].iloc[0]
     assert pair["disputed_s"] == 40
     duration_s = rows(url, "SELECT duration_s FROM recording WHERE name = %s", name)[0][0]
