@@ -295,8 +295,8 @@ def _client(address: str | None, workers: int | None) -> Any:
     cluster = LocalCluster(
         n_workers=workers or _n_cores(),
         threads_per_worker=1,
-        # Any free port: another cluster may have the usual one.
-        dashboard_address=":0",
+        # Any free port, as another cluster may have the usual one, and for this machine alone.
+        dashboard_address="127.0.0.1:0",
         # What became of the items of a dead worker is said by us.
         silence_logs=logging.CRITICAL,
     )

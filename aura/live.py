@@ -3,7 +3,7 @@
 import json
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ import pandas as pd
 from aura.alarm_stream import AlarmStream
 from aura.errors import AuraError
 from aura.features import Stream
+from aura.quarantine import CONFIRMED_BY, Entry, Quarantine
 from aura.serving import Detector, reasons
 
 Line = dict[str, Any]
@@ -33,7 +34,8 @@ class Live:
         self._detector = detector
         self._stream = Stream(detector.spec)
         self._alarms = AlarmStream(detector.alarms, threshold=detector.threshold, step_s=detector.spec.step_s)
-        # Time of the last interval; None before there is any.
+        self._quarantine = Quarantine()
+        # Time of the last interval that was accepted; None before there is any.
         self.after_s: float | None = None
         # Number of the last line given, and of the last one before the answer to the line that was taken last.
         self.n = self.before_n = 0
@@ -52,7 +54,8 @@ class Live:
         list of dict
             One for each step that is over: ``kind`` is ``step``, with ``t_s``, ``probability`` (None with a
             ``reason``) and ``score``. After it, where it changes something, one whose kind is ``alarm``, with
-            ``number`` and ``onset_s``, or ``alarm_end``, with its ``end_s``. All are numbered by ``n``.
+            ``number`` and ``onset_s``, or ``alarm_end``, with its ``end_s``. ``held`` says that the time jumps ahead
+            and waits to be confirmed, ``refused`` that a line that was held is contradicted. All are numbered by ``n``.
 
         Raises
         ------
@@ -60,23 +63,21 @@ class Live:
             With what is wrong with the line, and what is allowed; nothing is changed by it.
         """
         t_s, rr_ms = _beat(text)
-        if rr_ms is None:
-            # Before the first interval nothing is known, and a time that has passed already says nothing.
-            news = self.after_s is not None and not t_s <= self._stream.now_s
-            return self._answer(self._stream.advance(t_s) if news else None)
+        if rr_ms is None and (t_s <= self._quarantine.now_s or self._is_before_first_beat()):
+            return self._answer([])
         if self.knows(text):
             raise AuraError(
                 f"t_s={t_s:g} is not after {self.after_s:g}, the last interval; allowed are later ones, and for a new "
                 f"recording a new state"
             )
-        rows = self._stream.push(t_s, rr_ms)
-        if self.after_s is None:
-            # Of the windows before the first interval nothing is known.
-            n_before = int((rows["t_s"] <= t_s - rr_ms / 1000).sum())
-            self._alarms.skip(n_before)
-            rows = rows.iloc[n_before:]
-        self.after_s = t_s
-        return self._answer(rows)
+        last_s = self._quarantine.now_s
+        verdict = self._quarantine.judge(Entry(t_s, rr_ms))
+        lines = [_refused(entry, t_s) for entry in verdict.refused]
+        if verdict.held:
+            lines.append(_held(t_s, last_s))
+        for entry in verdict.accepted:
+            lines += self._lines(self._push(*entry))
+        return self._answer(lines)
 
     def knows(self, text: str) -> bool:
         """Whether a line is of an interval up to the last one that was taken, as of a sender that begins again."""
@@ -86,7 +87,7 @@ class Live:
     def end(self) -> list[Line]:
         """Lines of the steps that end with the last interval, when no other comes."""
         before_n = self.before_n
-        lines = self._answer(None if self.after_s is None else self._stream.advance(self._stream.now_s))
+        lines = self._answer([] if self.after_s is None else self._lines(self._stream.advance(self._stream.now_s)))
         self.before_n = before_n
         return lines
 
@@ -102,23 +103,50 @@ class Live:
 
     def state(self) -> Line:
         """All that it remembers, as JSON can hold it."""
-        parts = {"stream": self._stream.state(), "alarms": self._alarms.state()}
+        parts = {
+            "stream": self._stream.state(),
+            "alarms": self._alarms.state(),
+            "quarantine": self._quarantine.state(),
+        }
         return {**parts, "after_s": self.after_s, "n": self.n, "before_n": self.before_n, "given": list(self._given)}
 
     def restore(self, state: Line) -> None:
         """Remember what another one of the same detector remembered."""
         self._stream.restore(state["stream"])
         self._alarms.restore(state["alarms"])
+        self._quarantine.restore(state["quarantine"])
         self.after_s, self.n, self.before_n = state["after_s"], state["n"], state["before_n"]
         self._given = deque(state["given"], maxlen=KEPT)
 
-    def _answer(self, rows: pd.DataFrame | None) -> list[Line]:
-        """Number the lines of the steps that are over, and keep them."""
+    @property
+    def n_held(self) -> int:
+        """Number of lines that are held back, as nothing has confirmed their time yet."""
+        return len(self._quarantine.held)
+
+    def _is_before_first_beat(self) -> bool:
+        """Whether nothing is known yet, so that the time alone says nothing."""
+        return self.after_s is None and not self._quarantine.held
+
+    def _push(self, t_s: float, rr_ms: float | None) -> pd.DataFrame:
+        """Rows of the windows that an accepted line completes."""
+        if rr_ms is None:
+            return self._stream.advance(t_s)
+        rows = self._stream.push(t_s, rr_ms)
+        if self.after_s is None:
+            # Of the windows before the first interval nothing is known.
+            n_before = int((rows["t_s"] <= t_s - rr_ms / 1000).sum())
+            self._alarms.skip(n_before)
+            rows = rows.iloc[n_before:]
+        self.after_s = t_s
+        return rows
+
+    def _answer(self, lines: Iterable[Line]) -> list[Line]:
+        """Number the lines of an answer, and keep them."""
         self.before_n = self.n
-        lines = [] if rows is None else [{**line, "n": self.n + i} for i, line in enumerate(self._lines(rows), start=1)]
-        self.n += len(lines)
-        self._given.extend(lines)
-        return lines
+        numbered = [{**line, "n": self.n + i} for i, line in enumerate(lines, start=1)]
+        self.n += len(numbered)
+        self._given.extend(numbered)
+        return numbered
 
     def _lines(self, rows: pd.DataFrame) -> Iterator[Line]:
         if not len(rows):
@@ -150,6 +178,30 @@ def _beat(text: str) -> tuple[float, float | None]:
         return float(beat["t_s"]), float(beat["rr_ms"]) if "rr_ms" in beat else None
     except OverflowError as error:
         raise AuraError(f"a number is too large; {allowed}") from error
+
+
+def encode(lines: Iterable[Line]) -> bytes:
+    """Lines as they are sent."""
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def _held(t_s: float, last_s: float) -> Line:
+    """Say that the time of a line jumps ahead."""
+    message = (
+        f"t_s={t_s:g} is {t_s - last_s:g} s after {last_s:g}, the last line that was accepted; it is held back until "
+        f"{CONFIRMED_BY} lines that follow it one by one confirm it"
+    )
+    return {"kind": "held", "t_s": t_s, "message": message}
+
+
+def _refused(entry: Entry, t_s: float) -> Line:
+    """Say that a line that was held back is not taken."""
+    reason = f"the time goes on at {t_s:g}" if t_s < entry.t_s else "nothing has confirmed it"
+    return {
+        "kind": "refused",
+        "t_s": entry.t_s,
+        "message": f"t_s={entry.t_s:g} was held back and is left out: {reason}",
+    }
 
 
 def _number(value: float) -> float | None:

@@ -168,8 +168,8 @@ def _siblings() -> bool:
 
 
 def _address(value: str) -> tuple[str, int]:
-    """Host and port to listen at; a port alone is one of all addresses, as a container needs it."""
+    """Host and port to listen at; a port alone is one that this machine alone can reach."""
     host, _, port = value.rpartition(":")
     if not port.isdigit() or int(port) > LARGEST_PORT:
-        raise AuraError(f"{PORT}={value}; allowed is a port such as 9101, or HOST:PORT such as 127.0.0.1:9101")
-    return host or "0.0.0.0", int(port)  # noqa: S104
+        raise AuraError(f"{PORT}={value}; allowed is a port such as 9101, or HOST:PORT such as 0.0.0.0:9101")
+    return host or "127.0.0.1", int(port)

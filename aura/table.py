@@ -47,9 +47,20 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read a table and its metadata."""
+    """Read a table and its metadata.
+
+    Returns
+    -------
+    frame
+        Missing text is None, as in the row that was written; pandas would give NaN, which is true.
+    meta
+        What the table was made from.
+    """
     table = pq.read_table(path)
-    return table.replace_schema_metadata(None).to_pandas(), _meta(table.schema)
+    frame = table.replace_schema_metadata(None).to_pandas()
+    for name in frame.columns[frame.dtypes == "str"]:
+        frame[name] = frame[name].astype("object").where(frame[name].notna(), None)
+    return frame, _meta(table.schema)
 
 
 def read_meta(path: Path) -> dict[str, Any] | None:

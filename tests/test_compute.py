@@ -7,6 +7,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from aura.compute import Compute, Dask, Processes, Serial, over
@@ -15,6 +16,19 @@ from aura.errors import AuraError
 DASK = Dask(workers=2)
 EVERYWHERE = pytest.mark.parametrize("compute", [Serial(), Processes(2), DASK], ids=["serial", "processes", "dask"])
 IN_WORKERS = pytest.mark.parametrize("compute", [Processes(2), DASK], ids=["processes", "dask"])
+
+
+def test_a_cluster_that_is_started_here_is_for_this_machine_alone() -> None:
+    assert over([3], square, compute=DASK, title="squares", lost=square) == [9]
+    here = psutil.Process()
+    listening = [
+        connection.laddr.ip
+        for process in (here, *here.children(recursive=True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert set(listening) <= {"127.0.0.1", "::1"}
 
 
 def square(number: int) -> int:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -33,6 +34,7 @@ from aura.stages.folders import read_rr
 from aura.table import read_table
 from aura.types import Event
 from tests.conftest import Project, new_database
+from tests.test_detect import write_real
 
 MODEL = "models:/aura-seizure-detector@champion"
 WITHIN_S = 120
@@ -325,6 +327,69 @@ def test_the_reader_reads_and_the_writer_imports(trained: Project, imported: str
     assert content(database) == content(imported)
 
 
+MAKES = (
+    "CREATE TABLE t (i integer)",
+    "CREATE TABLE public.t AS SELECT * FROM recording",
+    "SELECT * INTO public.t FROM recording",
+    "CREATE TEMPORARY TABLE t (i integer)",
+    "CREATE TEMPORARY VIEW v AS SELECT 1",
+    "CREATE TEMPORARY SEQUENCE s",
+    "SELECT 1 AS i INTO TEMPORARY t",
+    "CREATE SCHEMA s",
+    "CREATE VIEW v AS SELECT 1",
+    "CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    "SELECT lo_create(0)",
+    "SELECT lo_creat(-1)",
+    "SELECT lo_from_bytea(0, '\\xff')",
+    "SELECT lo_import('/etc/hostname')",
+    "DO $$BEGIN PERFORM lo_create(0); END$$",
+)
+
+
+def test_the_reader_can_make_nothing(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        # As PostgreSQL 14 has it.
+        connection.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        migrate(connection)
+        connection.execute("SET ROLE aura_reader")
+        # It may set this for itself.
+        connection.execute("SET default_transaction_read_only = off")
+        for statement in MAKES:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+
+
+def test_the_writer_can_still_hand_over(database: str, tmp_path: Path) -> None:
+    put_one(database, "a")
+    rows(database, "DROP ROLE IF EXISTS hand; CREATE ROLE hand LOGIN IN ROLE aura_writer")
+    url = database.replace("postgres:@", "hand:@")
+    assert main(["dump", f"url={url}", f"output={tmp_path / 'a.dump'}"]) == 0
+
+
+def test_who_may_not_take_rights_away_is_told_the_statements(
+    trained: Project, database: str, postgresql_server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The roles, which are of the whole server, are there from another database.
+    with psycopg.connect(new_database(postgresql_server), autocommit=True) as connection:
+        migrate(connection)
+    name = database.partition("@/")[2].partition("?")[0]
+    rows(database, "DROP ROLE IF EXISTS maker; CREATE ROLE maker LOGIN; GRANT CREATE ON SCHEMA public TO maker")
+    url = database.replace("postgres:@", "maker:@")
+    assert trained.run("import", f"url={url}", "ecg=none") == 1
+    said = capsys.readouterr().err
+    statements = said.partition("the statements ")[2].strip()
+    assert statements.startswith(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC; GRANT TEMPORARY ON DATABASE")
+    assert rows(database, "SELECT to_regclass('public.recording')") == [(None,)]
+    # Once the administrator has run them, it goes on.
+    rows(database, statements)
+    assert trained.run("import", f"url={url}", "ecg=none") == 0
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SET ROLE aura_reader")
+        for statement in MAKES:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
+
+
 HOSTILE = ['o\'hara "x"', "x'; DROP TABLE rr; --", "%s %(a)s \\ \n \t", "ü漢🫀", "x" * 1000, "漢" * 66, "agreement.csv"]
 
 
@@ -402,6 +467,39 @@ def test_one_that_cannot_be_stored_is_written_down_and_the_others_go_on(
     monkeypatch.undo()
     assert trained.run("import", f"url={database}", "ecg=none") == 0
     assert rows(database, "SELECT count(*) FROM failure") == [(0,)]
+
+
+def test_an_annotation_file_without_a_recording_is_a_failure_of_its_own(
+    trained: Project, database: str, postgresql_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, text = tmp_path / "in", "version = tse_v1.0.0\n\n0.0 30.0 bckg 1.0\n30.0 60.0 seiz 1.0\n"
+    write_real(root / "S1" / "a.edf")
+    # And a recording that has a name but cannot be read.
+    (root / "S1" / "b.edf").write_bytes(b"no header")
+    for name in ("a", "gone"):
+        (root / "S1" / f"{name}.tse_bi").write_text(text)
+    words = ["dataset=any", f"dataset.root={root}", f"workspace={tmp_path / 'work'}", "compute=serial"]
+    # Once as the run that prepares, once as the next one, which reads everything back.
+    for n_imported in (1, 0):
+        assert main(["import", *words, "prepare.max_failed_share=1", f"url={database}", f"model={MODEL}"]) == 0
+        assert f"{n_imported} recordings imported, {1 - n_imported} unchanged, 0 failed" in capsys.readouterr().out
+        assert rows(database, "SELECT recording, stage, reason FROM failure ORDER BY recording") == [
+            ("S1/gone.tse_bi", "prepare", "annotation_without_edf"),
+            ("S1_b", "prepare", "unreadable_edf"),
+        ]
+    assert rows(database, "SELECT name, subject, annotated FROM recording") == [("S1_a", "S1", True)]
+    # Both go on to whoever is handed the database, and to the pages.
+    other, file = new_database(postgresql_server), tmp_path / "all.dump"
+    assert main(["dump", f"url={database}", f"output={file}"]) == 0
+    assert main(["restore", f"url={other}", f"dump={file}"]) == 0
+    for table in ("failure", "recording", "annotation"):
+        query = f"SELECT * FROM {table} ORDER BY 1, 2"
+        assert rows(other, query) == rows(database, query) != []
+    assert main(["detect", f"model={MODEL}", f"edf={root}", f"output={tmp_path / 'out'}", *words[2:]]) == 0
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "gone.tse_bi" in page
+    assert "NaN" not in page
+    assert ">nan<" not in page
 
 
 def test_a_connection_that_drops_leaves_whole_recordings(
@@ -532,6 +630,8 @@ def test_annotators_are_compared(
         ("A. Nnotator", 100, 200, "seiz"),
         ("A. Nnotator", 150, 160, "bckg"),
         ("../../B", 100, 150, "seiz"),
+        ('=HYPERLINK("http://x";1)', 100, 150, "seiz"),
+        ("-1,+2", 100, 150, "seiz"),
     ):
         rows(
             url,
@@ -548,6 +648,8 @@ def test_annotators_are_compared(
     assert [(e.onset_s, e.end_s) for e in mine if e.kind == "seiz"] == [(100, 150), (160, 200)]
     assert (tmp_path / "out" / "annotators" / "..%2F..%2FB" / "synthetic" / f"{name}.tse_bi").is_file()
     table = pd.read_csv(tmp_path / "out" / "agreement.csv")
+    formula = """'=HYPERLINK("http://x";1)"""
+    assert set(table["one"]) | set(table["other"]) == {"reference", "A. Nnotator", "../../B", formula, "'-1,'+2"}
     pair = table[(table["one"] == "../../B") & (table["other"] == "A. Nnotator")].iloc[0]
     assert pair["disputed_s"] == 40
     duration_s = rows(url, "SELECT duration_s FROM recording WHERE name = %s", name)[0][0]
@@ -600,6 +702,73 @@ def test_a_damaged_dump_restores_nothing(
         assert "is no dump of Aura, or a damaged one" in capsys.readouterr().err
         if rows(database, "SELECT to_regclass('public.recording')") != [(None,)]:
             assert rows(database, "SELECT count(*) FROM recording") == [(0,)]
+
+
+def repack(file: Path, packing: int = zipfile.ZIP_DEFLATED, **changed: bytes | None) -> Path:
+    """Copy a dump with other content of some of its files, or with further ones; None leaves a file out."""
+    target = file.with_name("changed.dump")
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(target, "w", packing) as new:
+        for name in old.namelist():
+            text = changed.pop(name, b"") or (old.read(name) if name not in changed else None)
+            if text is not None:
+                new.writestr(name, text)
+        for name, text in changed.items():
+            new.writestr(name, text or b"")
+    return target
+
+
+@pytest.mark.parametrize(
+    ("packing", "changed", "says"),
+    [
+        (zipfile.ZIP_DEFLATED, {"manifest.json": b" " * 400_000_000}, "manifest.json would unpack to 400000000 bytes"),
+        (zipfile.ZIP_DEFLATED, {"rr": b"\0" * 400_000_000}, "rr would unpack to 400000000 bytes; allowed are"),
+        (zipfile.ZIP_BZIP2, {"rr": b"\0" * 400_000_000}, "is packed in another way than dump does"),
+        (zipfile.ZIP_DEFLATED, {"../../etc/passwd": b"x"}, "its files are not those of a dump"),
+        (zipfile.ZIP_DEFLATED, {str(i): b"" for i in range(1000)}, "its files are not those of a dump"),
+        (zipfile.ZIP_DEFLATED, {str(i) * 40: b"" for i in range(10_000)}, "its list of files is too long"),
+        (zipfile.ZIP_DEFLATED, {"manifest.json": b"[" * 900_000}, "is no dump of Aura, or a damaged one"),
+        (
+            zipfile.ZIP_DEFLATED,
+            {"manifest.json": b'{"format": "\\u001b[2J", "schema_version": 1}'},
+            "format is no number",
+        ),
+    ],
+)
+def test_a_dump_that_would_unpack_to_far_too_much_is_not_unpacked(
+    packing: int, changed: dict[str, bytes], says: str, database: str, tmp_path: Path
+) -> None:
+    put_one(database, "a")
+    assert main(["dump", f"url={database}", f"output={tmp_path / 'a.dump'}"]) == 0
+    bomb = repack(tmp_path / "a.dump", packing, **changed)
+    with connected(database) as connection:
+        tracemalloc.start()
+        with pytest.raises(AuraError, match=says.replace("(", ".")):
+            restore(connection, bomb)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak_bytes < 60_000_000
+    assert rows(database, "SELECT count(*) FROM recording") == [(1,)]
+
+
+@pytest.mark.parametrize("table", ["manifest.json", "rr"])
+def test_a_dump_that_declares_less_than_it_holds_is_not_restored(
+    table: str, database: str, postgresql_server: str, tmp_path: Path
+) -> None:
+    put_one(database, "a")
+    assert main(["dump", f"url={database}", f"output={tmp_path / 'a.dump'}"]) == 0
+    bomb = repack(tmp_path / "a.dump", **{table: b" " * 400_000_000})
+    # The size stands in the list at the end, and in front of the file.
+    bomb.write_bytes(bomb.read_bytes().replace((400_000_000).to_bytes(4, "little"), (5000).to_bytes(4, "little")))
+    other = new_database(postgresql_server)
+    with connected(other) as connection:
+        tracemalloc.start()
+        with pytest.raises(AuraError):
+            restore(connection, bomb)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak_bytes < 20_000_000
+    if rows(other, "SELECT to_regclass('public.recording')") != [(None,)]:
+        assert rows(other, "SELECT count(*) FROM recording") == [(0,)]
 
 
 def test_whatever_byte_of_a_dump_is_damaged(database: str, postgresql_server: str, tmp_path: Path) -> None:

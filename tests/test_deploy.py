@@ -13,6 +13,7 @@ import yaml
 from aura.__main__ import STAGES as AURA_STAGES
 from aura.config import PROJECT, compose
 from tests.conftest import Project
+from tests.test_database import MAKES
 
 COMPOSE = yaml.safe_load((PROJECT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
@@ -120,5 +121,9 @@ def test_the_roles_of_the_container_import_and_read(
             assert connection.execute("SELECT count(*) FROM recording").fetchone() == (12,)
             with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
                 connection.execute("DELETE FROM rr")
+            connection.execute("SET default_transaction_read_only = off")
+            for statement in ("DELETE FROM rr", *MAKES):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement.encode())
     finally:
         server.cleanup()

@@ -94,6 +94,17 @@ def test_three_processes_make_what_the_stages_make(
     assert scores == pytest.approx(expected, nan_ok=True)
 
 
+def test_a_node_listens_to_this_machine_alone_and_its_container_to_others() -> None:
+    assert serve._parser().parse_args([NODES[0]]).listen == "127.0.0.1:8061"
+    entries = re.findall(r"^ENTRYPOINT (.*graphene.*)$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(entries) == len(NODES)
+    for name, entry in zip(NODES, entries, strict=True):
+        words = json.loads(entry)
+        assert words[:3] == ["python3", "-m", "aura.graphene.serve"]
+        asked = serve._parser().parse_intermixed_args(words[3:])
+        assert (asked.node, asked.listen) == (name, "[::]:8061")
+
+
 @contextmanager
 def served(name: str, shared: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], Callable[[Any], Any]]]:
     """A node as a process of its own, and a function that calls it."""

@@ -256,6 +256,9 @@ def test_services_say_how_they_are(whole: list[Manifest]) -> None:
         assert templates[name]["spec"]["shareProcessNamespace"] is True
     (container,) = containers(templates["serve"])
     metrics = {one["name"]: one["value"] for one in container["env"]}["AURA_METRICS_PORT"]
+    # Another address than that of this machine, so that Prometheus reaches it.
+    host, _, metrics = metrics.rpartition(":")
+    assert host == "0.0.0.0"
     annotations = templates["serve"]["metadata"]["annotations"]
     assert annotations["prometheus.io/scrape"] == "true"
     assert annotations["prometheus.io/port"] == metrics

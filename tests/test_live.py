@@ -181,7 +181,10 @@ def test_silence_is_said_as_it_passes(detector: Detector) -> None:
     live = Live(detector)
     for i in range(1, 61):
         live.take(json.dumps({"t_s": i, "rr_ms": 1000}))
-    last = live.take('{"t_s": 500}')[-1]
+    for t_s in range(70, 510, 10):
+        # A tick each ten seconds is never held back, however long the silence is.
+        last = next(line for line in reversed(live.take(json.dumps({"t_s": t_s}))) if line["kind"] == "step")
+        assert t_s - 4 < last["t_s"] <= t_s
     assert (last["t_s"], last["probability"], last["score"]) == (500.0, None, None)
     assert last["reason"] == "no beats in the window"
     # Said again, as by a sender that comes back, it changes nothing.
@@ -194,6 +197,136 @@ def test_it_can_end_in_silence(detector: Detector) -> None:
     assert live.take('{"t_s": 20}')
     assert live.end() == []
     assert live.take('{"t_s": 25, "rr_ms": 800}')
+
+
+DAY_AHEAD = ('{"t_s": 86101.3, "rr_ms": 800}', '{"t_s": 86101.3}', '{"t_s": 86101.3, "rr_ms": 86041300}')
+
+
+def beats_at(*times_s: float) -> list[str]:
+    return [json.dumps({"t_s": t_s, "rr_ms": 1000}) for t_s in times_s]
+
+
+def steps(lines: list[Any]) -> list[tuple[Any, ...]]:
+    return [(line["t_s"], line["probability"], line["score"]) for line in lines if line["kind"] == "step"]
+
+
+def answers(live: Live, texts: list[str]) -> list[Any]:
+    return [line for text in texts for line in live.take(text)]
+
+
+@pytest.mark.parametrize("wrong", DAY_AHEAD)
+@pytest.mark.parametrize("at", [0, 1, 57])
+def test_a_wrong_time_is_refused_and_costs_nothing(detector: Detector, wrong: str, at: int) -> None:
+    right = beats_at(*range(1, 121))
+    live, other = Live(detector), Live(detector)
+    expected = answers(other, right)
+    said = answers(live, [*right[:at], wrong, *right[at:]])
+    assert steps(said) == steps(expected)
+    assert any(probability is not None for _, probability, _ in steps(said))
+    about = [(line["kind"], line["t_s"]) for line in said if line["kind"] in ("held", "refused")]
+    # Before the first beat a tick says nothing, so there is nothing to hold back.
+    assert about == ([] if at == 0 and "rr_ms" not in wrong else [("held", 86101.3), ("refused", 86101.3)])
+    assert live.ready()["after_s"] == 120
+    assert live.n_held == 0
+
+
+@pytest.mark.parametrize("tick", [False, True])
+def test_a_gap_is_confirmed_by_the_lines_after_it_and_nothing_is_lost(detector: Detector, tick: bool) -> None:
+    before, after = beats_at(*range(1, 61)), beats_at(*range(7200, 7300))
+    if tick:
+        after.insert(0, '{"t_s": 7199.5}')
+    live, stream = Live(detector), Stream(detector.spec)
+    n_waiting = 0
+    for text in [*before, *after]:
+        live.take(text)
+        n_waiting += live.n_held > 0
+    rows = pd.concat([stream.push(float(t_s), 1000.0) for t_s in (*range(1, 61), *range(7200, 7300))])
+    said = [line for line in live.since(0) if line["kind"] == "step"]
+    assert [line["t_s"] for line in said] == rows["t_s"].tolist()
+    expected = detector.probability(rows)
+    assert np.array_equal([np.nan if line["probability"] is None else line["probability"] for line in said], expected,
+                          equal_nan=True)  # fmt: skip
+    # The jump waits for three lines.
+    assert n_waiting == 3
+    assert [line["kind"] for line in live.since(0)].count("held") == 1
+
+
+@pytest.mark.parametrize("step_s", [29.9, 31.0, 3600.0])
+@pytest.mark.parametrize("key", ["beat", "tick"])
+def test_wrong_times_in_steps_do_not_add_up(detector: Detector, step_s: float, key: str) -> None:
+    """Whatever their steps: what follows at the right time is heard again after half a minute, or at once."""
+    live = Live(detector)
+    answers(live, beats_at(*range(1, 61)))
+    times_s = [60 + step_s * i for i in range(1, 21)]
+    answers(live, beats_at(*times_s) if key == "beat" else [json.dumps({"t_s": t_s}) for t_s in times_s])
+    n_refused = 0
+    for text in beats_at(*range(61, 181)):
+        try:
+            live.take(text)
+        except AuraError:
+            n_refused += 1
+    assert n_refused <= 30
+    assert live.ready()["after_s"] == 180
+    assert live.since(0)[-1]["t_s"] == 176
+    assert live.since(0)[-1]["probability"] is not None
+
+
+def test_wrong_times_that_follow_each_other_need_as_many_as_a_gap(detector: Detector) -> None:
+    live = Live(detector)
+    answers(live, beats_at(*range(1, 61)))
+    # Three lines far ahead are not enough, then the right ones go on.
+    said = answers(live, beats_at(7200, 7201, 7202, 61, 62, 63, 64, 65))
+    assert [line["t_s"] for line in said if line["kind"] == "refused"] == [7200, 7201, 7202]
+    assert [line["t_s"] for line in said if line["kind"] == "step"] == [60, 64]
+    assert live.ready()["after_s"] == 65
+
+
+def test_a_wrong_time_after_a_gap_takes_nothing_with_it(detector: Detector) -> None:
+    live = Live(detector)
+    answers(live, beats_at(*range(1, 61)))
+    said = answers(live, beats_at(200, 9000, 201, 202, 203, 204))
+    assert [(line["kind"], line["t_s"]) for line in said if line["kind"] in ("held", "refused")] == [
+        ("held", 200),
+        ("held", 9000),
+        ("refused", 9000),
+    ]
+    assert live.ready()["after_s"] == 204
+
+
+def test_single_beats_in_noise_wait_for_a_heart(detector: Detector) -> None:
+    noise_s = [60 + 40 * i for i in range(1, 1103)]
+    live, other = Live(detector), Live(detector)
+    answers(live, beats_at(*range(1, 61), *noise_s))
+    # Only so many wait; the oldest are given up, and that is said.
+    assert live.n_held == 1000
+    refused = [line for line in live.since(0) if line["kind"] == "refused"]
+    assert [line["t_s"] for line in refused] == noise_s[:102]
+    assert "nothing has confirmed it" in refused[0]["message"]
+    answers(live, beats_at(*range(45_000, 45_060)))
+    assert live.n_held == 0
+    answers(other, beats_at(*range(1, 61), *noise_s[102:], *range(45_000, 45_060)))
+    assert steps(live.since(0))[-15:] == steps(other.since(0))[-15:]
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_what_is_held_back_survives_in_the_state(detector: Detector, confirmed: bool) -> None:
+    right = beats_at(*range(1, 61))
+    ahead = beats_at(7200, 7201)
+    after = beats_at(7202, 7203) if confirmed else beats_at(61, 62)
+    whole = Live(detector)
+    expected = answers(whole, [*right, *ahead, *after])
+    for at in range(len(right) - 1, len(right) + len(ahead) + len(after)):
+        live = Live(detector)
+        texts = [*right, *ahead, *after]
+        said = answers(live, texts[:at])
+        state = json.loads(json.dumps(live.state()))
+        live = Live(detector)
+        live.restore(state)
+        # A sender that comes back says again what is held back, which changes nothing.
+        again = [text for text in ahead if text in texts[:at]] if live.n_held else []
+        assert answers(live, again) == []
+        assert said + answers(live, texts[at:]) == expected
+    assert whole.ready()["after_s"] == (7203 if confirmed else 62)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +394,7 @@ def test_the_state_belongs_to_a_model_and_an_output(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("aura.stages.live.N_SINCE", 7)
+    monkeypatch.setattr("aura.live_state.N_SINCE", 7)
     state, output = tmp_path / "state = 1.json", tmp_path / "said.jsonl"
     text = "".join(lines_of(beats)[:100])
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 0
@@ -292,7 +425,52 @@ def test_the_state_belongs_to_a_model_and_an_output(
     assert "is of another model or installation; remove it to begin anew" in capsys.readouterr().err
     state.write_text("{")
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
-    assert "cannot be read; remove it to begin anew" in capsys.readouterr().err
+    assert "is damaged or no state of live; remove it to begin anew" in capsys.readouterr().err
+
+
+def test_a_jump_is_told_to_the_sender_and_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    words = [f"state={tmp_path / 's.json'}", f"output={tmp_path / 'said.jsonl'}"]
+    ahead, after = "\n".join([*beats_at(1, 2, 3, 7200), ""]), "\n".join([*beats_at(4, 5), ""])
+    # At the end of the input nothing has confirmed it, or contradicted it; the next run goes on there.
+    assert run_main(monkeypatch, folder, ahead, *words) == 1
+    out, err = capsysbinary.readouterr()
+    assert b"the last 1 lines are held back" in err
+    assert [line["kind"] for line in map(json.loads, out.splitlines())] == ["ready", "held"]
+    assert run_main(monkeypatch, folder, after, *words) == 1
+    out, err = capsysbinary.readouterr()
+    assert b"1 of 2 lines were refused" in err
+    ready, refused = map(json.loads, out.splitlines())
+    assert ready["after_s"] == 3
+    assert (refused["kind"], refused["t_s"]) == ("refused", 7200)
+    assert "t_s=7200 was held back and is left out: the time goes on at 4" in refused["message"]
+    said = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in said] == ["held", "refused", "step"]
+    assert [line["n"] for line in said] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("key", ["state", "output"])
+def test_a_place_that_cannot_be_a_file_is_one_line(
+    folder: Path, key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "it").mkdir()
+    assert run_main(monkeypatch, folder, "", f"{key}={tmp_path / 'it'}") == 1
+    assert f"aura live: {key}={tmp_path / 'it'} is no file; name a file" in capsys.readouterr().err
+
+
+def test_a_token_opens_the_port_and_is_told_to_nobody(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AURA_LIVE_TOKEN", "a secret of the clinic")
+    with served_live(folder, tmp_path) as port:
+        for token, first in (("another", "refused"), ("a secret of the clinic", "ready")):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as peer, peer.makefile("rb") as answers:
+                peer.sendall(json.dumps({"token": token}).encode() + b'\n{"t_s": 1, "rr_ms": 800}\n')
+                peer.shutdown(socket.SHUT_WR)
+                assert json.loads(answers.readline())["kind"] == first
+                answers.read()
+    assert "secret" not in (tmp_path / "s.json").read_text()
 
 
 def test_a_state_is_one_run_s_at_a_time(
@@ -436,6 +614,7 @@ def served_live(folder: Path, scratch: Path) -> Iterator[int]:
         (["output=no/such/folder/x"], "output=no/such/folder/x: there is no folder no/such/folder; make it first"),
         (["state=no/such/folder/x"], "state=no/such/folder/x: there is no folder no/such/folder; make it first"),
         (["source=no.such.host.invalid:7011"], "nobody can be waited for there"),
+        (["source=0.0.0.0:0"], "source=0.0.0.0:0 can be reached from other machines; set AURA_LIVE_TOKEN"),
     ],
 )
 def test_what_cannot_be_is_one_line(

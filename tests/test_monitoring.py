@@ -511,6 +511,25 @@ def test_one_port_speaks_for_all_workers_of_a_server(tmp_path: Path) -> None:
     assert said.count("where another worker of this server has it, that one speaks for all") == 1
 
 
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        ("9101", ("127.0.0.1", 9101)),
+        (":9101", ("127.0.0.1", 9101)),
+        ("0.0.0.0:9101", ("0.0.0.0", 9101)),
+        ("10.0.0.7:9101", ("10.0.0.7", 9101)),
+    ],
+)
+def test_metrics_are_for_this_machine_unless_a_host_is_given(
+    value: str, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr("prometheus_client.start_http_server", lambda port, addr, registry: given.append((addr, port)))
+    monkeypatch.setenv("AURA_METRICS_PORT", value)
+    Meters({})
+    assert given == [address]
+
+
 @NEED_THEM
 def test_a_port_that_is_taken_costs_a_sentence_and_a_bad_one_is_refused(
     prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -14,7 +14,29 @@ def test_a_table_and_its_metadata_are_read_as_written(tmp_path: Path) -> None:
     frame, meta = read_table(tmp_path / "new" / "a.parquet")
     assert meta == {"x": [1, {"y": "z"}]} == read_meta(tmp_path / "new" / "a.parquet")
     assert frame["t_s"].tolist() == [1.0, 2.0]
-    assert frame["name"].isna().tolist() == [False, True]
+    assert frame["name"].tolist() == ["a", None]
+
+
+def test_missing_text_is_none_however_a_row_is_taken(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"some": ["a", None], "none": [None, None], "empty": ["", "b"]}).astype("str")
+    write_table(tmp_path / "a.parquet", frame, {})
+    for _ in range(2):
+        read, _ = read_table(tmp_path / "a.parquet")
+        assert read.to_dict("records") == [
+            {"some": "a", "none": None, "empty": ""},
+            {"some": None, "none": None, "empty": "b"},
+        ]
+        assert read.iloc[1].to_dict() == read.set_index("empty", drop=False).loc["b"].to_dict()
+        assert [bool(value) for value in read["some"]] == [True, False]
+        # What was read is written again as it was.
+        write_table(tmp_path / "a.parquet", read, {})
+
+
+def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
+    write_table(tmp_path / "a.parquet", FRAME.astype({"name": "str"}).head(0), {})
+    read, _ = read_table(tmp_path / "a.parquet")
+    assert read.columns.tolist() == ["t_s", "name"]
+    assert read.to_dict("records") == []
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from aura.spreadsheet import to_csv
+
 # What can make the same work cost more or less: version, machine, libraries; and what was asked for.
 FACTS = ("version", "cpu", "cores", "memory_bytes", "os", "python", "libraries")
 SETUP = (*FACTS, "settings")
@@ -64,7 +66,7 @@ class Tables:
     def csv(self) -> str:
         """Costs with the setup of each, as one table for other programs."""
         setups = self.setups.drop(columns="measured")
-        return str(self.costs.merge(setups, on="setup").to_csv(index=False))
+        return to_csv(self.costs.merge(setups, on="setup"))
 
 
 def _costs(runs: pd.DataFrame) -> pd.DataFrame:

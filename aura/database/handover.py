@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aura.database.archive import MANIFEST, chunks, opened, read_manifest
 from aura.database.recordings import REFERENCE
 from aura.database.schema import TABLES, migrate
 from aura.errors import AuraError
@@ -20,14 +21,12 @@ if TYPE_CHECKING:
     import psycopg
 
 FORMAT = 1
-MANIFEST = "manifest.json"
 LICENCE = (
     "These are recordings of people. What a corpus allows goes on with it: hand this file to nobody whom its licence "
     "or agreement (TUH EEG, SeizeIT2, a hospital's) does not name."
 )
 # Dates move by whole weeks, so that hours and days of the week stay.
 MOST_WEEKS = 520
-CHUNK = 1 << 20
 # What comes of reading a damaged archive: a RuntimeError of one that seems to be encrypted or packed otherwise, an
 # OSError of one that seems to begin elsewhere.
 DAMAGED = (
@@ -177,8 +176,8 @@ def restore(connection: "psycopg.Connection[tuple[Any, ...]]", path: Path) -> di
         For what is no dump, or a damaged one, and for a database that is not empty.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
+        with opened(path, TABLES) as archive:
+            manifest = read_manifest(archive)
             if manifest["format"] != FORMAT:
                 raise AuraError(f"dump={path} is of format {manifest['format']}; this release of Aura knows {FORMAT}")
             has = migrate(connection)
@@ -301,7 +300,7 @@ def _copy_in(
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(sql.Identifier(table), columns)
     with archive.open(table) as file, connection.cursor() as cursor:
         with cursor.copy(statement) as rows:
-            while part := file.read(CHUNK):
+            for part in chunks(file):
                 checksum.update(part)
                 rows.write(part)
         if (cursor.rowcount, checksum.hexdigest()) != (expected["rows"], expected["sha256"]):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aura.datasets.annotations import bad_line, checked_event, checked_events, read_event, read_lines, refused
 from aura.datasets.vocabulary import is_missing
+from aura.spreadsheet import as_text
 from aura.types import Event
 
 CSV_COLUMNS = ("channel", "start_time", "stop_time", "label", "confidence")
@@ -71,7 +72,9 @@ def _bids_event(path: Path, number: int, row: Mapping[str, str]) -> Event | None
 
 def write_csv_bi(path: Path, events: Sequence[Event], duration_s: float, name: str) -> None:
     """Write events of a recording of that name as a ``.csv_bi`` file."""
-    head = f"# version = csv_v1.0.0\n# bname = {name}\n# duration = {duration_s:.2f} secs\n#\n"
+    head = (
+        f"# version = csv_v1.0.0\n# bname = {as_text(' '.join(name.split()))}\n# duration = {duration_s:.2f} secs\n#\n"
+    )
     rows = (f"TERM,{e.onset_s:.4f},{e.end_s:.4f},{e.kind},{e.confidence:.4f}\n" for e in events)
     path.write_text(f"{head}{','.join(CSV_COLUMNS)}\n" + "".join(rows), encoding="utf-8")
 

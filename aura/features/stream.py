@@ -69,15 +69,7 @@ class Stream:
             For a time that does not rise or jumps by more than a day, a length that is none, or an interval that
             overlaps with the one before it.
         """
-        if not (math.isfinite(t_s) and t_s > self.now_s):
-            raise AuraError(
-                f"an interval at {t_s:g} s; allowed are times in seconds after {self.now_s:g}, the last one"
-            )
-        if not (math.isfinite(rr_ms) and rr_ms >= MIN_MS):
-            raise AuraError(f"an interval of {rr_ms:g} ms; allowed are milliseconds, {MIN_MS:g} or more")
-        before_s = 0.0 if self._last is None else self._last[0]
-        if t_s - rr_ms / 1000.0 < before_s - CLOCK_S:
-            raise AuraError(f"an interval of {rr_ms:g} ms at {t_s:g} s begins before the one at {before_s:g} s ended")
+        check_interval(t_s, rr_ms, now_s=self.now_s, beat_s=0.0 if self._last is None else self._last[0])
         # A window that ends with this beat has it, so it is not complete yet.
         rows = self._complete(t_s, with_end=False)
         self._add(t_s, rr_ms)
@@ -85,8 +77,7 @@ class Stream:
 
     def advance(self, now_s: float) -> pd.DataFrame:
         """Say that no beat up to this time is still to come; gives the rows as `push` does."""
-        if not now_s >= self.now_s:
-            raise AuraError(f"it cannot be {now_s:g} s after {self.now_s:g} s")
+        check_silence(now_s, now_s=self.now_s)
         return self._complete(now_s, with_end=True)
 
     def state(self) -> dict[str, Any]:
@@ -101,11 +92,6 @@ class Stream:
 
     def _complete(self, now_s: float, *, with_end: bool) -> pd.DataFrame:
         """Rows of the windows that end up to a time."""
-        if now_s - self.now_s > MAX_SILENCE_S:
-            raise AuraError(
-                f"{now_s:g} s is more than a day after {self.now_s:g} s; times are in seconds from the start of the "
-                f"recording, and after a longer silence another one begins"
-            )
         self.now_s = now_s
         # Sums of steps are rounded, as in `aura.windows.window_ends`.
         until = now_s / self.spec.step_s + 1e-9 if with_end else np.nextafter(now_s / self.spec.step_s, 0)
@@ -139,3 +125,46 @@ class Stream:
             ectopic = adjacent and abs(rr_ms - last_ms) > spec.max_change * last_ms and not last_ectopic
         self._rr.append((t_s, rr_ms, plausible and not ectopic))
         self._last = (t_s, rr_ms, plausible, ectopic)
+
+
+def check_interval(t_s: float, rr_ms: float, *, now_s: float, beat_s: float) -> None:
+    """Refuse what cannot be the next RR interval.
+
+    Parameters
+    ----------
+    t_s, rr_ms
+        The interval.
+    now_s
+        Time of the last interval or tick before it.
+    beat_s
+        Time of the last interval before it; 0 if there is none.
+
+    Raises
+    ------
+    AuraError
+        As of `Stream.push`.
+    """
+    if not (math.isfinite(t_s) and t_s > now_s):
+        raise AuraError(f"an interval at {t_s:g} s; allowed are times in seconds after {now_s:g}, the last one")
+    if not (math.isfinite(rr_ms) and rr_ms >= MIN_MS):
+        raise AuraError(f"an interval of {rr_ms:g} ms; allowed are milliseconds, {MIN_MS:g} or more")
+    if t_s - rr_ms / 1000.0 < beat_s - CLOCK_S:
+        raise AuraError(f"an interval of {rr_ms:g} ms at {t_s:g} s begins before the one at {beat_s:g} s ended")
+    check_silence(t_s, now_s=now_s)
+
+
+def check_silence(t_s: float, *, now_s: float) -> None:
+    """Refuse a time that is not in seconds, or that lies in another recording.
+
+    Raises
+    ------
+    AuraError
+        For a time that is not a number, goes back, or is more than a day ahead.
+    """
+    if not t_s >= now_s:
+        raise AuraError(f"it cannot be {t_s:g} s after {now_s:g} s")
+    if t_s - now_s > MAX_SILENCE_S:
+        raise AuraError(
+            f"{t_s:g} s is more than a day after {now_s:g} s; times are in seconds from the start of the recording, "
+            f"and after a longer silence another one begins"
+        )

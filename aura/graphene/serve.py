@@ -27,8 +27,8 @@ from aura.stages.folders import features_folder
 SHARED = "SHARED_FOLDER_PATH"
 # Below it.
 RECORDINGS, WORKSPACE, TRACKING = "data", "workspace", "mlflow.db"
-# Of the container specification of AI4EU Experiments.
-LISTEN = "[::]:8061"
+# The port of the container specification of AI4EU Experiments; containers say that others may reach it.
+LISTEN = "127.0.0.1:8061"
 BATCH, MAX_BATCH = 64, 1_000
 # Calls that wait for their turn; each is a thread.
 WAITING = 16

@@ -20,6 +20,7 @@ from aura.database.recordings import REFERENCE
 from aura.database.schema import migrate
 from aura.datasets.detections import FORMATS, write_detections
 from aura.errors import AuraError
+from aura.spreadsheet import as_text, to_csv
 from aura.table import digest, write_whole
 from aura.types import Event
 
@@ -65,7 +66,7 @@ def run(config: Config) -> None:
             disputes.append(pairs.assign(dataset=recording.dataset, recording=recording.name))
         table = pd.concat(disputes, ignore_index=True)
         table = table[["dataset", "recording", "one", "other", "kappa", "disputed_s"]]
-        write_whole(folder / "agreement.csv", lambda part: table.to_csv(part, index=False))
+        write_whole(folder / "agreement.csv", partial(Path.write_text, data=to_csv(table), encoding="utf-8"))
         folder.replace(output)
     print(_summary(written, len(there), table, left, wanted.output))
 
@@ -97,7 +98,8 @@ def _write(
         / _file_name(recording.dataset)
         / f"{_file_name(recording.name)}{FORMATS[format_]}"
     )
-    about = {"annotator": " ".join(annotator.split())}
+    # One line, also in a .csv_bi that is opened in a spreadsheet.
+    about = {"annotator": as_text(" ".join(annotator.split()))}
     if said_at is not None:
         about["date"] = said_at.strftime("%Y-%m-%d %H:%M:%S UTC")
     start = recording.start_at.replace(tzinfo=None) if recording.start_known else None

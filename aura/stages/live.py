@@ -2,33 +2,28 @@
 
 import json
 import os
-import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
 from aura import registry
 from aura.config import Config
 from aura.errors import AuraError
-from aura.live import Line, Live
+from aura.live import Line, Live, encode
+from aura.live_port import LONGEST, check_source, listen, open_port, read_token
+from aura.live_state import StateFile
 from aura.registry import Registered
 from aura.scraped import Meters
-from aura.table import digest, write_whole
+from aura.table import digest
 
-# A line of a beat has some 40 bytes.
-LONGEST = 4096
-# Who is silent for so long has gone without saying so.
-SILENCE_S = 60.0
-# Of the state file; another one cannot be read.
-FORMAT = 3
-# Lines after which it is written anew; to take them again takes some seconds.
-N_SINCE = 1000
+# Lines about the lines of a sender, which it hears even if all others go to a file.
+ABOUT_LINES = ("held", "refused")
 
 
 def run(config: Config) -> None:
@@ -37,8 +32,10 @@ def run(config: Config) -> None:
     What was taken is in the state file before it is answered. Whatever ended a run, the next one knows by their numbers
     the last lines that were said: it adds to a file of its own what is missing there, and repeats them to who asks.
     """
-    if config.live.source != "-":
-        _address(config.live.source)
+    listening = config.live.source != "-"
+    if listening:
+        check_source(config.live.source)
+    token = read_token() if listening else None
     for key, name in (("output", config.live.output), ("state", config.live.state)):
         if name is not None and not Path(name).parent.is_dir():
             raise AuraError(f"{key}={name}: there is no folder {Path(name).parent}; make it first")
@@ -47,7 +44,7 @@ def run(config: Config) -> None:
     # What else is computed with could change a last digit of what was said.
     made_with = [type(detector.model).__name__, *(version(name) for name in ("aura", "numpy", "numba"))]
     made_of = digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms), made_with)
-    state = _State(None if config.live.state is None else Path(config.live.state), made_of)
+    state = StateFile(None if config.live.state is None else Path(config.live.state), made_of)
     with ExitStack() as opened:
         if state.path is not None:
             opened.enter_context(_alone("state", state.path))
@@ -55,121 +52,105 @@ def run(config: Config) -> None:
         output = None
         if config.live.output != "-":
             opened.enter_context(_alone("output", Path(config.live.output)))
-            output = opened.enter_context(Path(config.live.output).open("a+b"))
+            output = opened.enter_context(_open_output(Path(config.live.output)))
         service = _Service(Live(detector), state, output, Meters(_about(registered)), step_s=detector.spec.step_s)
         print(f"live: {registered.name}, a step each {detector.spec.step_s:g} s", file=sys.stderr)
-        if config.live.source != "-":
-            _listen(config.live.source, service)
-        n_lines, n_refused = service.serve(sys.stdin.buffer, sys.stdout.buffer)
-    if n_refused:
-        raise AuraError(f"{n_refused} of {n_lines} lines were refused; the others were answered")
-
-
-class _State:
-    """What a killed run leaves to the next one: all that was known at some time, and the lines taken since."""
-
-    def __init__(self, path: Path | None, made_of: str) -> None:
-        self.path, self._made_of = path, made_of
-        self._file: BinaryIO | None = None
-        self._n_since = 0
-
-    def load(self) -> tuple[Line, list[str]] | None:
-        """What was known, and the lines since; None where nothing was."""
-        if self.path is None or not self.path.exists():
-            return None
-        try:
-            # The last line may have been cut off; then it was not answered either.
-            known, *since = self.path.read_bytes().split(b"\n")[:-1]
-            state: Line = json.loads(known)
-            made = state["format"], state["made_of"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise AuraError(f"state={self.path} cannot be read; remove it to begin anew") from error
-        if made != (FORMAT, self._made_of):
-            raise AuraError(
-                f"state={self.path} is of another model or installation; remove it to begin anew, or name another file"
-            )
-        return state, [line.decode() for line in since]
-
-    def save(self, values: Callable[[], Line], taken: str | None = None) -> None:
-        """Add a line that was taken, or, without one or after many, write all that is known, whole or not at all."""
-        if self.path is None:
+        if listening:
+            server = opened.enter_context(open_port(config.live.source, token))
+            listen(server, token, lambda: _Session(service))
             return
-        if self._file is not None and taken is not None and self._n_since < N_SINCE:
-            # JSON does not care how its words are parted.
-            self._file.write(f"{' '.join(taken.split())}\n".encode())
-            self._n_since += 1
-            return
-        self.close()
-        known = json.dumps({"format": FORMAT, "made_of": self._made_of, **values()})
-        write_whole(self.path, lambda part: part.write_text(f"{known}\n", encoding="utf-8"))
-        self._file, self._n_since = self.path.open("ab", buffering=0), 0
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        session = _Session(service)
+        _serve_stdin(session)
+    if session.n_refused:
+        raise AuraError(f"{session.n_refused} of {session.n_lines} lines were refused; the others were answered")
+    if service.live.n_held:
+        raise AuraError(
+            f"the last {service.live.n_held} lines are held back, as their time jumps ahead and no lines after them "
+            f"confirm it; the others were answered"
+        )
 
 
 class _Service:
     """Says what the detector says, to a file of its own or to whom it hears."""
 
-    def __init__(self, live: Live, state: _State, output: BinaryIO | None, meters: Meters, *, step_s: float) -> None:
-        self._live, self._state, self._output = live, state, output
-        self._meters, self._step_s = meters, step_s
+    def __init__(self, live: Live, state: StateFile, output: BinaryIO | None, meters: Meters, *, step_s: float) -> None:
+        self.live, self.output, self.meters = live, output, meters
+        self._state, self._step_s = state, step_s
         loaded = state.load()
         if loaded is not None:
-            live.restore(loaded[0]["live"])
+            live.restore(loaded[0])
             for text in loaded[1]:
                 live.take(text)
         if output is not None:
             _catch_up(output, live)
 
-    def serve(self, source: BinaryIO, sink: BinaryIO) -> tuple[int, int]:
-        """Answer all lines of a source; gives how many there were, and how many were refused."""
-        _write(sink, _bytes([self._live.ready()]))
-        if self._output is None:
-            # Nobody knows whether that arrived.
-            _write(sink, _bytes(self._live.since(self._live.before_n)))
-        n_lines = n_known = n_refused = 0
-        again = True
-        for text in _lines(source):
-            n_lines += 1
-            try:
-                wanted = _after_n(text)
-                if wanted is not None:
-                    _write(sink, _bytes(self._live.since(wanted)))
-                    continue
-                again = again and self._live.knows(text)
-                if again:
-                    n_known += 1
-                    if n_known == 1:
-                        _write(sink, _bytes([{"kind": "known", "line": n_lines, "after_s": self._live.after_s}]))
-                    continue
-                with self._meters.request():
-                    lines = self._live.take(text)
-            except AuraError as error:
-                n_refused += 1
-                _write(sink, _bytes([{"kind": "refused", "line": n_lines, "message": str(error)}]))
-            else:
-                self._say(lines, sink, text)
-        self._say(self._live.end(), sink)
-        return n_lines, n_refused
-
-    def _say(self, lines: Sequence[Line], sink: BinaryIO, taken: str | None = None) -> None:
-        """Count, save, then say."""
-        self._meters.windows((line.get("reason") for line in lines if line["kind"] == "step"), step_s=self._step_s)
+    def keep(self, lines: Sequence[Line], taken: str | None = None) -> list[Line]:
+        """Count and save the lines of an answer; gives those that the sender is to hear."""
+        self.meters.windows((line.get("reason") for line in lines if line["kind"] == "step"), step_s=self._step_s)
         for line in lines:
             if line["kind"] == "alarm":
-                self._meters.alarm()
+                self.meters.alarm()
         try:
-            self._state.save(lambda: {"live": self._live.state()}, taken)
-            if self._output is not None:
-                _write(self._output, _bytes(lines))
+            self._state.save(self.live.state, taken)
+            if self.output is not None:
+                _write(self.output, encode(lines))
         except OSError as error:
             # Unlike a sender that is gone, this is the end.
             raise AuraError(f"what is known cannot be kept: {error}") from error
-        if self._output is None:
-            _write(sink, _bytes(lines))
+        if self.output is None:
+            return list(lines)
+        return [line for line in lines if line["kind"] in ABOUT_LINES]
+
+
+class _Session:
+    """Answers the lines of one sender."""
+
+    def __init__(self, service: _Service) -> None:
+        self._service, self._live = service, service.live
+        self.n_lines = self.n_refused = self._n_known = 0
+        self.accepted = True
+        # Whether the sender is still at what is known, as one that begins again.
+        self._again = True
+
+    def hello(self) -> list[Line]:
+        """Say what is known, and repeat the last answer: nobody knows whether it arrived."""
+        repeated = [] if self._service.output is not None else self._live.since(self._live.before_n)
+        return [self._live.ready(), *repeated]
+
+    def answer(self, text: str) -> list[Line]:
+        """Answer a line; it is kept before."""
+        self.n_lines += 1
+        self.accepted = True
+        try:
+            wanted = _after_n(text)
+            if wanted is not None:
+                return self._live.since(wanted)
+            self._again = self._again and self._live.knows(text)
+            if self._again:
+                self._n_known += 1
+                known = {"kind": "known", "line": self.n_lines, "after_s": self._live.after_s}
+                return [known] if self._n_known == 1 else []
+            with self._service.meters.request():
+                lines = self._live.take(text)
+        except AuraError as error:
+            self.n_refused += 1
+            self.accepted = False
+            return [{"kind": "refused", "line": self.n_lines, "message": str(error)}]
+        self.n_refused += [line["kind"] for line in lines].count("refused")
+        return self._service.keep(lines, text)
+
+    def end(self) -> list[Line]:
+        """Answer the end of the connection."""
+        return self._service.keep(self._live.end())
+
+
+def _serve_stdin(session: _Session) -> None:
+    """Answer all lines of standard input."""
+    sink = sys.stdout.buffer
+    _write(sink, encode(session.hello()))
+    for text in _lines(sys.stdin.buffer):
+        _write(sink, encode(session.answer(text)))
+    _write(sink, encode(session.end()))
 
 
 def _about(registered: Registered) -> dict[str, str]:
@@ -188,7 +169,7 @@ def _catch_up(output: BinaryIO, live: Live) -> None:
         try:
             last = json.loads(whole[-1])
             last_n = last["n"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise AuraError(refusal) from error
         if not isinstance(last_n, int) or not 0 < last_n <= live.n:
             raise AuraError(refusal)
@@ -198,48 +179,37 @@ def _catch_up(output: BinaryIO, live: Live) -> None:
     missing = live.since(last_n)
     if len(missing) < live.n - last_n and size:
         raise AuraError(f"output={output.name} ends with line {last_n}; lines that old are not known any more")
-    text = _bytes(missing)
+    text = encode(missing)
     # A run that was killed can leave the beginning of a line, and no other.
     if not text.startswith(part):
         raise AuraError(refusal)
     _write(output, text[len(part) :])
 
 
-def _listen(address: str, service: _Service) -> NoReturn:
-    """Serve one connection after the other, for ever."""
+def _open_output(path: Path) -> BinaryIO:
+    """Open a file to read its end and to append to it."""
+    if path.exists() and not path.is_file():
+        raise AuraError(f"output={path} is no file; name a file, or one that is not there yet")
     try:
-        server = socket.create_server(_address(address))
+        return path.open("a+b")
     except OSError as error:
-        raise AuraError(f"source={address}: nobody can be waited for there: {error.strerror}") from error
-    with server:
-        print(f"live: waits at {server.getsockname()[0]}:{server.getsockname()[1]}", file=sys.stderr, flush=True)
-        while True:
-            connection, (peer, *_) = server.accept()
-            connection.settimeout(SILENCE_S)
-            try:
-                with connection, connection.makefile("rb") as source, connection.makefile("wb") as sink:
-                    n_lines, n_refused = service.serve(source, sink)
-                print(f"live: {n_lines} lines from {peer}, {n_refused} refused", file=sys.stderr, flush=True)
-            except OSError as error:
-                print(f"live: lost {peer} ({error}); waiting for it to come back", file=sys.stderr, flush=True)
-
-
-def _address(source: str) -> tuple[str, int]:
-    """Host and port of a source that is not standard input."""
-    host, _, port = source.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65_535:
-        raise AuraError(f"source={source}; allowed are - for standard input, or HOST:PORT such as 127.0.0.1:7011")
-    return host, int(port)
+        raise AuraError(f"output={path} cannot be opened: {error.strerror}") from error
 
 
 @contextmanager
 def _alone(key: str, path: Path) -> Iterator[None]:
     """See that no other process works on the same file at the same time."""
+    lock = FileLock(f"{path}.lock", timeout=0)
     try:
-        with FileLock(f"{path}.lock", timeout=0):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise AuraError(f"{key}={path} is another run's at work; name another file") from error
+    except OSError as error:
+        raise AuraError(f"{key}={path}: the lock file beside it cannot be opened: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _after_n(text: str) -> int | None:
@@ -266,10 +236,6 @@ def _lines(source: BinaryIO) -> Iterator[str]:
             rest = source.readline(LONGEST)
         if line.strip():
             yield line.decode("utf-8", errors="replace")
-
-
-def _bytes(lines: Sequence[Line]) -> bytes:
-    return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
 def _write(sink: BinaryIO, data: bytes) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from aura import metrics
 from aura.config import Config
 from aura.database.connection import connected, where
-from aura.database.handover import restore
+from aura.database.handover import LICENCE, restore
 from aura.errors import AuraError
 
 
@@ -20,4 +20,4 @@ def run(config: Config) -> None:
     with connected(url) as connection:
         manifest = restore(connection, Path(path))
     tables = ", ".join(f"{table['rows']} {name}" for name, table in manifest["tables"].items())
-    print(f"restore: rows are as they were written, into {where(url)}: {tables}\n{manifest['licence']}")
+    print(f"restore: rows are as they were written, into {where(url)}: {tables}\n{LICENCE}")
