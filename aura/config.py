@@ -14,6 +14,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from aura.components import BEAT_DETECTORS, LABELLINGS, labelling
 from aura.errors import AuraError
 from aura.features.specification import FAMILIES, FeatureSpec
 from aura.partition import share
@@ -142,7 +143,7 @@ class DetectConfig:
     """In what seizures are to be found, by which model, and where what was found is written, in which format."""
 
     edf: str | None
-    model: str
+    model: str | None
     output: str
     format: str
 
@@ -169,7 +170,7 @@ class ServingConfig:
 class LiveConfig:
     """See `aura.stages.live`."""
 
-    model: str
+    model: str | None
     source: str
     output: str
     state: str | None
@@ -336,24 +337,22 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
         raise AuraError(sentence(error)) from error
     assert isinstance(config, Config)
     config.overrides = list(overrides)
-    for key, (low, high) in RANGES.items():
-        value = _lookup(config, key)
-        if value is not None and not low <= value <= high:
-            raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
-    for key in ("dataset.name", "tracking.model_name"):
-        # The one names a folder, the other a part of an address.
+    check_ranges(config)
+    # The one names a folder, the other a part of an address; the second holds the first.
+    for key, longest in (("dataset.name", 100), ("tracking.model_name", 200)):
         if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
             raise AuraError(f"{key}={_lookup(config, key)!r}; allowed are letters and digits, then also . _ and -")
+        if len(_lookup(config, key)) > longest:
+            raise AuraError(f"{key} has {len(_lookup(config, key))} characters; allowed are {longest}")
     # Refuses what is no share.
     share((), config.partition)
     if config.serving.runtime not in (None, "sklearn", "onnx"):
         raise AuraError(f"serving.runtime={config.serving.runtime}; allowed are sklearn, onnx")
     _check_families(config)
     _check_dataset(config.dataset)
-    _check_detectors(config)
+    _check_components(config)
     for group, values in (
         ("compute", config.compute),
-        ("labels", config.labels),
         ("split", config.split),
         ("alarms", config.alarms),
     ):
@@ -364,6 +363,14 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
             raise AuraError(str(error.__cause__ or error)) from error
     _check_target("model", config.model, free=("random_state",))
     return config
+
+
+def check_ranges(config: Config) -> None:
+    """Raise AuraError for a number that is out of its range."""
+    for key, (low, high) in RANGES.items():
+        value = _lookup(config, key)
+        if value is not None and not low <= value <= high:
+            raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
@@ -413,13 +420,16 @@ def _check_dataset(dataset: DatasetConfig) -> None:
         raise AuraError(f"dataset.synthesis.layout={dataset.synthesis.layout}; allowed are {', '.join(PLACES)}")
 
 
-def _check_detectors(config: Config) -> None:
-    """Two detectors that can disagree."""
-    _check_target("detector", config.detector, free=("ecg_mv", "fs_hz"))
+def _check_components(config: Config) -> None:
+    """Labels and beat detectors that a saved model can name; two detectors that can disagree."""
+    config.labels = LABELLINGS.to_config("labels", config.labels)
+    # Refuses values that are out of range.
+    labelling("labels", config.labels)
+    config.detector = BEAT_DETECTORS.to_config("detector", config.detector)
     second = config.quality.second_detector
     if second is not None:
-        _check_target("quality.second_detector", second, free=("ecg_mv", "fs_hz"))
-        if second == config.detector:
+        config.quality.second_detector = BEAT_DETECTORS.to_config("quality.second_detector", second)
+        if config.quality.second_detector == config.detector:
             raise AuraError("quality.second_detector is the detector itself, which agrees with itself; name another")
 
 

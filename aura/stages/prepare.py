@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 
 from aura import metrics, tracking
 from aura.accounting import PrepareRecording, prepare_all
+from aura.components import beat_detector
 from aura.config import Config
 from aura.datasets.corpus import Corpus, find, find_one
 from aura.errors import AuraError
@@ -112,8 +113,8 @@ def preparation(config: Config) -> Preparation:
     return Preparation(
         channels=tuple(config.dataset.channels),
         subject_channels={one.subject: one.channels for one in config.dataset.subject_channels},
-        detector=instantiate({**config.detector, "_partial_": True}),
-        second_detector=None if second is None else instantiate({**second, "_partial_": True}),
+        detector=beat_detector("detector", config.detector),
+        second_detector=None if second is None else beat_detector("quality.second_detector", second),
         flat_mv=config.quality.flat_mv,
         max_mv=config.quality.max_mv,
         min_agreement=config.quality.min_agreement,
