@@ -2,11 +2,14 @@
 
 import logging
 import os
+import re
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 
+from aura import __version__
 from aura.config import PROJECT, Config
 from aura.errors import AuraError, OutageError
 from aura.evaluation import RATIOS
@@ -54,7 +58,8 @@ def stage_run(
     mlflow.set_system_metrics_sampling_interval(1)
     try:
         if not adopted and not nested:
-            _connect(config)
+            connect(config)
+            _choose_experiment(config)
         with mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active:
             # The name again, as an adopted run has one already, and a random one.
             # The source is a path of this machine otherwise.
@@ -78,7 +83,7 @@ def stage_run(
                 mlflow.end_run("KILLED")
                 raise
     except MlflowException as error:
-        raise OutageError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
+        raise OutageError(f"MLflow at {place()}: {without_credentials(' '.join(str(error).split()))}") from error
 
 
 def parameters(config: Config) -> dict[str, Any]:
@@ -265,13 +270,27 @@ def log_model(folder: Path, requirements: Sequence[str], name: str) -> str:
     return str(info.registered_model_version)
 
 
-def _connect(config: Config) -> None:
-    """Use the tracking server and the experiment of the environment, or else of the configuration."""
+def connect(config: Config) -> None:
+    """Use the tracking server of the environment, or else of the configuration."""
     given = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(given or config.tracking.uri)
     if given is None:
         # MLflow exports it; the next run of this process may be configured otherwise.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+def place() -> str:
+    """Address of the tracking server, without a user and a password."""
+    return without_credentials(mlflow.get_tracking_uri())
+
+
+def without_credentials(text: str) -> str:
+    """Leave out of a text what stands before the @ of an address."""
+    return re.sub(r"(://)[^/@\s]*@", r"\1", text)
+
+
+def _choose_experiment(config: Config) -> None:
+    """Use the experiment of the environment, or else of the configuration."""
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
     database = mlflow.get_tracking_uri().partition("sqlite:///")[2]
     # Two processes that make the tables of a new SQLite file at once fail.
@@ -290,6 +309,20 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+@cache
+def software() -> str:
+    """Version of Aura that runs, with its commit where that is known."""
+    tags = _git_tags()
+    changed = ", changed since" if tags.get("aura.git_dirty") == "true" else ""
+    commit = f" (commit {tags['aura.git_commit'][:12]}{changed})" if tags else ""
+    return f"aura {__version__}{commit}"
+
+
+def today() -> str:
+    """Date of now, in UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 def _git_tags() -> dict[str, str]:

@@ -34,7 +34,7 @@ from aura.table import read_table
 from aura.types import Event
 from tests.conftest import Project, new_database
 
-MODEL = "models:/aura-seizure-detector@champion"
+MODEL = "models:/aura-seizure-detector-synthetic@champion"
 WITHIN_S = 120
 # All there is of recordings, by their names, since ids are given in the order of arrival.
 CONTENT = {

@@ -36,7 +36,7 @@ from aura.types import Floats
 from tests.conftest import Project
 from tests.test_stream import SPEC, heart
 
-MODEL = "models:/aura-seizure-detector@champion"
+MODEL = "models:/aura-seizure-detector-synthetic@champion"
 SETTINGS = st.builds(
     Alarms,
     smoothing_s=st.sampled_from([0, 10]),

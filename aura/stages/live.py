@@ -13,7 +13,7 @@ from typing import BinaryIO, NoReturn
 
 from filelock import FileLock, Timeout
 
-from aura import registry
+from aura import registry, tracking
 from aura.config import Config
 from aura.errors import AuraError
 from aura.live import Line, Live
@@ -42,7 +42,9 @@ def run(config: Config) -> None:
     for key, name in (("output", config.live.output), ("state", config.live.state)):
         if name is not None and not Path(name).parent.is_dir():
             raise AuraError(f"{key}={name}: there is no folder {Path(name).parent}; make it first")
-    registered = registry.load(config.live.model, runtime=config.serving.runtime)
+    tracking.connect(config)
+    address = config.live.model or registry.default_address(config)
+    registered = registry.load(address, runtime=config.serving.runtime)
     detector = registered.detector
     # What else is computed with could change a last digit of what was said.
     made_with = [type(detector.model).__name__, *(version(name) for name in ("aura", "numpy", "numba"))]
@@ -56,8 +58,14 @@ def run(config: Config) -> None:
         if config.live.output != "-":
             opened.enter_context(_alone("output", Path(config.live.output)))
             output = opened.enter_context(Path(config.live.output).open("a+b"))
-        service = _Service(Live(detector), state, output, Meters(_about(registered)), step_s=detector.spec.step_s)
-        print(f"live: {registered.name}, a step each {detector.spec.step_s:g} s", file=sys.stderr)
+        provenance = registered.provenance
+        warning = provenance.warning(synthetic_data=False)
+        made_by: Line = {"kind": "model", **provenance.to_dict(), "warning": warning}
+        meters = Meters(_about(registered))
+        service = _Service(Live(detector), state, output, meters, made_by, step_s=detector.spec.step_s)
+        print(f"live: {provenance}; a step each {detector.spec.step_s:g} s", file=sys.stderr)
+        if warning:
+            print(f"live: warning: {warning}", file=sys.stderr)
         if config.live.source != "-":
             _listen(config.live.source, service)
         n_lines, n_refused = service.serve(sys.stdin.buffer, sys.stdout.buffer)
@@ -113,8 +121,10 @@ class _State:
 class _Service:
     """Says what the detector says, to a file of its own or to whom it hears."""
 
-    def __init__(self, live: Live, state: _State, output: BinaryIO | None, meters: Meters, *, step_s: float) -> None:
-        self._live, self._state, self._output = live, state, output
+    def __init__(
+        self, live: Live, state: _State, output: BinaryIO | None, meters: Meters, made_by: Line, *, step_s: float
+    ) -> None:
+        self._live, self._state, self._output, self._made_by = live, state, output, made_by
         self._meters, self._step_s = meters, step_s
         loaded = state.load()
         if loaded is not None:
@@ -122,11 +132,13 @@ class _Service:
             for text in loaded[1]:
                 live.take(text)
         if output is not None:
+            if output.seek(0, os.SEEK_END) == 0:
+                _write(output, _bytes([made_by]))
             _catch_up(output, live)
 
     def serve(self, source: BinaryIO, sink: BinaryIO) -> tuple[int, int]:
         """Answer all lines of a source; gives how many there were, and how many were refused."""
-        _write(sink, _bytes([self._live.ready()]))
+        _write(sink, _bytes([self._made_by, self._live.ready()]))
         if self._output is None:
             # Nobody knows whether that arrived.
             _write(sink, _bytes(self._live.since(self._live.before_n)))
@@ -174,7 +186,8 @@ class _Service:
 
 def _about(registered: Registered) -> dict[str, str]:
     """Labels of a detector; of a folder not where it is."""
-    return {"model": registered.name if ":/" in registered.name else "a folder", "run_id": registered.run_id}
+    provenance = registered.provenance
+    return {"model": provenance.model, "version": provenance.version, "run_id": provenance.run_id}
 
 
 def _catch_up(output: BinaryIO, live: Live) -> None:
