@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from aura.components import BEAT_DETECTORS, LABELLINGS, labelling
 from aura.errors import AuraError
 from aura.features.specification import FAMILIES, FeatureSpec
 from aura.partition import share
+from aura.scope import COMPARED, LOGGED, PRIVATE, REPEATED, SEARCHED
 from aura.scoring import EventRules
 from aura.synthetic.layouts import PLACES
 
@@ -54,15 +55,15 @@ class SubjectChannelsConfig:
 class DatasetConfig:
     """Where the corpus is, how it is laid out, and which channel is its ECG."""
 
-    name: str
-    root: str
-    layouts: list[str]
-    channels: list[str]
-    subject_channels: list[SubjectChannelsConfig]
+    name: str = field(metadata=COMPARED)
+    root: str = field(metadata=PRIVATE)
+    layouts: list[str] = field(metadata=COMPARED)
+    channels: list[str] = field(metadata=COMPARED)
+    subject_channels: list[SubjectChannelsConfig] = field(metadata=LOGGED)
     # One file of it, by its path below the root, where the others are to be left aside.
-    edf: str | None
-    pseudonyms: bool
-    synthesis: SynthesisConfig | None
+    edf: str | None = field(metadata=PRIVATE)
+    pseudonyms: bool = field(metadata=COMPARED)
+    synthesis: SynthesisConfig | None = field(metadata=PRIVATE)
 
 
 @dataclass
@@ -152,11 +153,11 @@ class DetectConfig:
 class SweepConfig:
     """What is searched, for what, and where the study is kept."""
 
-    n_trials: int
-    objectives: list[str]
-    space: dict[str, Any] | None
-    study: str | None
-    storage: str | None
+    n_trials: int = field(metadata=LOGGED)
+    objectives: list[str] = field(metadata=LOGGED)
+    space: dict[str, Any] | None = field(metadata=LOGGED)
+    study: str | None = field(metadata=LOGGED)
+    storage: str | None = field(metadata=PRIVATE)
 
 
 @dataclass
@@ -225,57 +226,58 @@ class BenchConfig:
 class TrackingConfig:
     """Where runs and models are kept."""
 
-    uri: str
-    experiment: str
-    model_name: str
-    champion_confidence: float
+    uri: str = field(metadata=PRIVATE)
+    experiment: str = field(metadata=LOGGED)
+    model_name: str = field(metadata=REPEATED)
+    champion_confidence: float = field(metadata=LOGGED)
 
 
 @dataclass
 class Config:
-    """All of it; groups with a ``_target_`` are checked against what that takes."""
+    """All of it; groups with a ``_target_`` are checked against what that takes.
 
-    dataset: DatasetConfig
-    detector: dict[str, Any]
-    quality: QualityConfig
-    prepare: PrepareConfig
-    cleaning: CleaningConfig
-    windows: WindowsConfig
-    features: FeaturesConfig
-    labels: dict[str, Any]
-    split: dict[str, Any]
-    train: TrainConfig
-    model: dict[str, Any]
-    alarms: dict[str, Any]
-    evaluate: EvaluateConfig
-    detect: DetectConfig
-    live: LiveConfig
-    serving: ServingConfig
-    database: DatabaseConfig
-    export: ExportConfig
-    dump: DumpConfig
-    restore: RestoreConfig
-    bench: BenchConfig
-    sweep: SweepConfig
-    scoring: ScoringConfig
-    tracking: TrackingConfig
-    compute: dict[str, Any]
-    seed: int
-    workspace: str
+    Each key declares its scope, see `aura.scope`.
+    """
+
+    dataset: DatasetConfig = field(metadata=COMPARED)
+    detector: dict[str, Any] = field(metadata=SEARCHED)
+    quality: QualityConfig = field(metadata=SEARCHED)
+    prepare: PrepareConfig = field(metadata=REPEATED)
+    cleaning: CleaningConfig = field(metadata=SEARCHED)
+    windows: WindowsConfig = field(metadata=SEARCHED)
+    features: FeaturesConfig = field(metadata=SEARCHED)
+    labels: dict[str, Any] = field(metadata=COMPARED)
+    split: dict[str, Any] = field(metadata=COMPARED)
+    train: TrainConfig = field(metadata=SEARCHED)
+    model: dict[str, Any] = field(metadata=SEARCHED)
+    alarms: dict[str, Any] = field(metadata=SEARCHED)
+    evaluate: EvaluateConfig = field(metadata=PRIVATE)
+    detect: DetectConfig = field(metadata=PRIVATE)
+    live: LiveConfig = field(metadata=PRIVATE)
+    serving: ServingConfig = field(metadata=REPEATED)
+    database: DatabaseConfig = field(metadata=PRIVATE)
+    export: ExportConfig = field(metadata=PRIVATE)
+    dump: DumpConfig = field(metadata=PRIVATE)
+    restore: RestoreConfig = field(metadata=PRIVATE)
+    bench: BenchConfig = field(metadata=PRIVATE)
+    sweep: SweepConfig = field(metadata=LOGGED)
+    scoring: ScoringConfig = field(metadata=COMPARED)
+    tracking: TrackingConfig = field(metadata=LOGGED)
+    compute: dict[str, Any] = field(metadata=PRIVATE)
+    seed: int = field(metadata=COMPARED)
+    workspace: str = field(metadata=PRIVATE)
     # See `aura.partition`.
-    partition: str | None
-    question: str | None
+    partition: str | None = field(metadata=LOGGED)
+    question: str | None = field(metadata=LOGGED)
     # What it is called in the tables of others, where it is what they have to beat.
-    baseline: str | None
+    baseline: str | None = field(metadata=LOGGED)
     # What was asked for on the command line.
-    overrides: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list, metadata=PRIVATE)
 
     @property
     def event_rules(self) -> EventRules:
         """How alarms are counted."""
-        values = asdict(self.scoring)
-        values.pop("max_false_alarms_per_24h")
-        return EventRules(**values)
+        return EventRules(**{rule.name: getattr(self.scoring, rule.name) for rule in fields(EventRules)})
 
     @property
     def feature_spec(self) -> FeatureSpec:

@@ -2,12 +2,10 @@
 
 import logging
 import os
-import re
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -27,9 +25,11 @@ from mlflow.exceptions import MlflowException
 
 from aura import __version__
 from aura.config import PROJECT, Config
+from aura.disclosure import public, public_error, without_credentials
 from aura.errors import AuraError, OutageError
 from aura.evaluation import RATIOS
 from aura.request import SIGNATURE
+from aura.scope import dotted
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def stage_run(
             if parent is not None:
                 set_parent(parent)
             mlflow.log_params(parameters(config))
-            mlflow.log_text(yaml.safe_dump(_public(config), sort_keys=False), "config.yaml")
+            mlflow.log_text(yaml.safe_dump(public(config), sort_keys=False), "config.yaml")
             if config.baseline and stage == "train":
                 mlflow.set_tag("aura.baseline", config.baseline)
             if config.question:
@@ -77,7 +77,7 @@ def stage_run(
             try:
                 yield active
             except AuraError as error:
-                mlflow.set_tag("aura.error", str(error))
+                mlflow.set_tag("aura.error", public_error(error, config))
                 raise
             except KeyboardInterrupt:
                 mlflow.end_run("KILLED")
@@ -87,30 +87,8 @@ def stage_run(
 
 
 def parameters(config: Config) -> dict[str, Any]:
-    """What is logged of a configuration, by dotted key: all but where files are."""
-    return dict(_dotted(_public(config)))
-
-
-def _public(config: Config) -> dict[str, Any]:
-    """Values of the configuration without those that say where files are, and so of whom, on whose machine."""
-    values = asdict(config)
-    for group, key in (("dataset", "root"), ("tracking", "uri")):
-        values[group].pop(key)
-    values["dataset"].pop("edf")
-    # Of stages that no model comes from; they log what matters of them. An address can hold a password.
-    for group in ("detect", "live", "database", "export", "dump", "restore", "bench"):
-        values.pop(group)
-    values.pop("workspace")
-    values.pop("overrides")
-    if config.partition is None:
-        values.pop("partition")
-    values["sweep"].pop("storage")
-    # What a corpus was made with stands beside it, and need not be what the configuration says now.
-    values["dataset"].pop("synthesis")
-    # Subjects by their own ids.
-    if config.dataset.pseudonyms:
-        values["dataset"].pop("subject_channels")
-    return values
+    """What is logged of a configuration, by dotted key."""
+    return dict(dotted(public(config)))
 
 
 @contextmanager
@@ -284,11 +262,6 @@ def place() -> str:
     return without_credentials(mlflow.get_tracking_uri())
 
 
-def without_credentials(text: str) -> str:
-    """Leave out of a text what stands before the @ of an address."""
-    return re.sub(r"(://)[^/@\s]*@", r"\1", text)
-
-
 def _choose_experiment(config: Config) -> None:
     """Use the experiment of the environment, or else of the configuration."""
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
@@ -300,15 +273,6 @@ def _choose_experiment(config: Config) -> None:
             artifacts = Path(database).resolve().with_name("mlruns")
             mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
         mlflow.set_experiment(name)
-
-
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested values under dotted keys, as they are written on the command line."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 @cache

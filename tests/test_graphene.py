@@ -254,7 +254,7 @@ def test_a_fault_of_ours_is_said_and_no_answer() -> None:
 
     future = Future[None]()
     serve._answer(fail, None, None, future)
-    code, said = serve._status(future.exception(0) or AssertionError())
+    code, said = serve._status(future.exception(0) or AssertionError(), compose())
     assert code.name == "INTERNAL"
     assert said == "KeyError, which is a fault of Aura's; the node's log has more"
 

@@ -60,7 +60,7 @@ def run(config: Config) -> None:
             output = opened.enter_context(Path(config.live.output).open("a+b"))
         provenance = registered.provenance
         warning = provenance.warning(synthetic_data=False)
-        made_by: Line = {"kind": "model", **provenance.to_dict(), "warning": warning}
+        made_by: Line = {**provenance.to_dict(), "warning": warning}
         meters = Meters(_about(registered))
         service = _Service(Live(detector), state, output, meters, made_by, step_s=detector.spec.step_s)
         print(f"live: {provenance}; a step each {detector.spec.step_s:g} s", file=sys.stderr)
@@ -132,13 +132,11 @@ class _Service:
             for text in loaded[1]:
                 live.take(text)
         if output is not None:
-            if output.seek(0, os.SEEK_END) == 0:
-                _write(output, _bytes([made_by]))
-            _catch_up(output, live)
+            _catch_up(output, live, made_by)
 
     def serve(self, source: BinaryIO, sink: BinaryIO) -> tuple[int, int]:
         """Answer all lines of a source; gives how many there were, and how many were refused."""
-        _write(sink, _bytes([self._made_by, self._live.ready()]))
+        _write(sink, _bytes([{**self._live.ready(), "made_by": self._made_by}]))
         if self._output is None:
             # Nobody knows whether that arrived.
             _write(sink, _bytes(self._live.since(self._live.before_n)))
@@ -190,8 +188,11 @@ def _about(registered: Registered) -> dict[str, str]:
     return {"model": provenance.model, "version": provenance.version, "run_id": provenance.run_id}
 
 
-def _catch_up(output: BinaryIO, live: Live) -> None:
-    """Write to a file those lines that it does not hold yet; what it holds has to be of this detector."""
+def _catch_up(output: BinaryIO, live: Live, made_by: Line) -> None:
+    """Write to a file those lines that it does not hold yet; what it holds has to be of this detector.
+
+    The first line of a new file is numbered 0, and says which detector made the others.
+    """
     size = output.seek(0, os.SEEK_END)
     output.seek(max(size - LONGEST, 0))
     *whole, part = output.read().split(b"\n")
@@ -203,7 +204,7 @@ def _catch_up(output: BinaryIO, live: Live) -> None:
             last_n = last["n"]
         except (ValueError, KeyError, TypeError) as error:
             raise AuraError(refusal) from error
-        if not isinstance(last_n, int) or not 0 < last_n <= live.n:
+        if not isinstance(last_n, int) or not 0 <= last_n <= live.n:
             raise AuraError(refusal)
         kept = live.since(last_n - 1)
         if len(kept) == live.n - last_n + 1 and kept[0] != last:
@@ -211,7 +212,8 @@ def _catch_up(output: BinaryIO, live: Live) -> None:
     missing = live.since(last_n)
     if len(missing) < live.n - last_n and size:
         raise AuraError(f"output={output.name} ends with line {last_n}; lines that old are not known any more")
-    text = _bytes(missing)
+    head: list[Line] = [] if whole else [{"kind": "model", "n": 0, **made_by}]
+    text = _bytes([*head, *missing])
     # A run that was killed can leave the beginning of a line, and no other.
     if not text.startswith(part):
         raise AuraError(refusal)

@@ -124,7 +124,13 @@ def preparation(config: Config) -> Preparation:
 def _check_subjects(config: Config, corpus: Corpus) -> None:
     """Refuse channels of a subject that there is not."""
     subjects = {ref.subject for ref in corpus.refs}
-    for one in config.dataset.subject_channels:
+    for number, one in enumerate(config.dataset.subject_channels, start=1):
+        if one.subject not in subjects and config.dataset.pseudonyms:
+            # What is printed is kept as well, by clusters and workflow engines.
+            raise AuraError(
+                f"dataset.subject_channels: the corpus has no subject of the name that entry {number} gives; its "
+                f"{len(subjects)} subjects are not named, because of dataset.pseudonyms=true"
+            )
         if one.subject not in subjects:
             some = ", ".join(sorted(subjects)[:5])
             raise AuraError(

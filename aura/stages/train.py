@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -196,13 +196,7 @@ def test_digest(config: Config, recordings: pd.DataFrame) -> str:
     """Name for what a detector is tested on and by which rules; the same where two scores can be compared."""
     known = recordings[["recording", "subject", "duration_s"]].to_dict("list")
     seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
-    rules = config.event_rules
-    return digest(
-        known,
-        seizures,
-        task(config.labels),
-        [rules.tolerance_before_s, rules.tolerance_after_s, rules.merge_gap_s, rules.max_event_s],
-    )
+    return digest(known, seizures, task(config.labels), list(astuple(config.event_rules)))
 
 
 def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
