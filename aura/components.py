@@ -27,16 +27,23 @@ class Components:
     Parameters
     ----------
     parts
-        Function or class of each short name.
-    aliases
-        Short name of each import path. The last path of a part is the one that configurations hold.
+        Function or class of each short name. A new part is a line here.
     given
         Parameters that the caller of the part passes, so that a configuration cannot.
     """
 
     parts: Mapping[str, Callable[..., Any]]
-    aliases: Mapping[str, str]
     given: tuple[str, ...] = ()
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Short name of each import path. A part that moves keeps its former path here, for models that hold it."""
+        return {self.path(name): name for name in self.parts}
+
+    def path(self, name: str) -> str:
+        """Import path of a part, as configurations hold it."""
+        part = self.parts[name]
+        return f"{part.__module__}.{part.__qualname__}"
 
     def resolve(self, key: str, values: object) -> tuple[str, dict[str, Any]]:
         """Check a part and its parameters.
@@ -89,21 +96,13 @@ class Components:
     def to_config(self, key: str, values: object) -> dict[str, Any]:
         """Values as a configuration holds them, with the import path."""
         name, parameters = self.resolve(key, values)
-        path = [path for path, short in self.aliases.items() if short == name][-1]
-        return {TARGET: path, **parameters}
+        return {TARGET: self.path(name), **parameters}
 
 
 BEAT_DETECTORS = Components(
-    parts=MappingProxyType({"sleepecg": detectors.sleepecg, "neurokit": detectors.neurokit}),
-    aliases=MappingProxyType(
-        {"aura.beats.detectors.sleepecg": "sleepecg", "aura.beats.detectors.neurokit": "neurokit"}
-    ),
-    given=("ecg_mv", "fs_hz"),
+    MappingProxyType({"sleepecg": detectors.sleepecg, "neurokit": detectors.neurokit}), given=("ecg_mv", "fs_hz")
 )
-LABELLINGS = Components(
-    parts=MappingProxyType({"detection": Detection, "forecasting": Forecasting}),
-    aliases=MappingProxyType({"aura.labels.Detection": "detection", "aura.labels.Forecasting": "forecasting"}),
-)
+LABELLINGS = Components(MappingProxyType({"detection": Detection, "forecasting": Forecasting}))
 
 
 def beat_detector(key: str, values: object) -> BeatDetector:

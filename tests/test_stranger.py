@@ -76,8 +76,9 @@ def test_import_paths_of_models_registered_before_are_aliases() -> None:
     values = {"_target_": "aura.labels.Detection", "min_overlap": 0.4, "postictal_s": 9}
     assert labelling("labels", values) == Detection(min_overlap=0.4, postictal_s=9)
     assert labelling("labels", {**values, "_target_": "detection"}) == Detection(min_overlap=0.4, postictal_s=9)
-    for components in (BEAT_DETECTORS, LABELLINGS):
-        assert set(components.aliases.values()) == set(components.parts)
+    # These stand in models that are registered.
+    assert {"aura.beats.detectors.sleepecg", "aura.beats.detectors.neurokit"} <= BEAT_DETECTORS.aliases.keys()
+    assert {"aura.labels.Detection", "aura.labels.Forecasting"} <= LABELLINGS.aliases.keys()
     assert beat_detector("detector", {"name": "neurokit"}).func.__name__ == "neurokit"  # type: ignore[attr-defined]
 
 

@@ -87,7 +87,7 @@ def run(config: Config) -> None:
         importance = permutation_importance(trained[0].model, table.of(folds[0].test), seed=config.seed)
         origin = Origin(config.dataset.name, is_synthetic(config), tracking.software(), tracking.today())
         provenance = Provenance(
-            f"run {active.info.run_id}", "", "", origin, final.threshold, tracking.software(), tracking.today()
+            f"of run {active.info.run_id}", "", "", origin, final.threshold, tracking.software(), tracking.today()
         )
         log_pages(config, evaluation, table.recordings[tested], trial.alarms, provenance)
         tracking.log_figures(_figures(final, importance, evaluation, trial, scores, config))
