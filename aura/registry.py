@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from aura import bootstrap, tracking
 from aura.components import LABELLINGS
 from aura.config import Config
+from aura.disclosure import without_credentials
 from aura.errors import AuraError, OutageError
 from aura.evaluation import Evaluation, ratio
 from aura.labels import task
@@ -350,4 +351,4 @@ def _by_subject(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return without_credentials(" ".join(str(error).split()))
