@@ -1,12 +1,17 @@
 """What is asked of a classifier, in training and in serving alike."""
 
+import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 import skops.io
 from scipy.special import expit, logit
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.tree._tree import Tree
+from skops.io.exceptions import UntrustedTypesFoundException
 
 from aura.errors import AuraError
 from aura.labels import LEFT_OUT, TARGET
@@ -22,6 +27,22 @@ TRUSTED_TYPES = (
     "aura.baselines.OneFeature",
 )
 
+# What skops and the types above raise on files that are damaged or made up.
+DAMAGED = (
+    ArithmeticError,
+    AttributeError,
+    BadZipFile,
+    EOFError,
+    ImportError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    MemoryError,
+    struct.error,
+)
 # Probabilities nearer to 0 and 1 are those of too few windows to tell.
 CLOSEST = 1e-4
 
@@ -157,6 +178,65 @@ def check_types(model: Classifier) -> None:
     unknown = set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED_TYPES)
     if unknown:
         raise AuraError(f"model: {type(model).__name__} cannot be served; it holds {', '.join(sorted(unknown))}")
+
+
+def load_classifier(path: Path, *, n_features: int) -> Classifier:
+    """Read a fitted model that skops wrote, and check that it can be used; no code of the file is run.
+
+    The file may come from a stranger. Types are restricted to scikit-learn's and `TRUSTED_TYPES`, its arrays are read
+    without pickle, and the trees of a forest are checked, since scikit-learn would follow a node that does not exist
+    into foreign memory.
+
+    Parameters
+    ----------
+    path
+        The file.
+    n_features
+        Columns that the model has to take.
+
+    Raises
+    ------
+    AuraError
+        For a file that is not such a model.
+    """
+    try:
+        with ZipFile(path) as archive:
+            # skops does not compress, so its files cannot be larger than they look.
+            if any(member.compress_type != ZIP_STORED for member in archive.infolist()):
+                raise AuraError(f"{path.name} has compressed parts, which skops does not write")
+        model: Any = skops.io.load(path, trusted=list(TRUSTED_TYPES))
+        if not callable(getattr(model, "predict_proba", None)):
+            raise AuraError(f"{path.name} holds a {type(model).__name__}, which gives no probabilities")
+        _check_columns(model, n_features, path.name)
+        if isinstance(model, RandomForestClassifier | ExtraTreesClassifier):
+            for estimator in model.estimators_:
+                _check_tree(estimator.tree_, n_features)
+    except UntrustedTypesFoundException as error:
+        raise AuraError(f"{path.name} holds types that are not trusted: {' '.join(str(error).split())}") from error
+    except DAMAGED as error:
+        raise AuraError(f"{path.name} is not a model that skops wrote: {' '.join(str(error).split())}") from error
+    checked: Classifier = model
+    return checked
+
+
+def _check_columns(model: Any, n_features: int, name: str) -> None:
+    taken = len(model.columns) if hasattr(model, "columns") else int(model.n_features_in_)
+    if taken != n_features:
+        raise AuraError(f"{name} takes {taken} features, but detector.json names {n_features}")
+
+
+def _check_tree(tree: Tree, n_features: int) -> None:
+    """Refuse a tree in which a row could leave the tree, or go round for ever."""
+    if not isinstance(tree, Tree):
+        raise TypeError(f"a forest of {type(tree).__name__}")
+    left, right = tree.children_left, tree.children_right
+    number = np.arange(len(left))
+    inner = left != -1
+    # Children come after their parent, as scikit-learn numbers them.
+    sound = (left > number) & (left < len(left)) & (right > number) & (right < len(left))
+    sound &= (tree.feature >= 0) & (tree.feature < n_features)
+    if not len(left) or not sound[inner].all() or tree.value.shape != (len(left), 1, 2):
+        raise ValueError("a tree of the forest has nodes that do not exist")
 
 
 def _described(x: Floats | Singles) -> Bools:

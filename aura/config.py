@@ -4,7 +4,7 @@ import inspect
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,10 +15,12 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf, ValidationError
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from aura.components import BEAT_DETECTORS, LABELLINGS, labelling
 from aura.datasets.units import MILLIVOLTS
 from aura.errors import AuraError
 from aura.features.specification import FAMILIES, FeatureSpec
 from aura.partition import share
+from aura.scope import COMPARED, LOGGED, PRIVATE, REPEATED, SEARCHED
 from aura.scoring import EventRules
 from aura.synthetic.layouts import PLACES
 
@@ -64,20 +66,20 @@ class WordsConfig:
 class DatasetConfig:
     """Where the corpus is, how it is laid out, and which channel is its ECG."""
 
-    name: str
-    root: str
-    layouts: list[str]
-    channels: list[str]
-    unit: str | None
-    subject_channels: list[SubjectChannelsConfig]
+    name: str = field(metadata=COMPARED)
+    root: str = field(metadata=PRIVATE)
+    layouts: list[str] = field(metadata=COMPARED)
+    channels: list[str] = field(metadata=COMPARED)
+    unit: str | None = field(metadata=COMPARED)
+    subject_channels: list[SubjectChannelsConfig] = field(metadata=LOGGED)
     # One file of it, by its path below the root, where the others are to be left aside.
-    edf: str | None
-    pseudonyms: bool
-    min_seizure_s: float
-    words: WordsConfig
+    edf: str | None = field(metadata=PRIVATE)
+    pseudonyms: bool = field(metadata=COMPARED)
+    min_seizure_s: float = field(metadata=COMPARED)
+    words: WordsConfig = field(metadata=COMPARED)
     # Of the clock of the EDF files, such as Europe/Paris.
-    timezone: str | None
-    synthesis: SynthesisConfig | None
+    timezone: str | None = field(metadata=COMPARED)
+    synthesis: SynthesisConfig | None = field(metadata=PRIVATE)
 
 
 @dataclass
@@ -158,7 +160,7 @@ class DetectConfig:
     """In what seizures are to be found, by which model, and where what was found is written, in which format."""
 
     edf: str | None
-    model: str
+    model: str | None
     output: str
     format: str
 
@@ -167,11 +169,11 @@ class DetectConfig:
 class SweepConfig:
     """What is searched, for what, and where the study is kept."""
 
-    n_trials: int
-    objectives: list[str]
-    space: dict[str, Any] | None
-    study: str | None
-    storage: str | None
+    n_trials: int = field(metadata=LOGGED)
+    objectives: list[str] = field(metadata=LOGGED)
+    space: dict[str, Any] | None = field(metadata=LOGGED)
+    study: str | None = field(metadata=LOGGED)
+    storage: str | None = field(metadata=PRIVATE)
 
 
 @dataclass
@@ -185,7 +187,7 @@ class ServingConfig:
 class LiveConfig:
     """See `aura.stages.live`."""
 
-    model: str
+    model: str | None
     source: str
     output: str
     state: str | None
@@ -240,57 +242,58 @@ class BenchConfig:
 class TrackingConfig:
     """Where runs and models are kept."""
 
-    uri: str
-    experiment: str
-    model_name: str
-    champion_confidence: float
+    uri: str = field(metadata=PRIVATE)
+    experiment: str = field(metadata=LOGGED)
+    model_name: str = field(metadata=REPEATED)
+    champion_confidence: float = field(metadata=LOGGED)
 
 
 @dataclass
 class Config:
-    """All of it; groups with a ``_target_`` are checked against what that takes."""
+    """All of it; groups with a ``_target_`` are checked against what that takes.
 
-    dataset: DatasetConfig
-    detector: dict[str, Any]
-    quality: QualityConfig
-    prepare: PrepareConfig
-    cleaning: CleaningConfig
-    windows: WindowsConfig
-    features: FeaturesConfig
-    labels: dict[str, Any]
-    split: dict[str, Any]
-    train: TrainConfig
-    model: dict[str, Any]
-    alarms: dict[str, Any]
-    evaluate: EvaluateConfig
-    detect: DetectConfig
-    live: LiveConfig
-    serving: ServingConfig
-    database: DatabaseConfig
-    export: ExportConfig
-    dump: DumpConfig
-    restore: RestoreConfig
-    bench: BenchConfig
-    sweep: SweepConfig
-    scoring: ScoringConfig
-    tracking: TrackingConfig
-    compute: dict[str, Any]
-    seed: int
-    workspace: str
+    Each key declares its scope, see `aura.scope`.
+    """
+
+    dataset: DatasetConfig = field(metadata=COMPARED)
+    detector: dict[str, Any] = field(metadata=SEARCHED)
+    quality: QualityConfig = field(metadata=SEARCHED)
+    prepare: PrepareConfig = field(metadata=REPEATED)
+    cleaning: CleaningConfig = field(metadata=SEARCHED)
+    windows: WindowsConfig = field(metadata=SEARCHED)
+    features: FeaturesConfig = field(metadata=SEARCHED)
+    labels: dict[str, Any] = field(metadata=COMPARED)
+    split: dict[str, Any] = field(metadata=COMPARED)
+    train: TrainConfig = field(metadata=SEARCHED)
+    model: dict[str, Any] = field(metadata=SEARCHED)
+    alarms: dict[str, Any] = field(metadata=SEARCHED)
+    evaluate: EvaluateConfig = field(metadata=PRIVATE)
+    detect: DetectConfig = field(metadata=PRIVATE)
+    live: LiveConfig = field(metadata=PRIVATE)
+    serving: ServingConfig = field(metadata=REPEATED)
+    database: DatabaseConfig = field(metadata=PRIVATE)
+    export: ExportConfig = field(metadata=PRIVATE)
+    dump: DumpConfig = field(metadata=PRIVATE)
+    restore: RestoreConfig = field(metadata=PRIVATE)
+    bench: BenchConfig = field(metadata=PRIVATE)
+    sweep: SweepConfig = field(metadata=LOGGED)
+    scoring: ScoringConfig = field(metadata=COMPARED)
+    tracking: TrackingConfig = field(metadata=LOGGED)
+    compute: dict[str, Any] = field(metadata=PRIVATE)
+    seed: int = field(metadata=COMPARED)
+    workspace: str = field(metadata=PRIVATE)
     # See `aura.partition`.
-    partition: str | None
-    question: str | None
+    partition: str | None = field(metadata=LOGGED)
+    question: str | None = field(metadata=LOGGED)
     # What it is called in the tables of others, where it is what they have to beat.
-    baseline: str | None
+    baseline: str | None = field(metadata=LOGGED)
     # What was asked for on the command line.
-    overrides: list[str] = field(default_factory=list)
+    overrides: list[str] = field(default_factory=list, metadata=PRIVATE)
 
     @property
     def event_rules(self) -> EventRules:
         """How alarms are counted."""
-        values = asdict(self.scoring)
-        values.pop("max_false_alarms_per_24h")
-        return EventRules(**values)
+        return EventRules(**{rule.name: getattr(self.scoring, rule.name) for rule in fields(EventRules)})
 
     @property
     def feature_spec(self) -> FeatureSpec:
@@ -353,24 +356,22 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
         raise AuraError(sentence(error)) from error
     assert isinstance(config, Config)
     config.overrides = list(overrides)
-    for key, (low, high) in RANGES.items():
-        value = _lookup(config, key)
-        if value is not None and not low <= value <= high:
-            raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
-    for key in ("dataset.name", "tracking.model_name"):
-        # The one names a folder, the other a part of an address.
+    check_ranges(config)
+    # The one names a folder, the other a part of an address; the second holds the first.
+    for key, longest in (("dataset.name", 100), ("tracking.model_name", 200)):
         if not re.fullmatch(r"\w[\w.-]*", _lookup(config, key)):
             raise AuraError(f"{key}={_lookup(config, key)!r}; allowed are letters and digits, then also . _ and -")
+        if len(_lookup(config, key)) > longest:
+            raise AuraError(f"{key} has {len(_lookup(config, key))} characters; allowed are {longest}")
     # Refuses what is no share.
     share((), config.partition)
     if config.serving.runtime not in (None, "sklearn", "onnx"):
         raise AuraError(f"serving.runtime={config.serving.runtime}; allowed are sklearn, onnx")
     _check_families(config)
     _check_dataset(config.dataset)
-    _check_detectors(config)
+    _check_components(config)
     for group, values in (
         ("compute", config.compute),
-        ("labels", config.labels),
         ("split", config.split),
         ("alarms", config.alarms),
     ):
@@ -381,6 +382,14 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
             raise AuraError(str(error.__cause__ or error)) from error
     _check_target("model", config.model, free=("random_state",))
     return config
+
+
+def check_ranges(config: Config) -> None:
+    """Raise AuraError for a number that is out of its range."""
+    for key, (low, high) in RANGES.items():
+        value = _lookup(config, key)
+        if value is not None and not low <= value <= high:
+            raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
 
 
 def compose(overrides: Sequence[str] = ()) -> Config:
@@ -445,13 +454,16 @@ def _check_dataset(dataset: DatasetConfig) -> None:
         raise AuraError(f"dataset.synthesis.layout={dataset.synthesis.layout}; allowed are {', '.join(PLACES)}")
 
 
-def _check_detectors(config: Config) -> None:
-    """Two detectors that can disagree."""
-    _check_target("detector", config.detector, free=("ecg_mv", "fs_hz"))
+def _check_components(config: Config) -> None:
+    """Labels and beat detectors that a saved model can name; two detectors that can disagree."""
+    config.labels = LABELLINGS.to_config("labels", config.labels)
+    # Refuses values that are out of range.
+    labelling("labels", config.labels)
+    config.detector = BEAT_DETECTORS.to_config("detector", config.detector)
     second = config.quality.second_detector
     if second is not None:
-        _check_target("quality.second_detector", second, free=("ecg_mv", "fs_hz"))
-        if second == config.detector:
+        config.quality.second_detector = BEAT_DETECTORS.to_config("quality.second_detector", second)
+        if config.quality.second_detector == config.detector:
             raise AuraError("quality.second_detector is the detector itself, which agrees with itself; name another")
 
 

@@ -102,7 +102,8 @@ def run() -> None:
     rr, _ = read_table(prepared_folder(config) / "rr" / f"{recording}.parquet")
     windows, _ = read_table(features_folder(config) / "windows" / f"{recording}.parquet")
 
-    name = config.tracking.model_name
+    # The champion of the synthetic corpus, not one of the real ECG.
+    name = compose().tracking.model_name
     model = f"models:/{name}@{registry.CHAMPION}"
     with served(model) as url:
         status, answer = post(url, {"dataframe_split": rr.to_dict("split", index=False)})
@@ -129,7 +130,8 @@ where to go from here (with .venv/bin on the PATH: source .venv/bin/activate):
   look           python -m aura detect edf=recording.edf     (annotations, and a page to look at)
   serve          mlflow models serve -m {model} --env-manager local --port 5001
   change         mlflow run . -e train --env-manager local --experiment-name aura -P overrides="model.n_estimators=300"
-  your own data  python -m aura main dataset=tusz15 dataset.root=/path/to/tuh_eeg_seizure/v1.5.2"""
+  your own data  python -m aura main dataset=tusz15 dataset.root=/path/to/tuh_eeg_seizure/v1.5.2
+                 registers aura-seizure-detector-tusz15, which detect dataset=tusz15 then uses"""
     )
 
 

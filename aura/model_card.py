@@ -6,7 +6,11 @@ from collections.abc import Mapping
 import pandas as pd
 
 from aura.config import Config
+from aura.provenance import Origin
 from aura.report import summary
+
+# How the card of a version says it; versions registered before say it nowhere else.
+SYNTHETIC = "It is synthetic"
 
 
 def model_card(
@@ -16,6 +20,7 @@ def model_card(
     recordings: pd.DataFrame,
     tested: pd.DataFrame,
     *,
+    origin: Origin,
     kept: bool,
 ) -> str:
     """Describe a detector in Markdown.
@@ -30,10 +35,12 @@ def model_card(
         With baselines, in words.
     recordings, tested
         Tables of all recordings of the corpus, and of those it was tested on.
+    origin
+        What it was trained on.
     kept
         Whether a threshold kept to the limit of false alarms on those it was trained on.
     """
-    synthetic = " It is synthetic: the scores say nothing about patients." if config.dataset.synthesis else ""
+    synthetic = f" {SYNTHETIC}: the scores say nothing about patients." if origin.synthetic else ""
     families = ", ".join(
         f"{family} ({', '.join(f'{length:g} s' for length in config.windows.lengths_s[family])})"
         for family in config.features.families

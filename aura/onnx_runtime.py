@@ -36,6 +36,13 @@ class OnnxModel:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
 
+    def check(self, n_features: int) -> None:
+        """Refuse a model that takes or gives anything else than `export` writes."""
+        takes = [(one.name, one.type, one.shape[1:]) for one in self._session.get_inputs()]
+        gives = [(one.type, one.shape[1:]) for one in self._session.get_outputs()][1:]
+        if takes != [(NAME, "tensor(float)", [n_features])] or gives != [("tensor(float)", [2])]:
+            raise AuraError(f"the ONNX model does not give probabilities of {n_features} features")
+
     def predict_proba(self, x: Floats | Singles) -> Floats:
         """(n_windows, 2) probabilities of (n_windows, n_features) features, NaN where missing."""
         _, probability = self._session.run(None, {NAME: x.astype(np.float32)})
@@ -65,18 +72,32 @@ def require(model: Any) -> None:
         raise AuraError(MISSING)
 
 
-def load_onnx(data: bytes) -> OnnxModel:
+def load_onnx(data: bytes, *, n_features: int) -> OnnxModel:
     """Make a model from what `export` gave.
+
+    Parameters
+    ----------
+    data
+        Content of an ``.onnx`` file, which may come from a stranger.
+    n_features
+        Columns that the model has to take.
 
     Raises
     ------
     AuraError
-        Where ONNX Runtime is not installed.
+        Where ONNX Runtime is not installed, or for a file that is not such a model.
     """
     try:
-        return OnnxModel(data)
+        from onnxruntime.capi import onnxruntime_pybind11_state as errors
     except ImportError as error:
         raise AuraError(MISSING) from error
+    refused = (errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented)
+    try:
+        model = OnnxModel(data)
+    except (*refused, errors.Fail, errors.RuntimeException) as error:
+        raise AuraError(f"the ONNX model cannot be read: {' '.join(str(error).split())}") from error
+    model.check(n_features)
+    return model
 
 
 def export(model: Any, spec: FeatureSpec) -> bytes:
@@ -112,7 +133,7 @@ def export(model: Any, spec: FeatureSpec) -> bytes:
     )
     _send_missing(made, [tree.tree_ for tree in model.estimators_])
     data: bytes = made.SerializeToString()
-    largest = float(np.abs(load_onnx(data).predict_proba(x) - model.predict_proba(x)).max())
+    largest = float(np.abs(load_onnx(data, n_features=x.shape[1]).predict_proba(x) - model.predict_proba(x)).max())
     if not largest <= TOLERANCE:
         raise AuraError(
             f"serving.runtime=onnx: as ONNX this {type(model).__name__} differs by up to {largest:.2g} in its "

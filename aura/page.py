@@ -68,7 +68,9 @@ class Recording:
     ecg
         None where it cannot be shown.
     model
-        Name of the detector.
+        Name and version of the detector.
+    provenance, warning
+        The detector on one line, and the warning that goes with its results, where there is one.
     """
 
     name: str
@@ -84,6 +86,8 @@ class Recording:
     faults: Sequence[Event]
     ecg: Ecg | None
     model: str
+    provenance: str
+    warning: str | None
 
 
 def page(recording: Recording) -> str:
@@ -162,7 +166,7 @@ def page(recording: Recording) -> str:
     return html
 
 
-def index(recordings: pd.DataFrame, failures: pd.DataFrame, model: str) -> str:
+def index(recordings: pd.DataFrame, failures: pd.DataFrame, provenance: str, warning: str | None) -> str:
     """List recordings with links to their pages.
 
     Parameters
@@ -172,11 +176,16 @@ def index(recordings: pd.DataFrame, failures: pd.DataFrame, model: str) -> str:
         ``max_score``, ``file``; ``annotated`` is missing where nobody has.
     failures
         What could not be looked at: ``message``.
-    model
-        Name of the detector.
+    provenance, warning
+        As of a `Recording`.
     """
     rows = recordings.astype("object").where(recordings.notna(), None).to_dict("records")
-    variables = {"rows": rows, "failures": failures["message"].tolist(), "model": model}
+    variables = {
+        "rows": rows,
+        "failures": failures["message"].tolist(),
+        "provenance": provenance,
+        "warning": warning,
+    }
     style = (HERE / "page.css").read_text(encoding="utf-8")
     return _templates().get_template("index.html").render(style=style, **variables)
 

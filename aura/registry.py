@@ -9,29 +9,50 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from aura import bootstrap, tracking
+from aura.components import LABELLINGS
 from aura.config import Config
+from aura.disclosure import without_credentials
 from aura.errors import AuraError, OutageError
 from aura.evaluation import Evaluation, ratio
 from aura.labels import task
+from aura.model_card import SYNTHETIC as SYNTHETIC_CARD
+from aura.provenance import ModelFolder, Origin, Provenance
 from aura.serving import Detector, load_detector
 from aura.types import Bools, Floats
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 # Fewer subjects say nothing of others, however they are drawn.
 MIN_SUBJECTS = 5
+# Tags of a version, by which it is chosen where none is named.
+TAG_PROMOTION, TAG_SYNTHETIC, TAG_LABELS, TAG_BASELINE = (
+    f"aura.{name}" for name in ("promotion", "synthetic_training", "labels", "baseline")
+)
+# Words of a command line that name a corpus or its model.
+NAMING = ("dataset", "dataset.name", "tracking.model_name")
+MOST_MODELS = 1000
 COUNTS = ("ref_events", "found", "false_alarms", "hours")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registered:
-    """A detector from the registry or a run, and the run that made it."""
+    """A detector from the registry, a run or a folder, and where it comes from."""
 
     detector: Detector
-    name: str
-    run_id: str
+    provenance: Provenance
+
+    @property
+    def name(self) -> str:
+        """Name and version, or the address of one that is not registered."""
+        return self.provenance.name
+
+    @property
+    def run_id(self) -> str:
+        """Run that trained it; empty where that is not recorded."""
+        return self.provenance.run_id
 
     def seen(self, dataset: str, recordings: pd.DataFrame) -> Bools | None:
         """Whether it was trained on the subject of each recording; None where that cannot be known.
@@ -58,29 +79,114 @@ class Registered:
 
 
 def load(uri: str, *, runtime: str | None = None) -> Registered:
-    """Load a detector by its address, such as ``models:/aura-seizure-detector@champion`` or ``runs:/.../model``.
+    """Load a detector by its address, such as ``models:/aura-seizure-detector-ours@champion`` or ``runs:/.../model``.
 
     A folder that holds one is an address too, and needs no tracking server. ``runtime`` as in
     `aura.serving.load_detector`.
 
+    Nothing in the model is imported or run, so it may come from a stranger; see `aura.detector_file`.
+
     Raises
     ------
     AuraError
-        Where there is none.
+        Where there is none, or one that cannot be used.
     """
+    is_folder = Path(uri).is_dir()
     try:
         # Of a folder, MLflow would ask the server for the model that was logged from it.
-        folder = Path(uri) if Path(uri).is_dir() else Path(mlflow.artifacts.download_artifacts(uri))
-        run_id = mlflow.models.Model.load(str(folder)).run_id
+        folder = Path(uri) if is_folder else Path(mlflow.artifacts.download_artifacts(uri))
     except (MlflowException, OSError) as error:
         raise AuraError(
-            f"model={uri} is no model of {mlflow.get_tracking_uri()}: {_line(error)}; train makes one, or give a "
+            f"model={uri} is no model of {tracking.place()}: {_line(error)}; train makes one, or give a "
             "folder that holds one"
         ) from error
-    found = next(iter(folder.glob("data/*/detector.json")), None)
+    found = next(iter(sorted(folder.glob("data/*/detector.json"))), None)
     if found is None:
         raise AuraError(f"model={uri} is no seizure detector of Aura")
-    return Registered(load_detector(found.parent, runtime=runtime), uri, run_id or "")
+    try:
+        logged = ModelFolder.read(folder)
+        detector = load_detector(found.parent, runtime=runtime)
+    except AuraError as error:
+        raise AuraError(f"model={uri} cannot be used: {error}") from error
+    origin = detector.origin
+    if not origin.corpus:
+        origin = Origin(date=logged.date) if is_folder else _origin_of_before(logged)
+    unregistered = "a folder" if is_folder else uri
+    return Registered(
+        detector,
+        Provenance(
+            model=logged.model or unregistered,
+            version=logged.version,
+            run_id=logged.run_id,
+            origin=origin,
+            threshold=detector.threshold,
+            software=tracking.software(),
+            date=tracking.today(),
+        ),
+    )
+
+
+def _origin_of_before(logged: ModelFolder) -> Origin:
+    """Origin of a version registered before detectors kept their own: what its run and its model card say."""
+    corpus, synthetic = "", None
+    if logged.run_id and tracking.exists(logged.run_id):
+        corpus = mlflow.get_run(logged.run_id).data.params.get("dataset.name", "")
+    if logged.version:
+        card = mlflow.MlflowClient().get_model_version(logged.model, logged.version).description or ""
+        synthetic = SYNTHETIC_CARD in card if card else None
+    return Origin(corpus=corpus, synthetic=synthetic, date=logged.date)
+
+
+def default_address(config: Config) -> str:
+    """Address of the detector that is used where none is named.
+
+    That is the champion of the corpus that the command line names; else the only champion there is; else the only one
+    that was trained on recordings of people. Baselines, and models of another task, do not count.
+
+    Raises
+    ------
+    AuraError
+        Where there is none, or several.
+    """
+    own = config.tracking.model_name
+    champions = {one.name: one for one in _champions() if _finds(one) == LABELLINGS.resolve("labels", config.labels)[0]}
+    named = any(word.split("=")[0].lstrip("+") in NAMING for word in config.overrides)
+    real = [name for name, one in champions.items() if one.tags.get(TAG_SYNTHETIC) == "false"]
+    for choice in ([own] if named and own in champions else [], list(champions), real):
+        if len(choice) == 1:
+            return f"models:/{choice[0]}@{CHAMPION}"
+    if not champions:
+        raise AuraError(
+            f"no detector is registered at {tracking.place()}; train makes one, or write model= with its address"
+        )
+    raise AuraError(
+        f"several detectors are registered, and none of them for this corpus: {', '.join(sorted(champions))}; write "
+        f"model=models:/NAME@{CHAMPION}"
+    )
+
+
+def _champions() -> list[ModelVersion]:
+    """The champions that Aura registered, but for baselines."""
+    client = mlflow.MlflowClient()
+    try:
+        found = [
+            client.get_model_version(model.name, model.aliases[CHAMPION])
+            for model in client.search_registered_models(max_results=MOST_MODELS)
+            if CHAMPION in model.aliases
+        ]
+    except MlflowException as error:
+        raise OutageError(f"the registry at {tracking.place()} does not answer: {_line(error)}") from error
+    # Versions registered before have no tag for baselines, but names of their own.
+    return [
+        one
+        for one in found
+        if TAG_PROMOTION in one.tags and not one.tags.get(TAG_BASELINE) and not one.name.startswith("aura-baseline")
+    ]
+
+
+def _finds(version: ModelVersion) -> str:
+    """Short name of what a version finds; versions registered before tell it by their names alone."""
+    return str(version.tags.get(TAG_LABELS) or ("forecasting" if "forecaster" in version.name else "detection"))
 
 
 def promote(
@@ -127,9 +233,18 @@ def promote(
     return f"{name} version {version} is the {alias}: {why}"
 
 
-def describe(name: str, version: str, card: str) -> None:
-    """Write the model card where the registry shows it."""
-    mlflow.MlflowClient().update_model_version(name, version, description=card)
+def describe(config: Config, version: str, card: str, origin: Origin) -> None:
+    """Write the model card where the registry shows it, and the tags by which a version is chosen."""
+    client, name = mlflow.MlflowClient(), config.tracking.model_name
+    tags = {
+        TAG_SYNTHETIC: str(origin.synthetic).lower(),
+        TAG_LABELS: LABELLINGS.resolve("labels", config.labels)[0],
+        TAG_BASELINE: config.baseline or "",
+        "aura.training_corpus": origin.corpus,
+    }
+    for key, value in tags.items():
+        client.set_model_version_tag(name, version, key, value)
+    client.update_model_version(name, version, description=card)
 
 
 def _decide(
@@ -236,4 +351,4 @@ def _by_subject(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return without_credentials(" ".join(str(error).split()))

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import yaml
-from mlflow.models import Model
 
 from aura.errors import AuraError
+from aura.provenance import ModelFolder
 from aura.request import Refused
 from aura.serving import NO_BEATS, TOO_FEW, Served
 
@@ -133,14 +132,8 @@ class Measured:
 
 def about(data: Path) -> dict[str, str]:
     """What MLflow says of the model whose data are in a folder: its name and version, where it came from a registry."""
-    folder = data.parents[1]
-    meta = folder / "registered_model_meta"
-    registered = yaml.safe_load(meta.read_text(encoding="utf-8")) if meta.exists() else {}
-    return {
-        "model": str(registered.get("model_name", "")),
-        "version": str(registered.get("model_version", "")),
-        "run_id": Model.load(str(folder)).run_id or "",
-    }
+    found = ModelFolder.read(data.parents[1])
+    return {"model": found.model, "version": found.version, "run_id": found.run_id}
 
 
 class _About:

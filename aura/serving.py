@@ -4,11 +4,10 @@ It is kept as plain data, a skops file and a JSON file, which MLflow loads with 
 package beside them. Loading it runs no pickle.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
 from math import ceil
@@ -22,9 +21,11 @@ import skops.io
 
 from aura.alarms import Alarms
 from aura.answer import in_columns, in_rows
-from aura.classifier import TRUSTED_TYPES, Calibration, Classifier, Predictor, seizure_probability
-from aura.features import BESIDE, FeatureSpec, extract
+from aura.classifier import Calibration, Classifier, Predictor, load_classifier, seizure_probability
+from aura.detector_file import DetectorFile
+from aura.features import BESIDE, FeatureSpec, extract, names_of
 from aura.onnx_runtime import export, load_onnx
+from aura.provenance import Origin
 from aura.request import first_s, longer_step_s, orient_of, series_of
 from aura.types import Floats, RRSeries
 
@@ -53,8 +54,6 @@ MOST_AT_ONCE = 86_400
 IN_SERVER = "__pyfunc_model_path__"
 # Why a window has no probability.
 NO_BEATS, TOO_FEW = "no beats in the window", "too few valid beats in the window"
-# Versions that were registered without any had these.
-PLAIN = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0, release=1, min_duration_s=0, refractory_s=0)
 
 
 def save_detector(folder: Path, detector: "Detector", *, runtime: str) -> None:
@@ -74,16 +73,16 @@ def save_detector(folder: Path, detector: "Detector", *, runtime: str) -> None:
     skops.io.dump(detector.model, folder / MODEL_FILE)
     if runtime == "onnx":
         (folder / ONNX_FILE).write_bytes(export(detector.model, detector.spec))
-    values = {
-        "features": detector.spec.to_dict(),
-        "calibration": asdict(detector.calibration),
-        "alarms": asdict(detector.alarms),
-        "threshold": detector.threshold,
-        "runtime": runtime,
-        "labels": detector.labels,
-        "beats": detector.beats,
-    }
-    (folder / DETECTOR_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    DetectorFile(
+        detector.spec,
+        detector.threshold,
+        detector.calibration,
+        detector.alarms,
+        runtime,
+        detector.labels,
+        detector.beats,
+        detector.origin,
+    ).write(folder / DETECTOR_FILE)
 
 
 def requirements(model: Classifier, spec: FeatureSpec, *, runtime: str) -> list[str]:
@@ -115,6 +114,8 @@ class Detector:
     beats
         Configuration of ``detector`` and ``quality``, by which the RR intervals it was taught were made; empty for one
         that does not say.
+    origin
+        What it was trained on.
     """
 
     model: Predictor
@@ -124,6 +125,7 @@ class Detector:
     threshold: float
     labels: Mapping[str, Any]
     beats: Mapping[str, Any]
+    origin: Origin
 
     def probability(self, windows: pd.DataFrame) -> Floats:
         """Probability of each window of `aura.features.extract`; NaN where it has no feature."""
@@ -216,27 +218,33 @@ def load_detector(folder: Path, *, runtime: str | None = None) -> Detector:
         Where it is.
     runtime
         Another one than it was saved with; ``onnx`` is made here where it was not saved.
+
+    Raises
+    ------
+    AuraError
+        For files that are not a detector. They may come from a stranger: nothing in them is imported or run.
     """
-    values = json.loads((folder / DETECTOR_FILE).read_text(encoding="utf-8"))
-    spec = FeatureSpec.from_dict(values["features"])
-    extract(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), spec)
+    saved = DetectorFile.read(folder / DETECTOR_FILE)
+    model = _load_model(folder, saved.features, runtime or saved.runtime)
+    extract(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), saved.features)
     return Detector(
-        _load_model(folder, spec, runtime or values.get("runtime", "sklearn")),
-        spec,
-        Calibration(**values["calibration"]) if "calibration" in values else Calibration(),
-        Alarms(**values["alarms"]) if "alarms" in values else PLAIN,
-        values["threshold"],
-        values.get("labels", {}),
-        values.get("beats", {}),
+        model,
+        saved.features,
+        saved.calibration,
+        saved.alarms,
+        saved.threshold,
+        saved.labels,
+        saved.beats,
+        saved.origin,
     )
 
 
 def _load_model(folder: Path, spec: FeatureSpec, runtime: str) -> Predictor:
     """The model, in the runtime that is wanted."""
     if runtime == "onnx" and (folder / ONNX_FILE).exists():
-        return load_onnx((folder / ONNX_FILE).read_bytes())
-    model: Classifier = skops.io.load(folder / MODEL_FILE, trusted=list(TRUSTED_TYPES))
-    return load_onnx(export(model, spec)) if runtime == "onnx" else model
+        return load_onnx((folder / ONNX_FILE).read_bytes(), n_features=len(names_of(spec)))
+    model = load_classifier(folder / MODEL_FILE, n_features=len(names_of(spec)))
+    return load_onnx(export(model, spec), n_features=len(names_of(spec))) if runtime == "onnx" else model
 
 
 class Served:

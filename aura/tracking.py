@@ -6,7 +6,8 @@ import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 
+from aura import __version__
 from aura.config import PROJECT, Config
+from aura.disclosure import public, public_error, without_credentials
 from aura.errors import AuraError, OutageError
 from aura.evaluation import RATIOS
 from aura.request import SIGNATURE
+from aura.scope import dotted
 
 
 @contextmanager
@@ -54,7 +58,8 @@ def stage_run(
     mlflow.set_system_metrics_sampling_interval(1)
     try:
         if not adopted and not nested:
-            _connect(config)
+            connect(config)
+            _choose_experiment(config)
         with mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active:
             # The name again, as an adopted run has one already, and a random one.
             # The source is a path of this machine otherwise.
@@ -64,7 +69,7 @@ def stage_run(
             if parent is not None:
                 set_parent(parent)
             mlflow.log_params(parameters(config))
-            mlflow.log_text(yaml.safe_dump(_public(config), sort_keys=False), "config.yaml")
+            mlflow.log_text(yaml.safe_dump(public(config), sort_keys=False), "config.yaml")
             if config.baseline and stage == "train":
                 mlflow.set_tag("aura.baseline", config.baseline)
             if config.question:
@@ -72,40 +77,18 @@ def stage_run(
             try:
                 yield active
             except AuraError as error:
-                mlflow.set_tag("aura.error", str(error))
+                mlflow.set_tag("aura.error", public_error(error, config))
                 raise
             except KeyboardInterrupt:
                 mlflow.end_run("KILLED")
                 raise
     except MlflowException as error:
-        raise OutageError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
+        raise OutageError(f"MLflow at {place()}: {without_credentials(' '.join(str(error).split()))}") from error
 
 
 def parameters(config: Config) -> dict[str, Any]:
-    """What is logged of a configuration, by dotted key: all but where files are."""
-    return dict(_dotted(_public(config)))
-
-
-def _public(config: Config) -> dict[str, Any]:
-    """Values of the configuration without those that say where files are, and so of whom, on whose machine."""
-    values = asdict(config)
-    for group, key in (("dataset", "root"), ("tracking", "uri")):
-        values[group].pop(key)
-    values["dataset"].pop("edf")
-    # Of stages that no model comes from; they log what matters of them. An address can hold a password.
-    for group in ("detect", "live", "database", "export", "dump", "restore", "bench"):
-        values.pop(group)
-    values.pop("workspace")
-    values.pop("overrides")
-    if config.partition is None:
-        values.pop("partition")
-    values["sweep"].pop("storage")
-    # What a corpus was made with stands beside it, and need not be what the configuration says now.
-    values["dataset"].pop("synthesis")
-    # Subjects by their own ids.
-    if config.dataset.pseudonyms:
-        values["dataset"].pop("subject_channels")
-    return values
+    """What is logged of a configuration, by dotted key."""
+    return dict(dotted(public(config)))
 
 
 @contextmanager
@@ -268,13 +251,22 @@ def log_model(folder: Path, requirements: Sequence[str], name: str) -> str:
     return str(info.registered_model_version)
 
 
-def _connect(config: Config) -> None:
-    """Use the tracking server and the experiment of the environment, or else of the configuration."""
+def connect(config: Config) -> None:
+    """Use the tracking server of the environment, or else of the configuration."""
     given = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(given or config.tracking.uri)
     if given is None:
         # MLflow exports it; the next run of this process may be configured otherwise.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+def place() -> str:
+    """Address of the tracking server, without a user and a password."""
+    return without_credentials(mlflow.get_tracking_uri())
+
+
+def _choose_experiment(config: Config) -> None:
+    """Use the experiment of the environment, or else of the configuration."""
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
     database = mlflow.get_tracking_uri().partition("sqlite:///")[2]
     # Two processes that make the tables of a new SQLite file at once fail.
@@ -286,13 +278,18 @@ def _connect(config: Config) -> None:
         mlflow.set_experiment(name)
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested values under dotted keys, as they are written on the command line."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+@cache
+def software() -> str:
+    """Version of Aura that runs, with its commit where that is known."""
+    tags = _git_tags()
+    changed = ", changed since" if tags.get("aura.git_dirty") == "true" else ""
+    commit = f" (commit {tags['aura.git_commit'][:12]}{changed})" if tags else ""
+    return f"aura {__version__}{commit}"
+
+
+def today() -> str:
+    """Date of now, in UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 def _git_tags() -> dict[str, str]:

@@ -23,6 +23,7 @@ from aura.database import dashboards, queries
 from aura.database.copy import copy, timestamps
 from aura.database.recordings import Model, Row, model_id, put, put_predictions
 from aura.database.schema import migrate
+from aura.provenance import Origin, Provenance
 from aura.types import Event, RRSeries
 from benchmarks.measure import document
 
@@ -33,6 +34,7 @@ DAY = 108_000
 FEW = 20_000
 COLUMNS = ("recording_id", "ts", "rr_ms")
 N_TIMES = 20
+BENCHED = Provenance("bench", "1", "0123456789abcdef", Origin("bench", synthetic=True), 0.5, "aura", "2026-01-01")
 
 Connection = psycopg.Connection[Any]
 
@@ -135,7 +137,7 @@ def whole(connection: Connection, n_rows: int) -> Iterator[dict[str, object]]:
             events = [Event(1000.0 * i, 60.0) for i in range(1, 6)]
             recording = put(connection, row, rr, seizures=events, faults=events[:1])
             if number < 5:
-                model = model_id(connection, Model("models:/bench/1", "0123456789abcdef", 0.5, 1.0))
+                model = model_id(connection, Model(BENCHED, 1.0))
                 t_s = np.arange(1.0, rr.duration_s)
                 p = np.random.default_rng(number).random(len(t_s))
                 put_predictions(

@@ -23,7 +23,7 @@ from aura.demo import served
 from aura.types import Floats
 from benchmarks.measure import document
 
-MODEL = "models:/aura-seizure-detector@champion"
+MODEL = "models:/aura-seizure-detector-synthetic@champion"
 CLIENTS = 4
 JSON, PARQUET = "application/json", "application/vnd.apache.parquet"
 # Hours, how they are sent, what is asked for beside, and how often; once more before.

@@ -102,8 +102,8 @@ def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeyp
     shared = [one.compute["_target_"] == "aura.compute.Serial" for one in configs]
     assert shared == [one.partition is not None for one in configs]
     train, into = configs[-2:]
-    assert (train.model["num_leaves"], train.tracking.model_name) == (9, "aura-seizure-detector")
-    assert into.database.model == "models:/aura-seizure-detector@champion"
+    assert (train.model["num_leaves"], train.tracking.model_name) == (9, "aura-seizure-detector-ours")
+    assert into.database.model == "models:/aura-seizure-detector-ours@champion"
 
     # What is not to be promoted is registered elsewhere; nothing else is asked for.
     monkeypatch.setitem(Task.params, "promote", False)
@@ -111,7 +111,7 @@ def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeyp
     with pytest.raises(SkipError, match=r"not to be promoted; x version 3 is the champion"):
         dag.aura()
     (config,) = [config for stage, config in asked if stage == "train"]
-    assert config.tracking.model_name == "aura-seizure-detector-candidate"
+    assert config.tracking.model_name == "aura-seizure-detector-ours-candidate"
 
 
 @pytest.mark.usefixtures("worker")

@@ -24,7 +24,7 @@ from tests.conftest import SMALL_CORPUS, SMALL_WORK, Project
 from tests.test_tracking import RunOf
 
 READERS = {"tse_bi": read_tse, "csv_bi": read_csv, "events_tsv": read_events_tsv}
-MODEL = "model=models:/aura-seizure-detector@champion"
+MODEL = "model=models:/aura-seizure-detector-synthetic@champion"
 FOUND = (Event(20.0, 31.5, "seiz", 0.75), Event(80.0, 4.0, "seiz", 0.5))
 BLIND = (Event(0.0, 10.0), Event(60.0, 20.0))
 
@@ -39,7 +39,9 @@ def write_real(edf: Path) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_is_written_is_read_back(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"night{FORMATS[name]}"
-    write_detections(path, FOUND, BLIND, start=datetime(2020, 1, 1, 22), duration_s=100.0)
+    write_detections(
+        path, FOUND, BLIND, start=datetime(2020, 1, 1, 22), duration_s=100.0, about={"model": "x", "run": None}
+    )
     events = READERS[name](path)
     assert [e for e in events if is_seizure(e.kind)] == [
         Event(e.onset_s, e.duration_s, "sz" if name == "events_tsv" else "seiz", e.confidence) for e in FOUND
@@ -56,7 +58,7 @@ def test_what_is_written_is_read_back(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("found", "blind"), [(FOUND, BLIND), ((), BLIND), ((), ())])
 def test_the_reader_of_szcore_reads_it(found: tuple[Event, ...], blind: tuple[Event, ...], tmp_path: Path) -> None:
     path = tmp_path / "sub-01_task-szMonitoring_events.tsv"
-    write_detections(path, found, blind, start=None, duration_s=100.0)
+    write_detections(path, found, blind, start=None, duration_s=100.0, about={"model": "x", "run": None})
     annotations = Annotations.loadTsv(str(path))
     assert annotations.getEvents() == [(e.onset_s, e.end_s) for e in found]
     assert annotations.getMask(1).sum() == sum(int(e.end_s) - int(e.onset_s) for e in found)
@@ -122,7 +124,9 @@ def test_one_file_of_a_folder_has_its_annotations(trained: Project, tmp_path: Pa
 def test_a_model_in_a_folder_needs_no_registry(
     trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = mlflow.artifacts.download_artifacts("models:/aura-seizure-detector@champion", dst_path=str(tmp_path))
+    folder = mlflow.artifacts.download_artifacts(
+        "models:/aura-seizure-detector-synthetic@champion", dst_path=str(tmp_path)
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/empty.db")
     write_real(tmp_path / "a.edf")
     words = [f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial"]
@@ -170,7 +174,7 @@ def test_what_a_person_annotated_is_not_written_over(
 def test_events_tsv_beside_any_edf_are_its_annotations(trained: Project, tmp_path: Path, run_of: RunOf) -> None:
     edf = tmp_path / "in" / "night.edf"
     write_real(edf)
-    write_detections(edf.with_name("night_events.tsv"), [Event(100, 30)], [], start=None, duration_s=300.0)
+    write_detections(edf.with_name("night_events.tsv"), [Event(100, 30)], [], start=None, duration_s=300.0, about={})
     words = [MODEL, f"workspace={tmp_path}", "compute=serial", f"output={tmp_path / 'found'}"]
     for given in (edf, edf.parent):
         assert main(["detect", f"edf={given}", *words]) == 0
@@ -233,7 +237,7 @@ def test_a_file_that_was_saved_from_the_page_is_what_the_next_model_learns_from(
         shutil.copy(edf, target)
         events = [event for event in read_tse(annotations) if is_seizure(event.kind)]
         end_s = read_tse(annotations)[-1].end_s
-        write_detections(target.with_suffix(".tse_bi"), events, [], start=None, duration_s=end_s)
+        write_detections(target.with_suffix(".tse_bi"), events, [], start=None, duration_s=end_s, about={})
     words = ["dataset=any", "dataset.name=from_page", f"dataset.root={corpus}", f"workspace={tmp_path}"]
     assert main(["main", *words, *SMALL_WORK, "compute=serial", "tracking.model_name=from_page"]) == 0
     assert "12 recordings, 4 subjects to train on, 2 to test on" in capsys.readouterr().out

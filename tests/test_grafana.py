@@ -26,7 +26,7 @@ from aura.database.queries import HEART_RATE, VARIABLES, expanded, lane
 from aura.datasets.tse import read_tse
 from tests.conftest import Project, new_database
 
-MODEL = "models:/aura-seizure-detector@champion"
+MODEL = "models:/aura-seizure-detector-synthetic@champion"
 GRAFANA = PROJECT / "deploy" / "grafana"
 
 

@@ -74,10 +74,12 @@ def test_three_processes_make_what_the_stages_make(
             pd.testing.assert_frame_equal(ours[name][0], frame)
             assert ours[name][1] == meta
 
-    ended = re.search(r"trained: run (\w+), model aura-seizure-detector (\d+), of 12 recordings \(1 files fai", said)
+    ended = re.search(
+        r"trained: run (\w+), model aura-seizure-detector-any (\d+), of 12 recordings \(1 files fai", said
+    )
     assert ended is not None
     run_id, version = ended.groups()
-    assert mlflow.MlflowClient().get_model_version("aura-seizure-detector", version).run_id == run_id
+    assert mlflow.MlflowClient().get_model_version("aura-seizure-detector-any", version).run_id == run_id
     features = read_meta(trained.folder("features") / "recordings.parquet")
     assert features is not None
     *_, first = mlflow.search_runs(
@@ -263,7 +265,7 @@ def test_a_fault_of_ours_is_said_and_no_answer() -> None:
 
     future = Future[None]()
     serve._answer(fail, None, None, future)
-    code, said = serve._status(future.exception(0) or AssertionError())
+    code, said = serve._status(future.exception(0) or AssertionError(), compose())
     assert code.name == "INTERNAL"
     assert said == "KeyError, which is a fault of Aura's; the node's log has more"
 

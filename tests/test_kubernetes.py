@@ -491,4 +491,4 @@ def test_what_mlflow_asks_is_understood(
     assert [word for word in config.overrides if word in expected] == expected
     if entry == "detect":
         assert config.detect.edf == parameters["edf"]
-        assert config.detect.model == "models:/aura-seizure-detector@champion"
+        assert config.detect.model is None

@@ -36,7 +36,7 @@ from aura.types import Floats
 from tests.conftest import Project
 from tests.test_stream import SPEC, heart
 
-MODEL = "models:/aura-seizure-detector@champion"
+MODEL = "models:/aura-seizure-detector-synthetic@champion"
 SETTINGS = st.builds(
     Alarms,
     smoothing_s=st.sampled_from([0, 10]),
@@ -378,7 +378,14 @@ def test_standard_input_is_answered_line_by_line(
     assert run_main(monkeypatch, folder, text + "\n  \nrubbish\n" + "x" * 9000 + "\n") == 1
     out, err = capsysbinary.readouterr()
     said = [json.loads(line) for line in out.splitlines()]
+    made_by = said[0].pop("made_by")
     assert said[0] == {"kind": "ready", "after_s": None, "n": 0, "alarm": None}
+    # The first line says which detector makes the others, and that it learned from synthetic data.
+    assert (made_by["model"], made_by["training_corpus"]) == ("aura-seizure-detector-synthetic", "synthetic")
+    assert (made_by["synthetic_training"], made_by["threshold"]) == (True, 0.1)
+    assert "trained on synthetic data" in made_by["warning"]
+    assert f"live: model aura-seizure-detector-synthetic version {made_by['version']} (run " in err.decode()
+    assert "live: warning: this model was trained on synthetic data" in err.decode()
     assert [line["kind"] for line in said].count("refused") == 2
     assert [line["line"] for line in said if line["kind"] == "refused"] == [101, 102]
     assert b"2 of 102 lines were refused" in err
@@ -399,6 +406,8 @@ def test_the_state_belongs_to_a_model_and_an_output(
     text = "".join(lines_of(beats)[:100])
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 0
     whole = output.read_bytes()
+    first = json.loads(whole.splitlines()[0])
+    assert (first["kind"], first["n"], first["model"]) == ("model", 0, "aura-seizure-detector-synthetic")
     # The same beats again: all are known, and nothing is said twice.
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 0
     assert output.read_bytes() == whole
@@ -419,7 +428,7 @@ def test_the_state_belongs_to_a_model_and_an_output(
     monkeypatch.setattr("aura.live.KEPT", 5)
     output.write_bytes(whole[: whole.index(b"\n") + 1])
     assert run_main(monkeypatch, folder, "", f"state={state}", f"output={output}") == 1
-    assert "ends with line 1; lines that old are not known any more" in capsys.readouterr().err
+    assert "ends with line 0; lines that old are not known any more" in capsys.readouterr().err
     state.write_text(json.dumps({**json.loads(state.read_text().splitlines()[0]), "made_of": "another"}) + "\n")
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
     assert "is of another model or installation; remove it to begin anew" in capsys.readouterr().err
@@ -517,7 +526,8 @@ def test_kill_9_loses_no_alarm_and_doubles_none(
         [sys.executable, "-m", "aura", "live", *words], input=b"".join(texts), capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    said = [json.loads(line) for line in output.read_text().splitlines()]
+    head, *said = [json.loads(line) for line in output.read_text().splitlines()]
+    assert head["kind"] == "model"
     live_again = Live(detector)
     expected = [line for text in lines_of(beats) for line in live_again.take(text)] + live_again.end()
     assert said == expected

@@ -34,7 +34,7 @@ from aura.scraped import Meters
 from aura.table import read_table
 from tests.conftest import Project
 
-MODEL = "models:/aura-seizure-detector@champion"
+MODEL = "models:/aura-seizure-detector-synthetic@champion"
 DEPLOY = PROJECT / "deploy" / "prometheus"
 PROGRAMS = ("prometheus", "promtool", "prometheus-pushgateway", "prometheus-node-exporter")
 NEED_THEM = pytest.mark.skipif(
@@ -411,7 +411,7 @@ def test_the_served_model_counts_its_answers(serving: str, prometheus: Prometheu
     ((_, sum_s),) = prometheus.query(f"aura_request_duration_seconds_sum{{{job}}}")
     assert 0 < sum_s < took_s
     ((about, _),) = prometheus.query(f"aura_model_info{{{job}}}")
-    version = mlflow.MlflowClient().get_model_version_by_alias("aura-seizure-detector", "champion")
+    version = mlflow.MlflowClient().get_model_version_by_alias("aura-seizure-detector-synthetic", "champion")
     assert (about["model"], about["version"], about["run_id"]) == (version.name, str(version.version), version.run_id)
     assert prometheus.query(f"process_resident_memory_bytes{{{job}}}")[0][1] > 1e8
 

@@ -63,7 +63,12 @@ print(answer.to_json())
 
 
 def test_the_code_of_today_reads_it(registered: str, tmp_path: Path) -> None:
-    detector = load(registered).detector
+    loaded = load(registered)
+    # It kept nothing of its training but its run and its day.
+    assert loaded.name == "old version 1"
+    assert (loaded.provenance.origin.corpus, loaded.provenance.origin.synthetic) == ("", None)
+    assert loaded.provenance.origin.date == "2026-11-25"
+    detector = loaded.detector
     known = json.loads((tmp_path / "model" / "answers.json").read_text())
     answer = detector.predict(pd.DataFrame({"t_s": known["t_s"], "rr_ms": known["rr_ms"]}))
     got = answer["probability"].to_numpy(dtype=np.float64, na_value=np.nan)

@@ -23,7 +23,7 @@ from aura.table import read_table
 from tests.conftest import Project
 from tests.test_serving import rr_of
 
-MODEL = "models:/aura-seizure-detector@champion"
+MODEL = "models:/aura-seizure-detector-synthetic@champion"
 # Of `time_domain`.
 N_FEATURES = 16
 
@@ -52,7 +52,7 @@ SMALL = FeatureSpec((("time_domain", (10.0,)),), step_s=4.0)
 )
 def test_the_same_probabilities_also_where_values_are_missing(model: Classifier) -> None:
     model, x = fitted(model)
-    onnx = load_onnx(export(model, SMALL))
+    onnx = load_onnx(export(model, SMALL), n_features=x.shape[1])
     assert np.abs(onnx.predict_proba(x) - model.predict_proba(x)).max() < TOLERANCE
     assert onnx.predict_proba(x[:1]).shape == (1, 2)
 

@@ -61,7 +61,9 @@ def recording(duration_s: float = DAY_S) -> Recording:
         reference=(Event(590.0, 50.0),),
         faults=(Event(3000.0, 100.0, "flat"),),
         ecg=ecg,
-        model="models:/aura-seizure-detector@champion",
+        model="aura-seizure-detector-ours version 3",
+        provenance="model aura-seizure-detector-ours version 3, trained on the corpus ours",
+        warning=None,
     )
 
 

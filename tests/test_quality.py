@@ -228,6 +228,8 @@ def test_a_hundred_thousand_gaps_are_judged_in_seconds() -> None:
     faults = unusable(long, **LIMITS)
     assert usable_share(faults, long.duration_s) == pytest.approx(2 / 3, abs=0.01)
     assert time.perf_counter() - began_s < 10
+
+
 def test_beats_are_judged_the_same_in_blocks_and_after_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     samples_mv = np.concatenate((real(), 15 * noise(60), real()))
     half = int(90 * FS_HZ)

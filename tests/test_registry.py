@@ -167,7 +167,7 @@ def test_a_registered_version_is_evaluated_on_people_it_has_not_seen(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "evaluate: say which model; write model=models:/aura-seizure-detector@champion"),
+        ([], "evaluate: say which model; write model=models:/aura-seizure-detector-synthetic@champion"),
         (["model=models:/no_such@champion"], "model=models:/no_such@champion is no model of sqlite:"),
         (["model=nonsense"], "model=nonsense is no model of"),
     ],

@@ -28,7 +28,7 @@ from aura.types import RRSeries
 from tests.conftest import Project
 from tests.test_readme import commands
 
-MODEL = "models:/aura-seizure-detector@champion"
+MODEL = "models:/aura-seizure-detector-synthetic@champion"
 PARQUET = "application/vnd.apache.parquet"
 
 

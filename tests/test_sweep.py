@@ -187,7 +187,7 @@ def test_a_sweep_needs_subjects_that_no_trial_sees(trained: Project, capsys: pyt
 
 
 def sketch(tmp_path: Path) -> AbstractContextManager[SharedStudy]:
-    return shared_study("sketch", f"sqlite:///{tmp_path}/s.db", ["f1"], {"seed": "1"}, lambda trial: None)
+    return shared_study("sketch", f"sqlite:///{tmp_path}/s.db", ["f1"], {"seed": "1"}, lambda trial: None, str)
 
 
 def choose(trial: optuna.Trial) -> list[str]:

@@ -4,8 +4,8 @@ from pathlib import Path
 import edfio
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 
+from aura.components import labelling
 from aura.config import compose
 from aura.evaluation import event_curve
 from aura.feature_table import FeatureTable
@@ -97,7 +97,7 @@ def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms
     config = compose(trained.overrides)
     folder = features_folder(config)
     recordings, _ = read_table(folder / "recordings.parquet")
-    table = FeatureTable(folder, recordings, 4.0, instantiate(config.labels))
+    table = FeatureTable(folder, recordings, 4.0, labelling("labels", config.labels))
     bpm = table.features.index("mean_hr__10s")
     heart_rates = [table.read(number)[:, bpm].astype(np.float64) for number in range(len(table))]
     trial = trial_of(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))

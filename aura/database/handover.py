@@ -63,7 +63,12 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         # When it was imported tells how far its dates were moved.
         "imported_at": "CASE WHEN h.named THEN r.imported_at ELSE r.start_at + h.shift END",
     },
-    "model": {name: f"t.{name}" for name in ("model_id", "name", "run_id", "threshold", "step_s")},
+    "model": {
+        **{name: f"t.{name}" for name in ("model_id", "name", "run_id", "threshold", "step_s")},
+        **{name: f"t.{name}" for name in ("training_corpus", "synthetic_training", "software")},
+        # With pseudonyms the day of the import would tell how far dates were moved.
+        "imported_on": "CASE WHEN (SELECT bool_and(named) FROM handed) THEN t.imported_on END",
+    },
     "rr": {"recording_id": "h.new_id", "ts": "t.ts + h.shift", "rr_ms": "t.rr_ms"},
     "ecg": {
         "recording_id": "h.new_id",

@@ -134,7 +134,9 @@ PER_SUBJECT = (
 
 # A detection is right where it overlaps a seizure; SzCORE's tolerances are left to evaluate.
 COMPARISON = (
-    'SELECT m.name AS "model", left(m.run_id, 8) AS "run", m.threshold AS "threshold", '
+    'SELECT m.name AS "model", left(m.run_id, 8) AS "run", '
+    "coalesce(m.training_corpus, 'unknown') || CASE WHEN m.synthetic_training THEN ' (synthetic)' ELSE '' END "
+    'AS "trained on", m.threshold AS "threshold", '
     'count(d.onset_at) AS "detected", '
     "count(d.onset_at) FILTER (WHERE EXISTS (SELECT FROM annotation a WHERE a.recording_id = d.recording_id "
     "AND a.annotator = 'reference' AND a.kind = 'seiz' AND a.onset_at < d.end_at AND a.end_at > d.onset_at)) "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aura.database.copy import copy, timestamps
+from aura.provenance import Provenance
 from aura.types import Event, Floats, RRSeries
 
 if TYPE_CHECKING:
@@ -47,11 +48,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A detector: its address, the run that made it, and how it raises alarms."""
+    """A detector: where it comes from, and the time from one of its windows to the next."""
 
-    name: str
-    run_id: str
-    threshold: float
+    provenance: Provenance
     step_s: float
 
 
@@ -201,10 +200,23 @@ def put_ecg(
 
 def model_id(connection: "psycopg.Connection[tuple[Any, ...]]", model: Model) -> int:
     """Id of a detector, which is added where it is not there."""
+    made_by = model.provenance
+    values = {
+        "name": made_by.address,
+        "run_id": made_by.run_id,
+        "threshold": made_by.threshold,
+        "step_s": model.step_s,
+        "training_corpus": made_by.origin.corpus or None,
+        "synthetic_training": made_by.origin.synthetic,
+        "software": made_by.software,
+        "imported_on": made_by.date,
+    }
     row = connection.execute(
-        "INSERT INTO model (name, run_id, threshold, step_s) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT (name, run_id, threshold) DO UPDATE SET step_s = EXCLUDED.step_s RETURNING model_id",
-        (model.name, model.run_id, model.threshold, model.step_s),
+        f"INSERT INTO model ({', '.join(values)}) VALUES ({', '.join(['%s'] * len(values))}) "
+        "ON CONFLICT (name, run_id, threshold) DO UPDATE SET step_s = EXCLUDED.step_s, "
+        "training_corpus = EXCLUDED.training_corpus, synthetic_training = EXCLUDED.synthetic_training, "
+        "software = EXCLUDED.software, imported_on = EXCLUDED.imported_on RETURNING model_id",
+        tuple(values.values()),
     ).fetchone()
     assert row is not None
     return int(row[0])

@@ -1,13 +1,14 @@
 """What a detector found, in the annotation formats of those who look at it; what it could not assess is said apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from aura.datasets.tables import write_csv_bi, write_events_tsv
 from aura.datasets.tse import write_tse
-from aura.table import write_whole
+from aura.table import write_json, write_whole
 from aura.types import Event
 
 FORMATS = {"tse_bi": ".tse_bi", "csv_bi": ".csv_bi", "events_tsv": "_events.tsv"}
@@ -18,7 +19,13 @@ NO_DATE = datetime(1985, 1, 1)
 
 
 def write_detections(
-    path: Path, found: Sequence[Event], not_assessed: Sequence[Event], *, start: datetime | None, duration_s: float
+    path: Path,
+    found: Sequence[Event],
+    not_assessed: Sequence[Event],
+    *,
+    start: datetime | None,
+    duration_s: float,
+    about: Mapping[str, Any],
 ) -> None:
     """Write an annotation file, in the format that its name says, whole or not at all.
 
@@ -36,6 +43,10 @@ def write_detections(
         Of the recording on the wall clock.
     duration_s
         Of the recording.
+    about
+        Who annotated it and when, or which detector; plain values. They are comments below the first line of
+        ``.tse_bi`` and ``.csv_bi``, which their readers skip. ``events.tsv`` can hold none, so BIDS has them in
+        ``_events.json`` beside it.
     """
     blind = [replace(event, kind=NOT_ASSESSED, confidence=1.0) for event in not_assessed]
     if path.name.endswith(FORMATS["events_tsv"]):
@@ -43,12 +54,25 @@ def write_detections(
         named += [replace(event, kind="bckg", confidence=0.0) for event in not_assessed]
         events = sorted(named, key=lambda event: event.onset_s)
         write_whole(path, lambda part: write_events_tsv(part, events, start or NO_DATE, duration_s))
+        write_json(sidecar(path), about)
         return
     events = _filled([*found, *blind], duration_s)
-    if path.suffix == FORMATS["csv_bi"]:
-        write_whole(path, lambda part: write_csv_bi(part, events, duration_s, path.stem))
-    else:
-        write_whole(path, lambda part: write_tse(part, events))
+
+    def write(part: Path) -> None:
+        if path.suffix == FORMATS["csv_bi"]:
+            write_csv_bi(part, events, duration_s, path.stem)
+        else:
+            write_tse(part, events)
+        version, rest = part.read_text(encoding="utf-8").split("\n", 1)
+        comments = (f"# {key} = {'unknown' if value is None else value}" for key, value in about.items())
+        part.write_text("\n".join([version, *comments, rest]), encoding="utf-8")
+
+    write_whole(path, write)
+
+
+def sidecar(path: Path) -> Path:
+    """Path of the JSON file that BIDS has beside an ``events.tsv``."""
+    return path.with_name(path.name.replace(FORMATS["events_tsv"], "_events.json"))
 
 
 def _filled(events: Sequence[Event], duration_s: float) -> list[Event]:

@@ -19,6 +19,7 @@ import grpc
 from aura.__main__ import INTERRUPTED, TERMINATED, Terminated, terminate
 from aura.accounting import UNEXPECTED
 from aura.config import Config, compose
+from aura.disclosure import public_error
 from aura.errors import AuraError, OutageError
 from aura.graphene.messages import EndOfDataError, RequestError, Work, below
 from aura.graphene.proto import NODES, proto_of, read_node
@@ -50,11 +51,11 @@ def main(argv: Sequence[str]) -> int:
     turns: Turns = SimpleQueue()
     try:
         try:
-            work = _work(asked.node, asked.batch, asked.words)
+            config, work = _work(asked.node, asked.batch, asked.words)
         except AuraError as error:
             return _say(asked.node, str(error), 2)
         # It ends when nobody holds it any more.
-        server, port = _server(asked.node, asked.listen, turns)
+        server, port = _server(asked.node, asked.listen, turns, config)
         server.start()
         print(f"{asked.node}: listening on port {port}", flush=True)
         while True:
@@ -77,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _work(name: str, batch: int | None, words: Sequence[str]) -> Work:
-    """What a node does, configured by its environment and its words."""
+def _work(name: str, batch: int | None, words: Sequence[str]) -> tuple[Config, Work]:
+    """Configuration of a node, by its environment and its words, and what it does."""
     folder = os.environ.get(SHARED, "")
     if not folder or not Path(folder).is_dir():
         raise AuraError(f"{SHARED}={folder!r} is no folder; set it to the one that the nodes share")
@@ -94,14 +95,14 @@ def _work(name: str, batch: int | None, words: Sequence[str]) -> Work:
     if name == NODES[0]:
         from aura.graphene.edf_databroker import Databroker
 
-        return Databroker(config, shared, batch=batch or BATCH)
+        return config, Databroker(config, shared, batch=batch or BATCH)
     if name == NODES[1]:
         from aura.graphene.aura_data_process import DataProcess
 
-        return DataProcess(config, shared)
+        return config, DataProcess(config, shared)
     from aura.graphene.aura_ml_trainer import Trainer
 
-    return Trainer(config, shared)
+    return config, Trainer(config, shared)
 
 
 def _check(config: Config, shared: Path) -> None:
@@ -112,7 +113,7 @@ def _check(config: Config, shared: Path) -> None:
     below(features_folder(config), shared)
 
 
-def _server(name: str, address: str, turns: Turns) -> tuple[grpc.Server, int]:
+def _server(name: str, address: str, turns: Turns, config: Config) -> tuple[grpc.Server, int]:
     """Give a server whose threads have calls wait for their turn, and its port."""
     node = read_node(proto_of(name))
 
@@ -125,7 +126,7 @@ def _server(name: str, address: str, turns: Turns) -> tuple[grpc.Server, int]:
             context.abort(grpc.StatusCode.CANCELLED, "nobody waits for this any more")
         error = future.exception()
         if error is not None:
-            context.abort(*_status(error))
+            context.abort(*_status(error, config))
         return reply
 
     method = grpc.unary_unary_rpc_method_handler(
@@ -154,8 +155,8 @@ def _answer(work: Work, request: Any, reply: Any, future: "Future[None]") -> Non
         future.set_result(None)
 
 
-def _status(error: BaseException) -> tuple[grpc.StatusCode, str]:
-    """What gRPC says of an error, and the sentence."""
+def _status(error: BaseException, config: Config) -> tuple[grpc.StatusCode, str]:
+    """What gRPC says of an error, and as much of its sentence as may leave this node."""
     if isinstance(error, EndOfDataError):
         return grpc.StatusCode.NOT_FOUND, "end of data"
     codes = {
@@ -166,7 +167,8 @@ def _status(error: BaseException) -> tuple[grpc.StatusCode, str]:
     }
     for kind, code in codes.items():
         if isinstance(error, kind):
-            return code, str(error)
+            # What is wrong with a request is of the request itself.
+            return code, str(error) if isinstance(error, RequestError) else public_error(error, config)
     return grpc.StatusCode.INTERNAL, f"{type(error).__name__}, which is a fault of Aura's; the node's log has more"
 
 

@@ -22,15 +22,19 @@ from aura.bench.measure import Cost, measure
 from aura.bench.report import page
 from aura.bench.tables import FACTS, STAGES, Tables
 from aura.config import PROJECT, Config
+from aura.disclosure import public_text
 from aura.errors import AuraError
+from aura.scope import Scope, scope_of
 from aura.stages import synthesize
 from aura.synthetic.corpus import Synthesis, plan
 
 EXPERIMENT = "aura-benchmarks"
 # Words that only this stage takes.
 OWN = {"detect": ["edf=corpus", "output=detections"]}
-# Words of the command line that are about the bench, or about places.
-NOT_SETTINGS = ("bench.", "tracking.", "workspace=", "dataset.root=", "dataset.synthesis.subjects=", "compute.workers=")
+# Words of the command line that change what is measured, beside those that decide a detector; and those that the bench
+# sets, or that change nothing.
+ALSO_SETTINGS = ("compute=", "experiments=", "dataset.synthesis.")
+NOT_SETTINGS = ("tracking.", "dataset.synthesis.subjects=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,8 @@ def _chain(config: Config, size: _Size, workers: int, work: Path) -> Iterator[_M
             began_ms = int(time.time() * 1000)
             code, cost = measure(command, folder=place, env=_environment(place), output=output)
             said = output.read_text(encoding="utf-8", errors="replace")
+            # Both are logged.
+            said = public_text(said, config)
             error = _sentence(code, said)
             yield _Measured(stage, size, workers, began_ms, cost, error, said)
             if error:
@@ -178,7 +184,12 @@ def _words(config: Config, workers: int) -> list[str]:
 
 def _settings(config: Config) -> list[str]:
     """What was asked for on the command line that changes what is measured."""
-    return [word for word in config.overrides if not word.lstrip("+").startswith(NOT_SETTINGS)]
+
+    def changes(word: str) -> bool:
+        key = word.lstrip("+~").partition("=")[0]
+        return scope_of(Config, key) >= Scope.REPEATED or word.lstrip("+").startswith(ALSO_SETTINGS)
+
+    return [word for word in config.overrides if changes(word) and not word.lstrip("+").startswith(NOT_SETTINGS)]
 
 
 def _environment(place: Path) -> dict[str, str]:

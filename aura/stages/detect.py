@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -14,17 +14,18 @@ import pandas as pd
 from tqdm import tqdm
 
 from aura import metrics, registry, report, tracking
-from aura.config import Config, DatasetConfig, PrepareConfig, QualityConfig
+from aura.config import Config, DatasetConfig, PrepareConfig, QualityConfig, check_ranges
 from aura.datasets import passed_over
-from aura.datasets.detections import FORMATS, write_detections
+from aura.datasets.detections import FORMATS, sidecar, write_detections
 from aura.errors import AuraError
 from aura.evaluation import ScoredRecording, evaluate
 from aura.page import index
+from aura.provenance import Provenance
 from aura.registry import Registered
 from aura.serving import Detector
 from aura.stages import prepare
 from aura.stages.evaluate import scored
-from aura.stages.folders import prepared_folder
+from aura.stages.folders import is_synthetic, prepared_folder
 from aura.stages.pages import found, page_of, start_of
 from aura.table import read_meta, read_table, write_table, write_whole
 from aura.types import Event
@@ -33,6 +34,15 @@ from aura.types import Event
 N_SHOWN = 20
 # Pages that are logged, of what deserves a look most; all are in the folder.
 N_LOGGED = 10
+
+# Types of the columns that say which detector it was; missing where that is not recorded.
+PROVENANCE = {
+    **dict.fromkeys(("model", "version", "run", "training_corpus", "training_software", "training_date"), "str"),
+    "synthetic_training": "boolean",
+    "threshold": "float64",
+    "software": "str",
+    "date": "str",
+}
 
 
 @metrics.measured("detect")
@@ -48,9 +58,13 @@ def run(config: Config) -> None:
     edf, output = Path(config.detect.edf), Path(config.detect.output)
     _check_places(edf, output)
     with tracking.stage_run("detect", config) as active:
-        registered = registry.load(config.detect.model, runtime=config.serving.runtime)
+        address = config.detect.model or registry.default_address(config)
+        registered = registry.load(address, runtime=config.serving.runtime)
+        provenance = registered.provenance
         tracking.log_params({"detect.run_id": registered.run_id, "detect.format": config.detect.format})
+        tracking.log_json(provenance.to_dict(), "provenance.json")
         config = _prepared_alike(config, registered.detector, edf)
+        warning = provenance.warning(synthetic_data=is_synthetic(config))
         prepare.run(config)
         folder = prepared_folder(config)
         recordings, _ = read_table(folder / "recordings.parquet")
@@ -60,8 +74,8 @@ def run(config: Config) -> None:
             one = scored(config, registered.detector, row)
             events = found(registered.detector.alarms, one)
             target = output / f"{one.recording}{FORMATS[config.detect.format]}"
-            _write(target, one, events, start_of(row))
-            html = page_of(config, row, one, events, registered.name)
+            _write(target, one, events, start_of(row), provenance)
+            html = page_of(config, row, one, events, provenance)
             write_whole(output / f"{one.recording}.html", partial(Path.write_text, data=html, encoding="utf-8"))
             rows.append(_summary(row, one, *events, target))
             if row["annotated"]:
@@ -70,9 +84,13 @@ def run(config: Config) -> None:
             pd.DataFrame(rows)
             .astype({"annotated": "Int64"})
             .sort_values(["seizures", "max_score"], ascending=False, ignore_index=True)
+            .assign(**provenance.to_dict())
+            .astype(PROVENANCE)
         )
-        write_table(output / "detections.parquet", table, {"run_id": active.info.run_id})
-        html = index(table, failures, registered.name)
+        write_table(
+            output / "detections.parquet", table, {"run_id": active.info.run_id, "provenance": provenance.to_dict()}
+        )
+        html = index(table, failures, str(provenance), warning)
         write_whole(output / "index.html", partial(Path.write_text, data=html, encoding="utf-8"))
         pages = [f"{recording}.html" for recording in table["recording"].head(N_LOGGED)]
         tracking.log_files([output / file for file in ("index.html", *pages)])
@@ -84,6 +102,7 @@ def run(config: Config) -> None:
         numbers = {"recordings": len(table), "failures": len(failures), "hours": hours}
         tracking.log_metrics({**numbers, "seizures": n_found})
         said = f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h; see {output / 'index.html'}\n"
+        said += f"  made by {provenance}\n" + (f"  warning: {warning}\n" if warning else "")
         said += "\n".join(_line(row) for row in table.head(N_SHOWN).to_dict("records"))
         if len(table) > N_SHOWN:
             said += f"\n  and {len(table) - N_SHOWN} more in {output / 'detections.parquet'}"
@@ -131,33 +150,54 @@ def _prepared_alike(config: Config, detector: Detector, edf: Path) -> Config:
     dataset: DatasetConfig = replace(config.dataset, name=name, root=str(root), edf=below, synthesis=None)
     # One file that cannot be read says nothing of the others, nor does it matter whose a recording is.
     config = replace(config, dataset=dataset, prepare=PrepareConfig(max_failed_share=1.0, needs_subject=False))
-    taught = detector.beats
-    if not taught:
+    if not detector.beats:
         return config
-    return replace(config, detector=taught["detector"], quality=QualityConfig(**taught["quality"]))
+    # Settings that the model does not know, since they are newer, stay as they are configured.
+    try:
+        quality: QualityConfig = replace(config.quality, **detector.beats["quality"])
+    except TypeError as error:
+        known = ", ".join(field.name for field in fields(QualityConfig))
+        raise AuraError(f"the model names settings of quality that there are not; there are {known}") from error
+    config = replace(config, detector=detector.beats["detector"], quality=quality)
+    check_ranges(config)
+    return config
 
 
 def _write(
-    target: Path, one: ScoredRecording, events: tuple[Sequence[Event], Sequence[Event]], start: datetime | None
+    target: Path,
+    one: ScoredRecording,
+    events: tuple[Sequence[Event], Sequence[Event]],
+    start: datetime | None,
+    provenance: Provenance,
 ) -> None:
     """Write the annotations of a recording, and what was found step by step, but not over what others annotated."""
     with TemporaryDirectory() as scratch:
         made = Path(scratch) / target.name
-        write_detections(made, *events, start=start, duration_s=one.duration_s)
-        content = made.read_bytes()
+        write_detections(made, *events, start=start, duration_s=one.duration_s, about=provenance.to_dict())
+        # With the file that BIDS has beside it, where there is one.
+        contents = {path.name: path.read_bytes() for path in sorted(made.parent.iterdir())}
     steps = target.with_name(f"{one.recording}_probability.parquet")
-    if target.exists() and (there := target.read_bytes()) != content:
-        before = read_meta(steps)
-        if before is None or before["annotations"] != hashlib.sha256(there).hexdigest():
+    before = read_meta(steps) or {}
+    ours = {before.get("annotations"), before.get("sidecar")}
+    for name, content in contents.items():
+        path = target.with_name(name)
+        if path.exists() and (there := path.read_bytes()) != content and hashlib.sha256(there).hexdigest() not in ours:
             raise AuraError(
-                f"output={target.parent}: {target.name} was written or changed by somebody else; move it away, or give "
+                f"output={target.parent}: {name} was written or changed by somebody else; move it away, or give "
                 "another output"
             )
     end_s = (np.arange(len(one.score)) + 1) * one.step_s
     frame = pd.DataFrame({"t_s": end_s, "probability": one.probability, "score": one.score})
-    made_of = {"threshold": one.threshold, "annotations": hashlib.sha256(content).hexdigest()}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    made_of = {
+        "threshold": one.threshold,
+        "annotations": digests[target.name],
+        "sidecar": digests.get(sidecar(target).name),
+        "provenance": provenance.to_dict(),
+    }
     write_table(steps, frame, made_of)
-    write_whole(target, partial(Path.write_bytes, data=content))
+    for name, content in contents.items():
+        write_whole(target.with_name(name), partial(Path.write_bytes, data=content))
 
 
 def _summary(

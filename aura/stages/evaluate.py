@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
-from hydra.utils import instantiate
 
 from aura import metrics, registry, report, tracking
+from aura.components import labelling
 from aura.config import Config
 from aura.errors import AuraError
 from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
 from aura.features import extract
-from aura.labels import Labelling, task
+from aura.labels import task
 from aura.serving import Detector
 from aura.stages import prepare
-from aura.stages.folders import is_prepared, prepared_folder, read_rr
+from aura.stages.folders import is_prepared, is_synthetic, prepared_folder, read_rr
 from aura.stages.pages import log_pages
 from aura.table import read_table
 
@@ -26,7 +26,7 @@ def run(config: Config) -> None:
     Where its recordings are not prepared, prepare runs first, as a child run.
     """
     if config.evaluate.model is None:
-        raise AuraError("evaluate: say which model; write model=models:/aura-seizure-detector@champion")
+        raise AuraError(f"evaluate: say which model; write model=models:/{config.tracking.model_name}@champion")
     with tracking.stage_run("evaluate", config) as active:
         registered = registry.load(config.evaluate.model, runtime=config.serving.runtime)
         _check_task(config, registered)
@@ -37,7 +37,8 @@ def run(config: Config) -> None:
         scores = evaluation.scores(seed=config.seed)
         count(evaluation)
         tracking.log_metrics({**scores, "threshold": registered.detector.threshold})
-        tracking.log_params({"evaluated.model": config.evaluate.model, "evaluated.run_id": registered.run_id})
+        tracking.log_params({"evaluated.model": registered.name, "evaluated.run_id": registered.run_id})
+        tracking.log_json(registered.provenance.to_dict(), "provenance.json")
         tracking.log_table(evaluation.per_subject(), "per_subject.json")
         tracking.log_table(evaluation.seizures(), "seizures.json")
         curve = event_curve(evaluation.recordings, registered.detector.alarms, evaluation.rules)
@@ -49,11 +50,14 @@ def run(config: Config) -> None:
                 "calibration": report.calibration(evaluation.recordings),
             }
         )
-        log_pages(config, evaluation, recordings, registered.detector.alarms, registered.name)
+        log_pages(config, evaluation, recordings, registered.detector.alarms, registered.provenance)
+        warning = registered.provenance.warning(synthetic_data=is_synthetic(config))
     print(
-        f"evaluate: {config.evaluate.model} on {len(evaluation.subjects)} subjects of {config.dataset.name} with "
+        f"evaluate: {registered.name} on {len(evaluation.subjects)} subjects of {config.dataset.name} with "
         f"{recordings['n_seizures'].sum()} seizures in {recordings['duration_s'].sum() / 3600:.1f} h; "
-        f"run {active.info.run_id}\n\n{report.summary(scores)}"
+        f"run {active.info.run_id}\n  by {registered.provenance}\n"
+        + (f"  warning: {warning}\n" if warning else "")
+        + f"\n{report.summary(scores)}"
     )
 
 
@@ -76,7 +80,7 @@ def score(config: Config, detector: Detector, recordings: pd.DataFrame) -> Evalu
 
 def scored(config: Config, detector: Detector, recording: Mapping[Any, Any]) -> ScoredRecording:
     """Have a detector say what it finds in a prepared recording, a row of the table of recordings."""
-    labelling: Labelling = instantiate(detector.labels or config.labels)
+    learned = labelling("labels", detector.labels or config.labels)
     rr, seizures, rises_bpm = read_rr(prepared_folder(config), recording["recording"])
     windows = extract(rr, detector.spec)
     probability = detector.probability(windows)
@@ -89,9 +93,9 @@ def scored(config: Config, detector: Detector, recording: Mapping[Any, Any]) -> 
         probability=probability,
         score=detector.alarms.score(probability, step_s=step_s),
         threshold=detector.threshold,
-        labels=labelling(windows["t_s"].to_numpy(), step_s=step_s, seizures=seizures).label,
+        labels=learned(windows["t_s"].to_numpy(), step_s=step_s, seizures=seizures).label,
         seizures=seizures,
-        targets=labelling.targets(seizures),
+        targets=learned.targets(seizures),
         rises_bpm=rises_bpm,
     )
 

@@ -1,8 +1,7 @@
 """What people annotated in PostgreSQL and Grafana, as files that the next model is trained on."""
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -103,23 +102,7 @@ def _write(
     if said_at is not None:
         about["date"] = said_at.strftime("%Y-%m-%d %H:%M:%S UTC")
     start = recording.start_at.replace(tzinfo=None) if recording.start_known else None
-    with TemporaryDirectory() as scratch:
-        made = Path(scratch) / target.name
-        write_detections(made, events, (), start=start, duration_s=recording.duration_s)
-        text = made.read_text(encoding="utf-8")
-    if format_ == "events_tsv":
-        # BIDS keeps such things beside.
-        beside = target.with_name(target.name.replace("_events.tsv", "_events.json"))
-        write_whole(beside, partial(Path.write_text, data=json.dumps(about, indent=2) + "\n", encoding="utf-8"))
-    else:
-        text = _with_header(text, about)
-    write_whole(target, partial(Path.write_text, data=text, encoding="utf-8"))
-
-
-def _with_header(text: str, about: Mapping[str, str]) -> str:
-    """Add comments after the first line, which says the version."""
-    version, rest = text.split("\n", 1)
-    return "\n".join([version, *(f"# {key} = {value}" for key, value in about.items()), rest])
+    write_detections(target, events, (), start=start, duration_s=recording.duration_s, about=about)
 
 
 def _file_name(name: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from aura.config import Config
 from aura.privacy import key_from_environment
+from aura.synthetic.corpus import MANIFEST
 from aura.table import digest, read_meta, read_table
 from aura.types import Event, Floats, RRSeries
 
@@ -34,6 +35,12 @@ def read_rr(folder: Path, recording: str) -> tuple[RRSeries, tuple[Event, ...], 
     rr = RRSeries(frame["t_s"].to_numpy(copy=True), frame["rr_ms"].to_numpy(copy=True), meta["recording"]["duration_s"])
     seizures = tuple(Event(onset_s, duration_s) for onset_s, duration_s in meta["seizures"] or ())
     return rr, seizures, np.array(meta["rises_bpm"] or (), dtype=np.float64)
+
+
+def is_synthetic(config: Config) -> bool:
+    """Whether the corpus is one that ``synthesize`` made, or a part of one."""
+    root = Path(config.dataset.root).resolve()
+    return config.dataset.synthesis is not None or any((one / MANIFEST).is_file() for one in (root, *root.parents))
 
 
 def channels_digest(config: Config) -> str:

@@ -34,7 +34,7 @@ from aura.registry import Registered
 from aura.serving import Detector
 from aura.stages import prepare
 from aura.stages.evaluate import scored
-from aura.stages.folders import is_prepared, prepared_folder, read_rr
+from aura.stages.folders import is_prepared, is_synthetic, prepared_folder, read_rr
 from aura.stages.pages import found, start_of
 from aura.table import digest, read_meta, read_table
 from aura.types import Ecg, Event, Floats
@@ -75,6 +75,7 @@ def run(config: Config) -> None:
         if address is not None:
             registered = registry.load(address, runtime=config.serving.runtime)
             tracking.log_params({"import.model": registered.name, "import.run_id": registered.run_id})
+            tracking.log_json(registered.provenance.to_dict(), "provenance.json")
             teller = _Teller(registered.detector, _id_of(connection, registered))
         outcomes = list(_Import(config, connection, teller).all(recordings.to_dict("records")))
         _put_failures(connection, config)
@@ -92,6 +93,10 @@ def run(config: Config) -> None:
             f"import: {numbers['imported']} recordings imported, {numbers['unchanged']} unchanged, "
             f"{numbers['failed']} failed; {n_rows} RR intervals, into {where(url)}"
         )
+        if teller is not None:
+            print(f"  detections by {registered.provenance}")
+            if warning := registered.provenance.warning(synthetic_data=is_synthetic(config)):
+                print(f"  warning: {warning}")
         print("\n".join(f"  {message}" for message in failed[:N_SHOWN]), end="\n" if failed else "")
         if gone:
             some = ", ".join(gone[:N_SHOWN]) + (", ..." if len(gone) > N_SHOWN else "")
@@ -222,8 +227,7 @@ class _Import:
 
 def _id_of(connection: "psycopg.Connection[tuple[Any, ...]]", registered: Registered) -> int:
     """Id of a detector in the database, outside of all transactions, in which others would wait for it."""
-    detector = registered.detector
-    return model_id(connection, Model(registered.name, registered.run_id, detector.threshold, detector.spec.step_s))
+    return model_id(connection, Model(registered.provenance, registered.detector.spec.step_s))
 
 
 def _not_among(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, names: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from aura import registry
+from aura import registry, tracking
 from aura.config import Config
 from aura.errors import AuraError
 from aura.live import Line, Live, encode
@@ -39,7 +39,9 @@ def run(config: Config) -> None:
     for key, name in (("output", config.live.output), ("state", config.live.state)):
         if name is not None and not Path(name).parent.is_dir():
             raise AuraError(f"{key}={name}: there is no folder {Path(name).parent}; make it first")
-    registered = registry.load(config.live.model, runtime=config.serving.runtime)
+    tracking.connect(config)
+    address = config.live.model or registry.default_address(config)
+    registered = registry.load(address, runtime=config.serving.runtime)
     detector = registered.detector
     # What else is computed with could change a last digit of what was said.
     made_with = [type(detector.model).__name__, *(version(name) for name in ("aura", "numpy", "numba"))]
@@ -53,8 +55,14 @@ def run(config: Config) -> None:
         if config.live.output != "-":
             opened.enter_context(_alone("output", Path(config.live.output)))
             output = opened.enter_context(_open_output(Path(config.live.output)))
-        service = _Service(Live(detector), state, output, Meters(_about(registered)), step_s=detector.spec.step_s)
-        print(f"live: {registered.name}, a step each {detector.spec.step_s:g} s", file=sys.stderr)
+        provenance = registered.provenance
+        warning = provenance.warning(synthetic_data=False)
+        made_by: Line = {**provenance.to_dict(), "warning": warning}
+        meters = Meters(_about(registered))
+        service = _Service(Live(detector), state, output, meters, made_by, step_s=detector.spec.step_s)
+        print(f"live: {provenance}; a step each {detector.spec.step_s:g} s", file=sys.stderr)
+        if warning:
+            print(f"live: warning: {warning}", file=sys.stderr)
         if listening:
             server = opened.enter_context(open_port(config.live.source, token))
             listen(server, token, lambda: _Session(service))
@@ -73,8 +81,10 @@ def run(config: Config) -> None:
 class _Service:
     """Says what the detector says, to a file of its own or to whom it hears."""
 
-    def __init__(self, live: Live, state: StateFile, output: BinaryIO | None, meters: Meters, *, step_s: float) -> None:
-        self.live, self.output, self.meters = live, output, meters
+    def __init__(
+        self, live: Live, state: StateFile, output: BinaryIO | None, meters: Meters, made_by: Line, *, step_s: float
+    ) -> None:
+        self.live, self.output, self.meters, self.made_by = live, output, meters, made_by
         self._state, self._step_s = state, step_s
         loaded = state.load()
         if loaded is not None:
@@ -82,7 +92,7 @@ class _Service:
             for text in loaded[1]:
                 live.take(text)
         if output is not None:
-            _catch_up(output, live)
+            _catch_up(output, live, made_by)
 
     def keep(self, lines: Sequence[Line], taken: str | None = None) -> list[Line]:
         """Count and save the lines of an answer; gives those that the sender is to hear."""
@@ -115,7 +125,7 @@ class _Session:
     def hello(self) -> list[Line]:
         """Say what is known, and repeat the last answer: nobody knows whether it arrived."""
         repeated = [] if self._service.output is not None else self._live.since(self._live.before_n)
-        return [self._live.ready(), *repeated]
+        return [{**self._live.ready(), "made_by": self._service.made_by}, *repeated]
 
     def answer(self, text: str) -> list[Line]:
         """Answer a line; it is kept before."""
@@ -155,11 +165,15 @@ def _serve_stdin(session: _Session) -> None:
 
 def _about(registered: Registered) -> dict[str, str]:
     """Labels of a detector; of a folder not where it is."""
-    return {"model": registered.name if ":/" in registered.name else "a folder", "run_id": registered.run_id}
+    provenance = registered.provenance
+    return {"model": provenance.model, "version": provenance.version, "run_id": provenance.run_id}
 
 
-def _catch_up(output: BinaryIO, live: Live) -> None:
-    """Write to a file those lines that it does not hold yet; what it holds has to be of this detector."""
+def _catch_up(output: BinaryIO, live: Live, made_by: Line) -> None:
+    """Write to a file those lines that it does not hold yet; what it holds has to be of this detector.
+
+    The first line of a new file is numbered 0, and says which detector made the others.
+    """
     size = output.seek(0, os.SEEK_END)
     output.seek(max(size - LONGEST, 0))
     *whole, part = output.read().split(b"\n")
@@ -171,7 +185,7 @@ def _catch_up(output: BinaryIO, live: Live) -> None:
             last_n = last["n"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise AuraError(refusal) from error
-        if not isinstance(last_n, int) or not 0 < last_n <= live.n:
+        if not isinstance(last_n, int) or not 0 <= last_n <= live.n:
             raise AuraError(refusal)
         kept = live.since(last_n - 1)
         if len(kept) == live.n - last_n + 1 and kept[0] != last:
@@ -179,7 +193,8 @@ def _catch_up(output: BinaryIO, live: Live) -> None:
     missing = live.since(last_n)
     if len(missing) < live.n - last_n and size:
         raise AuraError(f"output={output.name} ends with line {last_n}; lines that old are not known any more")
-    text = encode(missing)
+    head: list[Line] = [] if whole else [{"kind": "model", "n": 0, **made_by}]
+    text = encode([*head, *missing])
     # A run that was killed can leave the beginning of a line, and no other.
     if not text.startswith(part):
         raise AuraError(refusal)

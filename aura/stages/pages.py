@@ -17,7 +17,8 @@ from aura.errors import RecordingError
 from aura.evaluation import Evaluation, ScoredRecording
 from aura.events import from_mask, unite
 from aura.page import Recording, page
-from aura.stages.folders import prepared_folder, read_rr
+from aura.provenance import Provenance
+from aura.stages.folders import is_synthetic, prepared_folder, read_rr
 from aura.table import read_meta
 from aura.types import Ecg, Event
 
@@ -25,7 +26,9 @@ from aura.types import Ecg, Event
 N_PAGES = 3
 
 
-def log_pages(config: Config, evaluation: Evaluation, recordings: pd.DataFrame, alarms: Alarms, model: str) -> None:
+def log_pages(
+    config: Config, evaluation: Evaluation, recordings: pd.DataFrame, alarms: Alarms, provenance: Provenance
+) -> None:
     """Log pages of the recordings with the most events that were missed and the most false alarms.
 
     Parameters
@@ -38,15 +41,15 @@ def log_pages(config: Config, evaluation: Evaluation, recordings: pd.DataFrame, 
         Their rows of the table of recordings, in any order.
     alarms
         How they were raised.
-    model
-        Name of the detector.
+    provenance
+        Of the detector.
     """
     rows = recordings.set_index("recording", drop=False)
     with TemporaryDirectory() as folder:
         for number in sorted(range(len(evaluation.recordings)), key=lambda i: -_n_wrong(evaluation, i))[:N_PAGES]:
             one = evaluation.recordings[number]
             path = Path(folder) / f"{one.recording}.html"
-            html = page_of(config, rows.loc[one.recording].to_dict(), one, found(alarms, one), model)
+            html = page_of(config, rows.loc[one.recording].to_dict(), one, found(alarms, one), provenance)
             path.write_text(html, encoding="utf-8")
             tracking.log_files([path], "pages")
 
@@ -91,7 +94,7 @@ def page_of(
     row: Mapping[Any, Any],
     one: ScoredRecording,
     events: tuple[Sequence[Event], Sequence[Event]],
-    model: str,
+    provenance: Provenance,
 ) -> str:
     """Draw the page of a prepared recording.
 
@@ -105,8 +108,8 @@ def page_of(
         What the detector said of it.
     events
         As `found` gives them.
-    model
-        Name of the detector.
+    provenance
+        Of the detector.
     """
     folder = prepared_folder(config)
     rr, seizures, _ = read_rr(folder, one.recording)
@@ -126,6 +129,8 @@ def page_of(
             reference=seizures if row["annotated"] else None,
             faults=[Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]],
             ecg=_ecg(config, row),
-            model=model,
+            model=provenance.name,
+            provenance=str(provenance),
+            warning=provenance.warning(synthetic_data=is_synthetic(config)),
         )
     )

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from aura import metrics, tracking
 from aura.accounting import PrepareRecording, prepare_all
+from aura.components import beat_detector
 from aura.config import CONF, Config
 from aura.datasets.corpus import Corpus, find, find_one
 from aura.datasets.passed_over import advice, describe
@@ -161,8 +162,8 @@ def preparation(config: Config) -> Preparation:
             one.subject: EcgChannel(tuple(one.channels or config.dataset.channels), one.unit or config.dataset.unit)
             for one in config.dataset.subject_channels
         },
-        detector=instantiate({**config.detector, "_partial_": True}),
-        second_detector=None if second is None else instantiate({**second, "_partial_": True}),
+        detector=beat_detector("detector", config.detector),
+        second_detector=None if second is None else beat_detector("quality.second_detector", second),
         flat_mv=config.quality.flat_mv,
         max_mv=config.quality.max_mv,
         min_agreement=config.quality.min_agreement,
@@ -175,7 +176,13 @@ def preparation(config: Config) -> Preparation:
 def _check_subjects(config: Config, corpus: Corpus) -> None:
     """Refuse channels of a subject that there is not."""
     subjects = {ref.subject for ref in corpus.refs}
-    for one in config.dataset.subject_channels:
+    for number, one in enumerate(config.dataset.subject_channels, start=1):
+        if one.subject not in subjects and config.dataset.pseudonyms:
+            # What is printed is kept as well, by clusters and workflow engines.
+            raise AuraError(
+                f"dataset.subject_channels: the corpus has no subject of the name that entry {number} gives; its "
+                f"{len(subjects)} subjects are not named, because of dataset.pseudonyms=true"
+            )
         if one.subject not in subjects:
             some = ", ".join(sorted(subjects)[:5])
             raise AuraError(

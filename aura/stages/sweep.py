@@ -1,6 +1,7 @@
 """A search over configurations: each is tried on training subjects, the best one is tested once on the others."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 
 from aura import metrics, tracking
 from aura.config import Config, compose
+from aura.disclosure import public_error
 from aura.errors import AuraError
 from aura.evaluation import RATIOS, ScoredRecording, event_curve, operating_point
 from aura.feature_table import FeatureTable
+from aura.scope import Scope, dotted, select
 from aura.stages import prepare, train
-from aura.stages.folders import features_folder, is_prepared, prepared_folder
+from aura.stages.folders import channels_digest, features_folder, is_prepared, prepared_folder
 from aura.sweep.outcome import best_trial, experiment, figures, table
 from aura.sweep.space import Space
 from aura.sweep.study import DIRECTIONS, PARENT, RUN, SharedStudy, shared_study
@@ -24,8 +27,6 @@ from aura.table import digest, read_table
 from aura.types import Floats
 
 REPORTED = "reported_trials"
-# Of a sweep or a machine, not of what is tried.
-NOT_TRIED = ("sweep.n_trials", "sweep.study", "compute.", "tracking.", "evaluate.", "question", "baseline", "prepare.")
 
 
 @metrics.measured("sweep")
@@ -44,7 +45,9 @@ def run(config: Config) -> None:
         name = config.sweep.study or f"sweep-{digest(made_of)}"
         folder = Path(config.workspace) / config.dataset.name
         url = config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
-        with shared_study(name, url, config.sweep.objectives, made_of, _bury) as shared:
+        with shared_study(
+            name, url, config.sweep.objectives, made_of, _bury, partial(public_error, config=config)
+        ) as shared:
             parent = _parent(shared, active.info.run_id)
             print(f"sweep: study {name}, {len(shared.finished())} of {config.sweep.n_trials} trials done")
             shared.work(space.suggest, partial(_attempt, config, parent, made_of["data.digest"]), config.sweep.n_trials)
@@ -76,8 +79,16 @@ def _made_of(config: Config) -> dict[str, str]:
     if len(folds) > 1 or instantiate(config.split).personal:
         raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
     tested = sorted(set(recordings["subject"][folds[0].test]))
-    made_of = {key: str(value) for key, value in tracking.parameters(config).items() if not key.startswith(NOT_TRIED)}
-    return made_of | {"data.digest": train.data_digest(recordings, config.labels), "test.subjects": str(tested)}
+    compared = dotted(select(Config, asdict(config), Scope.COMPARED))
+    return {
+        **{key: str(value) for key, value in compared},
+        "sweep.objectives": str(config.sweep.objectives),
+        "sweep.space": str(config.sweep.space),
+        # By a digest, as they name subjects by their own ids.
+        "subject_channels.digest": channels_digest(config),
+        "data.digest": train.data_digest(recordings, config.labels),
+        "test.subjects": str(tested),
+    }
 
 
 def _parent(shared: SharedStudy, run_id: str) -> str:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from aura import metrics, registry, report, split, tracking
 from aura.classifier import Classifier
+from aura.components import labelling
 from aura.config import Config
 from aura.errors import AuraError
 from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
@@ -25,12 +26,21 @@ from aura.importance import permutation_importance
 from aura.labels import LEFT_OUT, TARGET, task
 from aura.model_card import model_card
 from aura.onnx_runtime import require
+from aura.provenance import Origin, Provenance
 from aura.registry import Registered
 from aura.serving import Detector, requirements, save_detector
 from aura.split import Fold
 from aura.stages import evaluate as evaluate_stage
 from aura.stages import featurize
-from aura.stages.folders import channels_digest, features_folder, is_complete, is_prepared, prepared_folder, read_rr
+from aura.stages.folders import (
+    channels_digest,
+    features_folder,
+    is_complete,
+    is_prepared,
+    is_synthetic,
+    prepared_folder,
+    read_rr,
+)
 from aura.stages.pages import log_pages
 from aura.table import digest, read_meta, read_table
 from aura.training import Training, check_parameters
@@ -75,13 +85,19 @@ def run(config: Config) -> None:
         _log_tables(evaluation, trained)
         # The first of several folds speaks for the others: each of its models is tried on whom it has not seen.
         importance = permutation_importance(trained[0].model, table.of(folds[0].test), seed=config.seed)
-        log_pages(config, evaluation, table.recordings[tested], trial.alarms, f"run {active.info.run_id}")
+        origin = Origin(config.dataset.name, is_synthetic(config), tracking.software(), tracking.today())
+        provenance = Provenance(
+            f"of run {active.info.run_id}", "", "", origin, final.threshold, tracking.software(), tracking.today()
+        )
+        log_pages(config, evaluation, table.recordings[tested], trial.alarms, provenance)
         tracking.log_figures(_figures(final, importance, evaluation, trial, scores, config))
         baselines = tracking.baselines(test_digest(config, table.recordings[tested]))
         tracking.log_table(baselines, "baselines.json")
         comparison = report.against(scores, baselines)
         kept = bool((final.curve["false_alarms_per_24h"] <= trial.max_false_alarms_per_24h).any())
-        card = model_card(config, scores, comparison, table.recordings, table.recordings[tested], kept=kept)
+        card = model_card(
+            config, scores, comparison, table.recordings, table.recordings[tested], origin=origin, kept=kept
+        )
         tracking.log_text(card, "model_card.md")
         outcome = "nothing is registered: each model is for one subject"
         if not personal:
@@ -96,6 +112,7 @@ def run(config: Config) -> None:
                         final.threshold,
                         config.labels,
                         {"detector": config.detector, "quality": asdict(config.quality)},
+                        origin,
                     ),
                     runtime=runtime,
                 )
@@ -106,7 +123,7 @@ def run(config: Config) -> None:
                 )
             again = partial(_score_again, config, table.recordings[tested])
             outcome = registry.promote(config, version, evaluation, table.recordings[tested], again)
-            registry.describe(config.tracking.model_name, version, card)
+            registry.describe(config, version, card, origin)
     sides = _sides(config, table, folds)
     print(
         f"train: {len(table)} recordings, {len(sides['train'])} subjects to train on, {len(sides['test'])} to test on "
@@ -146,7 +163,7 @@ def table_of(config: Config) -> FeatureTable:
     found, meta = read_table(folder / "recordings.parquet")
     tracking.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
     recordings = annotated(found)
-    return FeatureTable(folder, recordings, config.windows.step_s, instantiate(config.labels))
+    return FeatureTable(folder, recordings, config.windows.step_s, labelling("labels", config.labels))
 
 
 def folds_of(config: Config, recordings: pd.DataFrame) -> list[Fold]:
@@ -179,13 +196,7 @@ def test_digest(config: Config, recordings: pd.DataFrame) -> str:
     """Name for what a detector is tested on and by which rules; the same where two scores can be compared."""
     known = recordings[["recording", "subject", "duration_s"]].to_dict("list")
     seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
-    rules = config.event_rules
-    return digest(
-        known,
-        seizures,
-        task(config.labels),
-        [rules.tolerance_before_s, rules.tolerance_after_s, rules.merge_gap_s, rules.max_event_s],
-    )
+    return digest(known, seizures, task(config.labels), list(astuple(config.event_rules)))
 
 
 def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:

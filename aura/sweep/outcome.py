@@ -20,13 +20,10 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from aura.config import CONF, PROJECT
+from aura.config import CONF, PROJECT, Config
 from aura.figure_text import as_label
+from aura.scope import Scope, scope_of
 from aura.sweep.study import DIRECTIONS, ERROR, RUN
-
-# Places and bookkeeping, which another machine has of its own; but for what the model is called.
-ELSEWHERE = ("sweep", "workspace", "compute", "tracking", "hydra", "experiments", "question", "baseline")
-NAME = "tracking.model_name"
 
 
 def best_trial(trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> FrozenTrial:
@@ -94,7 +91,10 @@ def _restyle(axes: Axes) -> None:
 
 
 def experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial) -> str:
-    """The best configuration as a file of experiments/, which ``experiments=NAME`` runs again."""
+    """The best configuration as a file of experiments/, which ``experiments=NAME`` runs again.
+
+    It holds only what the same run needs on another machine: no place, no secret, and no names of people.
+    """
     defaults: list[Any] = []
     values: dict[str, Any] = {}
     parsed = OverridesParser.create().parse_overrides([*overrides, *words])
@@ -103,23 +103,16 @@ def experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial
         names = named if isinstance(named, list) else [named] if named else []
         for name in names:
             known = yaml.safe_load((PROJECT / "experiments" / f"{name}.yaml").read_text(encoding="utf-8"))
-            defaults += known.pop("defaults", [])
-            kept = {key: value for key, value in known.items() if key not in ELSEWHERE}
-            if "model_name" in known.get("tracking", {}):
-                kept["tracking"] = {"model_name": known["tracking"]["model_name"]}
-            _merge(values, kept)
+            defaults += [line for line in known.pop("defaults", []) if all(_is_repeated(_group(key)) for key in line)]
+            for key, value in known.items():
+                _add(values, key, value)
     for one in parsed:
         key = one.key_or_group
-        if key == "dataset.root" or (key.split(".")[0] in ELSEWHERE and key != NAME):
-            continue
-        if Path(CONF / key).is_dir():
-            defaults = [line for line in defaults if f"override /{key}" not in line]
+        if not Path(CONF / key).is_dir():
+            _add(values, key, one.value())
+        elif _is_repeated(key):
+            defaults = [line for line in defaults if key not in map(_group, line)]
             defaults.append({f"override /{key}": one.value()})
-        else:
-            nested: Any = one.value()
-            for part in reversed(key.split(".")):
-                nested = {part: nested}
-            _merge(values, nested)
     f1 = best.user_attrs["f1"]
     question = (
         f"What does the best trial of a sweep, number {best.number}, find? Its event F1 in training was {f1:.3f}."
@@ -129,9 +122,22 @@ def experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial
     return f"# @package _global_\n{text}"
 
 
-def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
-    for key, value in more.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
+def _add(values: dict[str, Any], key: str, value: Any) -> None:
+    """Add a value under a dotted key, or those below it, where the same run needs them."""
+    if isinstance(value, dict):
+        for name, below in value.items():
+            _add(values, f"{key}.{name}", below)
+    elif _is_repeated(key):
+        *sections, last = key.split(".")
+        for name in sections:
+            values = values.setdefault(name, {})
+        values[last] = value
+
+
+def _is_repeated(key: str) -> bool:
+    return scope_of(Config, key) >= Scope.REPEATED
+
+
+def _group(line: str) -> str:
+    """Group of a line of a defaults list."""
+    return line.removeprefix("override /")

@@ -8,14 +8,11 @@ from typing import Any
 
 from optuna.trial import BaseTrial, FixedTrial
 
-from aura.config import CONF
+from aura.config import CONF, Config
 from aura.errors import AuraError
+from aura.scope import Scope, scope_of
 
 RANGE, CHOICES = {"low", "high", "step", "log"}, {"choices"}
-# What decides who is tested, on what, and how that is counted; scores of trials could not be compared otherwise. And
-# what is of a run, not of a detector.
-FIXED = {"seed", "dataset", "split", "labels", "scoring", "prepare", "baseline", "question", "experiments"}
-OF_A_RUN = {"workspace", "compute", "tracking", "sweep", "evaluate", "hydra"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,8 @@ class Dimension:
         """Refuse what is no range and no list of choices, and what has to be the same in all trials."""
         if not re.fullmatch(r"[a-z]\w*(\.\w+)*", self.key):
             raise AuraError(f"sweep.space.{self.key}: allowed are keys and groups of the configuration, such as model")
-        if self.key.split(".")[0] in FIXED | OF_A_RUN:
+        # What decides who is tested, on what, and how that is counted, or what is of a run and not of a detector.
+        if scope_of(Config, self.key) < Scope.SEARCHED:
             raise AuraError(f"sweep.space.{self.key}: {self.key} has to be the same in all trials of a sweep")
         keys = set(self.values)
         ranged = {"low", "high"} <= keys <= RANGE and all(_is_number(self.values[end]) for end in ("low", "high"))

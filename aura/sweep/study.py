@@ -14,6 +14,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from aura.disclosure import without_credentials
 from aura.errors import AuraError, OutageError
 from aura.sweep.turns import Turn, turn
 
@@ -40,6 +41,7 @@ def shared_study(
     objectives: Sequence[str],
     made_of: Mapping[str, str],
     on_death: Callable[[FrozenTrial], None],
+    public_error: Callable[[BaseException], str],
 ) -> Iterator["SharedStudy"]:
     """Open a study that several processes work on, wherever they are.
 
@@ -55,6 +57,8 @@ def shared_study(
         All that decides what a trial scores, by key.
     on_death
         Told of a trial that was killed, after it was queued to be tried again.
+    public_error
+        Gives what the database, which others read too, may hold of an error.
 
     Raises
     ------
@@ -82,12 +86,12 @@ def shared_study(
         except ModuleNotFoundError as error:
             raise AuraError(f"sweep.storage: {error}; pip install 'aura[postgresql]'") from error
         try:
-            yield SharedStudy(storage, _study(storage, name, objectives), turn(url, name), made_of)
+            yield SharedStudy(storage, _study(storage, name, objectives), turn(url, name), made_of, public_error)
         finally:
             storage.remove_session()
             storage.engine.dispose()
     except (SQLAlchemyError, OptunaError) as error:
-        raise AuraError(f"sweep.storage: {' '.join(str(error).split())[:300]}") from error
+        raise AuraError(f"sweep.storage: {without_credentials(' '.join(str(error).split()))[:300]}") from error
 
 
 def _study(storage: RDBStorage, name: str, objectives: Sequence[str]) -> Study:
@@ -114,10 +118,19 @@ class SharedStudy:
         Of all its processes.
     made_of
         As in `shared_study`; refused where the study was begun with something else.
+    public_error
+        As in `shared_study`.
     """
 
-    def __init__(self, storage: RDBStorage, study: Study, lock: Turn, made_of: Mapping[str, str]) -> None:
-        self._storage, self.study, self.lock = storage, study, lock
+    def __init__(
+        self,
+        storage: RDBStorage,
+        study: Study,
+        lock: Turn,
+        made_of: Mapping[str, str],
+        public_error: Callable[[BaseException], str],
+    ) -> None:
+        self._storage, self.study, self.lock, self._public_error = storage, study, lock, public_error
         with lock:
             known = study.user_attrs.get(MADE_OF)
             if known is None:
@@ -213,7 +226,7 @@ class SharedStudy:
         except OutageError:
             raise
         except AuraError as error:
-            trial.set_user_attr(ERROR, str(error))
+            trial.set_user_attr(ERROR, self._public_error(error))
             print(f"sweep: trial {trial.number} was refused: {error}")
             state = TrialState.FAIL
         self.study.tell(trial, values, state, skip_if_finished=True)
@@ -236,7 +249,9 @@ class SharedStudy:
             tries = trial.user_attrs.get(TRIES, 0) + (not isinstance(error, KeyboardInterrupt))
             if tries > MAX_RETRIES:
                 # It may be to blame after all.
-                trial.set_user_attr(ERROR, f"{type(error).__name__} in each of {tries} tries: {error}")
+                trial.set_user_attr(
+                    ERROR, f"{type(error).__name__} in each of {tries} tries: {self._public_error(error)}"
+                )
             else:
                 self._queue(self.study.get_trials(deepcopy=False)[trial.number], tries)
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)

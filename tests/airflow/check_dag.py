@@ -27,7 +27,7 @@ WITHIN_S = 900
 SHARES = 3
 TASKS = ("shares", "prepare", "featurize", "train", "promotion", "import")
 SHARED = ("prepare_share", "featurize_share")
-NAME = "aura-seizure-detector"
+NAME = "aura-seizure-detector-synthetic"
 
 
 @dataclass(frozen=True)

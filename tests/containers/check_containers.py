@@ -31,7 +31,7 @@ from tests.test_partition import files
 HERE = Path(__file__).parent
 # Whose the recordings are; nobody else may read them.
 USER = 4321
-MODEL = "models:/aura-seizure-detector@champion"
+MODEL = "models:/aura-seizure-detector-synthetic@champion"
 NODES = ("edf_databroker", "aura_data_process", "aura_ml_trainer")
 # SIGTERM ends a stage within it, in seconds.
 STOPPED_WITHIN_S = 5

@@ -57,7 +57,8 @@ aura main >"$work/main.log" 2>&1 || { tail -n 20 "$work/main.log"; fail "trainin
 grep champion "$work/main.log" || fail "there is no champion"
 step "the champion is trained"
 
-kubectl kustomize "$here/deploy/kubernetes/overlays/podman" | sed "s/claimName: workspace/claimName: $volume/" >"$manifest"
+kubectl kustomize "$here/deploy/kubernetes/overlays/podman" | sed -e "s/claimName: workspace/claimName: $volume/" \
+    -e 's/aura-seizure-detector-ours/aura-seizure-detector-synthetic/' >"$manifest"
 podman kube play "$manifest"
 host=$(podman inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$(podman pod inspect --format '{{.InfraContainerID}}' serve-pod-0)")
 [ -n "$host" ] || fail "the pod has no address"
@@ -83,7 +84,7 @@ step "/invocations is answered"
 
 curl --silent --fail --max-time 5 "http://$host:9101/metrics" >"$work/metrics"
 grep '^aura_requests_total{outcome="answered",reason=""} 1.0' "$work/metrics" || fail "the request was not counted"
-grep '^aura_model_info{.*model="aura-seizure-detector"' "$work/metrics" || fail "the metrics do not say which model it is"
+grep '^aura_model_info{.*model="aura-seizure-detector-synthetic"' "$work/metrics" || fail "the metrics do not say which model it is"
 step "/metrics has the request"
 
 inside() { podman exec serve-pod-0-serve "$@"; }

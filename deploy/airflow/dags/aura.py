@@ -65,7 +65,10 @@ PARAMS = {
         description="Tasks that share the recordings in prepare and featurize",
     ),
     "model_name": Param(
-        "aura-seizure-detector", type="string", pattern=r"^\w[\w.-]*$", description="Name of the model in the registry"
+        "",
+        type="string",
+        pattern=r"^(\w[\w.-]*)?$",
+        description="Name of the model in the registry; empty is aura-seizure-detector-NAME, each corpus has its own",
     ),
     "promote": Param(
         True,
@@ -167,7 +170,8 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
 
 def registered_as(params: Mapping[str, Any]) -> str:
     """Name in the registry: what is not to be promoted has one of its own, with a champion of its own."""
-    return str(params["model_name"]) + ("" if params["promote"] else "-candidate")
+    name = params["model_name"] or f"aura-seizure-detector-{params['name'] or params['dataset']}"
+    return name + ("" if params["promote"] else "-candidate")
 
 
 @task
