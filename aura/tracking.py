@@ -22,7 +22,7 @@ from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 
-from aura.config import PROJECT, Config
+from aura.config import INSTALLED, PACKAGE, PROJECT, Config
 from aura.errors import AuraError, OutageError
 from aura.evaluation import RATIOS
 from aura.request import SIGNATURE
@@ -256,7 +256,7 @@ def log_model(folder: Path, requirements: Sequence[str], name: str) -> str:
         name="model",
         loader_module="aura.serving",
         data_path=str(folder),
-        code_paths=[str(PROJECT / "aura")],
+        code_paths=[str(PACKAGE)],
         signature=SIGNATURE,
         input_example=example,
         pip_requirements=list(requirements),
@@ -294,13 +294,17 @@ def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def _git_tags() -> dict[str, str]:
     """Commit of the code, and whether it was changed since; nothing outside a checkout and an image."""
+    # An image says what it was built from.
+    revision = os.environ.get("AURA_REVISION")
+    built = {"aura.git_commit": revision} if revision else {}
     try:
+        # A repository around an installation, or around a copy of the code, is somebody else's.
+        if INSTALLED or Path(_git("rev-parse", "--show-toplevel")) != PROJECT:
+            return built
         commit = _git("rev-parse", "HEAD")
         return {"aura.git_commit": commit, "aura.git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
     except (OSError, subprocess.CalledProcessError):
-        # In an image, which says what it was built from.
-        revision = os.environ.get("AURA_REVISION")
-        return {"aura.git_commit": revision} if revision else {}
+        return built
 
 
 def _git(*arguments: str) -> str:

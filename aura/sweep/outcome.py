@@ -18,7 +18,7 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from aura.config import CONF, PROJECT
+from aura.config import CONF
 from aura.sweep.study import DIRECTIONS, ERROR, RUN
 
 # Places and bookkeeping, which another machine has of its own; but for what the model is called.
@@ -91,7 +91,7 @@ def experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial
         named = one.value() if one.key_or_group == "experiments" else None
         names = named if isinstance(named, list) else [named] if named else []
         for name in names:
-            known = yaml.safe_load((PROJECT / "experiments" / f"{name}.yaml").read_text(encoding="utf-8"))
+            known = yaml.safe_load((CONF / "experiments" / f"{name}.yaml").read_text(encoding="utf-8"))
             defaults += known.pop("defaults", [])
             kept = {key: value for key, value in known.items() if key not in ELSEWHERE}
             if "model_name" in known.get("tracking", {}):

@@ -80,7 +80,7 @@ def shared_study(
                     heartbeat_stale_trial_callback=buried,
                 )
         except ModuleNotFoundError as error:
-            raise AuraError(f"sweep.storage: {error}; pip install 'aura[postgresql]'") from error
+            raise AuraError(f"sweep.storage: {error}; pip install 'aura-ecg[postgresql]'") from error
         try:
             yield SharedStudy(storage, _study(storage, name, objectives), turn(url, name), made_of)
         finally:
