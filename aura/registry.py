@@ -73,6 +73,8 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
         folder = Path(uri) if Path(uri).is_dir() else Path(mlflow.artifacts.download_artifacts(uri))
         run_id = mlflow.models.Model.load(str(folder)).run_id
     except (MlflowException, OSError) as error:
+        if isinstance(error, MlflowException) and tracking.is_outage(error):
+            raise OutageError(f"MLflow at {mlflow.get_tracking_uri()} does not answer") from error
         raise AuraError(
             f"model={uri} is no model of {mlflow.get_tracking_uri()}: {_line(error)}; train makes one, or give a "
             "folder that holds one"

@@ -5,7 +5,7 @@ import os
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,14 @@ from mlflow.exceptions import MlflowException
 from aura.config import INSTALLED, PACKAGE, PROJECT, Config
 from aura.errors import AuraError, OutageError
 from aura.evaluation import RATIOS
+from aura.open_runs import held, runs_folder, settle_dead
 from aura.request import SIGNATURE
+
+# Half a minute for a server that restarts (refused connections), where MLflow's defaults take four, for each request.
+# A server that accepts a request gets a minute to answer: behind it a model may be on its way to an object store.
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+os.environ.setdefault(RETRIES, "4")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 
 
 @contextmanager
@@ -35,6 +42,7 @@ def stage_run(
     """Open the run of a stage, and log what every stage logs.
 
     A run that ``mlflow run`` opened for this process is adopted; inside another stage's run this one is its child.
+    Runs that this machine opened in the same workspace, and whose process was killed, are marked KILLED first.
 
     Parameters
     ----------
@@ -50,35 +58,44 @@ def stage_run(
     name = name or stage
     adopted = "MLFLOW_RUN_ID" in os.environ
     nested = mlflow.active_run() is not None
+    open_runs = runs_folder(Path(config.workspace))
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     mlflow.set_system_metrics_sampling_interval(1)
-    try:
+    with _outages(nested=nested):
         if not adopted and not nested:
             _connect(config)
-        with mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active:
-            # The name again, as an adopted run has one already, and a random one.
-            # The source is a path of this machine otherwise.
-            mlflow.set_tags(
-                {"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
-            )
-            if parent is not None:
-                set_parent(parent)
-            mlflow.log_params(parameters(config))
-            mlflow.log_text(yaml.safe_dump(_public(config), sort_keys=False), "config.yaml")
-            if config.baseline and stage == "train":
-                mlflow.set_tag("aura.baseline", config.baseline)
-            if config.question:
-                mlflow.set_tag("mlflow.note.content", config.question)
+        if not nested:
+            settle_dead(open_runs, _mark_killed)
+        with (
+            ExitStack() as until_ended,
+            mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active,
+        ):
+            until_ended.enter_context(held(open_runs, active.info.run_id))
             try:
+                # The name again, as an adopted run has one already, and a random one.
+                # The source is a path of this machine otherwise.
+                mlflow.set_tags(
+                    {"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
+                )
+                if parent is not None:
+                    set_parent(parent)
+                mlflow.log_params(parameters(config))
+                mlflow.log_text(yaml.safe_dump(_public(config), sort_keys=False), "config.yaml")
+                if config.baseline and stage == "train":
+                    mlflow.set_tag("aura.baseline", config.baseline)
+                if config.question:
+                    mlflow.set_tag("mlflow.note.content", config.question)
                 yield active
+            except MlflowException:
+                # Nor will it hear of the end of this run and of those around it: once is enough to wait.
+                os.environ[RETRIES] = "0"
+                raise
             except AuraError as error:
                 mlflow.set_tag("aura.error", str(error))
                 raise
             except KeyboardInterrupt:
                 mlflow.end_run("KILLED")
                 raise
-    except MlflowException as error:
-        raise OutageError(f"MLflow at {mlflow.get_tracking_uri()}: {' '.join(str(error).split())}") from error
 
 
 def parameters(config: Config) -> dict[str, Any]:
@@ -152,6 +169,43 @@ def kill(run_id: str | None) -> None:
     if run_id is not None:
         with suppress(MlflowException):
             mlflow.MlflowClient().set_terminated(run_id, "KILLED")
+
+
+@contextmanager
+def _outages(*, nested: bool) -> Iterator[None]:
+    """Turn errors of MLflow into sentences; the runs around this one do not wait for the server once more."""
+    retries = os.environ[RETRIES]
+    try:
+        yield
+    except MlflowException as error:
+        what = "does not answer; run it again when it does" if is_outage(error) else f"says: {_line(error)}"
+        outage = OutageError(f"MLflow at {mlflow.get_tracking_uri()} {what}")
+        for note in getattr(error, "__notes__", ()):
+            outage.add_note(note)
+        raise outage from error
+    finally:
+        if not nested:
+            os.environ[RETRIES] = retries
+
+
+def is_outage(error: MlflowException) -> bool:
+    """Whether a server gave no answer, by the error of the connection that MLflow handled when it raised this one."""
+    return mlflow.get_tracking_uri().startswith("http") and isinstance(error.__context__, OSError)
+
+
+def _line(error: MlflowException) -> str:
+    return " ".join(str(error).split())
+
+
+def _mark_killed(run_id: str) -> bool:
+    """Mark a run whose process is gone as killed; False where this tracking server does not know it."""
+    if not exists(run_id):
+        return False
+    client = mlflow.MlflowClient()
+    if client.get_run(run_id).info.status == "RUNNING":
+        client.set_terminated(run_id, "KILLED")
+        print(f"run {run_id} is marked KILLED: its process is gone")
+    return True
 
 
 def baselines(test_digest: str) -> pd.DataFrame:
