@@ -199,7 +199,7 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
         return 141
     except (AuraError, OSError) as error:
         # A full disk or a folder that cannot be written says which; all that was finished is kept.
-        return _refuse(f"{stage}: {error}", 1)
+        return _refuse("; ".join([f"{stage}: {error}", *getattr(error, "__notes__", ())]), 1)
     except KeyboardInterrupt as error:
         code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
         return _refuse(f"{stage}: stopped; run it again to go on where it was", code)

@@ -1,5 +1,6 @@
 """The registry: who is the champion, and what registered versions are made of."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ from aura.types import Bools, Floats
 CHAMPION, CHALLENGER = "champion", "challenger"
 # Fewer subjects say nothing of others, however they are drawn.
 MIN_SUBJECTS = 5
+# Tag of a version that does not have its alias yet: which one it is to get.
+PENDING = "aura.pending_alias"
 COUNTS = ("ref_events", "found", "false_alarms", "hours")
 
 
@@ -85,14 +88,18 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
     return Registered(load_detector(found.parent, runtime=runtime), uri, run_id or "")
 
 
-def promote(
+def register(
     config: Config,
-    version: str,
+    model_id: str,
+    card: str,
     evaluation: Evaluation,
     tested: pd.DataFrame,
     again: Callable[[Registered], Evaluation],
 ) -> str:
-    """Give a new version of the model the alias it deserves.
+    """Register the model of the active run as a new version, and give it the alias it deserves.
+
+    The version is made with its card and all tags in one request, so that it is complete whenever it can be seen; then
+    it gets its alias. Versions of runs that ended between the two are settled first.
 
     It becomes the champion when there is none, or when its event F1 is better in most draws of the test subjects that
     the champion has not seen either, and it raises no more false alarms than are allowed.
@@ -101,8 +108,10 @@ def promote(
     ----------
     config
         Whose model it is, how sure one has to be, and how many false alarms are allowed.
-    version
-        Of the model.
+    model_id
+        Of the logged model.
+    card
+        Its description, for the registry.
     evaluation
         Of it, on subjects it was not trained on.
     tested
@@ -116,27 +125,65 @@ def promote(
         A sentence: which alias, and why.
     """
     client, name = mlflow.MlflowClient(), config.tracking.model_name
+    _create_model(name)
+    _settle(name)
     while True:
         champion = client.get_registered_model(name).aliases.get(CHAMPION)
-        alias, why, numbers = _decide(config, version, champion, evaluation, tested, again)
+        alias, why, numbers = _decide(config, champion, evaluation, tested, again)
         # Unless another run has moved it meanwhile.
         if client.get_registered_model(name).aliases.get(CHAMPION) == champion:
             break
+    tags = {f"aura.{key}": str(value) for key, value in {"promotion": f"{alias}: {why}", **numbers}.items()}
+    version = str(
+        client.create_model_version(
+            name,
+            f"models:/{model_id}",
+            tracking.active_id(),
+            tags={**tags, PENDING: alias},
+            description=card,
+            model_id=model_id,
+        ).version
+    )
     client.set_registered_model_alias(name, alias, version)
-    for key, value in {"promotion": f"{alias}: {why}", **numbers}.items():
-        client.set_model_version_tag(name, version, f"aura.{key}", str(value))
+    client.delete_model_version_tag(name, version, PENDING)
+    # By this MLflow's page of the logged model leads to the version.
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps([{"name": name, "version": version}])})
     mlflow.set_tag("aura.promotion", f"version {version}, {alias}: {why}")
     return f"{name} version {version} is the {alias}: {why}"
 
 
-def describe(name: str, version: str, card: str) -> None:
-    """Write the model card where the registry shows it."""
-    mlflow.MlflowClient().update_model_version(name, version, description=card)
+def _create_model(name: str) -> None:
+    """Make sure that the registry has a model of this name, which may have no version yet."""
+    try:
+        mlflow.MlflowClient().create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _settle(name: str) -> None:
+    """Complete or withdraw versions whose run ended while they were waiting for their alias.
+
+    One that has its alias only lacks the end of its registration. Another one is withdrawn, since the champion that it
+    was compared with may have changed; its model stays in its run.
+    """
+    client = mlflow.MlflowClient()
+    aliases = client.get_registered_model(name).aliases
+    for one in client.search_model_versions(f"name = '{name}' and tags.`{PENDING}` != ''"):
+        if tracking.exists(one.run_id) and client.get_run(one.run_id).info.status == "RUNNING":
+            continue
+        if str(aliases.get(one.tags[PENDING])) == str(one.version):
+            client.delete_model_version_tag(name, one.version, PENDING)
+            continue
+        client.delete_model_version(name, one.version)
+        print(
+            f"{name} version {one.version} is withdrawn: its run {one.run_id} was killed before the version became the "
+            f"{one.tags[PENDING]}; the model stays at models:/{one.model_id}"
+        )
 
 
 def _decide(
     config: Config,
-    version: str,
     champion: str | None,
     evaluation: Evaluation,
     tested: pd.DataFrame,
@@ -150,7 +197,7 @@ def _decide(
     if champion is None:
         rate = numbers["false_alarms_per_24h"]
         return CHAMPION, f"there was none; it raises {rate:.1f} false alarms per 24 h, {allowed:g} are allowed", numbers
-    theirs, where = _of_champion(config, version, champion, evaluation, tested, again)
+    theirs, where = _of_champion(config, champion, evaluation, tested, again)
     if theirs is None:
         return CHALLENGER, f"{where} (version {champion})", numbers
     rate = numbers["false_alarms_per_24h"]
@@ -191,7 +238,6 @@ def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple
 
 def _of_champion(
     config: Config,
-    version: str,
     champion: str,
     evaluation: Evaluation,
     tested: pd.DataFrame,
@@ -202,7 +248,7 @@ def _of_champion(
     None where the two cannot be compared, and why.
     """
     client, name = mlflow.MlflowClient(), config.tracking.model_name
-    run_ids = [client.get_model_version(name, one).run_id for one in (version, champion)]
+    run_ids = [tracking.active_id(), client.get_model_version(name, champion).run_id]
     known = [run_id for run_id in run_ids if run_id and tracking.exists(run_id)]
     digests = [client.get_run(run_id).data.params.get("test.digest") for run_id in known]
     unseen, theirs = evaluation.subjects, None

@@ -155,7 +155,7 @@ def is_beside(run_id: str) -> bool:
     """Whether a run is in the experiment of the active one."""
     if not exists(run_id):
         return False
-    here, there = (mlflow.get_run(one).info.experiment_id for one in (_active_id(), run_id))
+    here, there = (mlflow.get_run(one).info.experiment_id for one in (active_id(), run_id))
     return bool(here == there)
 
 
@@ -180,12 +180,21 @@ def _outages(*, nested: bool) -> Iterator[None]:
     except MlflowException as error:
         what = "does not answer; run it again when it does" if is_outage(error) else f"says: {_line(error)}"
         outage = OutageError(f"MLflow at {mlflow.get_tracking_uri()} {what}")
-        for note in getattr(error, "__notes__", ()):
+        for note in _notes(error):
             outage.add_note(note)
         raise outage from error
     finally:
         if not nested:
             os.environ[RETRIES] = retries
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """Notes of an error and of those that it came after: a run that cannot be ended hides why it was to end."""
+    notes: dict[str, None] = {}
+    while error is not None:
+        notes |= dict.fromkeys(getattr(error, "__notes__", ()))
+        error = error.__context__
+    return list(notes)
 
 
 def is_outage(error: MlflowException) -> bool:
@@ -210,7 +219,7 @@ def _mark_killed(run_id: str) -> bool:
 
 def baselines(test_digest: str) -> pd.DataFrame:
     """Scores of what has to be beaten on the same test recordings: a row per baseline, of its newest run."""
-    experiment = mlflow.get_run(_active_id()).info.experiment_id
+    experiment = mlflow.get_run(active_id()).info.experiment_id
     runs = mlflow.search_runs(
         [experiment],
         filter_string=f"params.`test.digest` = '{test_digest}' and tags.`aura.baseline` != '' and status = 'FINISHED'",
@@ -225,7 +234,8 @@ def baselines(test_digest: str) -> pd.DataFrame:
     return pd.DataFrame(rows.values(), columns=["baseline", *RATIOS, "run_id"])
 
 
-def _active_id() -> str:
+def active_id() -> str:
+    """Return the id of the active run."""
     active = mlflow.active_run()
     assert active is not None
     return str(active.info.run_id)
@@ -248,7 +258,7 @@ def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
 
 def log_table(frame: pd.DataFrame, file: str) -> None:
     """Log a table for the artifact viewer, in place of one that is there, to which MLflow would append."""
-    if any(one.path == file for one in mlflow.MlflowClient().list_artifacts(_active_id())):
+    if any(one.path == file for one in mlflow.MlflowClient().list_artifacts(active_id())):
         mlflow.log_text(frame.to_json(orient="split", index=False, date_format="iso"), file)
     else:
         mlflow.log_table(frame, file)
@@ -297,13 +307,13 @@ def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFram
     )
 
 
-def log_model(folder: Path, requirements: Sequence[str], name: str) -> str:
-    """Log a detector that `aura.serving.save_detector` wrote, and register it.
+def log_model(folder: Path, requirements: Sequence[str]) -> str:
+    """Log a detector that `aura.serving.save_detector` wrote.
 
     Returns
     -------
     str
-        Version of the registered model.
+        Id of the logged model, for `aura.registry.register`.
     """
     example = pd.DataFrame({"t_s": np.round(np.arange(1, 13) * 0.8, 3), "rr_ms": np.full(12, 800.0)})
     info = mlflow.pyfunc.log_model(
@@ -314,9 +324,8 @@ def log_model(folder: Path, requirements: Sequence[str], name: str) -> str:
         signature=SIGNATURE,
         input_example=example,
         pip_requirements=list(requirements),
-        registered_model_name=name,
     )
-    return str(info.registered_model_version)
+    return str(info.model_id)
 
 
 def _connect(config: Config) -> None:

@@ -54,29 +54,26 @@ def no_need(other: registry.Registered) -> Evaluation:
     raise AssertionError("it was scored on the same before")
 
 
-def promoted(name: str, one: Evaluation, digest: str = "same") -> str:
+def registered(name: str, one: Evaluation, digest: str = "same") -> str:
     """Register a version that a run of its own made, and promote it."""
     config = compose([f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30"])
-    client = mlflow.MlflowClient()
-    with mlflow.start_run(nested=True) as run:
+    with mlflow.start_run(nested=True):
         mlflow.log_param("test.digest", digest)
         tracking.log_table(one.per_subject(), "per_subject.json")
-        if not client.search_registered_models(f"name = '{name}'"):
-            client.create_registered_model(name)
-        version = str(client.create_model_version(name, "source", run.info.run_id).version)
-        return registry.promote(config, version, one, pd.DataFrame(), no_need)
+        model_id = mlflow.initialize_logged_model(name="model").model_id
+        return registry.register(config, model_id, "# Card", one, pd.DataFrame(), no_need)
 
 
 def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
     said = [
-        promoted("gate", evaluation(list(range(8)))),
+        registered("gate", evaluation(list(range(8)))),
         # One more is no proof.
-        promoted("gate", evaluation(list(range(9)))),
-        promoted("gate", evaluation(list(range(16)))),
+        registered("gate", evaluation(list(range(9)))),
+        registered("gate", evaluation(list(range(16)))),
         # Finds all, but rings twice an hour, where 30 a day are allowed.
-        promoted("gate", evaluation(list(range(20)), false_alarms=2)),
-        promoted("gate", evaluation([])),
+        registered("gate", evaluation(list(range(20)), false_alarms=2)),
+        registered("gate", evaluation([])),
     ]
     kinds = [sentence.split(" is the ")[1].split(":")[0] for sentence in said]
     assert kinds == ["champion", "challenger", "champion", "challenger", "challenger"]
@@ -94,25 +91,25 @@ def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: st
 
 def test_a_champion_that_is_too_loud_sets_no_limit(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
-    assert "it raises 72.0 false alarms per 24 h, 30 are allowed" in promoted("loud", evaluation([0, 1], 3))
+    assert "it raises 72.0 false alarms per 24 h, 30 are allowed" in registered("loud", evaluation([0, 1], 3))
     # Better, and not as loud, but too loud still.
-    assert "is the challenger" in promoted("loud", evaluation(list(range(20)), 2))
-    assert "is the champion" in promoted("loud", evaluation(list(range(20)), 1))
+    assert "is the challenger" in registered("loud", evaluation(list(range(20)), 2))
+    assert "is the champion" in registered("loud", evaluation(list(range(20)), 1))
 
 
 def test_a_champion_that_moves_meanwhile_is_compared_with(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow.set_experiment("tests")
-    promoted("race", evaluation([0, 1]))
+    registered("race", evaluation([0, 1]))
     compare, compared = registry._compare, []
 
     def and_another(*given: object) -> object:
         if not compared:
             compared.append(1)
-            assert "is the champion" in promoted("race", evaluation(list(range(19))))
+            assert "is the champion" in registered("race", evaluation(list(range(19))))
         return compare(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(registry, "_compare", and_another)
-    assert "event F1 0.571 against 0.974" in promoted("race", evaluation(list(range(8))))
+    assert "event F1 0.571 against 0.974" in registered("race", evaluation(list(range(8))))
 
 
 def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
