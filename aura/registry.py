@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from aura import bootstrap, tracking
 from aura.config import Config
 from aura.errors import AuraError, OutageError
-from aura.evaluation import Evaluation, ratio
+from aura.evaluation import FALSE_ALARM_RATE, Evaluation, ratio
 from aura.labels import task
 from aura.serving import Detector, load_detector
 from aura.types import Bools, Floats
@@ -23,9 +23,10 @@ from aura.types import Bools, Floats
 CHAMPION, CHALLENGER = "champion", "challenger"
 # Fewer subjects say nothing of others, however they are drawn.
 MIN_SUBJECTS = 5
+RATES = ("false_alarms_per_24h", FALSE_ALARM_RATE)
 # Tag of a version that does not have its alias yet: which one it is to get.
 PENDING = "aura.pending_alias"
-COUNTS = ("ref_events", "found", "false_alarms", "hours")
+COUNTS = ("ref_events", "found", "false_alarms", "hours", "assessed_hours")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,15 +193,16 @@ def _decide(
     """Alias of a new version beside the version that is the champion, why, and the numbers."""
     ours = _by_subject(evaluation.per_subject())
     total = ours.to_numpy().sum(axis=0)[None]
-    numbers: dict[str, Any] = {name: float(ratio(total, name)[0]) for name in ("f1", "false_alarms_per_24h")}
+    numbers: dict[str, Any] = {name: float(ratio(total, name)[0]) for name in ("f1", *RATES)}
     allowed = config.scoring.max_false_alarms_per_24h
     if champion is None:
-        rate = numbers["false_alarms_per_24h"]
-        return CHAMPION, f"there was none; it raises {rate:.1f} false alarms per 24 h, {allowed:g} are allowed", numbers
+        rate = numbers[FALSE_ALARM_RATE]
+        why = f"there was none; it raises {rate:.1f} false alarms per 24 h of assessed time, {allowed:g} are allowed"
+        return CHAMPION, why, numbers
     theirs, where = _of_champion(config, champion, evaluation, tested, again)
     if theirs is None:
         return CHALLENGER, f"{where} (version {champion})", numbers
-    rate = numbers["false_alarms_per_24h"]
+    rate = numbers[FALSE_ALARM_RATE]
     alias, why, compared = _compare(config, ours.loc[theirs.index].to_numpy(), theirs.to_numpy(), rate)
     return alias, f"{why} (version {champion}{where})", numbers | compared
 
@@ -208,11 +210,11 @@ def _decide(
 def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple[str, str, dict[str, float]]:
     """Alias of the new version, why, and the numbers.
 
-    Of (n_subjects, 4) counts of the same subjects, and the false alarms per 24 h of the new version on all it was
-    tested on, which may be more.
+    Of (n_subjects, 5) counts of the same subjects, and the false alarms per 24 h of assessed time of the new version on
+    all it was tested on, which may be more.
     """
     f1, their_f1 = (float(ratio(counts.sum(axis=0)[None], "f1")[0]) for counts in (ours, theirs))
-    their_rate = float(ratio(theirs.sum(axis=0)[None], "false_alarms_per_24h")[0])
+    their_rate = float(ratio(theirs.sum(axis=0)[None], FALSE_ALARM_RATE)[0])
     difference = np.subtract(
         *(bootstrap.scores_of_draws(c, partial(ratio, name="f1"), seed=config.seed) for c in (ours, theirs))
     )
@@ -224,11 +226,11 @@ def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple
     why = (
         f"event F1 {f1:.3f} against {their_f1:.3f}, better in {share_better:.0%} of the draws of {len(ours)} subjects "
         f"({config.tracking.champion_confidence:.0%} are needed; difference {low:+.3f} to {high:+.3f}), "
-        f"with {rate:.1f} false alarms per 24 h against {their_rate:.1f} ({allowed:g} are allowed)"
+        f"with {rate:.1f} false alarms per 24 h of assessed time against {their_rate:.1f} ({allowed:g} are allowed)"
     )
     numbers = {
         "champion_f1": their_f1,
-        "champion_false_alarms_per_24h": their_rate,
+        f"champion_{FALSE_ALARM_RATE}": their_rate,
         "f1_difference_low": low,
         "f1_difference_high": high,
         "share_better": share_better,
@@ -252,7 +254,12 @@ def _of_champion(
     known = [run_id for run_id in run_ids if run_id and tracking.exists(run_id)]
     digests = [client.get_run(run_id).data.params.get("test.digest") for run_id in known]
     unseen, theirs = evaluation.subjects, None
-    if len(digests) < 2 or digests[0] is None or digests[0] != digests[1]:
+    logged = None
+    if len(digests) == 2 and digests[0] is not None and digests[0] == digests[1]:
+        # Read as it is: MLflow's own reader takes a subject called 00000005 for the number 5.
+        logged = mlflow.artifacts.load_dict(f"runs:/{run_ids[1]}/per_subject.json")
+    # Earlier versions did not log their assessed time.
+    if logged is None or "assessed_hours" not in logged["columns"]:
         try:
             theirs = load(f"models:/{name}/{champion}")
         except OutageError:
@@ -273,14 +280,13 @@ def _of_champion(
     if theirs is not None:
         where = f", scored anew on {len(unseen)} of {len(evaluation.subjects)} test subjects, which it has not seen"
         return _by_subject(again(theirs).per_subject()).loc[unseen], where
-    # Read as it is: MLflow's own reader takes a subject called 00000005 for the number 5.
-    logged = mlflow.artifacts.load_dict(f"runs:/{run_ids[1]}/per_subject.json")
+    assert logged is not None
     return _by_subject(pd.DataFrame(logged["data"], columns=logged["columns"])).loc[unseen], ""
 
 
 def _by_subject(table: pd.DataFrame) -> pd.DataFrame:
-    """Reference events, events found, false alarms and seconds of each subject, by name."""
-    return table.set_index("subject")[list(COUNTS)].astype("float64") * [1, 1, 1, 3600]
+    """Reference events, events found, false alarms, seconds and assessed seconds of each subject, by name."""
+    return table.set_index("subject")[list(COUNTS)].astype("float64") * [1, 1, 1, 3600, 3600]
 
 
 def _line(error: Exception) -> str:

@@ -23,8 +23,8 @@ ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, m
 SEIZURE = Event(1000.0, 40.0)
 
 
-def evaluation(found: list[int], false_alarms: int = 0) -> Evaluation:
-    """Twenty subjects with a seizure each, found in some, and false alarms in each."""
+def evaluation(found: list[int], false_alarms: int = 0, assessed_s: int = 3600) -> Evaluation:
+    """Twenty subjects with a seizure each, found in some, and false alarms in each; only the begin may be assessed."""
     recordings = []
     for subject in range(20):
         probability = np.zeros(3600)
@@ -32,6 +32,7 @@ def evaluation(found: list[int], false_alarms: int = 0) -> Evaluation:
             probability[1000:1040] = 0.9
         for number in range(false_alarms):
             probability[1500 + 200 * number] = 0.9
+        probability[assessed_s:] = np.nan
         recordings.append(
             ScoredRecording(
                 f"r{subject}",
@@ -77,10 +78,10 @@ def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: st
     ]
     kinds = [sentence.split(" is the ")[1].split(":")[0] for sentence in said]
     assert kinds == ["champion", "challenger", "champion", "challenger", "challenger"]
-    assert "there was none; it raises 0.0 false alarms per 24 h, 30 are allowed" in said[0]
+    assert "there was none; it raises 0.0 false alarms per 24 h of assessed time, 30 are allowed" in said[0]
     assert "event F1 0.621 against 0.571, better in 6" in said[1]
     assert "(90% are needed" in said[1]
-    assert "48.0 false alarms per 24 h against 0.0 (30 are allowed)" in said[3]
+    assert "48.0 false alarms per 24 h of assessed time against 0.0 (30 are allowed)" in said[3]
     client = mlflow.MlflowClient()
     assert str(client.get_model_version_by_alias("gate", "champion").version) == "3"
     tags = client.get_model_version("gate", "3").tags
@@ -91,10 +92,37 @@ def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: st
 
 def test_a_champion_that_is_too_loud_sets_no_limit(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
-    assert "it raises 72.0 false alarms per 24 h, 30 are allowed" in registered("loud", evaluation([0, 1], 3))
+    assert "it raises 72.0 false alarms per 24 h of assessed time, 30 are allowed" in registered(
+        "loud", evaluation([0, 1], 3)
+    )
     # Better, and not as loud, but too loud still.
     assert "is the challenger" in registered("loud", evaluation(list(range(20)), 2))
     assert "is the champion" in registered("loud", evaluation(list(range(20)), 1))
+
+
+def test_a_version_that_is_blind_half_of_the_time_is_not_quiet_for_it(tracking_uri: str) -> None:
+    mlflow.set_experiment("tests")
+    registered("blind", evaluation([0, 1]))
+    # One in each recorded hour, which are two in each that was assessed; 30 a day are allowed.
+    said = registered("blind", evaluation(list(range(20)), 1, assessed_s=1800))
+    assert "is the challenger" in said
+    assert "48.0 false alarms per 24 h of assessed time against 0.0 (30 are allowed)" in said
+    tags = mlflow.MlflowClient().get_model_version_by_alias("blind", "challenger").tags
+    assert float(tags["aura.false_alarms_per_24h"]) == 24
+    assert float(tags["aura.false_alarms_per_assessed_24h"]) == 48
+
+
+def test_a_champion_of_an_earlier_version_is_scored_anew_for_its_assessed_time(tracking_uri: str) -> None:
+    mlflow.set_experiment("tests")
+    with mlflow.start_run(nested=True) as run:
+        mlflow.log_param("test.digest", "same")
+        tracking.log_table(evaluation([0, 1]).per_subject().drop(columns="assessed_hours"), "per_subject.json")
+    client = mlflow.MlflowClient()
+    client.create_registered_model("earlier")
+    version = client.create_model_version("earlier", "source", run.info.run_id).version
+    client.set_registered_model_alias("earlier", "champion", version)
+    # There is no model at this source; that it is asked for is enough.
+    assert "the champion cannot be loaded" in registered("earlier", evaluation(list(range(20))))
 
 
 def test_a_champion_that_moves_meanwhile_is_compared_with(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,9 +80,13 @@ def run(config: Config) -> None:
         hours = float(recordings["duration_s"].sum() / 3600)
         n_found = int(table["seizures"].sum())
         metrics.count(recordings=len(table), recorded_s=3600 * hours, alarms=n_found)
+        assessed_share = 1 - float(table["not_assessed_s"].sum()) / (3600 * hours)
         numbers = {"recordings": len(table), "failures": len(failures), "hours": hours}
-        tracking.log_metrics({**numbers, "seizures": n_found})
-        said = f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h; see {output / 'index.html'}\n"
+        tracking.log_metrics({**numbers, "seizures": n_found, "assessed_share": assessed_share})
+        said = (
+            f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h, {100 * assessed_share:.1f} % of it "
+            f"assessed; see {output / 'index.html'}\n"
+        )
         said += "\n".join(_line(row) for row in table.head(N_SHOWN).to_dict("records"))
         if len(table) > N_SHOWN:
             said += f"\n  and {len(table) - N_SHOWN} more in {output / 'detections.parquet'}"

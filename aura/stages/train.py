@@ -19,7 +19,7 @@ from aura import metrics, registry, report, split, tracking
 from aura.classifier import Classifier
 from aura.config import Config
 from aura.errors import AuraError
-from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
+from aura.evaluation import FALSE_ALARM_RATE, Evaluation, ScoredRecording, evaluate, event_curve
 from aura.feature_table import FeatureTable
 from aura.features import names_of
 from aura.importance import permutation_importance
@@ -77,7 +77,7 @@ def run(config: Config) -> None:
         baselines = tracking.baselines(test_digest(config, table.recordings[tested]))
         tracking.log_table(baselines, "baselines.json")
         comparison = report.against(scores, baselines)
-        kept = bool((final.curve["false_alarms_per_24h"] <= trial.max_false_alarms_per_24h).any())
+        kept = bool((final.curve[FALSE_ALARM_RATE] <= trial.max_false_alarms_per_24h).any())
         card = model_card(config, scores, comparison, table.recordings, table.recordings[tested], kept=kept)
         tracking.log_text(card, "model_card.md")
         outcome = "nothing is registered: each model is for one subject"

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from aura.errors import AuraError, OutageError
+from aura.evaluation import FALSE_ALARM_RATE
 from aura.sweep.turns import Turn, turn
 
 # How often a trial says that it is alive, and after what silence it is taken for dead.
@@ -26,7 +27,8 @@ POLL_S = 2.0
 DIRECTIONS: dict[str, StudyDirection] = {
     "f1": StudyDirection.MAXIMIZE,
     "sensitivity": StudyDirection.MAXIMIZE,
-    "false_alarms_per_24h": StudyDirection.MINIMIZE,
+    # A search for few per day of recording would find settings under which little is assessed.
+    FALSE_ALARM_RATE: StudyDirection.MINIMIZE,
 }
 # Attributes of a study and of a trial.
 PARENT, MADE_OF = "mlflow_parent_run_id", "made_of"
