@@ -80,12 +80,12 @@ def run(config: Config) -> None:
         hours = float(recordings["duration_s"].sum() / 3600)
         n_found = int(table["seizures"].sum())
         metrics.count(recordings=len(table), recorded_s=3600 * hours, alarms=n_found)
-        assessed_share = 1 - float(table["not_assessed_s"].sum()) / (3600 * hours)
+        assessed_h = hours - float(table["not_assessed_s"].sum()) / 3600
         numbers = {"recordings": len(table), "failures": len(failures), "hours": hours}
-        tracking.log_metrics({**numbers, "seizures": n_found, "assessed_share": assessed_share})
+        tracking.log_metrics({**numbers, "seizures": n_found, "assessed_hours": assessed_h})
         said = (
-            f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h, {100 * assessed_share:.1f} % of it "
-            f"assessed; see {output / 'index.html'}\n"
+            f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h, "
+            f"{100 * assessed_h / hours:.1f} % of it assessed; see {output / 'index.html'}\n"
         )
         said += "\n".join(_line(row) for row in table.head(N_SHOWN).to_dict("records"))
         if len(table) > N_SHOWN:
