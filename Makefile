@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test damage bench dashboards lint ui lock files test-containers test-airflow
+.PHONY: help demo test wheel damage bench dashboards lint ui lock files test-containers test-airflow
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -27,6 +27,9 @@ test: $(INSTALLED)  ## lint and test
 	mypy
 	$(MAKE) --no-print-directory files
 	python -m pytest -n 2 --dist loadfile
+
+wheel: $(INSTALLED)  ## build dist/aura_ecg-VERSION-py3-none-any.whl and the source distribution
+	python -m hatchling build -d dist
 
 test-containers: $(INSTALLED)  ## as root: build the images from nothing and run them (about 13 minutes)
 	python -m pytest -s tests/containers/check_containers.py

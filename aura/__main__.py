@@ -11,6 +11,8 @@ from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
+from aura import __version__
+
 STAGES = {
     "synthesize": "make the embedded synthetic corpus",
     "prepare": "recordings to RR intervals: read the ECG, detect the beats",
@@ -67,8 +69,8 @@ def main(argv: Sequence[str]) -> int:
         0 when it did what it should, 1 when it could not, 2 when it was asked for in a way it does not know, 130 when
         it was interrupted, 141 when nobody listened any more, 143 when it was asked to end.
     """
-    if not argv or argv[0] in ("-h", "--help"):
-        print(_usage())
+    if not argv or argv[0] in ("-h", "--help", "--version"):
+        print(f"aura {__version__}" if argv[:1] == ["--version"] else _usage())
         return 0
     if argv[0] in COMPLETION:
         return _complete(argv)
@@ -157,6 +159,7 @@ stages:
 {stages}
 
 python -m aura STAGE --help shows the configuration, --cfg job prints it; README.md has the tour.
+python -m aura --version prints the version.
 Tab completion in bash: eval "$(aura -sc install=bash)"; then aura STAGE key..."""
 
 
@@ -196,7 +199,7 @@ def _run(stage: str, overrides: Sequence[str]) -> int:
         return 141
     except (AuraError, OSError) as error:
         # A full disk or a folder that cannot be written says which; all that was finished is kept.
-        return _refuse(f"{stage}: {error}", 1)
+        return _refuse("; ".join([f"{stage}: {error}", *getattr(error, "__notes__", ())]), 1)
     except KeyboardInterrupt as error:
         code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
         return _refuse(f"{stage}: stopped; run it again to go on where it was", code)

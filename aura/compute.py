@@ -281,7 +281,7 @@ def _client(address: str | None, workers: int | None) -> Any:
         import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise AuraError("compute=dask needs dask and distributed: pip install 'aura[dask]'") from error
+        raise AuraError("compute=dask needs dask and distributed: pip install 'aura-ecg[dask]'") from error
 
     if address is not None:
         client = Client(address)

@@ -24,9 +24,13 @@ from aura.scope import COMPARED, LOGGED, PRIVATE, REPEATED, SEARCHED
 from aura.scoring import EventRules
 from aura.synthetic.layouts import PLACES
 
-PROJECT = Path(__file__).resolve().parents[1]
-CONF = PROJECT / "conf"
-# conf/tracking/ finds the tracking database through it.
+PACKAGE = Path(__file__).resolve().parent
+# A wheel carries conf/, experiments/ and deploy/graphene/ inside the package; a checkout has them beside it.
+INSTALLED = (PACKAGE / "conf").is_dir()
+SHIPPED = PACKAGE if INSTALLED else PACKAGE.parent
+CONF = SHIPPED / "conf"
+# Folder of mlflow.db: the checkout, or the current folder of an installation. conf/tracking/ reads the variable.
+PROJECT = Path.cwd() if INSTALLED else PACKAGE.parent
 os.environ["AURA_PROJECT"] = str(PROJECT)
 
 
@@ -503,7 +507,7 @@ def _import(key: str, name: str) -> Any:
     try:
         return get_object(name)
     except (HydraException, ImportError, ValueError) as error:
-        extra = "; pip install 'aura[lightgbm]'" if name.startswith("lightgbm.") else ""
+        extra = "; pip install 'aura-ecg[lightgbm]'" if name.startswith("lightgbm.") else ""
         raise AuraError(f"{key}: {name!r} cannot be imported{extra}") from error
 
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 
@@ -18,7 +18,9 @@ from aura.scoring import Counts, EventRules, pool, score_events, score_samples
 from aura.types import Event, Floats, Ints
 
 N_THRESHOLDS = 60
-RATIOS = ("sensitivity", "precision", "f1", "false_alarms_per_24h")
+RATIOS = ("sensitivity", "precision", "f1", "false_alarms_per_24h", "false_alarms_per_assessed_24h")
+# By this one thresholds are chosen and versions compared: who is blind half of the time must not look better for it.
+FALSE_ALARM_RATE = "false_alarms_per_assessed_24h"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +61,11 @@ class ScoredRecording:
     targets: tuple[Event, ...]
     rises_bpm: Floats
 
+    @property
+    def assessed_s(self) -> float:
+        """Time in which an alarm was possible: the steps that have a score."""
+        return min(float(np.count_nonzero(~np.isnan(self.score)) * self.step_s), self.duration_s)
+
 
 def event_curve(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: EventRules) -> pd.DataFrame:
     """Event scores over thresholds, the same one for all recordings.
@@ -66,7 +73,7 @@ def event_curve(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: Ev
     Returns
     -------
     DataFrame
-        A row per threshold, rising: ``threshold``, ``sensitivity``, ``precision``, ``f1``, ``false_alarms_per_24h``.
+        A row per threshold, rising: ``threshold`` and `RATIOS`.
     """
     everything = np.concatenate([r.score for r in recordings])
     # Alarms are rare: most of the thresholds worth a look lie among the highest scores.
@@ -80,17 +87,19 @@ def event_curve(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: Ev
 
 
 def operating_point(curve: pd.DataFrame, max_false_alarms_per_24h: float) -> float:
-    """Threshold that finds most events within a limit of false alarms; of equals the one that raises the fewest.
+    """Threshold that finds most events within a limit of false alarms per 24 h of assessed time.
+
+    Of equals it is the one that raises the fewest.
 
     Where none keeps to the limit it is the one that comes nearest; where no threshold is to be had, there is never an
     alarm.
     """
     if not len(curve):
         return float("inf")
-    allowed = curve[curve["false_alarms_per_24h"] <= max_false_alarms_per_24h]
+    allowed = curve[curve[FALSE_ALARM_RATE] <= max_false_alarms_per_24h]
     if not len(allowed):
-        allowed = curve[curve["false_alarms_per_24h"] == curve["false_alarms_per_24h"].min()]
-    ordered = allowed.sort_values(["sensitivity", "false_alarms_per_24h", "threshold"], ascending=[False, True, False])
+        allowed = curve[curve[FALSE_ALARM_RATE] == curve[FALSE_ALARM_RATE].min()]
+    ordered = allowed.sort_values(["sensitivity", FALSE_ALARM_RATE, "threshold"], ascending=[False, True, False])
     return float(ordered["threshold"].iloc[0])
 
 
@@ -126,13 +135,16 @@ class Evaluation:
                 key = f"{kind}_{name}"
                 found |= {key: ratios[name], f"{key}_low": low, f"{key}_high": high}
         seizures = self.seizures()
+        assessed_s = sum(r.assessed_s for r in self.recordings)
+        in_alarm_s = sum(alarm.duration_s for alarms in self.alarms for alarm in alarms)
         return {
             **found,
+            "assessed_share": assessed_s / sum(r.duration_s for r in self.recordings),
+            "false_alarm_time_share": pool(self.samples).fp / assessed_s if assessed_s else float("nan"),
             **self._of_windows(),
             "latency_median_s": float(seizures.loc[seizures["found"], "latency_s"].median()),
             **_responders(seizures),
-            "time_in_alarm_share": sum(a.duration_s for alarms in self.alarms for a in alarms)
-            / sum(r.duration_s for r in self.recordings),
+            "time_in_alarm_share": in_alarm_s / assessed_s if assessed_s else float("nan"),
         }
 
     def per_subject(self) -> pd.DataFrame:
@@ -144,6 +156,7 @@ class Evaluation:
                 {
                     "subject": subject,
                     "hours": event.duration_s / 3600,
+                    "assessed_hours": event.assessed_s / 3600,
                     "ref_events": event.n_ref,
                     "found": event.tp,
                     "false_alarms": event.fp,
@@ -220,19 +233,21 @@ def evaluate(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: Event
     """Raise the alarms of each recording at its threshold, and count."""
     raised = [alarms.events(r.score, threshold=r.threshold, step_s=r.step_s) for r in recordings]
     samples = [
-        score_samples(r.targets, found, duration_s=r.duration_s) for r, found in zip(recordings, raised, strict=True)
+        replace(score_samples(r.targets, found, duration_s=r.duration_s), assessed_s=r.assessed_s)
+        for r, found in zip(recordings, raised, strict=True)
     ]
     return Evaluation(recordings, raised, _event_counts(recordings, raised, rules), samples, rules)
 
 
 def ratio(totals: Floats, name: str) -> Floats:
-    """A score of (n, 4) sums of reference events, events found, false alarms and seconds, as `Counts` has it."""
-    n_ref, tp, fp, duration_s = totals.T
+    """A score of (n, 5) sums of reference events, events found, false alarms, seconds and assessed seconds."""
+    n_ref, tp, fp, duration_s, assessed_s = totals.T
     ratios = {
         "sensitivity": (tp, n_ref),
         "precision": (tp, tp + fp),
         "f1": (2 * tp, n_ref + tp + fp),
         "false_alarms_per_24h": (fp, duration_s / 86_400),
+        "false_alarms_per_assessed_24h": (fp, assessed_s / 86_400),
     }
     part, whole = ratios[name]
     found: Floats = np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
@@ -240,14 +255,14 @@ def ratio(totals: Floats, name: str) -> Floats:
 
 
 def _sums(counts: Sequence[Counts]) -> Floats:
-    return np.array([(c.n_ref, c.tp, c.fp, c.duration_s) for c in counts], dtype=np.float64)
+    return np.array([(c.n_ref, c.tp, c.fp, c.duration_s, c.assessed_s) for c in counts], dtype=np.float64)
 
 
 def _event_counts(
     recordings: Sequence[ScoredRecording], alarms: Sequence[tuple[Event, ...]], rules: EventRules
 ) -> list[Counts]:
     return [
-        score_events(r.targets, found, duration_s=r.duration_s, rules=rules)
+        replace(score_events(r.targets, found, duration_s=r.duration_s, rules=rules), assessed_s=r.assessed_s)
         for r, found in zip(recordings, alarms, strict=True)
     ]
 

@@ -80,7 +80,7 @@ Against baselines on the same recordings, it
 ## How
 
 Features: {families}; cleaning `{config.cleaning.method}`. Threshold chosen on training subjects for at most \
-{config.scoring.max_false_alarms_per_24h:g} false alarms per 24 h{beyond}. The whole \
+{config.scoring.max_false_alarms_per_24h:g} false alarms per 24 h of assessed time{beyond}. The whole \
 configuration is `config.yaml` of the run.
 
 ## Limits

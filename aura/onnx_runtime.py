@@ -15,7 +15,7 @@ from aura.types import Floats, RRSeries, Singles
 
 # ONNX adds up the trees in single precision.
 TOLERANCE = 1e-5
-MISSING = "the runtime onnx is not installed; pip install 'aura[onnx]', or give serving.runtime=sklearn"
+MISSING = "the runtime onnx is not installed; pip install 'aura-ecg[onnx]', or give serving.runtime=sklearn"
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 NAME = "windows"
 

@@ -1,5 +1,6 @@
 """The pictures of a run. Colours are those of Okabe and Ito, which people with any colour vision can tell apart."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve
 
-from aura.evaluation import ScoredRecording
+from aura.evaluation import FALSE_ALARM_RATE, ScoredRecording
 from aura.figure_text import as_label
 from aura.labels import LEFT_OUT, TARGET
 from aura.types import Bools, Event, Floats, RRSeries
@@ -53,18 +54,20 @@ def false_alarm_curve(
         (train, GREY, "--", "training subjects, out of fold"),
         (test, BLUE, "-", "test subjects"),
     ):
-        axes.plot(curve["false_alarms_per_24h"], curve["sensitivity"], style, color=colour, label=name)
-    x, y = scores["event_false_alarms_per_24h"], scores["event_sensitivity"]
+        axes.plot(curve[FALSE_ALARM_RATE], curve["sensitivity"], style, color=colour, label=name)
+    x, y = scores[f"event_{FALSE_ALARM_RATE}"], scores["event_sensitivity"]
     reach = [
         [[max(value - scores[f"{name}_low"], 0)], [max(scores[f"{name}_high"] - value, 0)]]
-        for name, value in (("event_false_alarms_per_24h", x), ("event_sensitivity", y))
+        for name, value in ((f"event_{FALSE_ALARM_RATE}", x), ("event_sensitivity", y))
     ]
     point = f"threshold chosen on training subjects: {y:.0%} at {x:.1f}, with 95 % intervals"
     axes.errorbar([x], [y], xerr=reach[0], yerr=reach[1], fmt="o", color=ORANGE, markersize=8, capsize=3, label=point)
     axes.axvline(max_false_alarms_per_24h, color=GREY, linewidth=0.8, linestyle=":", label="limit it was chosen for")
     axes.set_xscale("symlog", linthresh=1)
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.set(xlim=(0, None), ylim=(0, 1.02), xlabel="false alarms per 24 h", ylabel="event sensitivity")
+    axes.set(
+        xlim=(0, None), ylim=(0, 1.02), xlabel="false alarms per 24 h of assessed time", ylabel="event sensitivity"
+    )
     axes.legend(loc="upper left", fontsize=8)
     return figure
 
@@ -82,8 +85,8 @@ def per_subject(subjects: pd.DataFrame) -> Figure:
     left.set(xlabel="events")
     left.set_yticks(rows, [as_label(name) for name in subjects["subject"]])
     left.legend(fontsize=8)
-    right.barh(rows, subjects["event_false_alarms_per_24h"], color=ORANGE)
-    right.set(xlabel="false alarms per 24 h")
+    right.barh(rows, subjects[f"event_{FALSE_ALARM_RATE}"], color=ORANGE)
+    right.set(xlabel="false alarms per 24 h of assessed time")
     for axes in (left, right):
         axes.grid(alpha=0.3, axis="x")
         axes.tick_params(axis="y", labelsize=7)
@@ -166,13 +169,18 @@ def summary(scores: Mapping[str, float], of: str = "held-out subjects") -> str:
         ("precision", "precision", 100, " %"),
         ("f1", "F1", 1, ""),
         ("false_alarms_per_24h", "false alarms per 24 h", 1, ""),
+        (FALSE_ALARM_RATE, "  of assessed time", 1, ""),
     ):
         digits = 1 if scale > 1 or "per" in name else 3
         event, low, high, sample = (
             f"{scores[key] * scale:.{digits}f}"
             for key in (f"event_{name}", f"event_{name}_low", f"event_{name}_high", f"sample_{name}")
         )
-        lines.append(f"{title:<24}{event + unit:>10}{f'({low} to {high})':>20}{sample + unit:>10}")
+        # Seconds of false alarm per day are a number that nobody can read: their share of the time is below.
+        seconds = "" if "false_alarms" in name else sample + unit
+        lines.append(f"{title:<24}{event + unit:>10}{f'({low} to {high})':>20}{seconds:>10}".rstrip())
+    for name, title in (("false_alarm_time_share", "time in false alarm"), ("assessed_share", "time assessed")):
+        lines.append(f"{title:<24}{'':>30}{f'{scores[name]:.1%}'.replace('%', ' %'):>10}")
     lines.append(f"{'ROC-AUC, PR-AUC':<24}{scores['roc_auc']:>10.3f}{'':>20}{scores['pr_auc']:>10.3f}")
     return "\n".join(lines)
 
@@ -183,12 +191,13 @@ def against(scores: Mapping[str, float], baselines: pd.DataFrame) -> str:
         return "no baseline was scored on these recordings; experiments=baseline_heart_rate and the like do"
     lines = []
     for row in baselines.sort_values("f1", ascending=False).to_dict("records"):
-        better = scores["event_f1"] > row["f1"] and (
-            scores["event_false_alarms_per_24h"] <= row["false_alarms_per_24h"]
-        )
+        if math.isnan(row[FALSE_ALARM_RATE]):
+            lines.append(f"{row['baseline']} was scored by an earlier version, without assessed time; run it again")
+            continue
+        better = scores["event_f1"] > row["f1"] and scores[f"event_{FALSE_ALARM_RATE}"] <= row[FALSE_ALARM_RATE]
         lines.append(
             f"{'beats' if better else 'does not beat'} {row['baseline']}: F1 {row['f1']:.3f}, sensitivity "
-            f"{row['sensitivity']:.1%}, {row['false_alarms_per_24h']:.1f} false alarms per 24 h"
+            f"{row['sensitivity']:.1%}, {row[FALSE_ALARM_RATE]:.1f} false alarms per 24 h of assessed time"
         )
     return "\n".join(lines)
 

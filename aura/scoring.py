@@ -37,18 +37,25 @@ class Counts:
     fp
         Detected where there is none.
     duration_s
-        Time looked at.
+        Length of the recording.
+    assessed_s
+        Time of it in which the detector could raise an alarm.
     """
 
     n_ref: int = 0
     tp: int = 0
     fp: int = 0
     duration_s: float = 0.0
+    assessed_s: float = 0.0
 
     def __add__(self, other: "Counts") -> "Counts":
         """Pool two sets of counts."""
         return Counts(
-            self.n_ref + other.n_ref, self.tp + other.tp, self.fp + other.fp, self.duration_s + other.duration_s
+            self.n_ref + other.n_ref,
+            self.tp + other.tp,
+            self.fp + other.fp,
+            self.duration_s + other.duration_s,
+            self.assessed_s + other.assessed_s,
         )
 
     @property
@@ -68,8 +75,13 @@ class Counts:
 
     @property
     def false_alarms_per_24h(self) -> float:
-        """False alarms (or seconds of them) per day; NaN where no time was looked at."""
+        """False alarms (or seconds of them) per day of recording; NaN where nothing was recorded."""
         return self.fp / (self.duration_s / 86_400) if self.duration_s else float("nan")
+
+    @property
+    def false_alarms_per_assessed_24h(self) -> float:
+        """False alarms (or seconds of them) per day of assessed time; NaN where nothing was assessed."""
+        return self.fp / (self.assessed_s / 86_400) if self.assessed_s else float("nan")
 
     def ratios(self) -> dict[str, float]:
         """All scores by name."""
@@ -78,6 +90,7 @@ class Counts:
             "precision": self.precision,
             "f1": self.f1,
             "false_alarms_per_24h": self.false_alarms_per_24h,
+            "false_alarms_per_assessed_24h": self.false_alarms_per_assessed_24h,
         }
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -24,12 +24,19 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 
 from aura import __version__
-from aura.config import PROJECT, Config
+from aura.config import INSTALLED, PACKAGE, PROJECT, Config
 from aura.disclosure import public, public_error, without_credentials
 from aura.errors import AuraError, OutageError
 from aura.evaluation import RATIOS
+from aura.open_runs import held, runs_folder, settle_dead
 from aura.request import SIGNATURE
 from aura.scope import dotted
+
+# Half a minute for a server that restarts (refused connections), where MLflow's defaults take four, for each request.
+# A server that accepts a request gets a minute to answer: behind it a model may be on its way to an object store.
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+os.environ.setdefault(RETRIES, "4")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 
 
 @contextmanager
@@ -39,6 +46,7 @@ def stage_run(
     """Open the run of a stage, and log what every stage logs.
 
     A run that ``mlflow run`` opened for this process is adopted; inside another stage's run this one is its child.
+    Runs that this machine opened in the same workspace, and whose process was killed, are marked KILLED first.
 
     Parameters
     ----------
@@ -54,36 +62,45 @@ def stage_run(
     name = name or stage
     adopted = "MLFLOW_RUN_ID" in os.environ
     nested = mlflow.active_run() is not None
+    open_runs = runs_folder(Path(config.workspace))
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     mlflow.set_system_metrics_sampling_interval(1)
-    try:
+    with _outages(nested=nested):
         if not adopted and not nested:
             connect(config)
             _choose_experiment(config)
-        with mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active:
-            # The name again, as an adopted run has one already, and a random one.
-            # The source is a path of this machine otherwise.
-            mlflow.set_tags(
-                {"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
-            )
-            if parent is not None:
-                set_parent(parent)
-            mlflow.log_params(parameters(config))
-            mlflow.log_text(yaml.safe_dump(public(config), sort_keys=False), "config.yaml")
-            if config.baseline and stage == "train":
-                mlflow.set_tag("aura.baseline", config.baseline)
-            if config.question:
-                mlflow.set_tag("mlflow.note.content", config.question)
+        if not nested:
+            settle_dead(open_runs, _mark_killed)
+        with (
+            ExitStack() as until_ended,
+            mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active,
+        ):
+            until_ended.enter_context(held(open_runs, active.info.run_id))
             try:
+                # The name again, as an adopted run has one already, and a random one.
+                # The source is a path of this machine otherwise.
+                mlflow.set_tags(
+                    {"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
+                )
+                if parent is not None:
+                    set_parent(parent)
+                mlflow.log_params(parameters(config))
+                mlflow.log_text(yaml.safe_dump(public(config), sort_keys=False), "config.yaml")
+                if config.baseline and stage == "train":
+                    mlflow.set_tag("aura.baseline", config.baseline)
+                if config.question:
+                    mlflow.set_tag("mlflow.note.content", config.question)
                 yield active
+            except MlflowException:
+                # Nor will it hear of the end of this run and of those around it: once is enough to wait.
+                os.environ[RETRIES] = "0"
+                raise
             except AuraError as error:
                 mlflow.set_tag("aura.error", public_error(error, config))
                 raise
             except KeyboardInterrupt:
                 mlflow.end_run("KILLED")
                 raise
-    except MlflowException as error:
-        raise OutageError(f"MLflow at {place()}: {without_credentials(' '.join(str(error).split()))}") from error
 
 
 def parameters(config: Config) -> dict[str, Any]:
@@ -121,7 +138,7 @@ def is_beside(run_id: str) -> bool:
     """Whether a run is in the experiment of the active one."""
     if not exists(run_id):
         return False
-    here, there = (mlflow.get_run(one).info.experiment_id for one in (_active_id(), run_id))
+    here, there = (mlflow.get_run(one).info.experiment_id for one in (active_id(), run_id))
     return bool(here == there)
 
 
@@ -137,9 +154,57 @@ def kill(run_id: str | None) -> None:
             mlflow.MlflowClient().set_terminated(run_id, "KILLED")
 
 
+@contextmanager
+def _outages(*, nested: bool) -> Iterator[None]:
+    """Turn errors of MLflow into sentences; the runs around this one do not wait for the server once more."""
+    retries = os.environ[RETRIES]
+    try:
+        yield
+    except MlflowException as error:
+        says = f"says: {without_credentials(_line(error))}"
+        outage = OutageError(
+            f"MLflow at {place()} {'does not answer; run it again when it does' if is_outage(error) else says}"
+        )
+        for note in _notes(error):
+            outage.add_note(note)
+        raise outage from error
+    finally:
+        if not nested:
+            os.environ[RETRIES] = retries
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """Notes of an error and of those that it came after: a run that cannot be ended hides why it was to end."""
+    notes: dict[str, None] = {}
+    while error is not None:
+        notes |= dict.fromkeys(getattr(error, "__notes__", ()))
+        error = error.__context__
+    return list(notes)
+
+
+def is_outage(error: MlflowException) -> bool:
+    """Whether a server gave no answer, by the error of the connection that MLflow handled when it raised this one."""
+    return mlflow.get_tracking_uri().startswith("http") and isinstance(error.__context__, OSError)
+
+
+def _line(error: MlflowException) -> str:
+    return " ".join(str(error).split())
+
+
+def _mark_killed(run_id: str) -> bool:
+    """Mark a run whose process is gone as killed; False where this tracking server does not know it."""
+    if not exists(run_id):
+        return False
+    client = mlflow.MlflowClient()
+    if client.get_run(run_id).info.status == "RUNNING":
+        client.set_terminated(run_id, "KILLED")
+        print(f"run {run_id} is marked KILLED: its process is gone")
+    return True
+
+
 def baselines(test_digest: str) -> pd.DataFrame:
     """Scores of what has to be beaten on the same test recordings: a row per baseline, of its newest run."""
-    experiment = mlflow.get_run(_active_id()).info.experiment_id
+    experiment = mlflow.get_run(active_id()).info.experiment_id
     runs = mlflow.search_runs(
         [experiment],
         filter_string=f"params.`test.digest` = '{test_digest}' and tags.`aura.baseline` != '' and status = 'FINISHED'",
@@ -154,7 +219,8 @@ def baselines(test_digest: str) -> pd.DataFrame:
     return pd.DataFrame(rows.values(), columns=["baseline", *RATIOS, "run_id"])
 
 
-def _active_id() -> str:
+def active_id() -> str:
+    """Return the id of the active run."""
     active = mlflow.active_run()
     assert active is not None
     return str(active.info.run_id)
@@ -177,7 +243,7 @@ def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
 
 def log_table(frame: pd.DataFrame, file: str) -> None:
     """Log a table for the artifact viewer, in place of one that is there, to which MLflow would append."""
-    if any(one.path == file for one in mlflow.MlflowClient().list_artifacts(_active_id())):
+    if any(one.path == file for one in mlflow.MlflowClient().list_artifacts(active_id())):
         mlflow.log_text(frame.to_json(orient="split", index=False, date_format="iso"), file)
     else:
         mlflow.log_table(frame, file)
@@ -229,26 +295,25 @@ def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFram
     )
 
 
-def log_model(folder: Path, requirements: Sequence[str], name: str) -> str:
-    """Log a detector that `aura.serving.save_detector` wrote, and register it.
+def log_model(folder: Path, requirements: Sequence[str]) -> str:
+    """Log a detector that `aura.serving.save_detector` wrote.
 
     Returns
     -------
     str
-        Version of the registered model.
+        Id of the logged model, for `aura.registry.register`.
     """
     example = pd.DataFrame({"t_s": np.round(np.arange(1, 13) * 0.8, 3), "rr_ms": np.full(12, 800.0)})
     info = mlflow.pyfunc.log_model(
         name="model",
         loader_module="aura.serving",
         data_path=str(folder),
-        code_paths=[str(PROJECT / "aura")],
+        code_paths=[str(PACKAGE)],
         signature=SIGNATURE,
         input_example=example,
         pip_requirements=list(requirements),
-        registered_model_name=name,
     )
-    return str(info.registered_model_version)
+    return str(info.model_id)
 
 
 def connect(config: Config) -> None:
@@ -294,13 +359,17 @@ def today() -> str:
 
 def _git_tags() -> dict[str, str]:
     """Commit of the code, and whether it was changed since; nothing outside a checkout and an image."""
+    # An image says what it was built from.
+    revision = os.environ.get("AURA_REVISION")
+    built = {"aura.git_commit": revision} if revision else {}
     try:
+        # A repository around an installation, or around a copy of the code, is somebody else's.
+        if INSTALLED or Path(_git("rev-parse", "--show-toplevel")) != PROJECT:
+            return built
         commit = _git("rev-parse", "HEAD")
         return {"aura.git_commit": commit, "aura.git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
     except (OSError, subprocess.CalledProcessError):
-        # In an image, which says what it was built from.
-        revision = os.environ.get("AURA_REVISION")
-        return {"aura.git_commit": revision} if revision else {}
+        return built
 
 
 def _git(*arguments: str) -> str:

@@ -83,6 +83,9 @@ def test_a_real_ecg_in_a_folder_with_an_odd_name(
     assert set(kinds[(probability["score"] >= meta["threshold"]).to_numpy()]) <= {"seiz"}
     run = run_of("detect")
     assert run.data.metrics["recordings"] == 1
+    assessed_s = 300.0 - sum(e.duration_s for e in events if e.kind == "null")
+    assert run.data.metrics["assessed_hours"] == pytest.approx(assessed_s / 3600)
+    assert f"of 0.1 h, {assessed_s / 3:.1f} % of it assessed; see" in said
     # Where it is and what its folder is called is nobody's business.
     assert not any(str(tmp_path) in value for value in run.data.params.values())
 
@@ -95,6 +98,9 @@ def test_a_folder_with_annotations_scores_itself_and_is_ranked(
     assert "against the annotations of 12 recordings" in capsys.readouterr().out
     metrics = run_of("detect").data.metrics
     table, _ = read_table(tmp_path / "found" / "detections.parquet")
+    # By what is written as not assessed, and by the windows that have a score.
+    not_assessed = table["not_assessed_s"].sum() / (3600 * table["hours"].sum())
+    assert metrics["assessed_share"] == pytest.approx(1 - not_assessed)
     assert len(table) == metrics["recordings"] == 12
     assert table["seizures"].is_monotonic_decreasing
     assert metrics["seizures"] == table["seizures"].sum()

@@ -1,5 +1,7 @@
 """Scores written out by hand, and what they are where there is nothing to score."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,17 @@ from hypothesis import strategies as st
 
 from aura import bootstrap
 from aura.alarms import Alarms
-from aura.evaluation import RATIOS, Evaluation, ScoredRecording, evaluate, event_curve, operating_point, ratio
+from aura.evaluation import (
+    FALSE_ALARM_RATE,
+    RATIOS,
+    Evaluation,
+    ScoredRecording,
+    evaluate,
+    event_curve,
+    operating_point,
+    ratio,
+)
+from aura.report import against, summary
 from aura.responders import rises_bpm
 from aura.scoring import EventRules
 from aura.types import Event, Floats, RRSeries
@@ -81,12 +93,78 @@ def test_edge_cases_have_defined_results(
     high: list[tuple[int, int]], seizures: list[Event], expected: tuple[float, ...]
 ) -> None:
     scores = evaluate([scored("a", high, seizures)], ALARMS, RULES).scores(seed=0)
-    assert [scores[f"event_{name}"] for name in RATIOS] == pytest.approx(list(expected), nan_ok=True)
+    # All of the hour is assessed.
+    assert [scores[f"event_{name}"] for name in RATIOS] == pytest.approx([*expected, expected[-1]], nan_ok=True)
 
 
 def test_an_alarm_that_was_up_long_before_is_no_earlier_than_the_tolerance() -> None:
     scores = evaluate([scored("a", [(100, 1010)], [Event(1000, 40)])], ALARMS, RULES).scores(seed=0)
     assert scores["latency_median_s"] == -RULES.tolerance_before_s
+
+
+def blind(recording: ScoredRecording, begin: int, end: int) -> ScoredRecording:
+    """The same recording, without a probability in a stretch."""
+    probability = recording.probability.copy()
+    probability[begin:end] = np.nan
+    return replace(recording, probability=probability, score=probability)
+
+
+def test_false_alarms_are_counted_per_recorded_and_per_assessed_time() -> None:
+    """Two hours with a false alarm each, of which the second one was assessed for a quarter."""
+    seizure = Event(1000, 40)
+    seeing = scored("a", [(1010, 1030), (3000, 3010)], [seizure])
+    evaluation = evaluate([seeing, blind(scored("b", [(100, 130)], [seizure]), 900, HOUR_S)], ALARMS, RULES)
+    scores = evaluation.scores(seed=0)
+    assert scores["assessed_share"] == pytest.approx(1.25 / 2)
+    assert scores["event_false_alarms_per_24h"] == pytest.approx(2 / (2 / 24))
+    assert scores["event_false_alarms_per_assessed_24h"] == pytest.approx(2 / (1.25 / 24))
+    assert scores["event_false_alarms_per_assessed_24h_high"] == pytest.approx(1 / (0.25 / 24))
+    # A seizure that nobody could see is missed all the same.
+    assert scores["event_sensitivity"] == 0.5
+    assert scores["false_alarm_time_share"] == pytest.approx(40 / (1.25 * HOUR_S))
+    assert scores["time_in_alarm_share"] == pytest.approx(60 / (1.25 * HOUR_S))
+    assert evaluation.per_subject()["assessed_hours"].tolist() == [1, 0.25]
+
+
+def test_the_summary_says_what_can_be_read() -> None:
+    """Seconds of false alarm per day, such as 2928.0, are shown as a share of the time."""
+    recording = blind(scored("a", [(100, 130), (1010, 1030)], [Event(1000, 40)]), 1800, HOUR_S)
+    lines = summary(evaluate([recording], ALARMS, RULES).scores(seed=0)).splitlines()
+    told = {line[:24].strip(): line[24:].split() for line in lines}
+    assert told["false alarms per 24 h"] == ["24.0", "(24.0", "to", "24.0)"]
+    assert told["of assessed time"] == ["48.0", "(48.0", "to", "48.0)"]
+    assert told["time in false alarm"] == ["1.7", "%"]
+    assert told["time assessed"] == ["50.0", "%"]
+
+
+def test_baselines_are_beaten_in_f1_at_no_more_false_alarms_per_assessed_time() -> None:
+    scores = {"event_f1": 0.6, "event_false_alarms_per_24h": 5.0, "event_false_alarms_per_assessed_24h": 10.0}
+    row = {"sensitivity": 0.5, "precision": 0.5, "f1": 0.5, "false_alarms_per_24h": 8.0, "run_id": "0"}
+    baselines = pd.DataFrame(
+        [
+            {**row, "baseline": "loud", FALSE_ALARM_RATE: 12.0},
+            {**row, "baseline": "quiet", FALSE_ALARM_RATE: 8.0},
+            {**row, "baseline": "earlier", FALSE_ALARM_RATE: np.nan},
+        ]
+    )
+    said = against(scores, baselines).splitlines()
+    assert said[0].startswith("beats loud: F1 0.500, sensitivity 50.0%, 12.0 false alarms per 24 h of assessed time")
+    assert said[1].startswith("does not beat quiet")
+    assert said[2] == "earlier was scored by an earlier version, without assessed time; run it again"
+
+
+def test_being_blind_does_not_help_to_keep_to_the_limit_of_false_alarms() -> None:
+    """An hour with a clear seizure, a faint one, and a false alarm as faint as that, at a limit of 30 per 24 h."""
+    seeing = scored("a", [(1000, 1030)], [Event(1000, 40), Event(400, 40)])
+    for begin in (400, 1500):
+        seeing.probability[begin : begin + 30] = 0.7
+    kept = []
+    for recording in (seeing, blind(seeing, 1800, HOUR_S)):
+        curve = event_curve([recording], ALARMS, RULES)
+        row = curve[curve["threshold"] == operating_point(curve, 30)].iloc[0]
+        kept.append((row["sensitivity"], row["false_alarms_per_24h"], row[FALSE_ALARM_RATE]))
+    # Per 24 h of recording the blind one would keep to the limit like the other; per assessed time it raises 48.
+    assert kept == [(1, 24, 24), (0.5, 0, 0)]
 
 
 def test_intervals_hold_the_score_and_shrink_with_subjects() -> None:
@@ -104,7 +182,7 @@ def test_intervals_hold_the_score_and_shrink_with_subjects() -> None:
 
 
 def test_draws_are_paired() -> None:
-    counts = np.array([[3.0, 1, 0, 3600], [1, 1, 2, 3600], [2, 0, 1, 3600]])
+    counts = np.array([[3.0, 1, 0, 3600, 3600], [1, 1, 2, 3600, 3600], [2, 0, 1, 3600, 1800]])
 
     def f1(sums: Floats) -> Floats:
         return ratio(sums, "f1")
@@ -121,7 +199,9 @@ def test_the_operating_point_keeps_to_the_limit() -> None:
             "sensitivity": [0.9, 0.8, 0.6, 0.6, 0.1],
             "precision": [0.1] * 5,
             "f1": [0.1] * 5,
-            "false_alarms_per_24h": [90, 40, 20, 10, 2],
+            # Little of the time was assessed, which is no merit.
+            "false_alarms_per_24h": [0, 0, 0, 0, 0],
+            "false_alarms_per_assessed_24h": [90, 40, 20, 10, 2],
         }
     )
     assert operating_point(curve, 50) == 0.2

@@ -101,7 +101,10 @@ def test_a_key_that_there_is_not_is_refused_before_any_trial(
     assert trained.run("sweep", "sweep.space={model.depth:{low:1,high:3}}") == 1
     assert "model.depth" in capsys.readouterr().err
     assert trained.run("sweep", SPACE, "sweep.objectives=[auc]") == 1
-    assert "sweep.objectives=['auc']; allowed are f1, sensitivity, false_alarms_per_24h" in capsys.readouterr().err
+    assert (
+        "sweep.objectives=['auc']; allowed are f1, sensitivity, false_alarms_per_assessed_24h"
+        in capsys.readouterr().err
+    )
 
 
 def trials_of(name: str, url: str) -> tuple[list[optuna.trial.FrozenTrial], dict[str, str]]:
@@ -286,7 +289,7 @@ def test_processes_that_share_a_study_try_no_more_than_asked_for(tmp_path: Path)
 
 
 def test_two_objectives_have_a_front(trained: Project, run_of: RunOf, tmp_path: Path) -> None:
-    words = ("sweep.objectives=[sensitivity,false_alarms_per_24h]", f"sweep.storage=sqlite:///{tmp_path}/s.db")
+    words = ("sweep.objectives=[sensitivity,false_alarms_per_assessed_24h]", f"sweep.storage=sqlite:///{tmp_path}/s.db")
     limits = "sweep.space={alarms.smoothing_s:{low:0.0,high:60.0}}"
     assert trained.run("sweep", limits, *FAST, *words, "sweep.n_trials=3", "tracking.model_name=swept") == 0
     assert "pareto_front.png" in artifacts(run_of("sweep").info.run_id)

@@ -20,7 +20,7 @@ from tests.conftest import Project
 
 RunOf = Callable[[str], mlflow.entities.Run]
 MlflowRun = Callable[..., "subprocess.CompletedProcess[str]"]
-SCORES = ("sensitivity", "precision", "f1", "false_alarms_per_24h")
+SCORES = ("sensitivity", "precision", "f1", "false_alarms_per_24h", "false_alarms_per_assessed_24h")
 
 
 def artifacts(run_id: str, path: str = "") -> set[str]:

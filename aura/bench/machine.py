@@ -9,9 +9,9 @@ from pathlib import Path
 import joblib
 import psutil
 
-from aura.config import CONF
+from aura import __version__
+from aura.config import CONF, PACKAGE
 
-PACKAGE = Path(__file__).resolve().parents[1]
 # That do the work, or most of the start.
 LIBRARIES = ("mlflow", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "sleepecg")
 
@@ -24,13 +24,15 @@ def version_of(tags: Mapping[str, str]) -> str:
     tags
         Of the run: commit, and whether the code was changed since; then a digest tells one change from another.
     """
-    commit = tags.get("aura.git_commit", "unknown")[:9]
+    commit = tags.get("aura.git_commit", __version__)[:9]
     return commit if tags.get("aura.git_dirty") == "false" else f"{commit} + {_code_digest()}"
 
 
 def _code_digest() -> str:
     """Short name for what the code and its configuration say now."""
-    files = sorted(path for folder in (PACKAGE, CONF) for path in folder.rglob("*") if path.suffix in (".py", ".yaml"))
+    # An installation has the configuration inside the package.
+    paths = {path for folder in (PACKAGE, CONF) for path in folder.rglob("*")}
+    files = sorted(path for path in paths if path.suffix in (".py", ".yaml"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:6]
 
 

@@ -29,7 +29,7 @@ def connected(url: str) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
     try:
         import psycopg
     except ImportError as error:
-        raise AuraError("psycopg is not installed; pip install 'aura[postgresql]'") from error
+        raise AuraError("psycopg is not installed; pip install 'aura-ecg[postgresql]'") from error
     place = where(url)
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="aura") as connection:

@@ -6,10 +6,10 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aura import __version__
 from aura.database.archive import MANIFEST, chunks, opened, read_manifest
 from aura.database.recordings import REFERENCE
 from aura.database.schema import TABLES, migrate
@@ -147,7 +147,7 @@ def dump(
 
     manifest: dict[str, Any] = {
         "format": FORMAT,
-        "aura": version("aura"),
+        "aura": __version__,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "schema_version": migrate(connection),
         "dataset": dataset,

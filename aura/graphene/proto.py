@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
-from aura.config import PROJECT
+from aura.config import SHIPPED
 from aura.errors import AuraError
 
 # The pipeline, in its order; a folder of each is in deploy/graphene, whose files are at the root of its image.
@@ -35,7 +35,7 @@ class Node:
 
 def proto_of(node: str) -> Path:
     """Path of the file that says what a node takes and gives."""
-    return PROJECT / "deploy" / "graphene" / node / FILE
+    return SHIPPED / "deploy" / "graphene" / node / FILE
 
 
 def read_node(path: Path) -> Node:

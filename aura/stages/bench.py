@@ -21,7 +21,7 @@ from aura.bench.machine import facts, version_of
 from aura.bench.measure import Cost, measure
 from aura.bench.report import page
 from aura.bench.tables import FACTS, STAGES, Tables
-from aura.config import PROJECT, Config
+from aura.config import PACKAGE, Config
 from aura.disclosure import public_text
 from aura.errors import AuraError
 from aura.scope import Scope, scope_of
@@ -196,7 +196,7 @@ def _environment(place: Path) -> dict[str, str]:
     """Environment of a stage under measurement, which is to be known to nobody else."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
     kept.pop("AURA_PUSHGATEWAY", None)
-    path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(PACKAGE.parent), os.environ.get("PYTHONPATH"))))
     mine = {"MLFLOW_TRACKING_URI": f"sqlite:///{place / 'mlflow.db'}", "MLFLOW_DISABLE_TELEMETRY": "true"}
     return {**kept, **mine, "PYTHONPATH": path}
 

@@ -99,9 +99,13 @@ def run(config: Config) -> None:
         hours = float(recordings["duration_s"].sum() / 3600)
         n_found = int(table["seizures"].sum())
         metrics.count(recordings=len(table), recorded_s=3600 * hours, alarms=n_found)
+        assessed_h = hours - float(table["not_assessed_s"].sum()) / 3600
         numbers = {"recordings": len(table), "failures": len(failures), "hours": hours}
-        tracking.log_metrics({**numbers, "seizures": n_found})
-        said = f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h; see {output / 'index.html'}\n"
+        tracking.log_metrics({**numbers, "seizures": n_found, "assessed_hours": assessed_h})
+        said = (
+            f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h, "
+            f"{100 * assessed_h / hours:.1f} % of it assessed; see {output / 'index.html'}\n"
+        )
         said += f"  made by {provenance}\n" + (f"  warning: {warning}\n" if warning else "")
         said += "\n".join(_line(row) for row in table.head(N_SHOWN).to_dict("records"))
         if len(table) > N_SHOWN:

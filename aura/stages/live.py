@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from aura import registry, tracking
+from aura import __version__, registry, tracking
 from aura.config import Config
 from aura.errors import AuraError
 from aura.live import Line, Live, encode
@@ -44,7 +44,7 @@ def run(config: Config) -> None:
     registered = registry.load(address, runtime=config.serving.runtime)
     detector = registered.detector
     # What else is computed with could change a last digit of what was said.
-    made_with = [type(detector.model).__name__, *(version(name) for name in ("aura", "numpy", "numba"))]
+    made_with = [type(detector.model).__name__, __version__, *map(version, ("numpy", "numba"))]
     made_of = digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms), made_with)
     state = StateFile(None if config.live.state is None else Path(config.live.state), made_of)
     with ExitStack() as opened:

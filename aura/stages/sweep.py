@@ -15,7 +15,7 @@ from aura import metrics, tracking
 from aura.config import Config, compose
 from aura.disclosure import public_error
 from aura.errors import AuraError
-from aura.evaluation import RATIOS, ScoredRecording, event_curve, operating_point
+from aura.evaluation import FALSE_ALARM_RATE, RATIOS, ScoredRecording, event_curve, operating_point
 from aura.feature_table import FeatureTable
 from aura.scope import Scope, dotted, select
 from aura.stages import prepare, train
@@ -118,8 +118,8 @@ def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list
         print(f"sweep: trial {trial.number} was stopped early; {' '.join(words)}")
         raise TrialPruned
     print(
-        f"sweep: trial {trial.number}: F1 {found['f1']:.3f} with {found['false_alarms_per_24h']:.1f} false alarms "
-        f"per 24 h; {' '.join(words)}"
+        f"sweep: trial {trial.number}: F1 {found['f1']:.3f} with {found[FALSE_ALARM_RATE]:.1f} false alarms "
+        f"per 24 h of assessed time; {' '.join(words)}"
     )
     return [found[objective] for objective in config.sweep.objectives]
 
@@ -164,7 +164,7 @@ def _at_operating_point(curve: pd.DataFrame, limit: float) -> dict[str, float]:
     threshold = operating_point(curve, limit)
     rows = curve[curve["threshold"] == threshold]
     if not len(rows):
-        return {"sensitivity": 0.0, "precision": 0.0, "f1": 0.0, "false_alarms_per_24h": 0.0}
+        return dict.fromkeys(RATIOS, 0.0)
     return {name: float(rows[name].fillna(0.0).iloc[0]) for name in RATIOS}
 
 
@@ -186,6 +186,8 @@ def _report(config: Config, shared: SharedStudy, parent: str) -> None:
         tracking.log_table(table(shared.finished()), "trials.json")
         tracking.log_figures(figures(shared.study, config.sweep.objectives))
         tracking.log_text(experiment(config.overrides, words, best), "best.yaml")
-        tracking.log_metrics({f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS})
+        tracking.log_metrics(
+            {f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS if name in best.user_attrs}
+        )
         print(f"sweep: the best is trial {best.number}: {' '.join(words)}")
         train.run(compose([*config.overrides, *words]))

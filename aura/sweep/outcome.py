@@ -20,7 +20,7 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from aura.config import CONF, PROJECT, Config
+from aura.config import CONF, Config
 from aura.figure_text import as_label
 from aura.scope import Scope, scope_of
 from aura.sweep.study import DIRECTIONS, ERROR, RUN
@@ -102,7 +102,7 @@ def experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial
         named = one.value() if one.key_or_group == "experiments" else None
         names = named if isinstance(named, list) else [named] if named else []
         for name in names:
-            known = yaml.safe_load((PROJECT / "experiments" / f"{name}.yaml").read_text(encoding="utf-8"))
+            known = yaml.safe_load((CONF / "experiments" / f"{name}.yaml").read_text(encoding="utf-8"))
             defaults += [line for line in known.pop("defaults", []) if all(_is_repeated(_group(key)) for key in line)]
             for key, value in known.items():
                 _add(values, key, value)

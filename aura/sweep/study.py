@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aura.disclosure import without_credentials
 from aura.errors import AuraError, OutageError
+from aura.evaluation import FALSE_ALARM_RATE
 from aura.sweep.turns import Turn, turn
 
 # How often a trial says that it is alive, and after what silence it is taken for dead.
@@ -27,7 +28,8 @@ POLL_S = 2.0
 DIRECTIONS: dict[str, StudyDirection] = {
     "f1": StudyDirection.MAXIMIZE,
     "sensitivity": StudyDirection.MAXIMIZE,
-    "false_alarms_per_24h": StudyDirection.MINIMIZE,
+    # A search for few per day of recording would find settings under which little is assessed.
+    FALSE_ALARM_RATE: StudyDirection.MINIMIZE,
 }
 # Attributes of a study and of a trial.
 PARENT, MADE_OF = "mlflow_parent_run_id", "made_of"
@@ -84,7 +86,7 @@ def shared_study(
                     heartbeat_stale_trial_callback=buried,
                 )
         except ModuleNotFoundError as error:
-            raise AuraError(f"sweep.storage: {error}; pip install 'aura[postgresql]'") from error
+            raise AuraError(f"sweep.storage: {error}; pip install 'aura-ecg[postgresql]'") from error
         try:
             yield SharedStudy(storage, _study(storage, name, objectives), turn(url, name), made_of, public_error)
         finally:
