@@ -242,6 +242,8 @@ def test_a_stage_that_fails_has_a_sentence_and_no_number(
     assert run.data.params["stage"] == "prepare"
     assert not run.data.metrics
     assert run.data.tags["aura.error"].startswith(sentence)
+    # What runs is told where; what is logged is not.
+    assert run.data.params["settings"] == "compute=dask"
     assert sentence in (tmp_path / "bench" / "report.html").read_text(encoding="utf-8")
     assert mlflow.get_run(run.data.tags["mlflow.parentRunId"]).info.status == "FAILED"
     mlflow.delete_run(run.info.run_id)

@@ -31,10 +31,10 @@ from aura.synthetic.corpus import Synthesis, plan
 EXPERIMENT = "aura-benchmarks"
 # Words that only this stage takes.
 OWN = {"detect": ["edf=corpus", "output=detections"]}
-# Words of the command line that change what is measured, beside those that decide a detector; and those that the bench
-# sets, or that change nothing.
-ALSO_SETTINGS = ("compute=", "experiments=", "dataset.synthesis.")
-NOT_SETTINGS = ("tracking.", "dataset.synthesis.subjects=")
+# Words of the command line that are about the bench, or about places.
+NOT_PASSED = ("bench.", "tracking.", "workspace=", "dataset.root=", "dataset.synthesis.subjects=", "compute.workers=")
+# Words that are logged beside those of a detector, as they change what is measured.
+ALSO_LOGGED = ("compute=", "experiments=", "dataset.synthesis.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +177,24 @@ def _words(config: Config, workers: int) -> list[str]:
     """Configuration of a stage: as that of the bench, but for the corpus, the workspace and the workers."""
     places = ["dataset.root=corpus", "workspace=workspace"]
     if workers > 1:
-        return [*_settings(config), *places, f"compute.workers={workers}"]
-    settings = [word for word in _settings(config) if not word.lstrip("+").startswith(("compute=", "compute."))]
+        return [*_passed(config), *places, f"compute.workers={workers}"]
+    settings = [word for word in _passed(config) if not word.lstrip("+").startswith(("compute=", "compute."))]
     return [*settings, *places, "compute=serial"]
 
 
-def _settings(config: Config) -> list[str]:
+def _passed(config: Config) -> list[str]:
     """What was asked for on the command line that changes what is measured."""
+    return [word for word in config.overrides if not word.lstrip("+").startswith(NOT_PASSED)]
 
-    def changes(word: str) -> bool:
+
+def _settings(config: Config) -> list[str]:
+    """As much of it as may be logged."""
+
+    def is_logged(word: str) -> bool:
         key = word.lstrip("+~").partition("=")[0]
-        return scope_of(Config, key) >= Scope.REPEATED or word.lstrip("+").startswith(ALSO_SETTINGS)
+        return scope_of(Config, key) >= Scope.REPEATED or word.lstrip("+").startswith(ALSO_LOGGED)
 
-    return [word for word in config.overrides if changes(word) and not word.lstrip("+").startswith(NOT_SETTINGS)]
+    return [word for word in _passed(config) if is_logged(word)]
 
 
 def _environment(place: Path) -> dict[str, str]:
