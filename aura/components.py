@@ -100,7 +100,8 @@ class Components:
 
 
 BEAT_DETECTORS = Components(
-    MappingProxyType({"sleepecg": detectors.sleepecg, "neurokit": detectors.neurokit}), given=("ecg_mv", "fs_hz")
+    MappingProxyType({one.__name__: one for one in (detectors.sleepecg, detectors.neurokit, detectors.manikandan)}),
+    given=("ecg_mv", "fs_hz"),
 )
 LABELLINGS = Components(MappingProxyType({"detection": Detection, "forecasting": Forecasting}))
 

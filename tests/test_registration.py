@@ -12,7 +12,7 @@ from aura import registry, report, tracking
 from aura.__main__ import main
 from aura.config import PROJECT, compose
 from tests.conftest import Project
-from tests.test_registry import evaluation, no_need
+from tests.test_registry import ORIGIN, evaluation, no_need
 from tests.test_tracking import RunOf
 
 # Before or after which request to the registry a run is killed; versions that it leaves, and those that the next
@@ -58,7 +58,7 @@ def register(name: str, workspace: str, found: list[int]) -> str:
         mlflow.log_param("test.digest", "same")
         tracking.log_table(tested.per_subject(), "per_subject.json")
         model_id = mlflow.initialize_logged_model(name="model").model_id
-        return registry.register(config, model_id, "# Card", tested, pd.DataFrame(), no_need)
+        return registry.register(config, model_id, "# Card", ORIGIN, tested, pd.DataFrame(), no_need)
 
 
 def test_a_run_killed_at_any_step_leaves_whole_versions_and_the_next_settles_them(

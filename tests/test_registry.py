@@ -14,6 +14,7 @@ from aura.alarms import Alarms
 from aura.config import compose
 from aura.errors import AuraError
 from aura.evaluation import Evaluation, ScoredRecording, evaluate
+from aura.provenance import Origin
 from aura.scoring import EventRules
 from aura.types import Event
 from tests.conftest import Project
@@ -21,6 +22,7 @@ from tests.test_tracking import RunOf
 
 ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
 SEIZURE = Event(1000.0, 40.0)
+ORIGIN = Origin("tests", synthetic=False)
 
 
 def evaluation(found: list[int], false_alarms: int = 0, assessed_s: int = 3600) -> Evaluation:
@@ -62,7 +64,7 @@ def registered(name: str, one: Evaluation, digest: str = "same") -> str:
         mlflow.log_param("test.digest", digest)
         tracking.log_table(one.per_subject(), "per_subject.json")
         model_id = mlflow.initialize_logged_model(name="model").model_id
-        return registry.register(config, model_id, "# Card", one, pd.DataFrame(), no_need)
+        return registry.register(config, model_id, "# Card", ORIGIN, one, pd.DataFrame(), no_need)
 
 
 def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: str) -> None:
