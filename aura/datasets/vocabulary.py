@@ -100,6 +100,7 @@ ABOUT_SEIZURES = (
     r"|anti ?(?:seizures?|epilep\w*|convuls\w*|konvuls\w*|crise)|asms?|aeds?|meds?|medication|medikation|medikament\w*"
     r"|medicament\w*|farmac\w*|drugs?|dose|tablets?|pills?|precautions?|protocol|tests?|testing|example|exemple"
     r"|ejemplo|esempio|beispiel|demo|simulat\w*|threshold|focus|clinic|disorder|risk|diary|pads?|log|zone|semiology|related"
+    r"|kalender|tagebuch|protokoll|frequenz|haufigkeit|anamnese|risiko|schwelle|prophylaxe|bereitschaft|schutz"
 )
 NEGATION = (
     r"no|not|non(?! (?:motor|convuls|focal))|without|w o|never|free of|absence (?:of|de|d)|denies|denied|negative for"
