@@ -12,7 +12,7 @@ import pytest
 
 from aura import __main__ as command_line
 from aura.config import PROJECT, Config
-from tests.test_registry import evaluation, promoted
+from tests.test_registry import evaluation, registered
 
 DAG = PROJECT / "deploy" / "airflow" / "dags" / "aura.py"
 ORDER = [*["prepare"] * 3, *["featurize"] * 3, "train", "import"]
@@ -184,8 +184,8 @@ def test_a_stage_sees_nothing_of_airflow(dag: ModuleType, monkeypatch: pytest.Mo
 
 
 def test_the_gate_reads_what_the_registry_decides(dag: ModuleType, tracking_uri: str) -> None:
-    first = promoted("airflow", evaluation(list(range(8))))
-    worse = promoted("airflow", evaluation([]))
+    first = registered("airflow", evaluation(list(range(8))))
+    worse = registered("airflow", evaluation([]))
     Task.params = dag.PARAMS
     dag.promotion(first)
     for outcome in (worse, "nothing is registered: each model is for one subject"):

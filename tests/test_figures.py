@@ -46,7 +46,9 @@ def texts(figure: Figure) -> list[str]:
 def per_subject(names: list[str]) -> Figure:
     n = np.arange(len(names))
     return report.per_subject(
-        pd.DataFrame({"subject": names, "ref_events": n, "found": n // 2, "event_false_alarms_per_24h": n * 1.0})
+        pd.DataFrame(
+            {"subject": names, "ref_events": n, "found": n // 2, "event_false_alarms_per_assessed_24h": n * 1.0}
+        )
     )
 
 

@@ -388,7 +388,7 @@ def test_edits_stay_with_the_detections_they_were_made_on(browser: Page, html: P
     assert browser.inner_text("#where") == "3 seizures detected"
     assert seizures(read_tse(saved(browser, "#tse", tmp_path))) == theirs
     offer = browser.inner_text("#offers")
-    assert "made on the page of models:/aura-seizure-detector@champion" in offer
+    assert "made on the page of aura-seizure-detector-ours version 3" in offer
     assert "1 event deleted, 1 seizure marked. They are not shown here." in offer
 
     # The deletion takes away what lies mostly within the event that was deleted; here it does.
@@ -492,7 +492,9 @@ def test_in_a_sandboxed_frame_editing_is_off(browser: Page, html: Path, tmp_path
 def test_the_list_of_pages_says_that_links_need_a_folder(browser: Page, tmp_path: Path) -> None:
     columns = ["recording", "hours", "seizures", "annotated", "not_assessed_s", "max_score", "file"]
     listed = tmp_path / "index.html"
-    listed.write_text(index(pd.DataFrame(columns=columns), pd.DataFrame(columns=["message"]), "m"), encoding="utf-8")
+    listed.write_text(
+        index(pd.DataFrame(columns=columns), pd.DataFrame(columns=["message"]), "m", None), encoding="utf-8"
+    )
     viewer = tmp_path / "viewer.html"
     viewer.write_text('<iframe sandbox="allow-scripts" src="index.html"></iframe>', encoding="utf-8")
     browser.goto(listed.as_uri())

@@ -133,6 +133,18 @@ def test_two_detectors_keep_a_tachycardia(bpm: float) -> None:
     assert disagreement(beats_s, np.sort(every_other_s), duration_s=180.0, min_agreement=0.8) == ()
 
 
+@pytest.mark.parametrize("bpm", [180, 200, 220, 240])
+@pytest.mark.parametrize("width_s", [0.1, 0.12, 0.14])
+def test_a_tachycardia_with_wide_qrs_complexes_is_no_noise(bpm: float, width_s: float) -> None:
+    onsets_s = np.concatenate((np.arange(1, 60, 0.8), np.arange(60, 120, 60 / bpm), np.arange(120, 179, 0.8)))
+    time_s = np.arange(int(180 * FS_HZ)) / FS_HZ
+    nearest_s = np.abs(time_s[:, None] - onsets_s[np.searchsorted((onsets_s[1:] + onsets_s[:-1]) / 2, time_s)][:, None])
+    one = ecg(np.exp(-((nearest_s[:, 0] / (width_s / 4.3)) ** 2) / 2) + noise(180) / 20)
+    beats_s = detect(one, sleepecg)[0]
+    assert 60 / np.median(np.diff(beats_s[(beats_s > 65) & (beats_s < 115)])) == pytest.approx(bpm, rel=0.02)
+    assert judge_beats(one, beats_s) == ((), pytest.approx(1.0, abs=0.01))
+
+
 def test_two_detectors_keep_tall_t_waves() -> None:
     true_s = steady_beats(70, 0.5, 59.5)
     samples_mv = place_beats(true_s, 60, t_wave=4.0)

@@ -1,5 +1,6 @@
 """What is logged, searched and repeated of a configuration follows from one declaration, and is nothing without it."""
 
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from aura.config import Config, compose
+from aura.config import CONF, Config, compose
 from aura.disclosure import public
 from aura.errors import AuraError
 from aura.scope import LOGGED, Scope, dotted, scope_of, select, undeclared
@@ -122,9 +123,8 @@ def test_no_place_and_no_secret_is_logged() -> None:
 
 
 def test_no_place_and_no_secret_is_in_the_best_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "experiments"
-    folder.mkdir()
-    (folder / "ours.yaml").write_text(
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf" / "experiments" / "ours.yaml").write_text(
         f"""# @package _global_
 defaults: [override /model: extra_trees, override /compute: dask]
 question: What?
@@ -136,7 +136,7 @@ model: {{n_estimators: 7}}
 tracking: {{uri: "http://aura:{SECRET}@mlflow", model_name: ours}}
 """
     )
-    monkeypatch.setattr("aura.sweep.outcome.PROJECT", tmp_path)
+    monkeypatch.setattr("aura.sweep.outcome.CONF", tmp_path / "conf")
     words = ["experiments=ours", "dataset=any", *PRIVATE_WORDS, "compute=dask", f"compute.address=tcp://{SECRET}@x:1"]
     people = f"dataset.subject_channels='[{{subject: \"{SECRET}\", channels: [x]}}]'"
     text = experiment([*words, people.replace("'", ""), "labels.postictal_s=9"], ["alarms=adaptive", "seed=3"], best())

@@ -64,6 +64,8 @@ def test_comments_of_an_annotation_file_are_one_line_without_a_formula(name: str
 @pytest.mark.parametrize("suffix", [".csv_bi", "_events.tsv", ".tse_bi"])
 def test_no_cell_of_an_annotation_file_is_a_formula(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"=a,=b;=c{suffix}"
-    write_detections(path, [Event(10.0, 5.0)], [Event(0.0, 2.0)], start=datetime(2020, 1, 1), duration_s=20.0)
+    write_detections(
+        path, [Event(10.0, 5.0)], [Event(0.0, 2.0)], start=datetime(2020, 1, 1), duration_s=20.0, about={"model": "=m"}
+    )
     for line in path.read_text().splitlines():
         assert not [cell for cell in line.replace(";", ",").replace("\t", ",").split(",") if cell[:1] in [*"=+-@"]]

@@ -121,7 +121,7 @@ def test_detect_refuses_a_hostile_model_in_one_line(
     said = capsys.readouterr().err.splitlines()
     assert said[-1] == (
         f"aura detect: model={model} cannot be used: detector.json: beats.detector._target_=joblib.load; "
-        "allowed are sleepecg, neurokit"
+        "allowed are sleepecg, neurokit, manikandan"
     )
     assert not (tmp_path / "o").exists()
 

@@ -56,7 +56,7 @@ def test_a_heart_at_220_bpm_has_features(edf: Path, tmp_path: Path, quality: str
 
 
 def test_a_trained_model_raises_an_alarm(edf: Path, tmp_path: Path, trained: Project) -> None:
-    words = [f"edf={edf}", "model=models:/aura-seizure-detector@champion", f"output={tmp_path / 'found'}"]
+    words = [f"edf={edf}", "model=models:/aura-seizure-detector-synthetic@champion", f"output={tmp_path / 'found'}"]
     assert main(["detect", *words, f"workspace={tmp_path}", "compute=serial", *SMALL_WORK[:1]]) == 0
     events = read_tse(tmp_path / "found" / "night.tse_bi")
     seizures = [event for event in events if event.kind == "seiz"]

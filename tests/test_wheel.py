@@ -20,7 +20,7 @@ from tests.conftest import SMALL_CORPUS, SMALL_WORK
 LOAD = """
 import mlflow, numpy as np, pandas as pd
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
-model = mlflow.pyfunc.load_model("models:/aura-seizure-detector@champion")
+model = mlflow.pyfunc.load_model("models:/aura-seizure-detector-synthetic@champion")
 import aura
 print(aura.__file__)
 print(len(model.predict(pd.DataFrame({"t_s": np.arange(1, 200) * 0.8, "rr_ms": np.full(199, 800.0)}))))
@@ -102,7 +102,7 @@ def test_an_installed_wheel_goes_from_edf_files_to_a_served_detector(installatio
     words = [*SMALL_CORPUS, *SMALL_WORK, "compute=serial"]
     said = installation.run("aura", "main", *words, f"dataset.root={corpus}")
     assert "12 found, 12 prepared (12 now, 0 unchanged), 0 failed" in said
-    assert "aura-seizure-detector version 1 is the champion" in said
+    assert "aura-seizure-detector-synthetic version 1 is the champion" in said
     # Beside each other in the folder where it was run, and nothing in the environment.
     assert {path.name for path in installation.folder.iterdir()} >= {"workspace", "mlflow.db", "mlruns"}
     edf = min(corpus.rglob("*.edf"))

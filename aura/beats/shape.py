@@ -15,8 +15,10 @@ BAND_HZ = (5.0, 30.0)
 # Reach of a QRS complex around its peak, and of what is compared between beats.
 PEAK_S, BEFORE_S, AFTER_S = 0.05, 0.08, 0.12
 # Height of the QRS complexes over the median of all samples, each without sign. On MIT-BIH it is 5 to 70, 6 dB of
-# electrode motion and 220 bpm included; white, muscle, EEG-like and mains noise has 3.3 at most.
-MIN_PROMINENCE = 4.0
+# electrode motion and 220 bpm included; white, muscle and EEG-like noise has 3.3 at most, where few beats are alike.
+# QRS complexes of 0.14 s at 240 bpm fill so much of the time that it is 3, but all are alike. Mains and alpha waves are
+# alike as well; a sine has 1.4, and sampled coarsely 1.7.
+MIN_PROMINENCE, MIN_PROMINENCE_IF_ALIKE, MIN_ALIKE = 4.0, 2.0, 0.5
 # Correlation with the median beat of the epoch from which on a beat is like the others, which have to be two.
 MIN_CORRELATION, MIN_BEATS = 0.8, 3
 # Epochs that are filtered together, to bound the memory, and seconds that the filter needs to settle.
@@ -39,7 +41,8 @@ def judge_beats(ecg: Ecg, beats_s: Floats) -> tuple[tuple[Event, ...], float]:
     Returns
     -------
     noise : tuple of Event
-        Of kind ``noise``: the QRS complexes are less than 4 times as high as the median of all samples.
+        Of kind ``noise``: the QRS complexes are less than 4 times as high as the median of all samples, or 2
+        times where most of them are alike.
     alike_share : float
         Share of the beats outside of such stretches that are like the median beat of their 10 s; NaN without beats.
     """
@@ -63,10 +66,11 @@ def judge_beats(ecg: Ecg, beats_s: Floats) -> tuple[tuple[Event, ...], float]:
         by_epoch = np.split(inside, np.searchsorted(inside, block[1:-1] - first))
         for epoch, of_epoch in enumerate(by_epoch):
             level_mv = np.median(np.abs(filtered_mv[block[epoch] - first : block[epoch + 1] - first]))
-            if len(of_epoch) and np.median(_heights_mv(filtered_mv, of_epoch, fs_hz)) < MIN_PROMINENCE * level_mv:
+            alike = _are_alike(filtered_mv, of_epoch, fs_hz)
+            least = MIN_PROMINENCE_IF_ALIKE if alike.sum() > MIN_ALIKE * len(alike) else MIN_PROMINENCE
+            if len(of_epoch) and np.median(_heights_mv(filtered_mv, of_epoch, fs_hz)) < least * level_mv:
                 lost[begin + epoch] = True
             else:
-                alike = _are_alike(filtered_mv, of_epoch, fs_hz)
                 n_alike, n_compared = n_alike + int(alike.sum()), n_compared + len(alike)
     noise = tuple(
         event
