@@ -119,7 +119,7 @@ def run() -> None:
     print(
         f"""
 real ECG: {len(rr)} RR intervals posted to the served model, {len(predictions)} of {len(windows)} windows answered,
-          {n_alarms} alarms at the threshold of {detector.threshold:.2f}; there is no seizure in it
+          {n_alarms} alarm(s) at the threshold of {detector.threshold:.2f}; there is no seizure in it
 
 champion: {name} version {version.version}, run {version.run_id}, on the synthetic corpus
 
