@@ -182,6 +182,7 @@ class Preparation:
             "layout": ref.layout.rpartition(".")[2],
             "split": ref.split,
             "channel": ecg.channel,
+            "signal": ecg.signal,
             "unit": ecg.unit,
             "start": ecg.start.isoformat() if ecg.start else None,
             "fs_hz": ecg.fs_hz,

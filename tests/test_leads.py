@@ -10,6 +10,7 @@ import pytest
 
 from aura.beats.detectors import sleepecg
 from aura.config import compose
+from aura.datasets.edf import read_ecg
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.errors import RecordingError
 from aura.stages.prepare import preparation
@@ -62,6 +63,30 @@ def test_where_no_lead_shows_a_heart_the_recording_is_refused(what: str, tmp_pat
     with pytest.raises(RecordingError, match="nothing of channel 'ECG I' can be used: ") as error:
         prepare(tmp_path, {"ECG I": NO_LEADS[what], "ECG II": noise(2)})
     assert error.value.reason == "unusable_ecg"
+
+
+def test_leads_of_one_label_are_told_apart_by_their_number(tmp_path: Path) -> None:
+    edf = tmp_path / "night.edf"
+    leads = [Channel("ECG", x_mv * 1000, FS_HZ) for x_mv in (noise(0), GOOD)]
+    write_edf(edf, leads, start=datetime(2020, 1, 1))
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.datasets.plain")
+    _, _, meta = preparation(compose(["dataset=any", f"dataset.root={tmp_path}"])).prepare(ref)
+    row = meta["recording"]
+    assert (row["channel"], row["signal"], row["n_beats"]) == ("ECG", 1, len(BEATS_S))
+    ecg = read_ecg(edf, ["ECG"], signal=1)
+    assert ecg.signal == 1
+    np.testing.assert_allclose(ecg.mv(0, len(GOOD)), GOOD, atol=5 / 32767)
+    assert read_ecg(edf).signal == 0
+
+
+@pytest.mark.parametrize(("label", "signal"), [("EKG", 0), ("ECG", 1), ("ECG", 2), ("ECG", -1)])
+def test_a_signal_whose_label_does_not_match_is_refused(label: str, signal: int, tmp_path: Path) -> None:
+    edf = tmp_path / "night.edf"
+    write_edf(edf, [Channel(name, GOOD * 1000, FS_HZ) for name in ("ECG", "EKG")], start=datetime(2020, 1, 1))
+    with pytest.raises(RecordingError) as error:
+        read_ecg(edf, [label], signal=signal)
+    assert error.value.reason == "no_ecg_channel"
+    assert error.value.message.startswith(f"signal {signal} matches none of ['{label}']; the signals that do are [")
 
 
 def test_of_good_leads_the_preferred_one_is_taken(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def _ecg(config: Config, row: Mapping[Any, Any]) -> Ecg | None:
     if config.dataset.pseudonyms:
         return None
     try:
-        return read_ecg(edf, [row["channel"]], row["unit"])
+        return read_ecg(edf, [row["channel"]], row["unit"], row["signal"])
     except RecordingError:
         return None
 
