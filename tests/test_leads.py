@@ -125,6 +125,29 @@ def test_a_detector_that_takes_other_waves_for_beats_is_seen(tmp_path: Path) -> 
         assert (row["normal_share"] < 0.9) is doubtful
 
 
+def test_a_second_detector_does_not_hide_doubtful_beats(tmp_path: Path) -> None:
+    """It disputes each stretch with T waves among the beats, and leaves only normal intervals."""
+    edf = tmp_path / "night.edf"
+    write_edf(edf, [Channel("ECG", GOOD * 1000, FS_HZ)], start=datetime(2020, 1, 1))
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.datasets.plain")
+
+    def with_some_t_waves(ecg_mv: Floats, fs_hz: float) -> Any:
+        peaks = sleepecg(ecg_mv, fs_hz)
+        chosen = (peaks / fs_hz % 20 < 10) & (np.random.default_rng(3).random(len(peaks)) < 0.5)
+        return np.sort(np.concatenate((peaks, peaks[chosen] + int(0.28 * fs_hz))))
+
+    rows = []
+    for words in ([], ["quality=two_detectors", "quality.min_agreement=0.9"]):
+        how = preparation(compose(["dataset=any", f"dataset.root={tmp_path}", *words]))
+        _, frame, meta = replace(how, detector=with_some_t_waves).prepare(ref)
+        rows.append(meta["recording"])
+    assert rows[1]["usable_share"] == 0.5
+    # The intervals that are left are those of 75 bpm.
+    assert frame["rr_ms"].between(770, 830).all()
+    assert rows[0]["normal_share"] == rows[1]["normal_share"] < 0.8
+    assert [row["remarks"] for row in rows] == ["doubtful_beats;no_annotations"] * 2
+
+
 def test_premature_beats_are_not_doubtful(tmp_path: Path) -> None:
     beats_s = BEATS_S.copy()
     beats_s[5::5] -= 0.3
