@@ -73,9 +73,7 @@ def read_ecg(
     return next(read_ecgs(Path(edf), channels, unit, signal))
 
 
-def read_ecgs(
-    edf: Path, channels: Sequence[str], unit: str | None = None, signal: int | None = None
-) -> Iterator[Ecg]:
+def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None, signal: int | None = None) -> Iterator[Ecg]:
     """Read the channels of an EDF file that can be its ECG, and nothing of the others.
 
     Parameters
@@ -212,7 +210,11 @@ def _read_samples(file: BinaryIO, header: Header, index: int, clock: Clock) -> I
     n_rest = 0 if not clock.contiguous else min(max(header.rest_bytes - at, 0) // 2, n)
     n_samples = n * header.n_records + n_rest
     if n_samples > MAX_SAMPLES:
-        message = f"holds {n_samples} samples of channel {header.labels[index]!r}; allowed are {MAX_SAMPLES}"
+        fs_hz = n / header.record_s
+        message = (
+            f"channel {header.labels[index]!r} is {n_samples / fs_hz / 3600:.1f} h long; at its {fs_hz:g} samples a "
+            f"second, at most {MAX_SAMPLES / fs_hz / 3600:.1f} h can be read at a time: export it in parts"
+        )
         raise RecordingError("too_large", message)
     digital = np.empty(n_samples, dtype="<i2")
     together = max(SMALL_BYTES // header.record_bytes, 1)
