@@ -65,6 +65,10 @@ class Recording:
         As annotated; None where nobody has.
     faults
         Stretches without a usable ECG, by kind.
+    normal_share
+        Share of the RR intervals that are normal.
+    doubt
+        As `describe_doubt` gives it.
     ecg
         None where it cannot be shown.
     model
@@ -84,10 +88,35 @@ class Recording:
     not_assessed: Sequence[Event]
     reference: Sequence[Event] | None
     faults: Sequence[Event]
+    normal_share: float
+    doubt: str | None
     ecg: Ecg | None
     model: str
     provenance: str
     warning: str | None
+
+
+def describe_doubt(normal_share: float, remarks: str) -> str | None:
+    """Say in one sentence that the heartbeats of a recording are doubtful; None where they are not.
+
+    Parameters
+    ----------
+    normal_share, remarks
+        Of the table of recordings.
+
+    Examples
+    --------
+    >>> describe_doubt(0.724, "gaps;doubtful_beats")  # doctest: +NORMALIZE_WHITESPACE
+    'heartbeats are doubtful: only 72 % of the intervals between them are normal, as when other waves are counted as
+    beats; look at the ECG before you trust this result'
+    >>> describe_doubt(0.724, "gaps")
+    """
+    if "doubtful_beats" not in remarks.split(";"):
+        return None
+    return (
+        f"heartbeats are doubtful: only {100 * normal_share:.0f} % of the intervals between them are normal, as when "
+        "other waves are counted as beats; look at the ECG before you trust this result"
+    )
 
 
 def page(recording: Recording) -> str:
@@ -173,13 +202,15 @@ def index(recordings: pd.DataFrame, failures: pd.DataFrame, provenance: str, war
     ----------
     recordings
         In the order to list them: ``recording``, ``hours``, ``seizures``, ``annotated``, ``not_assessed_s``,
-        ``max_score``, ``file``; ``annotated`` is missing where nobody has.
+        ``max_score``, ``file``, ``normal_share``, ``remarks``; ``annotated`` is missing where nobody has.
     failures
         What could not be looked at: ``message``.
     provenance, warning
         As of a `Recording`.
     """
     rows = recordings.astype("object").where(recordings.notna(), None).to_dict("records")
+    for row in rows:
+        row["doubt"] = describe_doubt(row["normal_share"], row["remarks"])
     variables = {
         "rows": rows,
         "failures": failures["message"].tolist(),

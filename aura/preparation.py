@@ -53,6 +53,8 @@ class Lead:
         (n_beats,) times of the beats in seconds, rising.
     coverage
         Share of the recording that normal intervals cover.
+    normal_share
+        Share of the intervals that are normal; 0 without an interval.
     alike_share
         See `aura.beats.shape.judge_beats`.
     """
@@ -61,6 +63,7 @@ class Lead:
     faults: tuple[Event, ...]
     beats_s: Floats
     coverage: float
+    normal_share: float
     alike_share: float
 
 
@@ -162,8 +165,8 @@ class Preparation:
         rr = rr_from_beats(lead.beats_s, ecg.duration_s, faults)
         if not len(rr.rr_ms):
             raise RecordingError("no_beats", f"no two heartbeats in a row in channel {ecg.channel!r}{_faults(faults)}")
-        normal_share = float(is_normal(rr).mean())
-        doubtful = normal_share < DOUBTFUL_NORMAL and lead.alike_share < DOUBTFUL_ALIKE
+        # A second detector removes intervals; the beats that remain are no better for it.
+        doubtful = lead.normal_share < DOUBTFUL_NORMAL and lead.alike_share < DOUBTFUL_ALIKE
         frame = pd.DataFrame({"t_s": rr.t_s, "rr_ms": rr.rr_ms})
         rr_digest = digest(frame_digest(frame), ecg.duration_s)
         events = None if seizures is None else [[s.onset_s, s.duration_s] for s in seizures]
@@ -182,13 +185,14 @@ class Preparation:
             "layout": ref.layout.rpartition(".")[2],
             "split": ref.split,
             "channel": ecg.channel,
+            "signal": ecg.signal,
             "unit": ecg.unit,
             "start": ecg.start.isoformat() if ecg.start else None,
             "fs_hz": ecg.fs_hz,
             "duration_s": ecg.duration_s,
             "usable_share": quality.usable_share(faults, ecg.duration_s),
             "n_beats": len(lead.beats_s),
-            "normal_share": normal_share,
+            "normal_share": lead.normal_share,
             "alike_share": lead.alike_share,
             "n_gaps": len(ecg.segments) - 1,
             "n_excluded": ecg.n_excluded,
@@ -265,8 +269,10 @@ class Preparation:
                 f"alike; of a heart, at least {100 * MIN_ALIKE:.0f} % do"
             )
             raise RecordingError("no_beats", message)
-        coverage = float(rr.rr_ms[is_normal(rr)].sum()) / 1000.0 / ecg.duration_s
-        return Lead(ecg, faults, beats_s, coverage, alike_share)
+        normal = is_normal(rr)
+        coverage = float(rr.rr_ms[normal].sum()) / 1000.0 / ecg.duration_s
+        normal_share = float(normal.mean()) if len(normal) else 0.0
+        return Lead(ecg, faults, beats_s, coverage, normal_share, alike_share)
 
 
 def _check_usable(ecg: Ecg, faults: Sequence[Event]) -> None:

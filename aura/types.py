@@ -108,6 +108,8 @@ class Ecg:
         Sampling rate in hertz.
     channel
         The label it has in the file.
+    signal
+        Number of its signal in the file, from 0; labels can repeat.
     start
         Start of the recording on the wall clock, where the file says it.
     segments
@@ -128,6 +130,7 @@ class Ecg:
     channel: str
     start: datetime | None
     segments: tuple[Segment, ...]
+    signal: int = 0
     unit: str = "uV"
     written_unit: str = ""
     n_excluded: int = 0

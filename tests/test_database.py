@@ -27,6 +27,7 @@ from aura.config import PROJECT
 from aura.database.connection import connected
 from aura.database.handover import restore
 from aura.database.schema import TABLES, migrate, versions
+from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tables import read_csv, read_events_tsv
 from aura.datasets.tse import read_tse
 from aura.errors import AuraError
@@ -35,6 +36,7 @@ from aura.stages.folders import read_rr
 from aura.table import read_table
 from aura.types import Event
 from tests.conftest import Project, new_database
+from tests.made_ecg import FS_HZ, place_beats, steady_beats
 from tests.test_detect import write_real
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
@@ -230,6 +232,18 @@ def test_another_ecg_takes_nothing_from_what_was_detected(
     assert trained.run("import", f"url={database}", "ecg=envelope") == 0
     assert "12 recordings imported, 0 unchanged, 0 failed; 0 RR intervals" in capsys.readouterr().out
     assert content(database) == content(imported)
+
+
+def test_of_leads_of_one_label_the_one_with_the_beats_is_imported(database: str, tmp_path: Path) -> None:
+    noise_mv = np.random.default_rng(0).normal(0, 0.2, 120 * FS_HZ)
+    clean_mv = place_beats(steady_beats(75, 0.5, 119.5), 120)
+    channels = [Channel("ECG", ecg_mv * 1000, FS_HZ) for ecg_mv in (noise_mv, clean_mv)]
+    (tmp_path / "in" / "s1").mkdir(parents=True)
+    write_edf(tmp_path / "in" / "s1" / "night.edf", channels, start=datetime(2020, 1, 1))
+    words = ["dataset=any", f"dataset.root={tmp_path / 'in'}", f"workspace={tmp_path}", "compute=serial"]
+    assert main(["import", *words, f"url={database}", "ecg=envelope"]) == 0
+    low_mv, high_mv = np.array(rows(database, "SELECT low_mv, high_mv FROM ecg ORDER BY ts")).T
+    assert (low_mv.min(), high_mv.max()) == pytest.approx((clean_mv.min(), clean_mv.max()), abs=0.001)
 
 
 def test_what_is_not_in_the_corpus_any_more_stays_and_is_named(

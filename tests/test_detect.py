@@ -17,10 +17,12 @@ from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tables import read_csv, read_events_tsv
 from aura.datasets.tse import read_tse
 from aura.datasets.vocabulary import is_seizure
+from aura.page import Recording, page
 from aura.synthetic.layouts import PLACES
 from aura.table import read_table
-from aura.types import Event
+from aura.types import Ecg, Event
 from tests.conftest import SMALL_CORPUS, SMALL_WORK, Project
+from tests.made_ecg import FS_HZ, place_beats, steady_beats
 from tests.test_tracking import RunOf
 
 READERS = {"tse_bi": read_tse, "csv_bi": read_csv, "events_tsv": read_events_tsv}
@@ -107,6 +109,60 @@ def test_a_folder_with_annotations_scores_itself_and_is_ranked(
     assert 0 <= metrics["event_f1"] <= 1
     for file in table["file"]:
         assert read_events_tsv(tmp_path / "found" / file)
+
+
+def test_doubtful_heartbeats_are_told_and_the_lead_of_the_beats_is_shown(
+    trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: dict[str, Ecg | None] = {}
+
+    def kept(recording: Recording) -> str:
+        shown[recording.name] = recording.ecg
+        return page(recording)
+
+    monkeypatch.setattr("aura.stages.pages.page", kept)
+    rng = np.random.default_rng(5)
+    beats_s = steady_beats(75, 0.5, 299.5)
+    clean_mv = place_beats(beats_s, 300)
+    # After a third of the beats, at any time, comes a sharp wave that a detector takes for one more.
+    false_s = beats_s[:-1][rng.random(len(beats_s) - 1) < 0.33] + 0.28
+    false_s += rng.uniform(0, 0.22, len(false_s))
+    t_s = np.arange(len(clean_mv)) / FS_HZ
+    spoilt_mv = clean_mv - sum(np.exp(-0.5 * ((t_s - at_s) / 0.012) ** 2) for at_s in false_s)
+    leads = {"clean": [rng.normal(0, 0.2, len(clean_mv)), clean_mv], "spoilt": [spoilt_mv]}
+    (tmp_path / "in").mkdir()
+    for name, leads_mv in leads.items():
+        channels = [Channel("ECG", one_mv * 1000, FS_HZ) for one_mv in leads_mv]
+        write_edf(tmp_path / "in" / f"{name}.edf", channels, start=datetime(2020, 1, 1, 22))
+    found = tmp_path / "found"
+    words = [MODEL, f"output={found}", f"workspace={tmp_path}", "compute=serial"]
+    assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
+    table, _ = read_table(found / "detections.parquet")
+    clean, spoilt = (table.set_index("recording").loc[name] for name in ("clean", "spoilt"))
+    assert (clean["normal_share"], clean["remarks"]) == (1.0, "several_channels;no_annotations")
+    assert (spoilt["normal_share"] < 0.85, spoilt["remarks"]) == (True, "doubtful_beats;no_annotations")
+    doubt = (
+        f"arning: heartbeats are doubtful: only {100 * spoilt['normal_share']:.0f} % of the intervals between them are "
+        "normal, as when other waves are counted as beats; look at the ECG before you trust this result"
+    )
+    lines = {line.strip().partition(".")[0]: line for line in capsys.readouterr().out.splitlines() if ".tse_bi" in line}
+    assert doubt in lines["spoilt"]
+    assert "doubtful" not in lines["clean"]
+    listed = (found / "index.html").read_text(encoding="utf-8")
+    assert listed.count(doubt) == listed.count("doubtful") == 1
+    shares = re.findall(r'data-is="Normal intervals">(.*?)</td>', listed)
+    assert shares == [f"{100 * share:.0f} %" for share in table["normal_share"]]
+    for name, share, n in (("clean", 1.0, 0), ("spoilt", spoilt["normal_share"], 1)):
+        html = (found / f"{name}.html").read_text(encoding="utf-8")
+        assert html.count(doubt) == n
+        assert f"{100 * share:.0f} % of the RR intervals are normal" in html
+    ecg = shown["clean"]
+    assert ecg is not None
+    np.testing.assert_allclose(ecg.mv(0, len(clean_mv)), clean_mv, atol=5 / 32767)
+    # A long list is cut.
+    monkeypatch.setattr("aura.stages.detect.N_SHOWN", 0)
+    assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
+    assert "detections.parquet, 1 of them with doubtful heartbeats" in capsys.readouterr().out
 
 
 def test_what_is_annotated_and_what_is_not_stand_in_one_list(trained: Project, tmp_path: Path) -> None:

@@ -290,6 +290,11 @@ def test_a_file_that_is_too_long_or_too_large_is_refused_before_it_is_read(
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
     assert error.value.reason == reason
+    if reason == "too_large":
+        assert error.value.message == (
+            "channel 'ECG' is 23.9 h long; at its 25000 samples a second, at most 2.7 h can be read at a time: "
+            "export it in parts"
+        )
 
 
 @pytest.mark.parametrize(

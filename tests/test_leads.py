@@ -10,6 +10,7 @@ import pytest
 
 from aura.beats.detectors import sleepecg
 from aura.config import compose
+from aura.datasets.edf import read_ecg
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.errors import RecordingError
 from aura.stages.prepare import preparation
@@ -64,6 +65,30 @@ def test_where_no_lead_shows_a_heart_the_recording_is_refused(what: str, tmp_pat
     assert error.value.reason == "unusable_ecg"
 
 
+def test_leads_of_one_label_are_told_apart_by_their_number(tmp_path: Path) -> None:
+    edf = tmp_path / "night.edf"
+    leads = [Channel("ECG", x_mv * 1000, FS_HZ) for x_mv in (noise(0), GOOD)]
+    write_edf(edf, leads, start=datetime(2020, 1, 1))
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.datasets.plain")
+    _, _, meta = preparation(compose(["dataset=any", f"dataset.root={tmp_path}"])).prepare(ref)
+    row = meta["recording"]
+    assert (row["channel"], row["signal"], row["n_beats"]) == ("ECG", 1, len(BEATS_S))
+    ecg = read_ecg(edf, ["ECG"], signal=1)
+    assert ecg.signal == 1
+    np.testing.assert_allclose(ecg.mv(0, len(GOOD)), GOOD, atol=5 / 32767)
+    assert read_ecg(edf).signal == 0
+
+
+@pytest.mark.parametrize(("label", "signal"), [("EKG", 0), ("ECG", 1), ("ECG", 2), ("ECG", -1)])
+def test_a_signal_whose_label_does_not_match_is_refused(label: str, signal: int, tmp_path: Path) -> None:
+    edf = tmp_path / "night.edf"
+    write_edf(edf, [Channel(name, GOOD * 1000, FS_HZ) for name in ("ECG", "EKG")], start=datetime(2020, 1, 1))
+    with pytest.raises(RecordingError) as error:
+        read_ecg(edf, [label], signal=signal)
+    assert error.value.reason == "no_ecg_channel"
+    assert error.value.message.startswith(f"signal {signal} matches none of ['{label}']; the signals that do are [")
+
+
 def test_of_good_leads_the_preferred_one_is_taken(tmp_path: Path) -> None:
     leads = {"ECG II": GOOD, "ECG I": 0.3 * GOOD + noise(1, 0.01), "EKG": GOOD}
     assert prepare(tmp_path, leads, ["ECG I", "*"])["channel"] == "ECG I"
@@ -98,6 +123,29 @@ def test_a_detector_that_takes_other_waves_for_beats_is_seen(tmp_path: Path) -> 
         row = meta["recording"]
         assert ("doubtful_beats" in row["remarks"].split(";")) is doubtful
         assert (row["normal_share"] < 0.9) is doubtful
+
+
+def test_a_second_detector_does_not_hide_doubtful_beats(tmp_path: Path) -> None:
+    """It disputes each stretch with T waves among the beats, and leaves only normal intervals."""
+    edf = tmp_path / "night.edf"
+    write_edf(edf, [Channel("ECG", GOOD * 1000, FS_HZ)], start=datetime(2020, 1, 1))
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.datasets.plain")
+
+    def with_some_t_waves(ecg_mv: Floats, fs_hz: float) -> Any:
+        peaks = sleepecg(ecg_mv, fs_hz)
+        chosen = (peaks / fs_hz % 20 < 10) & (np.random.default_rng(3).random(len(peaks)) < 0.5)
+        return np.sort(np.concatenate((peaks, peaks[chosen] + int(0.28 * fs_hz))))
+
+    rows = []
+    for words in ([], ["quality=two_detectors", "quality.min_agreement=0.9"]):
+        how = preparation(compose(["dataset=any", f"dataset.root={tmp_path}", *words]))
+        _, frame, meta = replace(how, detector=with_some_t_waves).prepare(ref)
+        rows.append(meta["recording"])
+    assert rows[1]["usable_share"] == 0.5
+    # The intervals that are left are those of 75 bpm.
+    assert frame["rr_ms"].between(770, 830).all()
+    assert rows[0]["normal_share"] == rows[1]["normal_share"] < 0.8
+    assert [row["remarks"] for row in rows] == ["doubtful_beats;no_annotations"] * 2
 
 
 def test_premature_beats_are_not_doubtful(tmp_path: Path) -> None:

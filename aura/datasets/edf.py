@@ -42,7 +42,9 @@ SCALES_MV = (1e-15, 1e15)
 SMALL_BYTES = 4096
 
 
-def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG, unit: str | None = None) -> Ecg:
+def read_ecg(
+    edf: Path | str, channels: Sequence[str] = ANY_ECG, unit: str | None = None, signal: int | None = None
+) -> Ecg:
     """Read the ECG of an EDF file: of `read_ecgs`, the one that is preferred.
 
     Parameters
@@ -51,7 +53,7 @@ def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG, unit: str | Non
         The file.
     channels
         Patterns of channel labels in order of preference.
-    unit
+    unit, signal
         See `read_ecgs`.
 
     Examples
@@ -68,10 +70,10 @@ def read_ecg(edf: Path | str, channels: Sequence[str] = ANY_ECG, unit: str | Non
     """
     if isinstance(channels, str):
         raise AuraError(f"channels is a list of patterns; write [{channels!r}]")
-    return next(read_ecgs(Path(edf), channels, unit))
+    return next(read_ecgs(Path(edf), channels, unit, signal))
 
 
-def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None) -> Iterator[Ecg]:
+def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None, signal: int | None = None) -> Iterator[Ecg]:
     """Read the channels of an EDF file that can be its ECG, and nothing of the others.
 
     Parameters
@@ -84,6 +86,9 @@ def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None) -> It
     unit
         Unit of the samples, ``uV``, ``mV``, ``V`` or ``nV``, whatever the file says; None is what the file says, and
         microvolts where it says nothing, as EEG amplifiers write.
+    signal
+        Number of the one signal to read, from 0, where several can have the same label; its label has to match as well.
+        None reads all that match.
 
     Yields
     ------
@@ -105,7 +110,7 @@ def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None) -> It
             raise RecordingError("unreadable_edf", "is not a file")
         with edf.open("rb", buffering=0) as file:
             header = read_header(file)
-            indices = _find_channels(header, channels)
+            indices = _find_channels(header, channels, signal)
             yield from _read_all(file, header, indices, read_clock(file, header), unit)
     except OSError as error:
         gone = isinstance(error, FileNotFoundError)
@@ -113,7 +118,7 @@ def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None) -> It
         raise RecordingError("unreadable_edf", what) from error
 
 
-def _find_channels(header: Header, channels: Sequence[str]) -> list[int]:
+def _find_channels(header: Header, channels: Sequence[str], signal: int | None) -> list[int]:
     """Signals that match a pattern, by the order of the patterns and then of the file."""
     labels = {index: _plain(label) for index, label in enumerate(header.labels) if not header.is_annotation(index)}
     found: dict[int, None] = {}
@@ -123,7 +128,12 @@ def _find_channels(header: Header, channels: Sequence[str]) -> list[int]:
     if not found:
         message = f"none of its channels {list(header.labels)} matches dataset.channels, {list(channels)}"
         raise RecordingError("no_ecg_channel", message)
-    return list(found)
+    if signal is None:
+        return list(found)
+    if signal not in found:
+        message = f"signal {signal} matches none of {list(channels)}; the signals that do are {sorted(found)}"
+        raise RecordingError("no_ecg_channel", message)
+    return [signal]
 
 
 def _plain(label: str) -> str:
@@ -183,6 +193,7 @@ def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_u
         limits=(int(min(first, last)), int(max(first, last))),
         fs_hz=fs_hz,
         channel=label,
+        signal=index,
         unit=unit,
         written_unit=written,
         start=header.start + timedelta(seconds=clock.start_s or 0.0) if header.start else None,
@@ -199,7 +210,11 @@ def _read_samples(file: BinaryIO, header: Header, index: int, clock: Clock) -> I
     n_rest = 0 if not clock.contiguous else min(max(header.rest_bytes - at, 0) // 2, n)
     n_samples = n * header.n_records + n_rest
     if n_samples > MAX_SAMPLES:
-        message = f"holds {n_samples} samples of channel {header.labels[index]!r}; allowed are {MAX_SAMPLES}"
+        fs_hz = n / header.record_s
+        message = (
+            f"channel {header.labels[index]!r} is {n_samples / fs_hz / 3600:.1f} h long; at its {fs_hz:g} samples a "
+            f"second, at most {MAX_SAMPLES / fs_hz / 3600:.1f} h can be read at a time: export it in parts"
+        )
         raise RecordingError("too_large", message)
     digital = np.empty(n_samples, dtype="<i2")
     together = max(SMALL_BYTES // header.record_bytes, 1)

@@ -19,7 +19,7 @@ from aura.datasets import passed_over
 from aura.datasets.detections import FORMATS, sidecar, write_detections
 from aura.errors import AuraError
 from aura.evaluation import ScoredRecording, evaluate
-from aura.page import index
+from aura.page import describe_doubt, index
 from aura.provenance import Provenance
 from aura.registry import Registered
 from aura.serving import Detector
@@ -109,7 +109,10 @@ def run(config: Config) -> None:
         said += f"  made by {provenance}\n" + (f"  warning: {warning}\n" if warning else "")
         said += "\n".join(_line(row) for row in table.head(N_SHOWN).to_dict("records"))
         if len(table) > N_SHOWN:
-            said += f"\n  and {len(table) - N_SHOWN} more in {output / 'detections.parquet'}"
+            rest = table.iloc[N_SHOWN:]
+            n_doubtful = sum("doubtful_beats" in codes.split(";") for codes in rest["remarks"])
+            said += f"\n  and {len(rest)} more in {output / 'detections.parquet'}"
+            said += f", {n_doubtful} of them with doubtful heartbeats" if n_doubtful else ""
         if any(one.targets for one in assessed):
             evaluation = evaluate(assessed, registered.detector.alarms, config.event_rules)
             scores = evaluation.scores(seed=config.seed)
@@ -218,6 +221,8 @@ def _summary(
         "max_score": float(np.nanmax(one.score, initial=0.0)),
         "annotated": len(one.seizures) if row["annotated"] else None,
         "file": target.name,
+        "normal_share": row["normal_share"],
+        "remarks": row["remarks"],
     }
 
 
@@ -225,4 +230,6 @@ def _line(row: dict[Any, Any]) -> str:
     """What is printed of a recording."""
     minutes = row["not_assessed_s"] / 60
     blind = f", {minutes:.1f} min not assessed" if minutes >= 0.05 else ""
-    return f"  {row['file']}: {row['seizures']} seizures in {row['hours']:.2f} h{blind}"
+    doubt = describe_doubt(row["normal_share"], row["remarks"])
+    warning = f"; warning: {doubt}" if doubt else ""
+    return f"  {row['file']}: {row['seizures']} seizures in {row['hours']:.2f} h{blind}{warning}"

@@ -187,7 +187,7 @@ class _Import:
             n_beats, new = len(rr.t_s), True
         # The same recording can be asked for with another ECG, which takes nothing from what detectors said.
         ecg = self.config.database.ecg
-        ecg_content = "" if ecg == "none" else digest(content, meta["source"], ecg)
+        ecg_content = "" if ecg == "none" else digest(content, meta["source"], row["signal"], ecg)
         if not has_ecg(self.connection, recording_id, ecg_content):
             put_ecg(self.connection, recording_id, entry.start_at, self._ecg(row, seizures), ecg_content)
             new = True
@@ -218,7 +218,8 @@ class _Import:
         """Pieces of the ECG, as the configuration wants it."""
         if self.config.database.ecg == "none":
             return
-        ecg = read_ecg(Path(self.config.dataset.root) / row["edf"], [row["channel"]], row["unit"])
+        edf = Path(self.config.dataset.root) / row["edf"]
+        ecg = read_ecg(edf, [row["channel"]], row["unit"], row["signal"])
         if self.config.database.ecg == "envelope":
             yield from envelope(ecg, 0.0, row["duration_s"], BIN_S)
             return

@@ -16,7 +16,7 @@ from aura.datasets.edf import read_ecg
 from aura.errors import RecordingError
 from aura.evaluation import Evaluation, ScoredRecording
 from aura.events import from_mask, unite
-from aura.page import Recording, page
+from aura.page import Recording, describe_doubt, page
 from aura.provenance import Provenance
 from aura.stages.folders import is_synthetic, prepared_folder, read_rr
 from aura.table import read_meta
@@ -84,7 +84,7 @@ def _ecg(config: Config, row: Mapping[Any, Any]) -> Ecg | None:
     if config.dataset.pseudonyms:
         return None
     try:
-        return read_ecg(edf, [row["channel"]], row["unit"])
+        return read_ecg(edf, [row["channel"]], row["unit"], row["signal"])
     except RecordingError:
         return None
 
@@ -128,6 +128,8 @@ def page_of(
             not_assessed=events[1],
             reference=seizures if row["annotated"] else None,
             faults=[Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]],
+            normal_share=row["normal_share"],
+            doubt=describe_doubt(row["normal_share"], row["remarks"]),
             ecg=_ecg(config, row),
             model=provenance.name,
             provenance=str(provenance),

@@ -36,6 +36,7 @@ RECORDINGS = {
     "annotations": "str",
     "others": "str",
     "channel": "str",
+    "signal": "int64",
     "unit": "str",
     "start": "str",
     "fs_hz": "float64",
