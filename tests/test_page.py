@@ -494,9 +494,8 @@ def test_in_a_sandboxed_frame_editing_is_off(browser: Page, html: Path, tmp_path
 def test_the_list_of_pages_says_that_links_need_a_folder(browser: Page, tmp_path: Path) -> None:
     columns = ["recording", "hours", "seizures", "annotated", "not_assessed_s", "max_score", "file"]
     listed = tmp_path / "index.html"
-    listed.write_text(
-        index(pd.DataFrame(columns=columns), pd.DataFrame(columns=["message"]), "m", None), encoding="utf-8"
-    )
+    none = pd.DataFrame(columns=[*columns, "normal_share", "remarks"])
+    listed.write_text(index(none, pd.DataFrame(columns=["message"]), "m", None), encoding="utf-8")
     viewer = tmp_path / "viewer.html"
     viewer.write_text('<iframe sandbox="allow-scripts" src="index.html"></iframe>', encoding="utf-8")
     browser.goto(listed.as_uri())
