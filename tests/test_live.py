@@ -456,7 +456,7 @@ def test_a_jump_is_told_to_the_sender_and_counted(
     assert "t_s=7200 was held back and is left out: the time goes on at 4" in refused["message"]
     said = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in said] == ["model", "held", "refused", "step"]
-    assert [line["n"] for line in said] == [1, 2, 3]
+    assert [line["n"] for line in said] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("key", ["state", "output"])

@@ -365,7 +365,7 @@ def test_a_best_channel_is_chosen_and_said(tmp_path: Path, capsys: pytest.Captur
     assert "2 prepared (1 now, 1 unchanged)" in capsys.readouterr().out
     assert recordings[["recording", "channel", "remarks"]].to_numpy().tolist() == [
         ["a_night", "ECG2", "several_channels;doubtful_beats;no_annotations"],
-        ["b_night", "emg6+emg6-", "no_annotations"],
+        ["b_night", "emg6+emg6-", "doubtful_beats;no_annotations"],
     ]
 
 
