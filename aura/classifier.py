@@ -9,7 +9,11 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 import numpy as np
 import skops.io
 from scipy.special import expit, logit
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn._loss.loss import HalfBinomialLoss
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble._hist_gradient_boosting.binning import _BinMapper
+from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 from sklearn.tree._tree import Tree
 from skops.io.exceptions import UntrustedTypesFoundException
 
@@ -26,6 +30,13 @@ TRUSTED_TYPES = (
     "lightgbm.sklearn.LGBMClassifier",
     "aura.baselines.OneFeature",
 )
+
+# Classifiers that can be served, by their full names, since LightGBM need not be installed. Others of scikit-learn may
+# follow what a file says into foreign memory.
+CLASSIFIERS = {
+    f"{one.__module__}.{one.__qualname__}"
+    for one in (RandomForestClassifier, ExtraTreesClassifier, HistGradientBoostingClassifier)
+} | {"lightgbm.sklearn.LGBMClassifier", "aura.baselines.OneFeature"}
 
 # What skops and the types above raise on files that are damaged or made up.
 DAMAGED = (
@@ -167,25 +178,29 @@ def log_odds(probability: Floats) -> Floats:
     return odds
 
 
-def check_types(model: Classifier) -> None:
-    """Refuse a fitted model that could not be loaded again without running foreign code.
+def check_types(model: Classifier, n_features: int) -> None:
+    """Refuse a fitted model that `load_classifier` would not load again.
 
     Raises
     ------
     AuraError
-        With the types that skops does not know as harmless.
+        With the types that skops does not know as harmless, or with the classifiers that can be served.
     """
     unknown = set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED_TYPES)
     if unknown:
         raise AuraError(f"model: {type(model).__name__} cannot be served; it holds {', '.join(sorted(unknown))}")
+    try:
+        _check_model(model, n_features)
+    except (TypeError, ValueError) as error:
+        raise AuraError(f"model: {type(model).__name__} cannot be served; {error}") from error
 
 
 def load_classifier(path: Path, *, n_features: int) -> Classifier:
     """Read a fitted model that skops wrote, and check that it can be used; no code of the file is run.
 
-    The file may come from a stranger. Types are restricted to scikit-learn's and `TRUSTED_TYPES`, its arrays are read
-    without pickle, and the trees of a forest are checked, since scikit-learn would follow a node that does not exist
-    into foreign memory.
+    The file may come from a stranger. It has to be one of `CLASSIFIERS`, made of types of scikit-learn and
+    `TRUSTED_TYPES`; its arrays are read without pickle; and all trees of scikit-learn are checked, since it would
+    follow a node that does not exist into foreign memory.
 
     Parameters
     ----------
@@ -205,12 +220,13 @@ def load_classifier(path: Path, *, n_features: int) -> Classifier:
             if any(member.compress_type != ZIP_STORED for member in archive.infolist()):
                 raise AuraError(f"{path.name} has compressed parts, which skops does not write")
         model: Any = skops.io.load(path, trusted=list(TRUSTED_TYPES))
-        if not callable(getattr(model, "predict_proba", None)):
-            raise AuraError(f"{path.name} holds a {type(model).__name__}, which gives no probabilities")
-        _check_columns(model, n_features, path.name)
-        if isinstance(model, RandomForestClassifier | ExtraTreesClassifier):
-            for estimator in model.estimators_:
-                _check_tree(estimator.tree_, n_features)
+        if _full_name(model) not in CLASSIFIERS:
+            raise AuraError(f"{path.name} holds a {type(model).__name__}; {_allowed()}")
+        if (taken := _columns_of(model)) != n_features:
+            raise AuraError(f"{path.name} takes {taken} features, but detector.json names {n_features}")
+        _check_model(model, n_features)
+        # What else is missing or wrong shows where it is used.
+        seizure_probability(model, np.zeros((1, n_features), dtype=np.float32))
     except UntrustedTypesFoundException as error:
         raise AuraError(f"{path.name} holds types that are not trusted: {' '.join(str(error).split())}") from error
     except DAMAGED as error:
@@ -219,24 +235,82 @@ def load_classifier(path: Path, *, n_features: int) -> Classifier:
     return checked
 
 
-def _check_columns(model: Any, n_features: int, name: str) -> None:
-    taken = len(model.columns) if hasattr(model, "columns") else int(model.n_features_in_)
-    if taken != n_features:
-        raise AuraError(f"{name} takes {taken} features, but detector.json names {n_features}")
+def _full_name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _allowed() -> str:
+    names = sorted(name.rpartition(".")[2] for name in CLASSIFIERS)
+    return f"allowed are {', '.join(names)}"
+
+
+def _columns_of(model: Any) -> int:
+    return len(model.columns) if hasattr(model, "columns") else int(model.n_features_in_)
+
+
+def _check_model(model: Any, n_features: int) -> None:
+    """Refuse a model that is not of `CLASSIFIERS`, or that could read foreign memory.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With what is wrong.
+    """
+    if _full_name(model) not in CLASSIFIERS:
+        raise TypeError(_allowed())
+    if isinstance(model, RandomForestClassifier | ExtraTreesClassifier):
+        for estimator in model.estimators_:
+            _check_part(estimator, DecisionTreeClassifier, ExtraTreeClassifier)
+            _check_tree(estimator.tree_, n_features)
+    elif isinstance(model, HistGradientBoostingClassifier):
+        _check_boosting(model, n_features)
+    elif hasattr(model, "_Booster") and _full_name(model._Booster) != "lightgbm.basic.Booster":
+        raise TypeError(f"a {type(model._Booster).__name__} in the place of a Booster")
+
+
+def _check_part(part: object, *allowed: type) -> None:
+    """Refuse a part of a model that is of another type."""
+    if type(part) not in allowed:
+        raise TypeError(f"a {type(part).__name__} in the place of a {allowed[0].__name__}")
 
 
 def _check_tree(tree: Tree, n_features: int) -> None:
-    """Refuse a tree in which a row could leave the tree, or go round for ever."""
-    if not isinstance(tree, Tree):
-        raise TypeError(f"a forest of {type(tree).__name__}")
-    left, right = tree.children_left, tree.children_right
-    number = np.arange(len(left))
-    inner = left != -1
+    """Refuse a tree of a forest in which a row could leave the tree, or go round for ever."""
+    _check_part(tree, Tree)
+    if tree.value.shape != (tree.node_count, 1, 2):
+        raise ValueError("a tree does not give the probabilities of two classes")
+    left = tree.children_left
+    _check_nodes(left, tree.children_right, tree.feature, left != -1, n_features)
+
+
+def _check_boosting(model: HistGradientBoostingClassifier, n_features: int) -> None:
+    """Refuse boosted trees that are not for two classes and numbers alone, or with a tree that a row could leave."""
+    _check_part(model._loss, HalfBinomialLoss)
+    _check_part(model._bin_mapper, _BinMapper)
+    # Categories are found by tables of bits, whose places a file could choose. No feature is a category.
+    if model._preprocessor is not None or np.any(model._bin_mapper.is_categorical_):
+        raise ValueError("it takes categories, which no feature is")
+    if model.n_trees_per_iteration_ != 1:
+        raise ValueError("a tree does not give the probabilities of two classes")
+    for trees in model._predictors:
+        for tree in trees:
+            _check_part(tree, TreePredictor)
+            nodes = tree.nodes
+            inner = nodes["is_leaf"] == 0
+            if np.any(nodes["is_categorical"][inner]):
+                raise ValueError("it takes categories, which no feature is")
+            _check_nodes(nodes["left"], nodes["right"], nodes["feature_idx"], inner, n_features)
+
+
+def _check_nodes(left: Ints, right: Ints, feature: Ints, inner: Bools, n_features: int) -> None:
+    """Refuse (n_nodes,) nodes of a tree whose inner ones lead out of it or back, or ask for a feature there is not."""
+    n_nodes = len(left)
+    number = np.arange(n_nodes)
     # Children come after their parent, as scikit-learn numbers them.
-    sound = (left > number) & (left < len(left)) & (right > number) & (right < len(left))
-    sound &= (tree.feature >= 0) & (tree.feature < n_features)
-    if not len(left) or not sound[inner].all() or tree.value.shape != (len(left), 1, 2):
-        raise ValueError("a tree of the forest has nodes that do not exist")
+    sound = (left > number) & (left < n_nodes) & (right > number) & (right < n_nodes)
+    sound &= (feature >= 0) & (feature < n_features)
+    if not n_nodes or not sound[inner].all():
+        raise ValueError("a tree has nodes that do not exist")
 
 
 def _described(x: Floats | Singles) -> Bools:

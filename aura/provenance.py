@@ -1,5 +1,6 @@
 """Which detector made a result, and what it was trained on: written with every result."""
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ SYNTHETIC_WARNING = (
     "this model was trained on synthetic data; what it finds in recordings of people has not been validated"
 )
 UNKNOWN_WARNING = "it is not recorded what this model was trained on"
+UNCONFIRMED_WARNING = (
+    "it is not confirmed that this model was trained on recordings of people: only its own folder says so"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +67,15 @@ class Provenance:
     model, version
         Registered name and version. A detector that is not registered has its address as the name and no version.
     run_id
-        MLflow run that trained the detector; empty where it is not recorded.
+        MLflow run that trained the detector; empty where the tracking server does not confirm it.
     origin
         What it was trained on.
     threshold
         Score from which on it raises an alarm.
     software, date
         Version of Aura that made the result, and the day.
+    is_confirmed
+        Whether the detector was read from the tracking server. Another one makes its own claims about its origin.
     """
 
     model: str
@@ -79,6 +85,7 @@ class Provenance:
     threshold: float
     software: str
     date: str
+    is_confirmed: bool = True
 
     @property
     def name(self) -> str:
@@ -93,22 +100,32 @@ class Provenance:
     def __str__(self) -> str:
         """On one line."""
         run = f" (run {self.run_id})" if self.run_id else ""
+        trained = "trained" if self.is_confirmed else "by its own claim trained"
         return (
-            f"model {self.name}{run}, trained on {self.origin}, threshold {self.threshold:.4g}; "
+            f"model {self.name}{run}, {trained} on {self.origin}, threshold {self.threshold:.4g}; "
             f"{self.software}, {self.date}"
         )
 
+    @property
+    def synthetic_training(self) -> bool | None:
+        """Whether it was trained on synthetic data; None where this is not recorded, or denied without proof."""
+        return None if not self.is_confirmed and self.origin.synthetic is False else self.origin.synthetic
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, columns and comments; None where something is not recorded."""
+        """Plain values for JSON, columns and comments.
+
+        None where something is not recorded, and as the threshold of a detector that never raises an alarm, since JSON
+        has no infinity.
+        """
         return {
             "model": self.model,
             "version": self.version or None,
             "run": self.run_id or None,
             "training_corpus": self.origin.corpus or None,
-            "synthetic_training": self.origin.synthetic,
+            "synthetic_training": self.synthetic_training,
             "training_software": self.origin.software or None,
             "training_date": self.origin.date or None,
-            "threshold": self.threshold,
+            "threshold": self.threshold if math.isfinite(self.threshold) else None,
             "software": self.software,
             "date": self.date,
         }
@@ -117,6 +134,8 @@ class Provenance:
         """Return the warning that goes with results on such data, where there is one."""
         if self.origin.synthetic is None:
             return UNKNOWN_WARNING
+        if self.synthetic_training is None:
+            return UNCONFIRMED_WARNING
         return SYNTHETIC_WARNING if self.origin.synthetic and not synthetic_data else None
 
 
@@ -144,7 +163,7 @@ class ModelFolder:
         return cls(
             run_id=_matching(r"[0-9a-f]{32}", logged.get("run_id")),
             date=_matching(r"\d{4}-\d\d-\d\d.*", logged.get("utc_time_created"))[:10],
-            model=_matching(r"[^/:\x00-\x1f]{1,256}", registered.get("model_name")),
+            model=_matching(r"[^/:]{1,256}", registered.get("model_name")),
             version=_matching(r"\d{1,9}", registered.get("model_version")),
         )
 
@@ -163,4 +182,6 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _matching(pattern: str, value: object) -> str:
-    return str(value) if re.fullmatch(pattern, str(value)) else ""
+    """Return a text or whole number that matches the pattern; for all else, such as None, an empty text."""
+    text = str(value) if isinstance(value, str | int) else ""
+    return text if text.isprintable() and re.fullmatch(pattern, text) else ""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from aura import bootstrap, tracking
 from aura.components import LABELLINGS
@@ -32,6 +33,8 @@ MIN_SUBJECTS = 5
 TAG_PROMOTION, TAG_SYNTHETIC, TAG_LABELS, TAG_BASELINE = (
     f"aura.{name}" for name in ("promotion", "synthetic_training", "labels", "baseline")
 )
+# End of the name of a model that is tried beside the one that is used; the Airflow DAG registers such models.
+CANDIDATE = "-candidate"
 # Words of a command line that name a corpus or its model.
 NAMING = ("dataset", "dataset.name", "tracking.model_name")
 MOST_MODELS = 1000
@@ -85,8 +88,8 @@ class Registered:
 def load(uri: str, *, runtime: str | None = None) -> Registered:
     """Load a detector by its address, such as ``models:/aura-seizure-detector-ours@champion`` or ``runs:/.../model``.
 
-    A folder that holds one is an address too, and needs no tracking server. ``runtime`` as in
-    `aura.serving.load_detector`.
+    A folder that holds one is an address too, and needs no tracking server. What it says about its version, its run and
+    its origin stays its own claim. ``runtime`` as in `aura.serving.load_detector`.
 
     Nothing in the model is imported or run, so it may come from a stranger; see `aura.detector_file`.
 
@@ -95,17 +98,12 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
     AuraError
         Where there is none, or one that cannot be used.
     """
-    is_folder = Path(uri).is_dir()
+    local = Path(local_file_uri_to_path(uri))
     try:
         # Of a folder, MLflow would ask the server for the model that was logged from it.
-        folder = Path(uri) if is_folder else Path(mlflow.artifacts.download_artifacts(uri))
+        folder = local if local.is_dir() else Path(mlflow.artifacts.download_artifacts(uri))
     except (MlflowException, OSError) as error:
-        if isinstance(error, MlflowException) and tracking.is_outage(error):
-            raise OutageError(f"MLflow at {tracking.place()} does not answer") from error
-        raise AuraError(
-            f"model={uri} is no model of {tracking.place()}: {_line(error)}; train makes one, or give a "
-            "folder that holds one"
-        ) from error
+        raise _not_found(uri, error) from error
     found = next(iter(sorted(folder.glob("data/*/detector.json"))), None)
     if found is None:
         raise AuraError(f"model={uri} is no seizure detector of Aura")
@@ -114,31 +112,64 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
         detector = load_detector(found.parent, runtime=runtime)
     except AuraError as error:
         raise AuraError(f"model={uri} cannot be used: {error}") from error
-    origin = detector.origin
-    if not origin.corpus:
-        origin = Origin(date=logged.date) if is_folder else _origin_of_before(logged)
-    unregistered = "a folder" if is_folder else uri
+    is_confirmed = not local.is_dir() and uri.startswith(("models:/", "runs:/"))
+    try:
+        model, version, run_id = _identity(uri, logged) if is_confirmed else (_claim(logged), "", "")
+        origin = detector.origin
+        if not origin.corpus:
+            origin = _origin_of_before(logged, model, version, run_id)
+    except MlflowException as error:
+        raise _not_found(uri, error) from error
     return Registered(
         detector,
         Provenance(
-            model=logged.model or unregistered,
-            version=logged.version,
-            run_id=logged.run_id,
+            model=model,
+            version=version,
+            run_id=run_id,
             origin=origin,
             threshold=detector.threshold,
             software=tracking.software(),
             date=tracking.today(),
+            is_confirmed=is_confirmed,
         ),
     )
 
 
-def _origin_of_before(logged: ModelFolder) -> Origin:
+def _not_found(uri: str, error: Exception) -> AuraError:
+    """Return the error for a model that MLflow did not give."""
+    if isinstance(error, MlflowException) and tracking.is_outage(error):
+        return OutageError(f"MLflow at {tracking.place()} does not answer")
+    return AuraError(
+        f"model={uri} is no model of {tracking.place()}: {_line(error)}; train makes one, or give a "
+        "folder that holds one"
+    )
+
+
+def _identity(uri: str, logged: ModelFolder) -> tuple[str, str, str]:
+    """Name, version and run of a model of the tracking server; the address and no version for one without a version.
+
+    MLflow names the version in a folder that it downloads by such an address. In a run's own folder the same file is
+    whatever was logged there.
+    """
+    if not logged.version or not uri.startswith((f"models:/{logged.model}/", f"models:/{logged.model}@")):
+        return uri, "", logged.run_id
+    run_id = mlflow.MlflowClient().get_model_version(logged.model, logged.version).run_id
+    return logged.model, logged.version, run_id or ""
+
+
+def _claim(logged: ModelFolder) -> str:
+    """Name of a model in a folder, which can say of itself what it likes."""
+    claimed = f", which says it is {logged.model} version {logged.version}" if logged.model and logged.version else ""
+    return f"a folder{claimed}"
+
+
+def _origin_of_before(logged: ModelFolder, model: str, version: str, run_id: str) -> Origin:
     """Origin of a version registered before detectors kept their own: what its run and its model card say."""
     corpus, synthetic = "", None
-    if logged.run_id and tracking.exists(logged.run_id):
-        corpus = mlflow.get_run(logged.run_id).data.params.get("dataset.name", "")
-    if logged.version:
-        card = mlflow.MlflowClient().get_model_version(logged.model, logged.version).description or ""
+    if run_id and tracking.exists(run_id):
+        corpus = mlflow.get_run(run_id).data.params.get("dataset.name", "")
+    if version:
+        card = mlflow.MlflowClient().get_model_version(model, version).description or ""
         synthetic = SYNTHETIC_CARD in card if card else None
     return Origin(corpus=corpus, synthetic=synthetic, date=logged.date)
 
@@ -147,7 +178,8 @@ def default_address(config: Config) -> str:
     """Address of the detector that is used where none is named.
 
     That is the champion of the corpus that the command line names; else the only champion there is; else the only one
-    that was trained on recordings of people. Baselines, and models of another task, do not count.
+    that was trained on recordings of people. Baselines, and models of another task, do not count, nor does a candidate
+    that the command line does not name.
 
     Raises
     ------
@@ -157,16 +189,17 @@ def default_address(config: Config) -> str:
     own = config.tracking.model_name
     champions = {one.name: one for one in _champions() if _finds(one) == LABELLINGS.resolve("labels", config.labels)[0]}
     named = any(word.split("=")[0].lstrip("+") in NAMING for word in config.overrides)
-    real = [name for name, one in champions.items() if one.tags.get(TAG_SYNTHETIC) == "false"]
-    for choice in ([own] if named and own in champions else [], list(champions), real):
+    used = [name for name in champions if not name.endswith(CANDIDATE)]
+    real = [name for name in used if champions[name].tags.get(TAG_SYNTHETIC) == "false"]
+    for choice in ([own] if named and own in champions else [], used, real):
         if len(choice) == 1:
             return f"models:/{choice[0]}@{CHAMPION}"
-    if not champions:
+    if not used:
         raise AuraError(
             f"no detector is registered at {tracking.place()}; train makes one, or write model= with its address"
         )
     raise AuraError(
-        f"several detectors are registered, and none of them for this corpus: {', '.join(sorted(champions))}; write "
+        f"several detectors are registered, and none of them for this corpus: {', '.join(sorted(used))}; write "
         f"model=models:/NAME@{CHAMPION}"
     )
 

@@ -137,4 +137,4 @@ def check_parameters(make_model: Callable[[], Classifier], n_features: int) -> N
         seizure_probability(model, x)
     except (TypeError, ValueError, AttributeError) as error:
         raise AuraError(f"model: {' '.join(str(error).split())}") from error
-    check_types(model)
+    check_types(model, n_features)

@@ -12,6 +12,7 @@ import pytest
 
 from aura import __main__ as command_line
 from aura.config import PROJECT, Config
+from aura.registry import CANDIDATE
 from tests.test_registry import evaluation, registered
 
 DAG = PROJECT / "deploy" / "airflow" / "dags" / "aura.py"
@@ -111,7 +112,7 @@ def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeyp
     with pytest.raises(SkipError, match=r"not to be promoted; x version 3 is the champion"):
         dag.aura()
     (config,) = [config for stage, config in asked if stage == "train"]
-    assert config.tracking.model_name == "aura-seizure-detector-ours-candidate"
+    assert config.tracking.model_name == f"aura-seizure-detector-ours{CANDIDATE}"
 
 
 @pytest.mark.usefixtures("worker")

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -15,7 +16,7 @@ from aura.__main__ import main
 from aura.config import compose
 from aura.datasets.detections import FORMATS
 from aura.errors import AuraError
-from aura.provenance import SYNTHETIC_WARNING, UNKNOWN_WARNING, Origin, Provenance
+from aura.provenance import SYNTHETIC_WARNING, UNCONFIRMED_WARNING, UNKNOWN_WARNING, ModelFolder, Origin, Provenance
 from aura.table import read_table
 from tests.conftest import Project
 from tests.test_database import rows
@@ -49,6 +50,46 @@ def test_a_detector_in_words() -> None:
 def test_the_warning_depends_on_both_corpora(synthetic: bool | None, synthetic_data: bool, warning: str | None) -> None:
     made_by = Provenance("m", "3", "", Origin("x", synthetic=synthetic), 0.5, "aura 0.1.0", "2026-11-28")
     assert made_by.warning(synthetic_data=synthetic_data) == warning
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "recorded", "warning"),
+    [(False, None, UNCONFIRMED_WARNING), (True, True, SYNTHETIC_WARNING), (None, None, UNKNOWN_WARNING)],
+)
+def test_what_a_folder_says_of_its_training_is_its_own_claim(
+    synthetic: bool | None, recorded: bool | None, warning: str
+) -> None:
+    origin = Origin("ours", synthetic=synthetic)
+    made_by = Provenance("a folder", "", "", origin, 0.5, "aura 0.1.0", "2026-11-28", is_confirmed=False)
+    assert made_by.warning(synthetic_data=False) == warning
+    assert made_by.to_dict()["synthetic_training"] is recorded
+    assert str(made_by).startswith("model a folder, by its own claim trained on ")
+
+
+def test_a_detector_that_never_alarms_has_no_threshold_in_json() -> None:
+    never = replace(MADE_BY, threshold=float("inf")).to_dict()
+    assert json.loads(json.dumps(never, allow_nan=False)) == {**MADE_BY.to_dict(), "threshold": None}
+
+
+@pytest.mark.parametrize(
+    ("meta", "model", "version"),
+    [
+        (None, "", ""),
+        ("model_name: null\nmodel_version: null\n", "", ""),
+        ("model_name: [a]\nmodel_version: {1: 2}\n", "", ""),
+        ("model_name: ours\nmodel_version: 3\n", "ours", "3"),
+        ("model_name: ours\nmodel_version: '3'\n", "ours", "3"),
+        ('model_name: "ours\\u2028,=1+1"\nmodel_version: 3\n', "", "3"),
+        ('model_name: "ours\\x85"\nmodel_version: 3\n', "", "3"),
+    ],
+)
+def test_the_files_beside_a_model_give_text_or_nothing(
+    meta: str | None, model: str, version: str, tmp_path: Path
+) -> None:
+    (tmp_path / "MLmodel").write_text("flavors: {}\n")
+    if meta is not None:
+        (tmp_path / "registered_model_meta").write_text(meta)
+    assert ModelFolder.read(tmp_path) == ModelFolder(run_id="", date="", model=model, version=version)
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -212,6 +253,19 @@ def test_baselines_forecasters_and_models_of_others_do_not_count(register: Regis
     # Registered before each corpus had a name of its own.
     register("aura-seizure-detector", synthetic=None)
     assert registry.default_address(compose()) == "models:/aura-seizure-detector@champion"
+
+
+def test_a_candidate_is_used_only_where_it_is_named(register: Register) -> None:
+    register("aura-seizure-detector-ours-candidate")
+    with pytest.raises(AuraError, match="no detector is registered"):
+        registry.default_address(compose())
+    register("aura-seizure-detector-synthetic", synthetic="true")
+    assert registry.default_address(compose()) == "models:/aura-seizure-detector-synthetic@champion"
+    register("aura-seizure-detector-ours")
+    for words in ([], ["dataset.name=ours"]):
+        assert registry.default_address(compose(words)) == "models:/aura-seizure-detector-ours@champion"
+    named = ["tracking.model_name=aura-seizure-detector-ours-candidate"]
+    assert registry.default_address(compose(named)) == "models:/aura-seizure-detector-ours-candidate@champion"
 
 
 def test_detect_refuses_to_choose_between_several(

@@ -69,3 +69,27 @@ def test_no_cell_of_an_annotation_file_is_a_formula(suffix: str, tmp_path: Path)
     )
     for line in path.read_text().splitlines():
         assert not [cell for cell in line.replace(";", ",").replace("\t", ",").split(",") if cell[:1] in [*"=+-@"]]
+
+
+@pytest.mark.parametrize("name", [*FORMULAS, "a\u2028=1", "a\x85=1"])
+def test_no_comment_about_a_detector_is_a_formula(name: str, tmp_path: Path) -> None:
+    path, about = tmp_path / "a.csv_bi", {"model": name, "training_corpus": name, "threshold": -0.5}
+    write_detections(path, [Event(10.0, 5.0)], [], start=None, duration_s=20.0, about=about)
+    lines = path.read_text().splitlines()
+    assert [line.split(" = ")[0] for line in lines[1:4]] == ["# model", "# training_corpus", "# threshold"]
+    assert lines[3] == "# threshold = -0.5"
+    for separator in ",;|\t":
+        assert not [cell for line in lines for cell in line.split(separator) if cell[:1] in [*SIGNS, "＝"] and cell]
+    assert [(event.onset_s, event.end_s) for event in read_csv(path) if event.kind == "seiz"] == [(10.0, 15.0)]
+
+
+def test_a_formula_in_a_comment_gets_an_apostrophe_and_other_text_none(tmp_path: Path) -> None:
+    about = {"model": "ours,=1+1", "annotator": "A. Nnotator-1", "run": None}
+    for suffix, model in ((".csv_bi", "ours,'=1+1"), (".tse_bi", "ours,=1+1")):
+        path = tmp_path / f"a{suffix}"
+        write_detections(path, [Event(10.0, 5.0)], [], start=None, duration_s=20.0, about=about)
+        assert path.read_text().splitlines()[1:4] == [
+            f"# model = {model}",
+            "# annotator = A. Nnotator-1",
+            "# run = unknown",
+        ]

@@ -13,15 +13,26 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.preprocessing import FunctionTransformer
+from mlflow.exceptions import MlflowException
+from sklearn.ensemble import (
+    BaggingClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 
 from aura import registry
 from aura.__main__ import main
+from aura.classifier import load_classifier
 from aura.components import BEAT_DETECTORS, LABELLINGS, beat_detector, labelling
 from aura.detector_file import DetectorFile
 from aura.errors import AuraError
 from aura.labels import Detection
+from aura.provenance import UNCONFIRMED_WARNING
 from tests.conftest import Project
 from tests.test_detect import write_real
 
@@ -199,14 +210,94 @@ def with_nodes(model: Path, changes: Callable[[Any], None]) -> None:
 )
 def test_a_tree_that_would_read_foreign_memory_is_refused(changes: Callable[[Any], None], model: Path) -> None:
     with_nodes(model, changes)
-    with pytest.raises(AuraError, match=r"model\.skops is not .*: a tree of the forest has nodes"):
+    with pytest.raises(AuraError, match=r"model\.skops is not .*: a tree has nodes"):
         registry.load(str(model))
+
+
+def refusal_of(classifier: Any, path: Path, n_features: int = 5) -> str:
+    """What is said of a file that holds this classifier."""
+    skops.io.dump(classifier, path)
+    with pytest.raises(AuraError) as refused:
+        load_classifier(path, n_features=n_features)
+    return str(refused.value)
+
+
+def rows_and_labels() -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(0).normal(size=(300, 5))
+    return x, (x[:, 0] > 0).astype(np.int64)
+
+
+@pytest.fixture
+def boosted() -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(max_iter=3).fit(*rows_and_labels())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("left", 4_000_000_000, "a tree has nodes that do not exist"),
+        ("right", 4_000_000_000, "a tree has nodes that do not exist"),
+        ("left", 0, "a tree has nodes that do not exist"),
+        ("feature_idx", 5, "a tree has nodes that do not exist"),
+        ("feature_idx", -1, "a tree has nodes that do not exist"),
+        ("is_categorical", 1, "it takes categories, which no feature is"),
+    ],
+)
+def test_boosted_trees_that_would_read_foreign_memory_are_refused(
+    field: str, value: int, says: str, boosted: HistGradientBoostingClassifier, tmp_path: Path
+) -> None:
+    boosted._predictors[-1][0].nodes[field][0] = value
+    assert refusal_of(boosted, tmp_path / "m.skops") == f"m.skops is not a model that skops wrote: {says}"
+
+
+def test_boosted_trees_are_read_as_they_were_written(boosted: HistGradientBoostingClassifier, tmp_path: Path) -> None:
+    skops.io.dump(boosted, tmp_path / "m.skops")
+    x, _ = rows_and_labels()
+    read = load_classifier(tmp_path / "m.skops", n_features=5)
+    assert np.array_equal(read.predict_proba(x), boosted.predict_proba(x))
+
+
+def test_parts_of_boosted_trees_of_another_kind_are_refused(
+    boosted: HistGradientBoostingClassifier, tmp_path: Path
+) -> None:
+    tree = DecisionTreeClassifier(max_depth=2).fit(*rows_and_labels())
+    loss, boosted._loss = boosted._loss, tree
+    assert "a DecisionTreeClassifier in the place of a HalfBinomialLoss" in refusal_of(boosted, tmp_path / "m.skops")
+    boosted._loss, boosted._preprocessor = loss, tree
+    assert "it takes categories" in refusal_of(boosted, tmp_path / "m.skops")
+
+
+def test_a_method_that_the_file_replaces_is_refused(boosted: HistGradientBoostingClassifier, tmp_path: Path) -> None:
+    tree = DecisionTreeClassifier(max_depth=2).fit(*rows_and_labels())
+    boosted.predict_proba = tree.predict_proba
+    assert "holds types that are not trusted" in refusal_of(boosted, tmp_path / "m.skops")
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        DecisionTreeClassifier(max_depth=2),
+        BaggingClassifier(n_estimators=2),
+        GradientBoostingClassifier(n_estimators=2),
+        make_pipeline(StandardScaler(), DecisionTreeClassifier(max_depth=2)),
+        SVC(),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_classifier_that_aura_does_not_check_is_refused(classifier: Any, tmp_path: Path) -> None:
+    allowed = (
+        "allowed are ExtraTreesClassifier, HistGradientBoostingClassifier, LGBMClassifier, OneFeature, "
+        "RandomForestClassifier"
+    )
+    name = type(classifier).__name__
+    classifier.fit(*rows_and_labels())
+    assert refusal_of(classifier, tmp_path / "m.skops") == f"m.skops holds a {name}; {allowed}"
 
 
 def test_a_skops_file_of_other_types_is_refused(model: Path) -> None:
     file = data(model) / "model.skops"
     for made, says in (
-        (FunctionTransformer(np.square), "which gives no probabilities"),
+        (FunctionTransformer(np.square), "holds a FunctionTransformer; allowed are ExtraTreesClassifier, HistGradient"),
         (FunctionTransformer(joblib.load), "holds types that are not trusted"),
         (RandomForestClassifier(3).fit([[0.0], [1.0]], [0, 1]), "takes 1 features, but detector.json names 27"),
         (RandomForestClassifier(3), "is not a model that skops wrote"),
@@ -247,3 +338,38 @@ def test_what_mlflow_would_not_write_is_left_out(model: Path) -> None:
     (model / "MLmodel").write_text("a: [")
     with pytest.raises(AuraError, match="MLmodel is not valid YAML"):
         registry.load(str(model))
+
+
+def test_a_folder_cannot_pass_for_a_registered_version(model: Path) -> None:
+    (model / "registered_model_meta").write_text("model_name: aura-seizure-detector-ours\nmodel_version: 3\n")
+    change(model, lambda values: values["origin"].update(corpus="ours", synthetic=False))
+    for address in (str(model), model.as_uri()):
+        loaded = registry.load(address)
+        made_by = loaded.provenance
+        assert made_by.name == "a folder, which says it is aura-seizure-detector-ours version 3"
+        assert (made_by.address, made_by.version, made_by.run_id) == (made_by.name, "", "")
+        assert made_by.warning(synthetic_data=False) == UNCONFIRMED_WARNING
+        assert loaded.seen("ours", pd.DataFrame({"subject": ["a"], "rr_digest": ["b"]})) is None
+
+
+def test_a_folder_without_a_version_is_a_folder(model: Path) -> None:
+    (model / "registered_model_meta").unlink()
+    for address in (str(model), model.as_uri()):
+        assert registry.load(address).name == "a folder"
+
+
+def test_a_model_of_a_run_has_the_address_of_the_run_as_its_name(saved: Path) -> None:
+    run_id = registry.load(MODEL).run_id
+    uri = f"runs:/{run_id}/model"
+    made_by = registry.load(uri).provenance
+    assert (made_by.name, made_by.version, made_by.run_id, made_by.is_confirmed) == (uri, "", run_id, True)
+
+
+def test_a_version_that_is_gone_from_the_registry_is_one_sentence(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise MlflowException("Model Version not found")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "get_model_version", refuse)
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda _: str(model))
+    with pytest.raises(AuraError, match=r"^model=models:\S+ is no model of .*: Model Version not found; train"):
+        registry.load(MODEL)

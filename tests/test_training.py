@@ -179,6 +179,11 @@ def test_what_could_not_be_served_is_refused_before_training() -> None:
         check_parameters(OurTree, 2)
 
 
+def test_a_classifier_that_cannot_be_loaded_again_is_refused_before_training() -> None:
+    with pytest.raises(AuraError, match=r"^model: DecisionTreeClassifier cannot be served; allowed are ExtraTrees"):
+        check_parameters(DecisionTreeClassifier, 2)
+
+
 @pytest.mark.parametrize("model", ["random_forest", "extra_trees", "hist_gradient_boosting", "lightgbm"])
 def test_every_model_can_be_fitted_and_served(model: str, tmp_path: Path) -> None:
     trial = trial_of(

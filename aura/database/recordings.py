@@ -207,7 +207,7 @@ def model_id(connection: "psycopg.Connection[tuple[Any, ...]]", model: Model) ->
         "threshold": made_by.threshold,
         "step_s": model.step_s,
         "training_corpus": made_by.origin.corpus or None,
-        "synthetic_training": made_by.origin.synthetic,
+        "synthetic_training": made_by.synthetic_training,
         "software": made_by.software,
         "imported_on": made_by.date,
     }

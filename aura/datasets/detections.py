@@ -8,6 +8,7 @@ from typing import Any
 
 from aura.datasets.tables import write_csv_bi, write_events_tsv
 from aura.datasets.tse import write_tse
+from aura.spreadsheet import as_text
 from aura.table import write_json, write_whole
 from aura.types import Event
 
@@ -64,10 +65,17 @@ def write_detections(
         else:
             write_tse(part, events)
         version, rest = part.read_text(encoding="utf-8").split("\n", 1)
-        comments = (f"# {key} = {'unknown' if value is None else value}" for key, value in about.items())
+        comments = [_comment(key, "unknown" if value is None else str(value)) for key, value in about.items()]
+        if path.suffix == FORMATS["csv_bi"]:
+            comments = [as_text(comment) for comment in comments]
         part.write_text("\n".join([version, *comments, rest]), encoding="utf-8")
 
     write_whole(path, write)
+
+
+def _comment(key: str, value: str) -> str:
+    """Return a comment of one line, whatever line breaks the value holds."""
+    return f"# {key} = {' '.join(value.split())}"
 
 
 def sidecar(path: Path) -> Path:

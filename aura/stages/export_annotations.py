@@ -19,7 +19,7 @@ from aura.database.recordings import REFERENCE
 from aura.database.schema import migrate
 from aura.datasets.detections import FORMATS, write_detections
 from aura.errors import AuraError
-from aura.spreadsheet import as_text, to_csv
+from aura.spreadsheet import to_csv
 from aura.table import digest, write_whole
 from aura.types import Event
 
@@ -97,8 +97,7 @@ def _write(
         / _file_name(recording.dataset)
         / f"{_file_name(recording.name)}{FORMATS[format_]}"
     )
-    # One line, also in a .csv_bi that is opened in a spreadsheet.
-    about = {"annotator": as_text(" ".join(annotator.split()))}
+    about = {"annotator": annotator}
     if said_at is not None:
         about["date"] = said_at.strftime("%Y-%m-%d %H:%M:%S UTC")
     start = recording.start_at.replace(tzinfo=None) if recording.start_known else None
