@@ -68,7 +68,7 @@ PARAMS = {
         "",
         type="string",
         pattern=r"^(\w[\w.-]*)?$",
-        description="Name of the model in the registry; empty is aura-seizure-detector-NAME, each corpus has its own",
+        description="Name of the model in the registry; empty is that of the configuration, each corpus has its own",
     ),
     "promote": Param(
         True,
@@ -168,10 +168,14 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
     raise AirflowFailException(message) if code == ASKED_WRONGLY else AirflowException(message)
 
 
-def registered_as(params: Mapping[str, Any]) -> str:
-    """Name in the registry: what is not to be promoted has one of its own, with a champion of its own."""
-    name = params["model_name"] or f"aura-seizure-detector-{params['name'] or params['dataset']}"
-    return name + ("" if params["promote"] else "-candidate")
+def naming(params: Mapping[str, Any]) -> list[str]:
+    """Word that names the model in the registry; none where the form gives no name, as the configuration has one.
+
+    What is not to be promoted has a name of its own, with a champion of its own.
+    """
+    if params["promote"]:
+        return [f"tracking.model_name={params['model_name']}"] if params["model_name"] else []
+    return [f"tracking.model_name={params['model_name'] or 'aura-seizure-detector-${dataset.name}'}-candidate"]
 
 
 @task
@@ -195,7 +199,7 @@ def tables_of(stage: str, *, params: Mapping[str, Any]) -> None:
 @task
 def train(*, params: Mapping[str, Any]) -> str:
     """Train, score and register a detector; gives what the registry decided."""
-    said = run("train", "partition=null", f"tracking.model_name={registered_as(params)}", params=params)
+    said = run("train", "partition=null", *naming(params), params=params)
     return next((line for line in reversed(said) if VERDICT.search(line)), said[-1])
 
 
@@ -217,7 +221,8 @@ def into_database(*, params: Mapping[str, Any]) -> None:
     if not os.environ.get("AURA_DATABASE"):
         raise AirflowSkipException("AURA_DATABASE is not set; nothing is imported")
     # Of this stage, model is an address; of the others, what is trained.
-    run("import", "partition=null", f"model=models:/{registered_as(params)}@champion", params=params, without="model")
+    champion = "model=models:/${tracking.model_name}@champion"
+    run("import", "partition=null", *naming(params), champion, params=params, without="model")
 
 
 @dag(
