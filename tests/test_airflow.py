@@ -15,6 +15,7 @@ from aura.config import PROJECT, Config
 from tests.test_registry import evaluation, registered
 
 DAG = PROJECT / "deploy" / "airflow" / "dags" / "aura.py"
+REGISTERED = "x version 3 is the challenger: it is not better"
 ORDER = [*["prepare"] * 3, *["featurize"] * 3, "train", "import"]
 
 
@@ -198,6 +199,9 @@ def test_words_that_are_none_are_not_tried_again(dag: ModuleType) -> None:
         ("exit 2", FailError, "ended with exit code 2: it said nothing"),
         ("echo out; echo err >&2; exit 1", Exception, "ended with exit code 1: err"),
         ("echo 'half a line'; kill -9 $$", Exception, "was killed by signal 9: half a line"),
+        # A version is registered before pictures are made: another try would register one more.
+        (f"echo '{REGISTERED}'; seq 200; echo full >&2; exit 1", FailError, "ended with exit code 1: full"),
+        (f"echo '{REGISTERED}'; kill -9 $$", FailError, f"was killed by signal 9: {REGISTERED}"),
     ],
 )
 def test_how_a_stage_ended_decides_whether_it_is_tried_again(
@@ -213,7 +217,9 @@ def test_how_a_stage_ended_decides_whether_it_is_tried_again(
     with pytest.raises(Exception, match=f"^aura train {sentence}$") as caught:
         dag.run("train", params=dag.PARAMS)
     assert caught.type is error
-    assert logged[1:] == [line for line in ("out", "err", "half a line") if line in script]
+    numbers = [str(number) for number in range(1, 201)] if "seq" in script else []
+    spoken = [line for line in ("out", "err", "half a line", REGISTERED) if line in script]
+    assert logged[1:] == [*spoken, *numbers, *(["full"] if numbers else [])]
 
 
 @pytest.mark.usefixtures("worker")
