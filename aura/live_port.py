@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from aura.errors import AuraError
@@ -21,9 +22,12 @@ SHORTEST_TOKEN = 16
 LONGEST = 4096
 # A sender without an acceptable line for so long is cut off; if another one waits, sooner.
 SILENCE_S, TURN_S = 60.0, 10.0
-TOKEN_WITHIN_S = 10.0
-# Connections at a time: the one that is served, and those that wait.
-MOST = 64
+TOKEN_WITHIN_S = 5.0
+# Senders at a time: the one that is served, and those that wait.
+MAX_SENDERS = 64
+# Connections at a time that have not given the token. The oldest is dropped for a new one: a sender gives the token
+# at once, so that a crowd of silent connections cannot shut it out.
+MAX_STRANGERS = 256
 # After the last words the connection stays open for a moment, as unread lines would make the system discard them.
 LINGER_S = 1.0
 
@@ -123,25 +127,40 @@ class _Senders:
 
     def __init__(self, token: str | None, open_session: Callable[[], Session], failure: asyncio.Future[None]) -> None:
         self._token, self._open_session, self._failure = token, open_session, failure
-        self._connections: set[asyncio.Task[None]] = set()
+        # Connections that have not given the token, the oldest first, and those that have.
+        self._strangers: dict[asyncio.Task[None], None] = {}
+        self._known: set[asyncio.Task[None]] = set()
         # The connection that is served, and when it last sent an acceptable line.
         self._served: asyncio.Task[None] | None = None
         self._heard_s = 0.0
 
     def greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a connection, unless too many wait."""
-        if len(self._connections) >= MOST:
-            writer.close()
-            return
+        """Take a connection, and drop the oldest that has not given the token if there are too many."""
+        if len(self._strangers) >= MAX_STRANGERS:
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.cancel()
         task = asyncio.create_task(self._talk(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._end)
+        self._strangers[task] = None
+        task.add_done_callback(partial(self._end, writer))
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._connections.discard(task)
+    def _end(self, writer: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
+        # Here, as a task that is cancelled before its first step runs no `finally` of its own.
+        writer.close()
+        self._strangers.pop(task, None)
+        self._known.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not self._failure.done():
             self._failure.set_exception(error)
+
+    def _admit(self) -> None:
+        """Give the connection of this task a place among the senders."""
+        if len(self._known) >= MAX_SENDERS:
+            raise _RejectedError(f"{MAX_SENDERS} senders are connected; no more are taken")
+        task = asyncio.current_task()
+        assert task is not None
+        del self._strangers[task]
+        self._known.add(task)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a connection, from its token to its end."""
@@ -150,6 +169,7 @@ class _Senders:
             try:
                 if self._token is not None:
                     await _check_token(reader, self._token)
+                self._admit()
                 await self._turn()
                 await self._answer(reader, writer, str(peer))
             except _RejectedError as rejected:
@@ -162,7 +182,6 @@ class _Senders:
         finally:
             if self._served is asyncio.current_task():
                 self._served = None
-            writer.close()
 
     async def _turn(self) -> None:
         """Wait until no other connection is served, or the one that is has been silent."""

@@ -11,7 +11,7 @@ from aura.errors import AuraError
 from aura.table import write_whole
 
 # Raise when the file, or what the detector remembers, changes.
-FORMAT = 4
+FORMAT = 5
 # Lines after which the snapshot is written anew; to take them again takes some seconds.
 N_SINCE = 1000
 # A snapshot and so many lines have a few megabytes.

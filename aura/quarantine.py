@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 
 from aura.features.stream import check_interval, check_silence
 
-# Time may jump ahead by this much in all before it has to be confirmed. It is half the usual window of 60 s, so that a
-# wrong line below it leaves the next windows the share of beats that they need.
-MAX_JUMP_S = 30.0
-# A heart at work, and the clock of a sender that has lost it, let no more time pass from line to line.
+# A heart at work, and the clock of a sender that has lost it, let no more time pass from line to line. Whatever is
+# further ahead has to be confirmed, so that a wrong line costs no more than so many seconds of right ones.
 BEAT_PACE_S, TICK_PACE_S = 5.0, 10.0
 # Lines in a row, each at the right pace, that confirm the time of what is held back. Few, as an alarm waits for them.
 CONFIRMED_BY = 3
@@ -63,10 +61,9 @@ class Quarantine:
     """
 
     def __init__(self) -> None:
-        # Time of the last line that was accepted, of the last beat among them, and of the last at the right pace.
+        # Time of the last line that was accepted, and of the last beat among them.
         self.now_s = 0.0
         self._beat_s = 0.0
-        self._sure_s = 0.0
         self.held: list[Entry] = []
 
     def judge(self, entry: Entry) -> Verdict:
@@ -93,7 +90,7 @@ class Quarantine:
             return Verdict(refused=contradicted)
         self.held.append(entry)
         if self._is_held_back():
-            begins = entry.t_s - last_s > MAX_JUMP_S or len(self.held) == 1
+            begins = not _keeps_pace(last_s, entry)
             too_many = (self.held.pop(0),) if len(self.held) > MAX_HELD else ()
             return Verdict(refused=(*too_many, *contradicted), held=begins)
         accepted, self.held = tuple(self.held), []
@@ -103,25 +100,21 @@ class Quarantine:
 
     def state(self) -> dict[str, Any]:
         """All that it remembers, as JSON can hold it."""
-        return {"now_s": self.now_s, "beat_s": self._beat_s, "sure_s": self._sure_s, "held": self.held}
+        return {"now_s": self.now_s, "beat_s": self._beat_s, "held": self.held}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Remember what another one remembered."""
-        self.now_s, self._beat_s, self._sure_s = state["now_s"], state["beat_s"], state["sure_s"]
+        self.now_s, self._beat_s = state["now_s"], state["beat_s"]
         self.held = [Entry(t_s, rr_ms) for t_s, rr_ms in state["held"]]
 
     def _is_held_back(self) -> bool:
         """Whether what is held back, with the line that has just come, is to wait for more."""
-        first, *others = self.held
-        if not others:
-            # Small jumps add up until a line is at the right pace again.
-            return not _keeps_pace(self.now_s, first) and first.t_s - self._sure_s > MAX_JUMP_S
+        if _keeps_pace(self.now_s, self.held[0]):
+            return False
         last = self.held[-CONFIRMED_BY - 1 :]
         return len(last) <= CONFIRMED_BY or not all(_keeps_pace(one.t_s, other) for one, other in pairwise(last))
 
     def _accept(self, entry: Entry) -> None:
-        if _keeps_pace(self.now_s, entry):
-            self._sure_s = entry.t_s
         self.now_s = entry.t_s
         if entry.rr_ms is not None:
             self._beat_s = entry.t_s

@@ -16,6 +16,7 @@ from aura.registry import CANDIDATE
 from tests.test_registry import evaluation, registered
 
 DAG = PROJECT / "deploy" / "airflow" / "dags" / "aura.py"
+REGISTERED = "x version 3 is the challenger: it is not better"
 ORDER = [*["prepare"] * 3, *["featurize"] * 3, "train", "import"]
 
 
@@ -68,6 +69,18 @@ def dag(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Config]]:
+    """What stages are asked for, which do nothing."""
+    seen: list[tuple[str, Config]] = []
+
+    def stage(module: str) -> SimpleNamespace:
+        return SimpleNamespace(run=lambda config: seen.append((module, config)))
+
+    monkeypatch.setattr(command_line, "import_module", stage)
+    return seen
+
+
+@pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What Airflow's workers have to know."""
     for name, value in (("PYTHON", sys.executable), ("WORKSPACE", str(tmp_path)), ("DATA", "/data"), ("DATABASE", "x")):
@@ -106,6 +119,14 @@ def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeyp
     assert (train.model["num_leaves"], train.tracking.model_name) == (9, "aura-seizure-detector-ours")
     assert into.database.model == "models:/aura-seizure-detector-ours@champion"
 
+    # A name in the form wins.
+    monkeypatch.setitem(Task.params, "model_name", "mine")
+    asked.clear()
+    dag.aura()
+    train, into = (next(config for stage, config in asked if stage == name) for name in ("train", "import"))
+    assert (train.tracking.model_name, into.database.model) == ("mine", "models:/mine@champion")
+    monkeypatch.setitem(Task.params, "model_name", "")
+
     # What is not to be promoted is registered elsewhere; nothing else is asked for.
     monkeypatch.setitem(Task.params, "promote", False)
     asked.clear()
@@ -113,6 +134,29 @@ def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeyp
         dag.aura()
     (config,) = [config for stage, config in asked if stage == "train"]
     assert config.tracking.model_name == f"aura-seizure-detector-ours{CANDIDATE}"
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("", "aura-seizure-detector-any"),
+        ("dataset.name=clinic", "aura-seizure-detector-clinic"),
+        ("labels=forecasting dataset.name=clinic", "aura-seizure-forecaster-clinic"),
+        ("tracking.model_name=own", "own"),
+    ],
+)
+def test_without_a_name_in_the_form_the_configuration_names_the_model(
+    words: str, name: str, dag: ModuleType, asked: list[tuple[str, Config]]
+) -> None:
+    params = {**dag.PARAMS, "words": words}
+    argv = dag.command("train", dag.naming(params), params, None)
+    assert command_line.main(argv[4:]) == 0
+    champion = "model=models:/${tracking.model_name}@champion"
+    argv = dag.command("import", [*dag.naming(params), champion], params, "model")
+    assert command_line.main(argv[4:]) == 0
+    (_, train), (_, into) = asked
+    assert (train.tracking.model_name, into.database.model) == (name, f"models:/{name}@champion")
 
 
 @pytest.mark.usefixtures("worker")
@@ -156,6 +200,9 @@ def test_words_that_are_none_are_not_tried_again(dag: ModuleType) -> None:
         ("exit 2", FailError, "ended with exit code 2: it said nothing"),
         ("echo out; echo err >&2; exit 1", Exception, "ended with exit code 1: err"),
         ("echo 'half a line'; kill -9 $$", Exception, "was killed by signal 9: half a line"),
+        # A version is registered before pictures are made: another try would register one more.
+        (f"echo '{REGISTERED}'; seq 200; echo full >&2; exit 1", FailError, "ended with exit code 1: full"),
+        (f"echo '{REGISTERED}'; kill -9 $$", FailError, f"was killed by signal 9: {REGISTERED}"),
     ],
 )
 def test_how_a_stage_ended_decides_whether_it_is_tried_again(
@@ -171,7 +218,9 @@ def test_how_a_stage_ended_decides_whether_it_is_tried_again(
     with pytest.raises(Exception, match=f"^aura train {sentence}$") as caught:
         dag.run("train", params=dag.PARAMS)
     assert caught.type is error
-    assert logged[1:] == [line for line in ("out", "err", "half a line") if line in script]
+    numbers = [str(number) for number in range(1, 201)] if "seq" in script else []
+    spoken = [line for line in ("out", "err", "half a line", REGISTERED) if line in script]
+    assert logged[1:] == [*spoken, *numbers, *(["full"] if numbers else [])]
 
 
 @pytest.mark.usefixtures("worker")

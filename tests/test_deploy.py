@@ -54,6 +54,11 @@ def test_no_service_may_do_more_than_it_needs() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
 
 
+def test_a_stage_has_the_same_host_name_each_time_and_no_other_has_it() -> None:
+    """By it the next container finds the lock files of runs that were killed, and metrics tell stages apart."""
+    assert {name: SERVICES[name].get("hostname") for name in STAGES} == {name: name for name in STAGES}
+
+
 @pytest.mark.parametrize("words", ["dataset=any dataset.name=ours", "dataset=tusz15 windows.step_s=2"])
 def test_each_stage_is_asked_for_in_words_that_it_knows(words: str) -> None:
     """All see the same recordings, and the shares are all of them."""

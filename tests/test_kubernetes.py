@@ -233,6 +233,15 @@ def test_a_job_waits_for_its_turn_and_is_not_tried_again_for_nothing(whole: list
         assert codes == [{"containerName": container["name"], "operator": "In", "values": [2]}]
 
 
+def test_a_stage_has_the_same_host_name_each_time_and_no_other_has_it() -> None:
+    """By it the next pod finds the lock files of runs that were killed. Kubernetes names pods of indexed Jobs so."""
+    jobs = [*read(KUBERNETES / "base/jobs.yaml"), *read(KUBERNETES / "base/sweep.yaml")]
+    indexed = {one["metadata"]["name"] for one in jobs if one["spec"].get("completionMode") == "Indexed"}
+    assert indexed == set(SHARED)
+    found = {name: template["spec"].get("hostname") for name, template in pods(jobs)}
+    assert found == {name: None if name in indexed else name for name in [*STAGES, "sweep"]}
+
+
 def test_a_night_waits_for_the_one_before(whole: list[Manifest]) -> None:
     sweep = named(whole, "CronJob", "sweep")["spec"]
     assert sweep["concurrencyPolicy"] == "Forbid"

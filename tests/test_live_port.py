@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -214,11 +214,61 @@ def test_who_does_not_know_the_token_takes_no_place(monkeypatch: pytest.MonkeyPa
         assert hear(peer) == {"kind": "echo", "text": "1", "line": 2}
 
 
-def test_too_many_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_port, "MOST", 2)
-    with port() as number, connected(number) as first, connected(number) as second, connected(number) as third:
+def is_taken(number: int) -> bool:
+    """Whether another sender with the token would be taken."""
+    with connected(number) as peer:
+        say(peer, json.dumps({"token": SECRET}))
+        peer.settimeout(0.5)
+        try:
+            return hear(peer) is None
+        except TimeoutError:
+            return True
+
+
+@pytest.mark.parametrize("n_idle", [4, 300])
+def test_idle_connections_without_the_token_shut_no_sender_out(n_idle: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest of them is dropped for each new connection; senders at work and senders that wait stay."""
+    monkeypatch.setattr(live_port, "MAX_STRANGERS", 4)
+    monkeypatch.setattr(live_port, "MAX_SENDERS", 2)
+    monkeypatch.setattr(live_port, "TOKEN_WITHIN_S", 60.0)
+    with ExitStack() as opened, port(SECRET) as number:
+        first, second = (opened.enter_context(connected(number)) for _ in range(2))
+        say(first, json.dumps({"token": SECRET}))
         assert hear(first) == {"kind": "ready"}
-        assert hear(third) is None
+        say(second, json.dumps({"token": SECRET}))
+        while is_taken(number):
+            # Until the second one has its place.
+            time.sleep(0.1)
+        idle = [opened.enter_context(connected(number)) for _ in range(n_idle)]
+        say(first, "1")
+        assert hear(first) == {"kind": "echo", "text": "1", "line": 2}
+        first.close()
+        assert hear(second) == {"kind": "ready"}
+        with connected(number) as third:
+            say(third, json.dumps({"token": SECRET}))
+            # The oldest had to go, the newest three are still there.
+            assert all(hear(one) is None for one in idle[:-3])
+            second.close()
+            assert hear(third) == {"kind": "ready"}
+        for one in idle[-3:]:
+            say(one, "x")
+            refused = hear(one)
+            assert refused is not None
+            assert refused["kind"] == "refused"
+
+
+@pytest.mark.parametrize("token", [None, SECRET])
+def test_too_many_senders_are_told(token: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_port, "MAX_SENDERS", 2)
+    hello = [json.dumps({"token": token})] if token else []
+    with port(token) as number, connected(number) as first, connected(number) as second:
+        say(first, *hello)
+        assert hear(first) == {"kind": "ready"}
+        say(second, *hello)
+        with connected(number) as third:
+            say(third, *hello)
+            assert hear(third) == {"kind": "refused", "message": "2 senders are connected; no more are taken"}
+            assert hear(third) is None
         first.close()
         assert hear(second) == {"kind": "ready"}
 

@@ -63,8 +63,8 @@ def test_whatever_byte_is_damaged_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"\n", b"\n\n\n", b"{\n", b"[]\n", b"1\n", b'"x"\n', b"null\n", b"{}\n", b"[" * 100_000 + b"\n",
-     b"\0" * 1000, b"\xff\xfe\n", b'{"format": "x", "made_of": []}\n', b'{"format": 4, "made_of": "a detector"}\n',
-     b'{"format": 4, "made_of": "a detector", "sha256": 7}\n{}\n'],
+     b"\0" * 1000, b"\xff\xfe\n", b'{"format": "x", "made_of": []}\n', b'{"format": 5, "made_of": "a detector"}\n',
+     b'{"format": 5, "made_of": "a detector", "sha256": 7}\n{}\n'],
 )  # fmt: skip
 def test_what_is_no_state_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "s.json").write_bytes(content)

@@ -2,7 +2,7 @@
 
 Each task runs `python -m aura STAGE` in Aura's own environment; the log of the task is what the stage says. A stage
 that could not do its work, or was interrupted, is tried again and goes on where it was; one that was asked for in a way
-it does not know fails at once.
+it does not know, or that has registered a model before it failed, fails at once.
 
 Of the environment of Airflow's workers:
 
@@ -34,7 +34,7 @@ log = logging.getLogger("aura")
 
 # Exit code of a stage that was asked for in a way it does not know, which no second try changes.
 ASKED_WRONGLY = 2
-# What train says at its end of the version that it registered.
+# What train says of the version that it registered; pictures and pages come after it.
 VERDICT = re.compile(r" version \S+ is the (champion|challenger): ")
 # Of what a stage said, how much is kept beside the log.
 N_LINES = 100
@@ -68,7 +68,7 @@ PARAMS = {
         "",
         type="string",
         pattern=r"^(\w[\w.-]*)?$",
-        description="Name of the model in the registry; empty is aura-seizure-detector-NAME, each corpus has its own",
+        description="Name of the model in the registry; empty is that of the configuration, each corpus has its own",
     ),
     "promote": Param(
         True,
@@ -127,7 +127,8 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
     Raises
     ------
     AirflowFailException
-        It was asked for in a way it does not know: no use to try again.
+        It was asked for in a way it does not know, or has registered a version: another try would not mend it, or
+        register one more.
     AirflowException
         It could not do its work, or was interrupted.
     """
@@ -147,6 +148,7 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
     except OSError as error:
         raise AirflowFailException(f"AURA_PYTHON={argv[0]} cannot be run: {error.strerror}") from error
     said = deque[str](maxlen=N_LINES)
+    registered = False
     with process:
         # Who ends the task ends the stage, which tidies up and exits by itself.
         before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
@@ -156,6 +158,7 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
                 if text := line.rstrip():
                     log.info("%s", text)
                     said.append(text)
+                    registered = registered or VERDICT.search(text) is not None
             code = process.wait()
         finally:
             signal.signal(signal.SIGTERM, before)
@@ -165,13 +168,17 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
         return list(said)
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     message = f"aura {stage} {how}: {said[-1] if said else 'it said nothing'}"
-    raise AirflowFailException(message) if code == ASKED_WRONGLY else AirflowException(message)
+    raise AirflowFailException(message) if code == ASKED_WRONGLY or registered else AirflowException(message)
 
 
-def registered_as(params: Mapping[str, Any]) -> str:
-    """Name in the registry: what is not to be promoted has one of its own, with a champion of its own."""
-    name = params["model_name"] or f"aura-seizure-detector-{params['name'] or params['dataset']}"
-    return name + ("" if params["promote"] else "-candidate")
+def naming(params: Mapping[str, Any]) -> list[str]:
+    """Word that names the model in the registry; none where the form gives no name, as the configuration has one.
+
+    What is not to be promoted has a name of its own, with a champion of its own.
+    """
+    if params["promote"]:
+        return [f"tracking.model_name={params['model_name']}"] if params["model_name"] else []
+    return [f"tracking.model_name={params['model_name'] or 'aura-seizure-detector-${dataset.name}'}-candidate"]
 
 
 @task
@@ -195,7 +202,7 @@ def tables_of(stage: str, *, params: Mapping[str, Any]) -> None:
 @task
 def train(*, params: Mapping[str, Any]) -> str:
     """Train, score and register a detector; gives what the registry decided."""
-    said = run("train", "partition=null", f"tracking.model_name={registered_as(params)}", params=params)
+    said = run("train", "partition=null", *naming(params), params=params)
     return next((line for line in reversed(said) if VERDICT.search(line)), said[-1])
 
 
@@ -217,7 +224,8 @@ def into_database(*, params: Mapping[str, Any]) -> None:
     if not os.environ.get("AURA_DATABASE"):
         raise AirflowSkipException("AURA_DATABASE is not set; nothing is imported")
     # Of this stage, model is an address; of the others, what is trained.
-    run("import", "partition=null", f"model=models:/{registered_as(params)}@champion", params=params, without="model")
+    champion = "model=models:/${tracking.model_name}@champion"
+    run("import", "partition=null", *naming(params), champion, params=params, without="model")
 
 
 @dag(
