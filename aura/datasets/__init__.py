@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from aura.datasets.vocabulary import Words
 from aura.types import Event, RecordingRef
 
 
@@ -14,5 +15,7 @@ class Layout(Protocol):
     def index(self, files: Sequence[Path], root: Path, dataset: str) -> Iterator[RecordingRef]:
         """Find the recordings of this layout among EDF and annotation files, and leave the other files alone."""
 
-    def read_events(self, ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
-        """Read the events of a recording that has annotations, as they stand there."""
+    def read_events(
+        self, ref: RecordingRef, start: datetime | None, duration_s: float, words: Words
+    ) -> Iterable[Event]:
+        """Read the events of a recording that has annotations, as they stand there; ``words`` are the clinic's own."""

@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Iterable
 from pathlib import Path
 
-from aura.datasets.vocabulary import Meaning, is_missing, meaning
+from aura.datasets.vocabulary import Words, is_missing, says_no_seizure
 from aura.errors import RecordingError
 from aura.types import Event
 
@@ -35,7 +35,7 @@ def read_lines(path: Path) -> list[str]:
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def read_event(path: Path, number: int, onset: str, end: str, kind: str, confidence: str) -> Event | None:
+def read_event(path: Path, number: int, onset: str, end: str, kind: str, confidence: str, words: Words) -> Event | None:
     """Read an event from the texts of a line, with times in seconds.
 
     An event without an end, such as ``n/a``, has a duration of 0. One without an onset is None where it is known not
@@ -48,7 +48,7 @@ def read_event(path: Path, number: int, onset: str, end: str, kind: str, confide
     """
     try:
         if is_missing(onset):
-            if meaning(kind) in (Meaning.BACKGROUND, Meaning.NON_EPILEPTIC, Meaning.NOTE):
+            if says_no_seizure(kind, words):
                 return None
             raise ValueError
         onset_s = float(onset)

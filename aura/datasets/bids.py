@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from aura.datasets.tables import read_events_tsv
+from aura.datasets.vocabulary import NO_WORDS, Words
 from aura.types import Event, RecordingRef
 
 NAME = re.compile(
@@ -49,7 +50,9 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
         )
 
 
-def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+def read_events(
+    ref: RecordingRef, start: datetime | None, duration_s: float, words: Words = NO_WORDS
+) -> Iterable[Event]:
     """Read an ``events.tsv``.
 
     Raises
@@ -58,4 +61,4 @@ def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) ->
         ``bad_annotations``.
     """
     assert ref.annotations is not None
-    return read_events_tsv(ref.annotations)
+    return read_events_tsv(ref.annotations, words)

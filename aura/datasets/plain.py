@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from aura.datasets.tables import read_events_tsv
+from aura.datasets.vocabulary import NO_WORDS, Words
 from aura.types import Event, RecordingRef
 
 
@@ -27,7 +28,9 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
         )
 
 
-def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+def read_events(
+    ref: RecordingRef, start: datetime | None, duration_s: float, words: Words = NO_WORDS
+) -> Iterable[Event]:
     """Read the ``events.tsv``, where there is one.
 
     Raises
@@ -35,4 +38,4 @@ def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) ->
     RecordingError
         ``bad_annotations``.
     """
-    return () if ref.annotations is None else read_events_tsv(ref.annotations)
+    return () if ref.annotations is None else read_events_tsv(ref.annotations, words)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from aura.datasets.annotations import bad_line, checked_event, checked_events, read_event, read_lines, refused
-from aura.datasets.vocabulary import is_missing
+from aura.datasets.vocabulary import NO_WORDS, Words, is_missing
 from aura.spreadsheet import as_text
 from aura.types import Event
 
@@ -16,7 +16,7 @@ KIND_COLUMNS = ("eventtype", "event_type", "trial_type", "type", "label", "descr
 TSV_COLUMNS = ("onset", "duration", "eventType", "confidence", "channels", "dateTime", "recordingDuration")
 
 
-def read_csv(path: Path) -> tuple[Event, ...]:
+def read_csv(path: Path, words: Words = NO_WORDS) -> tuple[Event, ...]:
     """Read all events of a ``.csv_bi`` or ``.csv`` file as they stand there; of all channels, where they differ.
 
     Raises
@@ -28,13 +28,15 @@ def read_csv(path: Path) -> tuple[Event, ...]:
     return checked_events(
         path,
         (
-            read_event(path, number, row["start_time"], row["stop_time"], row["label"], row.get("confidence", ""))
+            read_event(
+                path, number, row["start_time"], row["stop_time"], row["label"], row.get("confidence", ""), words
+            )
             for number, row in rows
         ),
     )
 
 
-def read_events_tsv(path: Path) -> tuple[Event, ...]:
+def read_events_tsv(path: Path, words: Words = NO_WORDS) -> tuple[Event, ...]:
     """Read all events of a BIDS ``events.tsv`` as they stand there.
 
     What an event is stands in ``eventType`` (SzCORE), or else in ``trial_type`` and other columns that BIDS allows: the
@@ -45,7 +47,7 @@ def read_events_tsv(path: Path) -> tuple[Event, ...]:
     RecordingError
         ``bad_annotations`` for a row that is no event, ``empty_annotations`` for a file without an event.
     """
-    return checked_events(path, (_bids_event(path, number, row) for number, row in _bids_rows(path)))
+    return checked_events(path, (_bids_event(path, number, row, words) for number, row in _bids_rows(path)))
 
 
 def _bids_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -56,11 +58,11 @@ def _bids_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         yield number, row
 
 
-def _bids_event(path: Path, number: int, row: Mapping[str, str]) -> Event | None:
+def _bids_event(path: Path, number: int, row: Mapping[str, str], words: Words) -> Event | None:
     """Read a row, whose second time is a duration."""
     kinds = (row[column] for column in KIND_COLUMNS if column in row)
     kind = next((text for text in kinds if not is_missing(text)), "n/a")
-    event = read_event(path, number, row["onset"], row["onset"], kind, row.get("confidence", ""))
+    event = read_event(path, number, row["onset"], row["onset"], kind, row.get("confidence", ""), words)
     if event is None or is_missing(row["duration"]):
         return event
     try:

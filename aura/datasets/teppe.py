@@ -5,6 +5,7 @@ The annotations are times of day, which the start that each EDF says turns into 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple
 from datetime import datetime
 from functools import lru_cache
 from itertools import product
@@ -14,13 +15,12 @@ from aura.datasets.annotations import bad_line, checked_event, checked_events
 from aura.datasets.clock import readings_s
 from aura.datasets.edf_header import read_header
 from aura.datasets.tse import Line, read_event_lines
-from aura.datasets.vocabulary import Meaning, is_missing, meaning
+from aura.datasets.vocabulary import NO_WORDS, Words, is_missing, is_seizure, says_no_seizure
 from aura.errors import RecordingError
-from aura.types import Event, RecordingRef
+from aura.types import Event, OutsideSegments, RecordingRef
 
 SUBJECT = re.compile(r"PAT_\w+")
 SEGMENT = re.compile(r"(?P<record>EEG_\w+?)(_s\d+)?")
-NO_SEIZURE = (Meaning.BACKGROUND, Meaning.NON_EPILEPTIC, Meaning.NOTE)
 Span = tuple[float, float]
 
 
@@ -49,11 +49,14 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
         )
 
 
-def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+def read_events(
+    ref: RecordingRef, start: datetime | None, duration_s: float, words: Words = NO_WORDS
+) -> Iterable[Event]:
     """Read the events that lie in this segment, at least in part, and the seizures that lie in no segment after it.
 
     A seizure that is in no segment belongs to the last one that began before it, so that exactly one recording
-    reports it as outside.
+    reports it as outside. It is `OutsideSegments` where it lies between two segments, or another seizure lies in one:
+    the date and the times are right then.
 
     Raises
     ------
@@ -67,26 +70,27 @@ def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) ->
         message = "its annotations are times of day, and the EDF does not say when it began"
         raise RecordingError("no_start", message)
     path = ref.annotations
-    events = checked_events(path, (_event(path, line, start) for line in read_event_lines(path)))
+    events = checked_events(path, (_event(path, line, start, words) for line in read_event_lines(path)))
     inside = [event for event in events if _overlaps(event, (0.0, duration_s))]
     others = [event for event in events if not _overlaps(event, (0.0, duration_s))]
-    others = [event for event in others if meaning(event.kind) not in NO_SEIZURE]
+    others = [event for event in others if not says_no_seizure(event.kind, words)]
     spans = [span for sibling in ref.siblings if (span := _span(sibling, start)) is not None] if others else []
-    inside += [
-        event
-        for event in others
-        if _last_begun(event, (0.0, *(onset_s for onset_s, _ in spans))) == 0.0
-        and not any(_overlaps(event, span) for span in spans)
-    ]
+    nowhere = [event for event in others if not any(_overlaps(event, span) for span in spans)]
+    times_right = any(is_seizure(event.kind, words) for event in events if event not in nowhere)
+    last_begin_s = max((0.0, *(onset_s for onset_s, _ in spans)))
+    for event in nowhere:
+        if _last_begun(event, (0.0, *(onset_s for onset_s, _ in spans))) == 0.0:
+            known = times_right or 0.0 <= event.onset_s < last_begin_s
+            inside.append(OutsideSegments(*astuple(event)) if known else event)
     if not inside:
         message = "none of its annotations lies between its begin and its end, as the date and time in the EDF say"
         raise RecordingError("annotations_elsewhere", message)
     return inside
 
 
-def _event(path: Path, line: Line, start: datetime) -> Event | None:
+def _event(path: Path, line: Line, start: datetime, words: Words) -> Event | None:
     """Read a line whose times are times of day; of several readings, the shortest event is meant."""
-    harmless = meaning(line.kind) in NO_SEIZURE
+    harmless = says_no_seizure(line.kind, words)
     if is_missing(line.onset) and harmless:
         return None
     try:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from aura.datasets.annotations import bad_line, checked_events, read_event, read_lines
+from aura.datasets.vocabulary import NO_WORDS, Words
 from aura.types import Event
 
 
@@ -20,7 +21,7 @@ class Line:
     confidence: str
 
 
-def read_tse(path: Path) -> tuple[Event, ...]:
+def read_tse(path: Path, words: Words = NO_WORDS) -> tuple[Event, ...]:
     """Read all events of a file, with times in seconds.
 
     Raises
@@ -30,7 +31,7 @@ def read_tse(path: Path) -> tuple[Event, ...]:
     """
     lines = read_event_lines(path)
     return checked_events(
-        path, (read_event(path, one.number, one.onset, one.end, one.kind, one.confidence) for one in lines)
+        path, (read_event(path, one.number, one.onset, one.end, one.kind, one.confidence, words) for one in lines)
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aura.datasets.tse import read_tse
 from aura.datasets.tusz import index_beside
+from aura.datasets.vocabulary import NO_WORDS, Words
 from aura.types import Event, RecordingRef
 
 NAME = re.compile(r"(?P<subject>\d{8})_s\d{3}_t\d{3}")
@@ -21,7 +22,9 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
     return index_beside(files, root, dataset, layout=__name__, name=NAME, suffixes=SUFFIXES)
 
 
-def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+def read_events(
+    ref: RecordingRef, start: datetime | None, duration_s: float, words: Words = NO_WORDS
+) -> Iterable[Event]:
     """Read a ``.tse_bi``, or a ``.tse``, which tells the types of seizures apart.
 
     Raises
@@ -30,4 +33,4 @@ def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) ->
         ``bad_annotations``.
     """
     assert ref.annotations is not None
-    return read_tse(ref.annotations)
+    return read_tse(ref.annotations, words)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aura.datasets.tables import read_csv
 from aura.datasets.tusz import index_beside
-from aura.datasets.vocabulary import is_seizure
+from aura.datasets.vocabulary import NO_WORDS, Words, is_seizure
 from aura.events import merge
 from aura.types import Event, RecordingRef
 
@@ -20,7 +20,9 @@ def index(files: Sequence[Path], root: Path, dataset: str) -> Iterator[Recording
     return index_beside(files, root, dataset, layout=__name__, name=NAME, suffixes=SUFFIXES)
 
 
-def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) -> Iterable[Event]:
+def read_events(
+    ref: RecordingRef, start: datetime | None, duration_s: float, words: Words = NO_WORDS
+) -> Iterable[Event]:
     """Read a ``.csv_bi``, or a ``.csv``, whose events of each channel are merged where they overlap.
 
     Raises
@@ -29,8 +31,8 @@ def read_events(ref: RecordingRef, start: datetime | None, duration_s: float) ->
         ``bad_annotations``.
     """
     assert ref.annotations is not None
-    events = read_csv(ref.annotations)
+    events = read_csv(ref.annotations, words)
     if ref.annotations.suffix.lower() != ".csv":
         return events
-    seizures = merge(event for event in events if is_seizure(event.kind))
-    return [*seizures, *(event for event in events if not is_seizure(event.kind))]
+    seizures = merge(event for event in events if is_seizure(event.kind, words))
+    return [*seizures, *(event for event in events if not is_seizure(event.kind, words))]

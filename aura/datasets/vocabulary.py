@@ -1,7 +1,9 @@
 """What the text of an annotation means: a seizure, its start or end, background, or something else.
 
-Texts are compared word by word, without case, accents and digits: ``SZ3``, ``sz`` and ``Sz #3`` are the same. Refusals
-come first, since ``no seizure`` and ``post-ictal`` hold the word that they refuse; then ends, starts, and whole words.
+Texts are compared word by word, without case, accents and digits: ``SZ3``, ``sz`` and ``Sz #3`` are the same. Phrases
+such as ``no seizure`` and ``post-ictal`` refuse the seizure word that they hold and no other: they are taken out first.
+A seizure word that is left names a seizure (``seizure, postictal confusion``), or an uncertain one where a refusal
+stands before it (``baseline, seizure``).
 
 References
 ----------
@@ -81,44 +83,72 @@ END = (
     # Elsewhere these are prepositions: `seizure over the left temporal lobe`.
     r"|(?:over|off)$"
 )
-NON_EPILEPTIC = (
-    r"nesz|p?nes|pnea|nead|cnep|cpne|pseudo ?(?:seizures?|crises?|crisis|crisi|anfall\w*)"
-    r"|psychogen\w*|psicogen\w*|dissoziat\w*|dissociat\w*|disociat\w*"
+# Runs of words are bounded, so that a long text takes no longer than its length.
+SEIZURES = rf"(?:{SEIZURE})(?: (?:{SEIZURE})){{0,3}}"
+# Words between a refusal and the seizure word that it refuses: `no clinical seizure`.
+BETWEEN = (
+    r"an?|any|the|further|more|new|other|another|evidence|signs?|of|recorded|definite|obvious|overt|clear|typical|habitual"
+    r"|clinical|subclinical|electrographic|electroclinical|electrical|eeg|ecg|epilep\w*|actual|real|true|had|have|has|been"
+    r"|was|were|is|are|seen|or|and|nor|oder|und|first|second|third|last|previous|brief|short|prolonged|convulsive|nocturnal"
+    r"|focal\w*|fokal\w*|generali[sz]\w*|bilateral|tonic|clonic|atonic|myoclonic|tonisch\w*|klonisch\w*|absences?|complex\w*"
+    r"|komplex\w*|simple|partial|partielles?|left|right|temporal|frontal|febrile"
+    r"|de|d|du|des|la|les?|l|une?|nouvelles?|autres?|dernieres?|premieres?|cliniques?|electriques?|infracliniques?"
+    r"|weitere\w*|klinische\w*|elektrographische\w*|neue\w*|erste\w*|zweite\w*|letzte\w*|dem|den|der|die|das|ein\w*"
+    r"|hinweise? auf|las?|el|nuev\w*|clinic[ao]s?|parcial\w*|ultim\w*|primer\w*|della|delle|alcun\w*|nuov\w*|cliniche"
+    r"|ulterior\w*"
+)
+# A seizure word, where a refusal stands before it and is attached to it.
+ATTACHED = rf"(?: (?:{BETWEEN})){{0,5}} {SEIZURES}"
+NON_EPILEPTIC_NAME = r"nesz|p?nes|pnea|nead|cnep|cpne|pseudo ?(?:seizures?|crises?|crisis|crisi|anfall\w*)"
+NON_EPILEPTIC_KIND = (
+    r"psychogen\w*|psicogen\w*|dissoziat\w*|dissociat\w*|disociat\w*"
     r"|(?:non|not|nicht|no) ?epile[pt](?!tiform)\w*|funktionell\w*|functional|hysteri\w*|isteric\w*|histeric\w*"
 )
-# Crises of other kinds, where a word for a seizure is there.
+# Crises of other kinds, beside a word for a crisis.
 OTHER_CRISIS = (
     r"angoisse|panique|panik|panic\w*|ansiedad|ansia|anxiety|nerfs|nervios|larmes|asthm\w*|asma|cardiaque|cardiaca"
     r"|hypertensi\w*|hipertensi\w*|ipertensi\w*|toux|tosse|syncop\w*|sincop\w*"
 )
-# States around a seizure, and what treats, tests or records seizures.
-ABOUT_SEIZURES = (
-    r"post ?(?:ictal\w*|iktal\w*|kritisch\w*|critic\w*|critique|seizures?|sz|crise|crisis|crisi)"
-    r"|(?:pre|prae|peri) ?(?:ictal\w*|iktal\w*|critique|seizures?|sz|crise|crisis|crisi)"
-    r"|(?:after|before|since|until|between|apres|avant|depuis|nach|vor|seit|despues de|antes de|dopo|prima di)"
-    rf" (?:\w+ )?(?:{SEIZURE})"
-    r"|anti ?(?:seizures?|epilep\w*|convuls\w*|konvuls\w*|crise)|asms?|aeds?|meds?|medication|medikation|medikament\w*"
-    r"|medicament\w*|farmac\w*|drugs?|dose|tablets?|pills?|precautions?|protocol|tests?|testing|example|exemple"
-    r"|ejemplo|esempio|beispiel|demo|simulat\w*|threshold|focus|clinic|disorder|risk|diary|pads?|log|zone|semiology|related"
+AROUND = (
+    r"after|following|before|since|until|between|apres|avant|depuis|nach|vor|seit|despues de|antes de|dopo|prima di"
+)
+# What treats, tests or records seizures, beside a word for a seizure: `seizure medication`.
+TREATMENT = (
+    r"asms?|aeds?|meds?|medication|medikation|medikament\w*|medicament\w*|medicacion|farmac\w*|drugs?|dose|tablets?"
+    r"|pills?"
+)
+TEST = r"protocol|tests?|testing|example|exemple|ejemplo|esempio|beispiel|demo|simulat\w*"
+TOPIC = (
+    rf"{TREATMENT}|{TEST}|precautions?|threshold|focus|clinic|disorder|risk|diary|pads?|log|zone|semiology|related"
     r"|kalender|tagebuch|protokoll|frequenz|haufigkeit|anamnese|risiko|schwelle|prophylaxe|bereitschaft|schutz"
 )
 NEGATION = (
-    r"no|not|non(?! (?:motor|convuls|focal))|without|w o|never|free of|absence (?:of|de|d)|denies|denied|negative for"
+    r"no|not|without|w o|never|free of|absence (?:of|de|d)|denies|denied|negative for"
     r"|pas|sans|aucune?|kein\w*|ohne|nicht|sin|ningun\w*|ausencia de|senza|nessun\w*|assenza di"
 )
+# What a negation beside a seizure is about: `patient not responding, seizure`.
+STATE = (
+    r"respon\w*|reacti\w*|react\w*|aware\w*|conscious\w*|awake|speaking|talking|moving|verbal|auras?|warnings?|prodrom\w*"
+    r"|ansprechbar\w*|reagi\w*|wach|bei bewusstsein|bewusst\w*|vorboten|vorwarnung|repons\w*|repond\w*|reagit"
+    r"|prevenir|preavis|respuesta|reacciona|aviso|risposta|rispond\w*|reagisce|preavviso"
+)
+GIVEN = r"given|administered|taken|missed|gegeben|verabreicht|donnee?s?|dad[oa]s?|dat[oaie]"
 DOUBT = (
     r"poss|possibl[ey]|probabl[ey]|suspected|suspicious|suspicion|questionable|maybe|equivocal|likely|unclear|doubtful|rule"
     r"|r o|vs|versus|like|fraglich\w*|moglich\w*|verdacht\w*|wahrscheinlich\w*|unklar\w*|vermutlich\w*|evtl|eventuell"
     r"|artig\w*|suspectee?|douteu\w*|posible|sospech\w*|dudos\w*|possibile|probabile|sospett\w*|dubbi[ao]"
     r"|alarms?|alerts?|detect\w*|alarme|reports?|reported|says|said|told|history|hx|yesterday|previous|prior|family"
     r"|mother|father|husband|wife|nurse|asks|asked|gave|given|home"
+    # The semicolon is a refusal: `seizure or PNES`.
+    rf"|(?:or|oder|ou) ;|(?:{TREATMENT}) (?:{GIVEN})"
 )
 # Somebody pressed a button, or felt an aura: weak evidence.
 REPORTED = r"(?:push ?|event )?buttons?|pushbutton|druckknopf|bouton|boton|pulsante|patient event|auras?"
 # A longer text is a sentence about a seizure, not the name of one.
 MAX_WORDS = 8
 ARTEFACT = r"artf|eyem|eybl|chew|shiv|musc|elpp|elst|elec|calb|hphs|trip|impd|intr|slow"
-BACKGROUND = r"bckg|bkgd?|background|baseline|hintergrund|fondo|sfondo|inter ?(?:ict|ikt|cri)\w+"
+INTERICTAL = r"inter ?(?:ict|ikt|cri)\w+"
+BACKGROUND = rf"bckg|bkgd?|background|baseline|hintergrund|fondo|sfondo|{INTERICTAL}"
 NOTE = (
     r"rec|recording|calibration|cal|calib|impedance|imp|montage|segment|gap|photic|hyperventilation|hv|eyes"
     r"|artefacts?|artifacts?|artefakte?|movement|sleep|asleep|awake|spikes?|spsw|gpeds?|pleds?|lpds?|sharp|slowing|discharges?"
@@ -134,12 +164,56 @@ _NUMBER = re.compile(r"\bn(?:o|r|um|umber|umero|ummer)?[\s.:°#]*\d+(?![a-z\d])"
 _COMPOUND = re.compile(
     r"\b(?:(?:krampf)?(anfall)s?(?=[a-z]{3})|(seizure|seiz|sz)(?=(?:onset|start|begin|offset|end|stop|over|off)\b))"
 )
+# The point of a word with fewer letters can be that of an abbreviation.
+_CLAUSE_END = re.compile(r"[;:|!]| [-\u2013\u2014]+ |(?<=\w{5})\.(?= )")
 _SEIZURE, _START, _END = _any(SEIZURE), _any(START), _any(END)
-_NEGATED = _any(
-    rf"(?:{NEGATION}) (?:\w+ ){{0,2}}(?:{SEIZURE})|(?:{SEIZURE}) (?:free|frei\w*)"
-    rf"|(?:{SEIZURE}) (?:none|no|non|nein|absente?|excluded|negative|ruled out)$"
+# Phrases that refuse a seizure, with what they say of the time; a comma stands for the end of a clause.
+_REFUSALS = (
+    (
+        _any(
+            rf"(?:{NON_EPILEPTIC_KIND})(?: (?:{BETWEEN}|{NON_EPILEPTIC_KIND})){{0,5}} {SEIZURES}"
+            rf"|{SEIZURES}(?: ,)?(?: (?!or|oder)(?:{BETWEEN})){{0,2}} (?:{NON_EPILEPTIC_KIND}|{NON_EPILEPTIC_NAME})"
+            rf"|(?:{NON_EPILEPTIC_NAME})(?: {SEIZURES})?"
+            rf"|(?:crises?|crisis|crisi)(?: (?!avec|con|et|y|e|puis)\w+)?(?: (?:de|d|du|di|da))? (?:{OTHER_CRISIS})"
+            rf"|(?:{OTHER_CRISIS}) (?:crisis|crises?|anfae?ll\w*)|convulsive syncop\w*|syncop\w* convuls\w*"
+        ),
+        Meaning.NON_EPILEPTIC,
+    ),
+    (
+        _any(
+            r"(?:post|pre|prae|peri) ?(?:ictal\w*|iktal\w*|critique|seizures?|sz|crise|crisis|crisi)"
+            rf"(?:(?: \w+){{0,2}} (?:of|from|to|after|following|de|du|des|nach){ATTACHED})?"
+            rf"|post ?(?:kritisch|critic)\w*|(?:post|pre|prae|peri|{AROUND}){ATTACHED}"
+            rf"|anti ?(?:seizures?|epilep\w*|convuls\w*|konvuls\w*|crise)"
+            rf"|{SEIZURES} (?:rescue |onset )?(?:{TOPIC})(?! (?:{GIVEN}|resistant|refractory)\b)"
+            rf"|{SEIZURES}(?: ,)? (?:{TEST})$|(?:{TEST}) {SEIZURES}"
+            rf"|(?:{TOPIC}) (?:for|of|fur|pour|para|per|von|bei){ATTACHED}"
+        ),
+        Meaning.NOTE,
+    ),
+    (
+        _any(
+            rf"(?:{NEGATION}){ATTACHED}(?: (?:or|nor|oder|ou|ni|o){ATTACHED}){{0,3}}"
+            rf"|(?:{NEGATION})(?: \w+){{1,3}} (?:or|nor|oder|noch|ou|ni){ATTACHED}"
+            rf"|non (?!convuls)(?:(?:ci|sono|si|osservano|registrano|ha|avuto|piu|altre) ){{0,5}}{SEIZURES}"
+            rf"|{SEIZURES} (?:free|frei\w*)(?! (?:of|from|von))"
+            rf"|{SEIZURES}(?: ,)? (?:none|no|non|nein|absente?|excluded|negative|ruled out)$"
+            rf"|{SEIZURES}(?: (?:was|were))? not (?:seen|observed|recorded|captured|present)$|{INTERICTAL}"
+        ),
+        Meaning.BACKGROUND,
+    ),
 )
-_NON_EPILEPTIC, _OTHER_CRISIS, _ABOUT_SEIZURES = _any(NON_EPILEPTIC), _any(OTHER_CRISIS), _any(ABOUT_SEIZURES)
+# No refusals: these say nothing about the seizure beside them.
+_BESIDE = _any(
+    rf"(?:{NEGATION}|non)(?: (?:an?|any|de|d|bei))? (?:{STATE})|(?:{STATE}) (?:nicht|pas|not|no)(?= ,|$)"
+    rf"|(?<=, )(?:\w+ )?(?:{TREATMENT})(?: \w+)? (?:{GIVEN})"
+)
+_NON_EPILEPTIC, _TOPIC = _any(rf"{NON_EPILEPTIC_NAME}|{NON_EPILEPTIC_KIND}"), _any(TOPIC)
+# A seizure word after one of these is uncertain, where they are no known phrase: `baseline, seizure`.
+_BEFORE = _any(
+    rf"{NEGATION}|non(?! (?:motor|convuls|focal|\w+(?:ed|al|ing|ive|ous|ant))\b)|{AROUND}|{BACKGROUND}|{OTHER_CRISIS}"
+    rf"|{TEST}|{TREATMENT}|focus|clinic|risk"
+)
 _DOUBT, _REPORTED, _BACKGROUND, _NOTE = _any(DOUBT), _any(REPORTED), _any(BACKGROUND), _any(NOTE)
 _TYPE, _ONLY_TYPE = _any(TYPE), re.compile(rf"(?:(?:{TYPE}|{BESIDE_TYPE}|\w)(?: |$))+")
 _ARTEFACTS = re.compile(rf"(?:(?:{ARTEFACT})(?: |$))+")
@@ -147,9 +221,14 @@ _NORMAL = re.compile(r"(?:(?:normal|eeg|ecg|ekg|sinus|rhythm|recording)(?: |$))*
 # `EEG onset JB`, and `Z EVENT OVER`, whose first letter was cut off.
 _EDGE_OF_EEG = re.compile(r"(?:(?:eeg|clin\w*|klin\w*|electro?\w*) )+(on|off)set(?: \w{1,2})?")
 _CUT_END = re.compile(rf"z (?:event )?(?:{END})")
+# An end in a clause of its own; of `seizure, stops talking` it is not the seizure that ends.
+_OWN_END = re.compile(rf"(?:\w+ )?(?:{END})(?: \w)?(?: (?:after|at|by|with|in|nach|apres|um|durch) .*)?")
 # These are marks of seizures only in a file that has both a start and an end.
-_BARE_START = re.compile(r"(?:definite )?(?:onset|start|begin|beginn|debut|inicio|inizio)(?: \w)?|dc")
-_BARE_END = re.compile(r"(?:definite )?(?:offset|off|end|stop|ende|fin|fine)(?: \w)?|offset with \w+|end fast|fc")
+_BARE_ONSET = re.compile(r"(?:definite )?onset(?: \w)?|dc")
+_BARE_OFFSET = re.compile(r"(?:definite )?offset(?: \w)?|definite off|offset with \w+|fc")
+# So are these, if a seizure is named in it as well: a start and an end can be those of the recording.
+_BARE_START = re.compile(r"(?:definite )?(?:start|begin|beginn|debut|inicio|inizio)(?: \w)?")
+_BARE_END = re.compile(r"(?:definite )?(?:end|off|stop|ende|fin|fine)(?: \w)?|end fast")
 
 
 def is_missing(text: str) -> bool:
@@ -157,7 +236,7 @@ def is_missing(text: str) -> bool:
     return text.strip().casefold() in MISSING
 
 
-def is_seizure(text: str) -> bool:
+def is_seizure(text: str, own: Words = NO_WORDS) -> bool:
     """Whether a text names a seizure, or its start.
 
     Examples
@@ -165,7 +244,12 @@ def is_seizure(text: str) -> bool:
     >>> [text for text in ("cpsz", "Focal seizure", "crise", "nesz", "sz end", "no seizure") if is_seizure(text)]
     ['cpsz', 'Focal seizure', 'crise']
     """
-    return meaning(text) in (Meaning.SEIZURE, Meaning.SEIZURE_START)
+    return meaning(text, own) in (Meaning.SEIZURE, Meaning.SEIZURE_START)
+
+
+def says_no_seizure(text: str, own: Words = NO_WORDS) -> bool:
+    """Whether a text is known to be about something else than a seizure."""
+    return meaning(text, own) in (Meaning.BACKGROUND, Meaning.NON_EPILEPTIC, Meaning.NOTE)
 
 
 def meaning(text: str, own: Words = NO_WORDS) -> Meaning:
@@ -185,58 +269,83 @@ def meaning(text: str, own: Words = NO_WORDS) -> Meaning:
     >>> meaning("Turnus 3", Words(seizure=("Turnus",))).name
     'SEIZURE'
     """
-    folded, words = _folded(text), " ".join(_words(text))
+    folded, clauses = _folded(text), _clauses(text)
     for phrases, said in ((own.seizure, Meaning.SEIZURE), (own.background, Meaning.BACKGROUND)):
         if any(folded == _folded(phrase) for phrase in phrases):
             return said
     if folded in MISSING:
         return Meaning.NOTE
-    if any(_holds(words, phrase) for phrase in own.background):
+    if any(_holds(clauses, phrase) for phrase in own.background):
         return Meaning.BACKGROUND
     for phrase in own.seizure:
-        if pattern := _holds(words, phrase):
-            words = pattern.sub("seizure", words)
-    return _meaning(words, "?" in text)
+        if pattern := _holds(clauses, phrase):
+            clauses = pattern.sub("seizure", clauses)
+    return _meaning(clauses, "?" in text)
 
 
 def meanings(texts: Iterable[str], own: Words = NO_WORDS) -> dict[str, Meaning]:
-    """Return what each text of a file means; a bare ``onset`` or ``end`` is of a seizure where both occur."""
+    """Return what each text of a file means.
+
+    Marks such as ``onset`` and ``end`` that name nothing are of seizures where both a start and an end occur. A
+    ``start`` and an ``end`` are uncertain where no other text names a seizure, its onset or its offset.
+    """
     known = {text: meaning(text, own) for text in dict.fromkeys(texts)}
-    edges = {}
-    for text, said in known.items():
-        if said is Meaning.UNKNOWN:
-            words = " ".join(_words(text))
-            if _BARE_START.fullmatch(words):
-                edges[text] = Meaning.SEIZURE_START
-            elif _BARE_END.fullmatch(words):
-                edges[text] = Meaning.SEIZURE_END
-    return known | edges if len(set(edges.values())) == 2 else known
+    bare = {text: edge for text, said in known.items() if said is Meaning.UNKNOWN and (edge := _bare_edge(text))}
+    if len({said for said, _ in bare.values()}) < 2:
+        return known
+    named = {Meaning.SEIZURE, Meaning.SEIZURE_START, Meaning.SEIZURE_END} & set(known.values())
+    clear = named or any(clear for _, clear in bare.values())
+    return known | {text: said if clear else Meaning.UNCERTAIN for text, (said, _) in bare.items()}
+
+
+def is_bare_edge(text: str) -> bool:
+    """Whether a text is a mark such as ``onset`` or ``End 2``, which does not say of what."""
+    return _bare_edge(text) is not None
+
+
+def _bare_edge(text: str) -> tuple[Meaning, bool] | None:
+    """Whether a bare mark is a start or an end, and whether its word is one for seizures; None for other texts."""
+    words = _joined(_clauses(text))
+    for start, end, clear in ((_BARE_ONSET, _BARE_OFFSET, True), (_BARE_START, _BARE_END, False)):
+        if start.fullmatch(words):
+            return Meaning.SEIZURE_START, clear
+        if end.fullmatch(words):
+            return Meaning.SEIZURE_END, clear
+    return None
 
 
 @lru_cache(maxsize=4096)
-def _meaning(words: str, questioned: bool) -> Meaning:
+def _meaning(clauses: str, questioned: bool) -> Meaning:
     """Return the meaning of words in lower case; ``questioned`` where a question mark was among them."""
-    names_seizure = _SEIZURE.search(words) is not None
-    if _NON_EPILEPTIC.search(words) or (names_seizure and _OTHER_CRISIS.search(words)):
-        return Meaning.NON_EPILEPTIC
-    if _ABOUT_SEIZURES.search(words):
-        return Meaning.NOTE
-    if _NEGATED.search(words) or _BACKGROUND.search(words):
-        return Meaning.BACKGROUND
-    if not names_seizure:
-        return _meaning_of_others(words, questioned)
-    if questioned or _DOUBT.search(words) or _REPORTED.search(words) or len(words.split()) > MAX_WORDS:
+    rest, refused = _BESIDE.sub(",", clauses), None
+    for refusal, said in _REFUSALS:
+        rest, n_refused = refusal.subn(";", rest)
+        refused = refused or (said if n_refused else None)
+    seizure = _SEIZURE.search(rest)
+    if seizure is None:
+        return _meaning_of_others(rest, refused, questioned)
+    loose = _BEFORE.search(rest)
+    after_refusal = ";" in rest[: seizure.start()] or (loose is not None and loose.start() < seizure.start())
+    doubted = questioned or any(one.search(rest) for one in (_DOUBT, _REPORTED, _NON_EPILEPTIC))
+    if after_refusal or doubted or len(_joined(clauses).split()) > MAX_WORDS:
         return Meaning.UNCERTAIN
-    return _edge(words) or Meaning.SEIZURE
+    return _edge(rest)
 
 
-def _meaning_of_others(words: str, questioned: bool) -> Meaning:
-    """Return the meaning of words none of which names a seizure by itself."""
+def _meaning_of_others(rest: str, refused: Meaning | None, questioned: bool) -> Meaning:
+    """Return the meaning of words none of which names a seizure by itself, but in a phrase that is ``refused``."""
+    words = _joined(rest)
+    loose = ((_NON_EPILEPTIC, Meaning.NON_EPILEPTIC), (_TOPIC, Meaning.NOTE), (_BACKGROUND, Meaning.BACKGROUND))
+    refused = refused or next((said for pattern, said in loose if pattern.search(words)), None)
+    if refused:
+        # `absence, postictal confusion`
+        first, *others = rest.split(" ,")
+        return Meaning.UNCERTAIN if others and _names_type(first) else refused
     if eeg := _EDGE_OF_EEG.fullmatch(words):
         return Meaning.SEIZURE_START if eeg[1] == "on" else Meaning.SEIZURE_END
     if _CUT_END.fullmatch(words):
         return Meaning.SEIZURE_END
-    if _TYPE.search(words) and _ONLY_TYPE.fullmatch(words):
+    if _names_type(words):
         return Meaning.UNCERTAIN if questioned else Meaning.SEIZURE
     if _REPORTED.search(words):
         return Meaning.UNCERTAIN
@@ -245,25 +354,43 @@ def _meaning_of_others(words: str, questioned: bool) -> Meaning:
     return Meaning.NOTE if _NOTE.search(words) else Meaning.UNKNOWN
 
 
-def _edge(words: str) -> Meaning | None:
-    """Whether a text that names a seizure is about its end or its start: the later word of these decides."""
-    starts, ends = ([found.start() for found in edge.finditer(words)] for edge in (_START, _END))
-    if not starts and not ends:
-        return None
-    return Meaning.SEIZURE_END if max(ends, default=-1) > max(starts, default=-1) else Meaning.SEIZURE_START
+def _names_type(words: str) -> bool:
+    """Whether words are the name of a type of seizure, and nothing else."""
+    return _TYPE.search(words) is not None and _ONLY_TYPE.fullmatch(words) is not None
 
 
-def _holds(words: str, phrase: str) -> re.Pattern[str] | None:
+def _edge(rest: str) -> Meaning:
+    """Whether a text that names a seizure is about its start, its end, or all of it, as where it names both."""
+    starts = _START.search(rest) is not None
+    if not starts:
+        for clause in re.split(r"[,;]", rest):
+            words = clause.strip()
+            if _END.search(words) and (_SEIZURE.search(words) or _OWN_END.fullmatch(words)):
+                return Meaning.SEIZURE_END
+    return Meaning.SEIZURE_START if starts and not _END.search(rest) else Meaning.SEIZURE
+
+
+def _holds(clauses: str, phrase: str) -> re.Pattern[str] | None:
     """Pattern of a phrase, where it is among the words."""
-    pattern = re.compile(rf"\b{re.escape(' '.join(_words(phrase)))}\b")
-    return pattern if _words(phrase) and pattern.search(words) else None
+    words = _joined(_clauses(phrase)).split()
+    pattern = re.compile(rf"\b{'(?: ,)? '.join(map(re.escape, words))}\b")
+    return pattern if words and pattern.search(clauses) else None
 
 
-def _words(text: str) -> list[str]:
-    """Words in lower case, without numbers; compounds such as Anfallsende and seizureStart are taken apart."""
+def _joined(clauses: str) -> str:
+    """Words without the marks between them."""
+    return " ".join(re.findall(r"\w+", clauses))
+
+
+def _clauses(text: str) -> str:
+    """Words in lower case, without numbers, with a comma between clauses.
+
+    Compounds such as Anfallsende and seizureStart are taken apart.
+    """
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", text)
     plain = _COMPOUND.sub(r"\1\2 ", _NUMBER.sub(" ", _folded(spaced)))
-    return re.findall(r"[^\W\d_]+", plain)
+    found = re.findall(r"[^\W\d_]+|,", _CLAUSE_END.sub(" , ", plain))
+    return re.sub(r"(?: ,)+", " ,", " ".join(found)).strip(" ,")
 
 
 def _folded(text: str) -> str:

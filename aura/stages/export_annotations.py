@@ -18,6 +18,7 @@ from aura.database.connection import connected, where
 from aura.database.recordings import REFERENCE
 from aura.database.schema import migrate
 from aura.datasets.detections import FORMATS, write_detections
+from aura.datasets.vocabulary import Words
 from aura.errors import AuraError
 from aura.spreadsheet import to_csv
 from aura.table import digest, write_whole
@@ -40,7 +41,8 @@ def run(config: Config) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         # What is there might be of somebody who has taken it back since, and would be trained on.
         raise AuraError(f"output={output} holds something already; name a new folder, or remove it")
-    regions = [] if wanted.grafana is None else grafana.regions(wanted.grafana, _token())
+    words = Words(tuple(config.dataset.words.seizure), tuple(config.dataset.words.background))
+    regions = [] if wanted.grafana is None else grafana.regions(wanted.grafana, _token(), words)
     written, disputes = 0, []
     output.parent.mkdir(parents=True, exist_ok=True)
     with connected(url) as connection, TemporaryDirectory(prefix=".aura-", dir=output.parent) as scratch:
