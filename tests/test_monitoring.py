@@ -463,7 +463,7 @@ def test_live_counts_what_it_says(
     assert numbers["alarms"] == sum(line["kind"] == "alarm" for line in lines) > 0
     assert numbers["recorded_seconds"] == 4 * numbers["windows"]
     # Not where it is on this machine.
-    assert about["model"] == "a folder"
+    assert about["model"] == "a folder, which says it is aura-seizure-detector-synthetic version 1"
 
 
 def n_found(folder: Path, rr: Path) -> int:

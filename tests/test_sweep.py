@@ -368,9 +368,9 @@ def test_two_processes_share_a_study_and_one_is_killed(
     (killed,) = [t for t in trials if t.state == TrialState.FAIL]
     assert len(done) == 6
     assert len(trials) == 7
-    # The one that was killed was tried again as it was.
+    # The one that was killed was tried again as it was, so far as it had parameters: it may just have begun.
     (again,) = [t for t in done if t.system_attrs.get("failed_trial") == killed.number]
-    assert again.params == killed.params
+    assert killed.params.items() <= again.params.items()
     # No two of the others are alike.
     assert len({str(t.params) for t in done}) == 6
     parent = attributes["mlflow_parent_run_id"]
