@@ -62,21 +62,21 @@ FROM aura AS edf_databroker
 COPY deploy/graphene/edf_databroker/model.proto deploy/graphene/edf_databroker/license.json /
 ENV SHARED_FOLDER_PATH=/shared MLFLOW_TRACKING_URI=""
 EXPOSE 8061
-ENTRYPOINT ["python3", "-m", "aura.graphene.serve", "edf_databroker", "--listen", "[::]:8061"]
+ENTRYPOINT ["python3", "-m", "aura.integrations.graphene.serve", "edf_databroker", "--listen", "[::]:8061"]
 CMD []
 
 FROM aura AS aura_data_process
 COPY deploy/graphene/aura_data_process/model.proto deploy/graphene/aura_data_process/license.json /
 ENV SHARED_FOLDER_PATH=/shared MLFLOW_TRACKING_URI=""
 EXPOSE 8061
-ENTRYPOINT ["python3", "-m", "aura.graphene.serve", "aura_data_process", "--listen", "[::]:8061"]
+ENTRYPOINT ["python3", "-m", "aura.integrations.graphene.serve", "aura_data_process", "--listen", "[::]:8061"]
 CMD []
 
 FROM aura AS aura_ml_trainer
 COPY deploy/graphene/aura_ml_trainer/model.proto deploy/graphene/aura_ml_trainer/license.json /
 ENV SHARED_FOLDER_PATH=/shared MLFLOW_TRACKING_URI=""
 EXPOSE 8061
-ENTRYPOINT ["python3", "-m", "aura.graphene.serve", "aura_ml_trainer", "--listen", "[::]:8061"]
+ENTRYPOINT ["python3", "-m", "aura.integrations.graphene.serve", "aura_ml_trainer", "--listen", "[::]:8061"]
 CMD []
 
 # Last, as the builder without BuildKit builds all stages before the one it is asked for.

@@ -2,11 +2,11 @@
 
 The way of the data, each step a module that can be used on its own:
 
-1. ``aura.datasets`` finds the recordings of a corpus and reads their ECG and annotations;
-2. ``aura.beats`` detects the heartbeats, ``aura.rr`` turns them into RR and NN intervals;
-3. ``aura.features`` describes sliding windows of them, ``aura.labels`` says which are ictal;
-4. ``aura.split``, ``aura.training``, ``aura.alarms`` and ``aura.scoring`` fit a detector and say how good it is;
-5. ``aura.tracking`` logs all of it to MLflow, ``aura.serving`` is the model that answers over HTTP.
+1. ``aura.corpora`` finds the recordings of a corpus, ``aura.formats`` reads their ECG and annotations;
+2. ``aura.ecg`` detects the heartbeats and turns them into RR intervals;
+3. ``aura.features`` describes sliding windows of them, ``aura.learning.labels`` says which are ictal;
+4. ``aura.learning`` fits a classifier, ``aura.detection`` raises alarms, ``aura.evaluation`` scores them;
+5. ``aura.tracking`` logs all of it to MLflow, ``aura.serving`` answers over HTTP.
 
 ``python -m aura`` lists the stages that put these together.
 """

@@ -18,15 +18,16 @@ from typing import Any
 import mlflow
 import pandas as pd
 
-from aura import __main__, registry
-from aura.config import compose
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.datasets.tse import write_tse
-from aura.errors import AuraError
-from aura.report import summary
-from aura.stages.folders import features_folder, prepared_folder
-from aura.table import read_table
-from aura.types import Event
+from aura import cli
+from aura.config.compose import compose
+from aura.core.errors import AuraError
+from aura.core.events import Event
+from aura.core.parquet import read_table
+from aura.formats.edf_writer import Channel, write_edf
+from aura.formats.tse import write_tse
+from aura.reports.text import summary
+from aura.tracking import registry
+from aura.workspace.folders import features_folder, prepared_folder
 
 REAL_ECG = ("dataset=any", "dataset.name=real_ecg", "dataset.root=data/real_ecg")
 SERVER_STARTS_WITHIN_S = 120
@@ -94,7 +95,7 @@ def run() -> None:
     """Take the real ECG all the way, then say what there is now and what to do with it."""
     write_real_ecg(Path("data/real_ecg"))
     for stage in ("prepare", "featurize"):
-        if code := __main__.main([stage, *REAL_ECG]):
+        if code := cli.main([stage, *REAL_ECG]):
             raise AuraError(f"{stage} of the real ECG ended with {code}")
     config = compose(REAL_ECG)
     recordings, _ = read_table(prepared_folder(config) / "recordings.parquet")

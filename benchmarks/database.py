@@ -18,13 +18,14 @@ import pgserver
 import psycopg
 import sqlalchemy
 
-from aura.config import compose
+from aura.config.compose import compose
+from aura.core.events import Event
+from aura.core.provenance import Origin, Provenance
+from aura.core.series import RRSeries
 from aura.database import dashboards, queries
 from aura.database.copy import copy, timestamps
 from aura.database.recordings import Model, Row, model_id, put, put_predictions
 from aura.database.schema import migrate
-from aura.provenance import Origin, Provenance
-from aura.types import Event, RRSeries
 from benchmarks.measure import document
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

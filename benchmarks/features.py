@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aura.config import PROJECT, compose
+from aura.config.compose import compose
+from aura.core.paths import PROJECT
+from aura.core.series import RRSeries
 from aura.features import FeatureSpec
-from aura.features.specification import MIN_LENGTHS_S
-from aura.types import RRSeries
+from aura.features.spec import MIN_LENGTHS_S
 from benchmarks.measure import document, run
 
 N_RECORDINGS, SECONDS = 5600, 690

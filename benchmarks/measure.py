@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from aura.config import PROJECT
+from aura.core.paths import PROJECT
 
 MARK = "<!-- measured -->\n"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from aura.config import compose
+from aura.config.compose import compose
 from benchmarks.measure import Cost, document, run
 
 MINUTES = 12
@@ -24,7 +24,7 @@ MINUTES = 12
 DRAWN_HOURS = 10
 READERS = {
     "ours": (
-        "from aura.datasets.edf import read_ecgs\nfor path in paths:\n ecg = next(read_ecgs(path, ['*EKG*']))\n"
+        "from aura.formats.edf import read_ecgs\nfor path in paths:\n ecg = next(read_ecgs(path, ['*EKG*']))\n"
         " ecg.mv(0, len(ecg.digital))"
     ),
     "edfio, lazy": (
@@ -36,7 +36,7 @@ READERS = {
         "  edf.readSignal(next(i for i, label in enumerate(edf.getSignalLabels()) if 'EKG' in label))"
     ),
     "memory map": (
-        "import numpy as np\nfrom aura.datasets.edf import read_header\nfor path in paths:\n"
+        "import numpy as np\nfrom aura.formats.edf import read_header\nfor path in paths:\n"
         " with open(path, 'rb', buffering=0) as file: header = read_header(file)\n"
         " i = next(i for i, label in enumerate(header.labels) if 'EKG' in label)\n"
         " at = sum(header.samples[:i])\n"
@@ -141,7 +141,7 @@ def reader_costs(drawn: Path) -> Iterator[dict[str, object]]:
 
 def write_large(edf: Path, drawn: Path) -> None:
     """Write a day at 1000 Hz with 40 channels, 6.9 GB: the drawn ECG over and over in one, noise in the others."""
-    from aura.datasets.edf import read_ecgs
+    from aura.formats.edf import read_ecgs
 
     source = next(read_ecgs(sorted(drawn.rglob("*.edf"))[0], ["*EKG*"]))
     n_source = int(source.duration_s)

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 import psutil
 
-from aura.config import compose
+from aura.config.compose import compose
+from aura.core.arrays import Floats
 from aura.demo import served
-from aura.types import Floats
 from benchmarks.measure import document
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"

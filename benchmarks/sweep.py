@@ -13,7 +13,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 
-from aura.config import compose
+from aura.config.compose import compose
 from benchmarks.measure import Cost, document, run
 
 SPACE = (

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from hypothesis import settings
 
-from aura.__main__ import main
+from aura.cli import main
 
 # The first example of a test imports libraries; a machine can be busy.
 settings.register_profile("aura", deadline=None)

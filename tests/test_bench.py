@@ -16,11 +16,11 @@ import pytest
 from filelock import FileLock
 from playwright.sync_api import sync_playwright
 
-from aura.__main__ import main
-from aura.bench.measure import Cost, measure
-from aura.bench.report import page
-from aura.bench.tables import SETUP, Tables
-from aura.config import PROJECT
+from aura.benchmarking.measure import Cost, measure
+from aura.benchmarking.report import page
+from aura.benchmarking.tables import SETUP, Tables
+from aura.cli import main
+from aura.core.paths import PROJECT
 from aura.stages import bench
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -72,7 +72,7 @@ def test_who_stops_measuring_leaves_nothing_running(tmp_path: Path) -> None:
     sleeps = "import time\nprint('here', flush=True)\ntime.sleep(60)"
     below = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {sleeps!r}])"
     code = (
-        "import sys\nfrom pathlib import Path\nfrom aura.bench.measure import measure\n"
+        "import sys\nfrom pathlib import Path\nfrom aura.benchmarking.measure import measure\n"
         f"measure([sys.executable, '-c', {below!r}], folder=Path(), env={{}}, output=Path('output.txt'))"
     )
     command = [sys.executable, "-c", code]

@@ -10,8 +10,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from aura.compute import Compute, Dask, Processes, Serial, over
-from aura.errors import AuraError
+from aura.core.errors import AuraError
+from aura.execution.dask import Dask
+from aura.execution.executors import Compute, Processes, Serial
+from aura.execution.run_all import over
 
 DASK = Dask(workers=2)
 EVERYWHERE = pytest.mark.parametrize("compute", [Serial(), Processes(2), DASK], ids=["serial", "processes", "dask"])

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aura.__main__ import STAGES, main
-from aura.config import CONF, PROJECT, RANGES, _lookup, compose
-from aura.errors import AuraError
+from aura.cli import STAGES, main
+from aura.config.checks import RANGES, lookup
+from aura.config.compose import compose
+from aura.core.errors import AuraError
+from aura.core.paths import CONF, PROJECT
 
 GROUP_FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "experiments").glob("*.yaml"))
@@ -28,7 +30,7 @@ def test_every_experiment_composes_and_asks_something(name: str) -> None:
 
 def test_every_range_is_of_a_key_that_exists() -> None:
     for key in RANGES:
-        assert _lookup(compose(), key) is not None
+        assert lookup(compose(), key) is not None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_overrides_of_mlflow_come_as_one_word(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_listing_the_stages_imports_nothing_heavy() -> None:
-    code = "import sys, aura.__main__ as m; m.main([]); print(*sys.modules)"
+    code = "import sys, aura.cli as m; m.main([]); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
     assert all(stage in done.stdout for stage in STAGES)
     assert not {"numpy", "hydra", "mlflow", "pandas", "sklearn"} & set(done.stdout.split("\n")[-2].split())

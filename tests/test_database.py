@@ -22,19 +22,19 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from aura.__main__ import main
-from aura.config import PROJECT
+from aura.cli import main
+from aura.core.errors import AuraError
+from aura.core.events import Event
+from aura.core.parquet import read_table
+from aura.core.paths import PROJECT
 from aura.database.connection import connected
 from aura.database.handover import restore
 from aura.database.schema import TABLES, migrate, versions
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.datasets.tables import read_csv, read_events_tsv
-from aura.datasets.tse import read_tse
-from aura.errors import AuraError
+from aura.formats.edf_writer import Channel, write_edf
+from aura.formats.tabular import read_csv, read_events_tsv
+from aura.formats.tse import read_tse
 from aura.stages.evaluate import scored
-from aura.stages.folders import read_rr
-from aura.table import read_table
-from aura.types import Event
+from aura.workspace.folders import read_rr
 from tests.conftest import Project, new_database
 from tests.made_ecg import FS_HZ, place_beats, steady_beats
 from tests.test_detect import write_real
@@ -104,8 +104,8 @@ def test_all_that_was_prepared_is_there_to_the_microsecond(trained: Project, imp
 
 
 def test_all_that_was_detected_is_there(trained: Project, imported: str) -> None:
-    from aura.config import compose
-    from aura.registry import load
+    from aura.config.compose import compose
+    from aura.tracking.registry import load
 
     config, detector = compose(trained.overrides), load(MODEL).detector
     prepared, _ = read_table(trained.folder("prepared") / "recordings.parquet")
@@ -154,7 +154,7 @@ def test_importing_again_changes_nothing_and_what_people_said_stays(
 DYING = """
 import sys, time
 import aura.stages.importing as importing
-from aura.__main__ import main
+from aura.cli import main
 real, calls = importing.put_predictions, []
 def put_predictions(*arguments, **more):
     real(*arguments, **more)
@@ -445,8 +445,8 @@ def test_names_that_cannot_be_stored_are_refused(name: str, says: str, database:
 def put_one(
     url: str, name: str, confidence: float = 1.0, start: datetime | None = None, dataset: str = "any", subject: str = ""
 ) -> None:
+    from aura.core.series import RRSeries
     from aura.database.recordings import Row, put
-    from aura.types import RRSeries
 
     rr = RRSeries(np.arange(1.0, 10.0), np.full(9, 1000.0), 10.0)
     row = Row(dataset, name, subject or name, "", start, 10.0, "ECG", 250.0, 1.0, 10, True, "x")

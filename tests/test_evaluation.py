@@ -8,22 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura import bootstrap
-from aura.alarms import Alarms
-from aura.evaluation import (
-    FALSE_ALARM_RATE,
-    RATIOS,
-    Evaluation,
-    ScoredRecording,
-    evaluate,
-    event_curve,
-    operating_point,
-    ratio,
-)
-from aura.report import against, summary
-from aura.responders import rises_bpm
-from aura.scoring import EventRules
-from aura.types import Event, Floats, RRSeries
+from aura.core.arrays import Floats
+from aura.core.events import Event
+from aura.core.series import RRSeries
+from aura.detection.alarms import Alarms
+from aura.ecg.heart_rate import rises_bpm
+from aura.evaluation import bootstrap
+from aura.evaluation.operating_point import event_curve, operating_point
+from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
+from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS, EventRules, ratio
+from aura.reports.text import against, summary
 
 ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
 RULES = EventRules()

@@ -2,8 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura.events import from_mask, unite
-from aura.types import Event
+from aura.core.events import Event, from_mask, unite
 
 EVENTS = st.lists(st.builds(Event, st.floats(-50, 150), st.floats(0, 80)), max_size=12)
 

@@ -17,18 +17,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aura.config import compose
-from aura.errors import AuraError
+from aura.config.compose import compose
+from aura.core.arrays import Floats
+from aura.core.errors import AuraError
+from aura.core.files import digest
+from aura.core.series import RRSeries
+from aura.ecg.intervals import clean
 from aura.features import FeatureSpec, extract, feature_names
-from aura.features.complexity import complexity
-from aura.features.entropy import entropy
-from aura.features.frequency_domain import frequency_domain
-from aura.features.reference import FUNCTIONS, hrvanalysis, reference
-from aura.features.specification import CLEANINGS
-from aura.rr import clean
-from aura.table import digest
-from aura.types import Floats, RRSeries
-from aura.windows import NNWindows
+from aura.features.families.complexity import complexity
+from aura.features.families.entropy import entropy
+from aura.features.families.frequency_domain import frequency_domain
+from aura.features.hrv_analysis import FUNCTIONS, hrvanalysis, reference
+from aura.features.spec import CLEANINGS
+from aura.features.windows import NNWindows
 
 # What hrv-analysis assumes, and the original system used.
 ORIGINAL_LIMITS = {"low_ms": 300.0, "high_ms": 1800.0, "max_change": 0.2}
@@ -364,7 +365,7 @@ def test_the_reference_engine_has_no_further_families() -> None:
 
 
 def test_importing_aura_does_not_import_numba() -> None:
-    code = "import sys, aura.config, aura.features, aura.serving; sys.exit('numba' in sys.modules)"
+    code = "import sys, aura.config.compose, aura.features, aura.serving.pyfunc; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -376,9 +377,9 @@ import numpy as np
 for name in sys.argv[1:]:
     importlib.import_module(name)
 from aura.features import FeatureSpec, extract
-from aura.features.specification import FAMILIES
-from aura.table import frame_digest
-from aura.types import RRSeries
+from aura.features.spec import FAMILIES
+from aura.core.parquet import frame_digest
+from aura.core.series import RRSeries
 rr_ms = np.random.default_rng(1).normal(800, 40, 500)
 rr = RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 400.0)
 for family in FAMILIES:
@@ -400,8 +401,8 @@ def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
     code = """
 import numpy as np
 from aura.features import FeatureSpec, extract
-from aura.features.specification import FAMILIES
-from aura.types import RRSeries
+from aura.features.spec import FAMILIES
+from aura.core.series import RRSeries
 for seed in range(200):
     rng = np.random.default_rng(seed)
     n = int(rng.choice([0, 1, 9, 10, 12, 30, 100, 700]))

@@ -12,11 +12,13 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from aura import report, tracking
-from aura.evaluation import ScoredRecording
-from aura.figure_text import LONGEST
-from aura.sweep.outcome import figures
-from aura.types import Event, RRSeries
+from aura.core.events import Event
+from aura.core.figure_text import LONGEST
+from aura.core.series import RRSeries
+from aura.evaluation.results import ScoredRecording
+from aura.reports import figures
+from aura.reports import sweep as sweep_reports
+from aura.tracking import runs
 
 LONG = "clinic-" + "n" * 186 + "-night1"
 DRAWN = {
@@ -45,7 +47,7 @@ def texts(figure: Figure) -> list[str]:
 
 def per_subject(names: list[str]) -> Figure:
     n = np.arange(len(names))
-    return report.per_subject(
+    return figures.per_subject(
         pd.DataFrame(
             {"subject": names, "ref_events": n, "found": n // 2, "event_false_alarms_per_assessed_24h": n * 1.0}
         )
@@ -58,8 +60,8 @@ def timeline(name: str) -> Figure:
     scored = ScoredRecording(
         name, name, 50.0, 1.0, score, score, 0.5, np.zeros(50, dtype=np.int64), seizures, seizures, np.array([np.nan])
     )
-    panel = report.Panel(f"missed, {name}", scored, (), RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 50.0), 0.0, 50.0)
-    return report.timelines([panel])
+    panel = figures.Panel(f"missed, {name}", scored, (), RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 50.0), 0.0, 50.0)
+    return figures.timelines([panel])
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
@@ -95,12 +97,12 @@ def test_choices_of_a_sweep_are_drawn_as_they_are() -> None:
         study.add_trial(
             optuna.trial.create_trial(params=values, distributions=space, value=number, user_attrs=attributes)
         )
-    drawn = texts(figures(study, ["f1"])["parallel_coordinates_f1"])
+    drawn = texts(sweep_reports.figures(study, ["f1"])["parallel_coordinates_f1"])
     assert {"p$1_$_0", "plain", "model.word", "model.number"} <= set(drawn)
 
 
 def test_figures_with_any_name_are_logged(tracking_uri: str) -> None:
     with mlflow.start_run() as run:
-        tracking.log_figures({"per_subject": per_subject(list(DRAWN)), "worst": timeline("王 $1_$_0")})
+        runs.log_figures({"per_subject": per_subject(list(DRAWN)), "worst": timeline("王 $1_$_0")})
     logged = mlflow.MlflowClient().list_artifacts(run.info.run_id)
     assert sorted(file.path for file in logged) == ["per_subject.png", "worst.png"]

@@ -17,13 +17,13 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import dashboard as models
 
-from aura.__main__ import main
-from aura.config import PROJECT
+from aura.cli import main
+from aura.core.paths import PROJECT
 from aura.database import dashboards
 from aura.database.annotations import Recording
 from aura.database.grafana import Region, assign
 from aura.database.queries import HEART_RATE, VARIABLES, expanded, lane
-from aura.datasets.tse import read_tse
+from aura.formats.tse import read_tse
 from tests.conftest import Project, new_database
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"

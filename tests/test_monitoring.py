@@ -21,17 +21,19 @@ import pandas as pd
 import pytest
 import yaml
 
-from aura import metrics
-from aura.__main__ import main
-from aura.compute import Serial, over
-from aura.config import PROJECT, compose
+from aura.cli import main
+from aura.config.compose import compose
+from aura.core.errors import AuraError
+from aura.core.parquet import read_table
+from aura.core.paths import PROJECT
 from aura.demo import post, served
-from aura.errors import AuraError
-from aura.metrics import measured, usage
+from aura.execution import telemetry
+from aura.execution.executors import Serial
+from aura.execution.pushgateway import is_untrue
+from aura.execution.run_all import over
+from aura.execution.telemetry import measured, usage
 from aura.monitoring import dashboard
-from aura.pushgateway import is_untrue
-from aura.scraped import Meters
-from aura.table import read_table
+from aura.serving.metrics import Meters
 from tests.conftest import Project
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
@@ -255,7 +257,7 @@ def test_a_gateway_that_is_away_costs_a_sentence(
     address: str, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AURA_PUSHGATEWAY", address)
-    monkeypatch.setattr(metrics, "PUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(telemetry, "PUSH_EVERY_S", 0.0)
     assert project.run("prepare") == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "AURA_PUSHGATEWAY" in line]
     assert len(said) == 1
@@ -277,8 +279,8 @@ def test_something_else_than_a_gateway_costs_a_sentence(
 
 @NEED_THEM
 def test_the_queue_of_a_stage_at_work_is_seen(gateway: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "PUSH_EVERY_S", 0.0)
-    monkeypatch.setattr(metrics, "SAMPLE_EVERY_S", 0.05)
+    monkeypatch.setattr(telemetry, "PUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(telemetry, "SAMPLE_EVERY_S", 0.05)
     seen = []
 
     def work(item: int) -> int:
@@ -474,7 +476,7 @@ def n_found(folder: Path, rr: Path) -> int:
 # Two workers of a server answer some requests. A file of its own, since workers begin with reading it again.
 SERVER = """
 import multiprocessing, sys, time
-from aura.scraped import Meters
+from aura.serving.metrics import Meters
 
 def work(n, answered):
     meters = Meters({"model": "m"})
@@ -605,8 +607,8 @@ def test_every_query_of_the_dashboard_is_answered(
 
     @measured("train")
     def stage(config: Any) -> None:
-        metrics.count(recordings=1, alarms=1)
-        with metrics.queue(lambda: 3):
+        telemetry.count(recordings=1, alarms=1)
+        with telemetry.queue(lambda: 3):
             queries = {
                 f"{panel['title']} {target['refId']}": target["expr"]
                 for panel in BOARD["panels"]

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aura.__main__ import main
-from aura.registry import load
+from aura.cli import main
+from aura.serving.pyfunc import Pyfunc
+from aura.tracking.registry import load
 from tests.test_detect import write_real
 
 OLD = Path(__file__).parent / "data" / "detector_2dc9714.zip"
@@ -70,7 +71,7 @@ def test_the_code_of_today_reads_it(registered: str, tmp_path: Path) -> None:
     assert loaded.provenance.origin.date == "2026-11-25"
     detector = loaded.detector
     known = json.loads((tmp_path / "model" / "answers.json").read_text())
-    answer = detector.predict(pd.DataFrame({"t_s": known["t_s"], "rr_ms": known["rr_ms"]}))
+    answer = Pyfunc(detector).predict(pd.DataFrame({"t_s": known["t_s"], "rr_ms": known["rr_ms"]}))
     got = answer["probability"].to_numpy(dtype=np.float64, na_value=np.nan)
     assert np.allclose(got, np.array(known["probability"], dtype=np.float64), rtol=1e-9, equal_nan=True)
     write_real(tmp_path / "a.edf")

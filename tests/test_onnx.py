@@ -12,14 +12,14 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from aura.__main__ import main
-from aura.classifier import Classifier, seizure_probability
-from aura.errors import AuraError
+from aura.cli import main
+from aura.core.errors import AuraError
+from aura.core.parquet import read_table
+from aura.detection.detector import MODEL_FILE, ONNX_FILE, load_detector
+from aura.detection.onnx import TOLERANCE, export, load_onnx
 from aura.features import FeatureSpec, feature_names
-from aura.onnx_runtime import TOLERANCE, export, load_onnx
-from aura.registry import load
-from aura.serving import MODEL_FILE, ONNX_FILE, load_detector
-from aura.table import read_table
+from aura.learning.classifier import Classifier, seizure_probability
+from aura.tracking.registry import load
 from tests.conftest import Project
 from tests.test_serving import rr_of
 
@@ -75,7 +75,7 @@ def test_train_refuses_it_before_it_begins(trained: Project, capsys: pytest.Capt
 
 
 def test_a_model_that_would_say_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura.onnx_runtime._send_missing", lambda made, trees: None)
+    monkeypatch.setattr("aura.detection.onnx._send_missing", lambda made, trees: None)
     model, _ = fitted(RandomForestClassifier(20, max_depth=10, random_state=0))
     with pytest.raises(AuraError, match="as ONNX this RandomForestClassifier differs by up to"):
         export(model, SMALL)

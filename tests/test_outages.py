@@ -11,16 +11,16 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from aura import registry, tracking
-from aura.config import compose
-from aura.errors import OutageError
-from aura.open_runs import held, runs_folder, settle_dead
+from aura.config.compose import compose
+from aura.core.errors import OutageError
+from aura.tracking import registry, runs
+from aura.tracking.open_runs import held, runs_folder, settle_dead
 from tests.conftest import Project
 
 OPEN_AND_WAIT = """
 import sys, time
-from aura import tracking
-from aura.config import compose
+from aura.tracking import runs
+from aura.config.compose import compose
 config = compose(sys.argv[1:])
 with tracking.stage_run("main", config) as outer, tracking.stage_run("train", config) as inner:
     print(outer.info.run_id, inner.info.run_id, flush=True)
@@ -52,14 +52,14 @@ def test_waiting_for_a_server_takes_half_a_minute_unless_the_user_says_otherwise
 def leave(uri: str) -> None:
     """Have the server gone, as far as this process can tell, and log something."""
     mlflow.set_tracking_uri(uri)
-    tracking.log_metrics({"roc_auc": 0.5})
+    runs.log_metrics({"roc_auc": 0.5})
 
 
 def test_a_server_that_dies_in_a_stage_is_waited_for_once(
     trained: Project, gone: str, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request of the stage is repeated; the ends of its run and of the run around it are tried once."""
-    config, retries = compose(trained.overrides), os.environ[tracking.RETRIES]
+    config, retries = compose(trained.overrides), os.environ[runs.RETRIES]
     allowed: list[str] = []
     request = mlflow.utils.rest_utils._get_http_response_with_retries
 
@@ -72,17 +72,17 @@ def test_a_server_that_dies_in_a_stage_is_waited_for_once(
     try:
         with (
             pytest.raises(OutageError, match=f"MLflow at {gone} does not answer; run it again when it does"),
-            tracking.stage_run("main", config),
-            tracking.stage_run("train", config) as active,
+            runs.stage_run("main", config),
+            runs.stage_run("train", config) as active,
         ):
             leave(gone)
     finally:
         mlflow.set_tracking_uri(tracking_uri)
     assert allowed[0] == f"{retries} for log-batch"
     assert all(one.startswith("0 for ") for one in allowed[1:])
-    assert os.environ[tracking.RETRIES] == retries
+    assert os.environ[runs.RETRIES] == retries
     # Nobody could say so at the time; the next stage does.
-    with tracking.stage_run("check", config):
+    with runs.stage_run("check", config):
         assert mlflow.get_run(active.info.run_id).info.status == "KILLED"
 
 
@@ -116,7 +116,7 @@ def test_runs_of_a_killed_process_are_marked_by_the_next_and_those_at_work_are_n
         foreign = runs_folder(tmp_path).with_name("another-machine") / f"{elsewhere}.run"
         foreign.parent.mkdir()
         foreign.touch()
-        with tracking.stage_run("check", compose(words)):
+        with runs.stage_run("check", compose(words)):
             assert [status(run_id) for run_id in killed] == ["KILLED", "KILLED"]
             assert [status(run_id) for run_id in alive] == ["RUNNING", "RUNNING"]
             assert status(elsewhere) == "RUNNING"
@@ -132,19 +132,19 @@ def test_a_run_that_ended_leaves_no_lock_and_one_that_failed_keeps_its_status(
     tracking_uri: str, tmp_path: Path
 ) -> None:
     config = compose([f"workspace={tmp_path}"])
-    with tracking.stage_run("check", config):
+    with runs.stage_run("check", config):
         pass
     assert not list(runs_folder(tmp_path).iterdir())
-    with pytest.raises(ValueError, match="broken"), tracking.stage_run("check", config) as failed:
+    with pytest.raises(ValueError, match="broken"), runs.stage_run("check", config) as failed:
         raise ValueError("broken")
-    with tracking.stage_run("check", config):
+    with runs.stage_run("check", config):
         assert status(failed.info.run_id) == "FAILED"
     assert not list(runs_folder(tmp_path).iterdir())
 
 
 def test_a_run_that_another_tracking_server_has_is_kept_for_it(tracking_uri: str, tmp_path: Path) -> None:
     (tmp_path / "0123.run").touch()
-    settle_dead(tmp_path, tracking._mark_killed)
+    settle_dead(tmp_path, runs._mark_killed)
     assert (tmp_path / "0123.run").exists()
 
 

@@ -14,12 +14,14 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from aura.datasets.tables import read_events_tsv
-from aura.datasets.tse import read_tse
-from aura.datasets.vocabulary import is_seizure
-from aura.excerpts import LONGEST_S, MAX_SAMPLES, cut_excerpts, select_within
-from aura.page import Recording, index, page
-from aura.types import Ecg, Event, RRSeries, Segment
+from aura.core.events import Event
+from aura.core.recordings import Ecg, Segment
+from aura.core.series import RRSeries
+from aura.formats.tabular import read_events_tsv
+from aura.formats.tse import read_tse
+from aura.formats.vocabulary import is_seizure
+from aura.reports.excerpts import LONGEST_S, MAX_SAMPLES, cut_excerpts, select_within
+from aura.reports.page import Recording, index, page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 IN_A_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; apt-get install chromium")

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.entities import RunStatus
 
-from aura.errors import AuraError
-from aura.partition import STAGES, share
-from aura.table import read_table
+from aura.core.errors import AuraError
+from aura.core.parquet import read_table
+from aura.execution.shares import STAGES, share
 from tests.conftest import Project
 
 WITHIN_S = 60

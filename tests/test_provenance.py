@@ -11,13 +11,20 @@ import mlflow
 import numpy as np
 import pytest
 
-from aura import registry, tracking
-from aura.__main__ import main
-from aura.config import compose
-from aura.datasets.detections import FORMATS
-from aura.errors import AuraError
-from aura.provenance import SYNTHETIC_WARNING, UNCONFIRMED_WARNING, UNKNOWN_WARNING, ModelFolder, Origin, Provenance
-from aura.table import read_table
+from aura.cli import main
+from aura.config.compose import compose
+from aura.core.errors import AuraError
+from aura.core.parquet import read_table
+from aura.core.provenance import (
+    SYNTHETIC_WARNING,
+    UNCONFIRMED_WARNING,
+    UNKNOWN_WARNING,
+    ModelFolder,
+    Origin,
+    Provenance,
+)
+from aura.formats.detections import FORMATS
+from aura.tracking import registry, runs
 from tests.conftest import Project
 from tests.test_database import rows
 from tests.test_detect import READERS, write_real
@@ -104,11 +111,11 @@ def test_every_file_of_detect_names_the_detector(
         "run": version.run_id,
         "training_corpus": "synthetic",
         "synthetic_training": True,
-        "training_software": tracking.software(),
-        "training_date": tracking.today(),
+        "training_software": runs.software(),
+        "training_date": runs.today(),
         "threshold": threshold,
-        "software": tracking.software(),
-        "date": tracking.today(),
+        "software": runs.software(),
+        "date": runs.today(),
     }
     write_real(tmp_path / "in" / "night.edf")
     output = tmp_path / "found"
@@ -174,7 +181,7 @@ def test_import_keeps_the_detector_in_the_database(
     assert f"  detections by {made_by}\n" in capsys.readouterr().out
     query = "SELECT name, run_id, training_corpus, synthetic_training, software, imported_on::text FROM model"
     assert rows(database, query) == [
-        (made_by.address, made_by.run_id, "synthetic", True, tracking.software(), tracking.today())
+        (made_by.address, made_by.run_id, "synthetic", True, runs.software(), runs.today())
     ]
 
 
@@ -244,7 +251,7 @@ def test_baselines_forecasters_and_models_of_others_do_not_count(register: Regis
         registry.default_address(compose())
     register("aura-baseline-heart-rate-ours", **{"aura.baseline": "heart rate"})
     register("aura-baseline-jeppesen")
-    register("aura-seizure-forecaster-ours", **{"aura.labels": "forecasting"})
+    register("aura-seizure-forecaster-ours", **{"aura.learning.labels": "forecasting"})
     mlflow.MlflowClient().create_registered_model("of another project")
     with pytest.raises(AuraError, match="no detector is registered"):
         registry.default_address(compose())
@@ -291,7 +298,7 @@ def test_a_first_model_of_few_subjects_is_the_champion_of_its_corpus(
     assert "aura-seizure-detector-clinic version 1 is the champion: there was none" in said
     made_by = registry.load("models:/aura-seizure-detector-clinic@champion").provenance
     # What the corpus was made by stands in its folder, whatever it is called.
-    assert made_by.origin == Origin("clinic", True, tracking.software(), tracking.today())
+    assert made_by.origin == Origin("clinic", True, runs.software(), runs.today())
     assert np.isfinite(made_by.threshold)
 
 

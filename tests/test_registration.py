@@ -8,9 +8,11 @@ import mlflow
 import pandas as pd
 import pytest
 
-from aura import registry, report, tracking
-from aura.__main__ import main
-from aura.config import PROJECT, compose
+from aura.cli import main
+from aura.config.compose import compose
+from aura.core.paths import PROJECT
+from aura.reports import figures
+from aura.tracking import registry, runs
 from tests.conftest import Project
 from tests.test_registry import ORIGIN, evaluation, no_need
 from tests.test_tracking import RunOf
@@ -53,10 +55,10 @@ def register(name: str, workspace: str, found: list[int]) -> str:
     """Register a version that finds some of the seizures, by a run of its own."""
     words = [f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30", f"workspace={workspace}"]
     config = compose(words)
-    with tracking.stage_run("train", config):
+    with runs.stage_run("train", config):
         tested = evaluation(found)
         mlflow.log_param("test.digest", "same")
-        tracking.log_table(tested.per_subject(), "per_subject.json")
+        runs.log_table(tested.per_subject(), "per_subject.json")
         model_id = mlflow.initialize_logged_model(name="model").model_id
         return registry.register(config, model_id, "# Card", ORIGIN, tested, pd.DataFrame(), no_need)
 
@@ -111,7 +113,7 @@ def test_a_picture_that_fails_costs_no_model(
     def fail(*given: object) -> None:
         raise error
 
-    monkeypatch.setattr(report, "latency", fail)
+    monkeypatch.setattr(figures, "latency", fail)
     words = ["train", *trained.overrides, f"tracking.model_name=pictures-{type(error).__name__}"]
     if isinstance(error, OSError):
         assert main(words) == 1

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aura import registry, tracking
-from aura.__main__ import main
-from aura.alarms import Alarms
-from aura.config import compose
-from aura.errors import AuraError
-from aura.evaluation import Evaluation, ScoredRecording, evaluate
-from aura.provenance import Origin
-from aura.scoring import EventRules
-from aura.types import Event
+from aura.cli import main
+from aura.config.compose import compose
+from aura.core.errors import AuraError
+from aura.core.events import Event
+from aura.core.provenance import Origin
+from aura.detection.alarms import Alarms
+from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
+from aura.evaluation.scoring import EventRules
+from aura.tracking import registry, runs
 from tests.conftest import Project
 from tests.test_tracking import RunOf
 
@@ -62,7 +62,7 @@ def registered(name: str, one: Evaluation, digest: str = "same") -> str:
     config = compose([f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30"])
     with mlflow.start_run(nested=True):
         mlflow.log_param("test.digest", digest)
-        tracking.log_table(one.per_subject(), "per_subject.json")
+        runs.log_table(one.per_subject(), "per_subject.json")
         model_id = mlflow.initialize_logged_model(name="model").model_id
         return registry.register(config, model_id, "# Card", ORIGIN, one, pd.DataFrame(), no_need)
 
@@ -118,7 +118,7 @@ def test_a_champion_of_an_earlier_version_is_scored_anew_for_its_assessed_time(t
     mlflow.set_experiment("tests")
     with mlflow.start_run(nested=True) as run:
         mlflow.log_param("test.digest", "same")
-        tracking.log_table(evaluation([0, 1]).per_subject().drop(columns="assessed_hours"), "per_subject.json")
+        runs.log_table(evaluation([0, 1]).per_subject().drop(columns="assessed_hours"), "per_subject.json")
     client = mlflow.MlflowClient()
     client.create_registered_model("earlier")
     version = client.create_model_version("earlier", "source", run.info.run_id).version
@@ -188,7 +188,7 @@ def test_a_registered_version_is_evaluated_on_people_it_has_not_seen(
     assert "4 subjects it was trained on are left out" in capsys.readouterr().out
     assert run_of("evaluate").data.metrics["event_f1"] == pytest.approx(here["event_f1"], nan_ok=True)
     assert trained.run("evaluate", "model=models:/evaluated@champion", "labels=forecasting") == 1
-    assert "is to find something else (_target_=aura.labels.Detection)" in capsys.readouterr().err
+    assert "is to find something else (_target_=aura.learning.labels.Detection)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from aura.evaluation import Evaluation, ScoredRecording
-from aura.responders import rises_bpm
-from aura.scoring import EventRules, score_events
-from aura.types import Event, RRSeries
+from aura.core.events import Event
+from aura.core.series import RRSeries
+from aura.ecg.heart_rate import rises_bpm
+from aura.evaluation.results import Evaluation, ScoredRecording
+from aura.evaluation.scoring import EventRules, score_events
 
 DAY_S = 86_400.0
 

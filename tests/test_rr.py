@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura.errors import AuraError
-from aura.features.reference import hrvanalysis
-from aura.rr import clean, rr_from_beats, rr_from_peaks
-from aura.types import Event, Floats, RRSeries
+from aura.core.arrays import Floats
+from aura.core.errors import AuraError
+from aura.core.events import Event
+from aura.core.series import RRSeries
+from aura.ecg.intervals import clean, rr_from_beats, rr_from_peaks
+from aura.features.hrv_analysis import hrvanalysis
 
 LIMITS = {"low_ms": 300.0, "high_ms": 1800.0, "max_change": 0.2}
 RR_MS = hnp.arrays(np.float64, st.integers(1, 120), elements=st.floats(200, 2200))

@@ -9,13 +9,15 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from aura.config import CONF, Config, compose
-from aura.disclosure import public
-from aura.errors import AuraError
-from aura.scope import LOGGED, Scope, dotted, scope_of, select, undeclared
-from aura.sweep.outcome import experiment
-from aura.sweep.space import Space
-from aura.tracking import parameters
+from aura.config.compose import compose
+from aura.config.disclosure import public
+from aura.config.schema import Config
+from aura.config.scope import LOGGED, Scope, dotted, scope_of, select, undeclared
+from aura.core.errors import AuraError
+from aura.core.paths import CONF
+from aura.reports.sweep import experiment
+from aura.search.space import Space
+from aura.tracking.runs import parameters
 
 SECRET = "geheim"
 PLACE = "/home/jane doe"
@@ -136,7 +138,7 @@ model: {{n_estimators: 7}}
 tracking: {{uri: "http://aura:{SECRET}@mlflow", model_name: ours}}
 """
     )
-    monkeypatch.setattr("aura.sweep.outcome.CONF", tmp_path / "conf")
+    monkeypatch.setattr("aura.reports.sweep.CONF", tmp_path / "conf")
     words = ["experiments=ours", "dataset=any", *PRIVATE_WORDS, "compute=dask", f"compute.address=tcp://{SECRET}@x:1"]
     people = f"dataset.subject_channels='[{{subject: \"{SECRET}\", channels: [x]}}]'"
     text = experiment([*words, people.replace("'", ""), "labels.postictal_s=9"], ["alarms=adaptive", "seed=3"], best())

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from timescoring.annotations import Annotation
 from timescoring.scoring import EventScoring, SampleScoring
 
-from aura.scoring import Counts, EventRules, pool, score_events, score_samples
-from aura.types import Event
+from aura.core.events import Event
+from aura.evaluation.scoring import Counts, EventRules, pool, score_events, score_samples
 
 RULES = EventRules()
 SPANS = st.lists(st.tuples(st.integers(0, 3500), st.integers(1, 400)), max_size=8)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura.datasets.vocabulary import Words
-from aura.seizures import Annotated, find_seizures
-from aura.types import Event, OutsideSegments
+from aura.core.events import Event, OutsideSegments
+from aura.formats.vocabulary import Words
+from aura.processing.seizures import Annotated, find_seizures
 
 
 def found(*events: tuple[float, float, str], words: Words | None = None) -> Annotated:

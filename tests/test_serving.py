@@ -18,13 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
-from aura.__main__ import main
-from aura.classifier import seizure_probability
+from aura.cli import main
+from aura.core.parquet import read_table
+from aura.core.series import RRSeries
 from aura.demo import REAL_ECG, post, served, write_real_ecg
+from aura.detection.detector import NO_BEATS, REQUIREMENTS, TOO_FEW, load_detector
 from aura.features import extract, feature_names
-from aura.serving import NO_BEATS, REQUIREMENTS, TOO_FEW, load_detector
-from aura.table import read_table
-from aura.types import RRSeries
+from aura.learning.classifier import seizure_probability
+from aura.serving.pyfunc import Pyfunc
 from tests.conftest import Project
 from tests.test_readme import commands
 
@@ -64,18 +65,20 @@ def test_parts_of_a_long_recording_are_answered_like_the_whole(
 ) -> None:
     folder = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=str(tmp_path)))
     detector = load_detector(next(folder.glob("data/*/detector.json")).parent)
-    whole = detector.predict(rr_of(trained))
+    whole = Pyfunc(detector).predict(rr_of(trained))
     for cores, fewest, most in ((1, 1800, 7), (2, 1, 86_400), (3, 2, 60), (2, 5, 2)):
-        monkeypatch.setattr("aura.serving.FEWEST_OF_PART", fewest)
-        monkeypatch.setattr("aura.serving.MOST_AT_ONCE", most)
+        monkeypatch.setattr("aura.detection.detector.FEWEST_OF_PART", fewest)
+        monkeypatch.setattr("aura.detection.detector.MOST_AT_ONCE", most)
         monkeypatch.setattr("joblib.cpu_count", lambda cores=cores: cores)
-        pd.testing.assert_frame_equal(detector.predict(rr_of(trained)), whole, check_exact=True)
+        pd.testing.assert_frame_equal(Pyfunc(detector).predict(rr_of(trained)), whole, check_exact=True)
     # Steps whose sums are rounded: the last window ends with the last beat, or a hair after it.
     often = replace(detector, spec=replace(detector.spec, step_s=0.1))
     for last in range(305, 320):
         t_s = np.append(np.arange(1.0, 30.0), last / 10)
         rr = pd.DataFrame({"t_s": t_s, "rr_ms": np.full(len(t_s), 1000.0)})
-        assert len(often.predict(rr)) == len(extract(RRSeries(t_s, rr["rr_ms"].to_numpy(), last / 10), often.spec))
+        assert len(Pyfunc(often).predict(rr)) == len(
+            extract(RRSeries(t_s, rr["rr_ms"].to_numpy(), last / 10), often.spec)
+        )
 
 
 def test_a_longer_step_gives_fewer_of_the_same_windows(url: str, trained: Project) -> None:
@@ -377,8 +380,8 @@ def test_a_body_that_is_nested_without_end_harms_nobody_else(url: str) -> None:
 def test_more_than_can_be_answered_is_refused(
     model: mlflow.pyfunc.PyFuncModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aura.request.MAX_ROWS", 30)
-    monkeypatch.setattr("aura.request.MAX_WINDOWS", 100)
+    monkeypatch.setattr("aura.serving.requests.MAX_ROWS", 30)
+    monkeypatch.setattr("aura.serving.requests.MAX_WINDOWS", 100)
     beats = pd.DataFrame({"t_s": np.arange(1.0, 32.0), "rr_ms": np.full(31, 1000.0)})
     with pytest.raises(MlflowException, match="31 rows are too many for one request; allowed are 30") as error:
         model.predict(beats)

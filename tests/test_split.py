@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura.errors import AuraError
-from aura.split import BySubject, Fold, KFold, LeaveOneSubjectOut, Official, Personal, Split, check, deal
+from aura.core.errors import AuraError
+from aura.learning.splits import BySubject, Fold, KFold, LeaveOneSubjectOut, Official, Personal, Split, check, deal
 
 
 def recordings(counts: list[int], per_subject: int = 2) -> pd.DataFrame:

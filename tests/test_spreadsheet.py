@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from aura.datasets.detections import write_detections
-from aura.datasets.tables import read_csv, write_csv_bi
-from aura.spreadsheet import as_text, to_csv
-from aura.types import Event
+from aura.core.events import Event
+from aura.formats.detections import write_detections
+from aura.formats.spreadsheet import as_text, to_csv
+from aura.formats.tabular import read_csv, write_csv_bi
 
 SIGNS = "=+-@\t\r\n"
 FORMULAS = [

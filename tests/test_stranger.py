@@ -25,21 +25,22 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from aura import registry
-from aura.__main__ import main
-from aura.classifier import load_classifier
-from aura.components import BEAT_DETECTORS, LABELLINGS, beat_detector, labelling
-from aura.detector_file import DetectorFile
-from aura.errors import AuraError
-from aura.labels import Detection
-from aura.provenance import UNCONFIRMED_WARNING
+from aura.cli import main
+from aura.core.errors import AuraError
+from aura.core.provenance import UNCONFIRMED_WARNING
+from aura.detection.components import BEAT_DETECTORS, LABELLINGS, beat_detector, labelling
+from aura.detection.detector_file import DetectorFile
+from aura.learning.classifier import load_classifier
+from aura.learning.labels import Detection
+from aura.serving.pyfunc import Pyfunc
+from aura.tracking import registry
 from tests.conftest import Project
 from tests.test_detect import write_real
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 Values = dict[str, Any]
 # Paths of functions that run or read what they are given, where the saved model names a part of Aura.
-HOSTILE = ("pandas.read_pickle", "joblib.load", "pip.main", "os.system", "builtins.eval", "aura.table.read_json")
+HOSTILE = ("pandas.read_pickle", "joblib.load", "pip.main", "os.system", "builtins.eval", "aura.core.files.read_json")
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +80,17 @@ def test_a_saved_model_names_its_parts_by_short_names_alone(saved: Path) -> None
     assert "aura." not in text
     # In memory it is what a configuration holds, so that both can be compared.
     read = DetectorFile.read(data(saved) / "detector.json")
-    assert read.beats["detector"] == {"_target_": "aura.beats.detectors.sleepecg"}
-    assert read.labels == {"_target_": "aura.labels.Detection", "min_overlap": 0.5, "postictal_s": 60}
+    assert read.beats["detector"] == {"_target_": "aura.ecg.beat_detectors.sleepecg"}
+    assert read.labels == {"_target_": "aura.learning.labels.Detection", "min_overlap": 0.5, "postictal_s": 60}
 
 
 def test_import_paths_of_models_registered_before_are_aliases() -> None:
-    values = {"_target_": "aura.labels.Detection", "min_overlap": 0.4, "postictal_s": 9}
+    values = {"_target_": "aura.learning.labels.Detection", "min_overlap": 0.4, "postictal_s": 9}
     assert labelling("labels", values) == Detection(min_overlap=0.4, postictal_s=9)
     assert labelling("labels", {**values, "_target_": "detection"}) == Detection(min_overlap=0.4, postictal_s=9)
     # These stand in models that are registered.
-    assert {"aura.beats.detectors.sleepecg", "aura.beats.detectors.neurokit"} <= BEAT_DETECTORS.aliases.keys()
-    assert {"aura.labels.Detection", "aura.labels.Forecasting"} <= LABELLINGS.aliases.keys()
+    assert {"aura.ecg.beat_detectors.sleepecg", "aura.ecg.beat_detectors.neurokit"} <= BEAT_DETECTORS.aliases.keys()
+    assert {"aura.learning.labels.Detection", "aura.learning.labels.Forecasting"} <= LABELLINGS.aliases.keys()
     assert beat_detector("detector", {"name": "neurokit"}).func.__name__ == "neurokit"  # type: ignore[attr-defined]
 
 
@@ -100,7 +101,7 @@ def test_detect_runs_no_function_that_a_model_names(
     target: str, field: str, key: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[object] = []
-    for name in ("joblib.load", "pandas.read_pickle", "os.system", "aura.table.read_json"):
+    for name in ("joblib.load", "pandas.read_pickle", "os.system", "aura.core.files.read_json"):
         monkeypatch.setattr(name, lambda *given, **more: ran.append((given, more)))
 
     def name_it(values: Values) -> None:
@@ -325,7 +326,7 @@ def test_code_in_the_folder_is_not_imported(model: Path, tmp_path: Path) -> None
     for file in [*(model / "code").rglob("*.py"), model / "sitecustomize.py"]:
         file.write_text(f"import pathlib; pathlib.Path({str(mark)!r}).touch()\n")
     rr = pd.DataFrame({"t_s": np.arange(1, 200) * 0.8, "rr_ms": 800.0})
-    assert len(registry.load(str(model)).detector.predict(rr)) > 30
+    assert len(Pyfunc(registry.load(str(model)).detector).predict(rr)) > 30
     assert not mark.exists()
 
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aura.errors import AuraError
+from aura.core.arrays import Floats
+from aura.core.errors import AuraError
+from aura.core.series import RRSeries
 from aura.features import FeatureSpec, Stream, extract
-from aura.features.specification import CLEANINGS
-from aura.types import Floats, RRSeries
+from aura.features.spec import CLEANINGS
 
 SPEC = FeatureSpec(
     lengths_s=(

@@ -16,10 +16,11 @@ import pytest
 import yaml
 from optuna.trial import FixedTrial, TrialState
 
-from aura.config import PROJECT, compose
-from aura.errors import AuraError, OutageError
-from aura.sweep.space import Space
-from aura.sweep.study import SharedStudy, shared_study
+from aura.config.compose import compose
+from aura.core.errors import AuraError, OutageError
+from aura.core.paths import PROJECT
+from aura.search.space import Space
+from aura.search.study import SharedStudy, shared_study
 from tests.conftest import Project
 from tests.test_tracking import RunOf, artifacts
 

@@ -5,16 +5,16 @@ import edfio
 import numpy as np
 import pandas as pd
 
-from aura.components import labelling
-from aura.config import compose
-from aura.evaluation import event_curve
-from aura.feature_table import FeatureTable
-from aura.stages.folders import features_folder
+from aura.config.compose import compose
+from aura.core.parquet import read_table
+from aura.corpora.layouts.writing import tusz15
+from aura.detection.components import labelling
+from aura.evaluation.operating_point import event_curve
+from aura.learning.feature_table import FeatureTable
 from aura.stages.train import trial_of
 from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
-from aura.synthetic.layouts import tusz15
-from aura.table import read_table
+from aura.workspace.folders import features_folder
 from tests.conftest import Project
 
 SMALL = Synthesis(

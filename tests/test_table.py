@@ -4,7 +4,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from aura.table import digest, frame_digest, read_meta, read_table, remove_partials, write_table, write_whole
+from aura.core.files import digest, remove_partials, write_whole
+from aura.core.parquet import frame_digest, read_meta, read_table, write_table
 
 FRAME = pd.DataFrame({"t_s": [1.0, 2.0], "name": ["a", None]})
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aura.__main__ import main
-from aura.config import compose
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.datasets.tse import read_tse
+from aura.cli import main
+from aura.config.compose import compose
+from aura.core.arrays import Floats
+from aura.core.parquet import read_table
 from aura.features import FeatureSpec, extract
-from aura.stages.folders import prepared_folder, read_rr
-from aura.table import read_table
-from aura.types import Floats
+from aura.formats.edf_writer import Channel, write_edf
+from aura.formats.tse import read_tse
+from aura.workspace.folders import prepared_folder, read_rr
 from tests.conftest import SMALL_WORK, Project
 from tests.made_ecg import FS_HZ, place_beats
 

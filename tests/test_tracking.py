@@ -14,8 +14,9 @@ import mlflow
 import pytest
 import yaml
 
-from aura import tracking
-from aura.config import PROJECT, compose
+from aura.config.compose import compose
+from aura.core.paths import PROJECT
+from aura.tracking import runs
 from tests.conftest import Project
 
 RunOf = Callable[[str], mlflow.entities.Run]
@@ -107,7 +108,7 @@ def test_per_subject_scores_add_up(trained: Project, run_of: RunOf) -> None:
 
 def test_system_metrics_are_logged(trained: Project) -> None:
     # Sampled each second, and a stage may be done before that; so this one stays until it was.
-    with tracking.stage_run("waits", compose(trained.overrides)) as active:
+    with runs.stage_run("waits", compose(trained.overrides)) as active:
         deadline = time.monotonic() + 60
         while not any(name.startswith("system/") for name in mlflow.get_run(active.info.run_id).data.metrics):
             assert time.monotonic() < deadline
@@ -168,7 +169,7 @@ def test_mlflow_run_refuses_in_one_line(mlflow_run: MlflowRun) -> None:
 
 
 def test_every_stage_is_an_entry_point() -> None:
-    from aura.__main__ import STAGES
+    from aura.cli import STAGES
 
     declared = yaml.safe_load((PROJECT / "MLproject").read_text())["entry_points"]
     # It is for containers alone.
@@ -181,5 +182,5 @@ def test_every_stage_is_an_entry_point() -> None:
 
 def test_the_environment_variable_wins_over_the_configuration(tracking_uri: str) -> None:
     config = compose(["tracking.uri=sqlite:////nowhere/at/all.db"])
-    with tracking.stage_run("check", config):
+    with runs.stage_run("check", config):
         assert mlflow.get_tracking_uri() == tracking_uri

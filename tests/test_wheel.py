@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from aura import __version__
-from aura.config import PROJECT
+from aura.core.paths import PROJECT
 from tests.conftest import SMALL_CORPUS, SMALL_WORK
 
 LOAD = """

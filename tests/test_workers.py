@@ -14,9 +14,9 @@ import pandas as pd
 import psutil
 import pytest
 
-from aura.__main__ import main
-from aura.config import PROJECT
-from aura.table import read_table
+from aura.cli import main
+from aura.core.parquet import read_table
+from aura.core.paths import PROJECT
 from tests.conftest import Project
 
 N_COPIES = 6

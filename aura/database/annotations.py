@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from aura.events import unite
-from aura.types import Bools, Event
+from aura.core.arrays import Bools
+from aura.core.events import Event, unite
 
 if TYPE_CHECKING:
     import psycopg

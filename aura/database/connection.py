@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from aura.errors import AuraError
+from aura.core.errors import AuraError
 
 if TYPE_CHECKING:
     import psycopg

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aura.types import Floats, Ints
+from aura.core.arrays import Floats, Ints
 
 if TYPE_CHECKING:
     import psycopg

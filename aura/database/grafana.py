@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from aura.core.errors import AuraError
+from aura.core.events import Event
 from aura.database.annotations import Annotation, Recording
 from aura.database.recordings import REFERENCE
-from aura.datasets.vocabulary import NO_WORDS, Meaning, Words, meaning
-from aura.errors import AuraError
-from aura.types import Event
+from aura.formats.vocabulary import NO_WORDS, Meaning, Words, meaning
 
 TOKEN_VARIABLE = "AURA_GRAFANA_TOKEN"  # noqa: S105
 # What tags mean here; any word for it will do.

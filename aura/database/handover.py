@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aura import __version__
+from aura.core.errors import AuraError
+from aura.core.files import write_whole
+from aura.corpora.names import pseudonym
 from aura.database.archive import MANIFEST, chunks, opened, read_manifest
 from aura.database.recordings import REFERENCE
 from aura.database.schema import TABLES, migrate
-from aura.errors import AuraError
-from aura.privacy import pseudonym
-from aura.table import write_whole
 
 if TYPE_CHECKING:
     import psycopg

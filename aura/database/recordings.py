@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aura.core.arrays import Floats
+from aura.core.events import Event
+from aura.core.provenance import Provenance
+from aura.core.series import RRSeries
 from aura.database.copy import copy, timestamps
-from aura.provenance import Provenance
-from aura.types import Event, Floats, RRSeries
 
 if TYPE_CHECKING:
     import psycopg
@@ -179,7 +181,7 @@ def put_ecg(
     recording_id, start
         Of which recording, and when it began.
     ecg
-        Pieces of it, as of `aura.envelope.envelope`.
+        Pieces of it, as of `aura.ecg.envelope.envelope`.
     content
         Its digest.
     """

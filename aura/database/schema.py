@@ -3,7 +3,7 @@
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from aura.errors import AuraError
+from aura.core.errors import AuraError
 
 if TYPE_CHECKING:
     import psycopg

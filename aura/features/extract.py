@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from aura.cleaning import Cleaned, CleanWindows, gap_aware, hrv_analysis
-from aura.errors import AuraError
-from aura.features.pnn import pnn
-from aura.features.reference import reference
-from aura.features.specification import DEFAULT, FAMILIES, FeatureSpec
-from aura.rr import is_normal
-from aura.types import Bools, Floats, RRSeries
-from aura.windows import beats_in_windows, window_ends
+from aura.core.arrays import Bools, Floats
+from aura.core.errors import AuraError
+from aura.core.series import RRSeries
+from aura.ecg.intervals import is_normal
+from aura.features.cleaning import Cleaned, CleanWindows, gap_aware, hrv_analysis
+from aura.features.families.pnn import pnn
+from aura.features.hrv_analysis import reference
+from aura.features.spec import DEFAULT, FAMILIES, FeatureSpec
+from aura.features.windows import beats_in_windows, window_ends
 
 # Columns of a row beside its features.
 BESIDE = ("t_s", "coverage", "corrected")

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aura.types import Floats, Ints
+from aura.core.arrays import Floats, Ints
 
 ROUNDING = 1e-9
 # Sums may be added up in any order, so several at a time; numba does that in loops over indices, not over values.
@@ -62,7 +62,7 @@ def sort_next(ordered: Floats, nn_ms: Floats, begin: int, end: int, first: int, 
 
 @njit(cache=True, nogil=True)
 def time_domain(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
-    """(16, n_windows) features of `aura.features.time_domain`, in its order."""
+    """(16, n_windows) features of `aura.features.families.time_domain`, in its order."""
     out = np.full((16, len(first)), np.nan)
     if not len(first):
         return out

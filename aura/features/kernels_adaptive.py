@@ -3,9 +3,9 @@
 import numpy as np
 from numba import njit
 
+from aura.core.arrays import Floats, Ints
 from aura.features.kernels import ROUNDING, axes, sum_of, variation
 from aura.features.kernels_further import slope
-from aura.types import Floats, Ints
 
 PIECE_S, RISE_S = 10.0, 30.0
 # Fewest intervals of a piece, of the baseline, and of a slope; fewest pieces for their spread to mean anything.
@@ -90,7 +90,7 @@ def spread(values: Floats, rows: Ints, out: Floats) -> None:
 
 @njit(cache=True, nogil=True)
 def adaptive(t_s: Floats, nn_ms: Floats, end_s: Floats, first: Ints, stop: Ints) -> Floats:
-    """(11, n_windows) features of `aura.features.adaptive`, in its order."""
+    """(11, n_windows) features of `aura.features.families.adaptive`, in its order."""
     out = np.full((2 * N_COMPARED + 1, len(stop)), np.nan)
     if not len(stop) or not len(t_s):
         return out

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aura.types import Bools, Floats, Ints
+from aura.core.arrays import Bools, Floats, Ints
 
 
 @njit(cache=True, nogil=True)
@@ -27,7 +27,7 @@ def interpolate(values: Floats, missing: Bools) -> None:
 def clean_windows(
     t_s: Floats, rr_ms: Floats, first: Ints, stop: Ints, low_ms: float, high_ms: float, max_change: float
 ) -> tuple[Floats, Floats, Ints, Ints, Floats, Ints]:
-    """Clean each window by itself, as `aura.cleaning.hrv_analysis` says.
+    """Clean each window by itself, as `aura.features.cleaning.hrv_analysis` says.
 
     Gives the windows one after the other: times, intervals, and which of them are whose; and of each window the sum of
     the intervals that were left as they were, and the number of those that were replaced.

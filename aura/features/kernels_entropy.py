@@ -4,8 +4,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from aura.core.arrays import Floats, Ints
 from aura.features.kernels import moments
-from aura.types import Floats, Ints
 
 Marks = NDArray[np.uint8]
 Counts = NDArray[np.uint32]

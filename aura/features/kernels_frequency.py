@@ -3,8 +3,8 @@
 import numpy as np
 from numba import njit
 
+from aura.core.arrays import Floats, Ints
 from aura.features.kernels import ANY_ORDER, sum_of
-from aura.types import Floats, Ints
 
 RATE_HZ = 4.0
 # Samples of one of Welch's segments, and of the half of it that the next one shares.

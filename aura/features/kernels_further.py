@@ -3,8 +3,8 @@
 import numpy as np
 from numba import njit
 
+from aura.core.arrays import Floats, Ints
 from aura.features.kernels import ANY_ORDER, replace, sd1_sd2, sort_next, variation
-from aura.types import Floats, Ints
 
 # Makes the median absolute deviation of a normal distribution its standard deviation.
 MAD_SCALE = 1.4826
@@ -49,7 +49,7 @@ def median_deviation(ordered: Floats, median: float) -> float:
 
 @njit(cache=True, nogil=True)
 def robust(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
-    """(7, n_windows) features of `aura.features.robust`, in its order."""
+    """(7, n_windows) features of `aura.features.families.robust`, in its order."""
     out = np.full((7, len(first)), np.nan)
     buffer, begin, end = np.empty((stop - first).max() if len(first) else 0), 0, 0
     for window in range(len(first)):
@@ -171,7 +171,7 @@ def medians(nn_ms: Floats) -> Floats:
 
 @njit(cache=True, nogil=True)
 def jeppesen(nn_ms: Floats, first: Ints, stop: Ints) -> Floats:
-    """(2, n_windows) features of `aura.features.jeppesen`, in its order."""
+    """(2, n_windows) features of `aura.features.families.jeppesen`, in its order."""
     out = np.full((2, len(first)), np.nan)
     if not len(first):
         return out

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aura.errors import AuraError
+from aura.core.arrays import Floats
+from aura.core.errors import AuraError
+from aura.core.series import CLOCK_S, RRSeries
 from aura.features.extract import describe
-from aura.features.specification import FeatureSpec
-from aura.types import CLOCK_S, Floats, RRSeries
+from aura.features.spec import FeatureSpec
 
 # Of a longer silence, nobody waits for the windows.
 MAX_SILENCE_S = 86_400.0
@@ -93,7 +94,7 @@ class Stream:
     def _complete(self, now_s: float, *, with_end: bool) -> pd.DataFrame:
         """Rows of the windows that end up to a time."""
         self.now_s = now_s
-        # Sums of steps are rounded, as in `aura.windows.window_ends`.
+        # Sums of steps are rounded, as in `aura.features.windows.window_ends`.
         until = now_s / self.spec.step_s + 1e-9 if with_end else np.nextafter(now_s / self.spec.step_s, 0)
         n_steps = max(math.floor(until) - self._steps, 0)
         end_s = (self._steps + 1 + np.arange(n_steps, dtype=np.float64)) * self.spec.step_s
@@ -114,7 +115,7 @@ class Stream:
         return describe(RRSeries(t_s, rr_ms, self.now_s), keep.astype(np.bool_), end_s, self.spec)
 
     def _add(self, t_s: float, rr_ms: float) -> None:
-        """Keep an interval, and whether `aura.rr.is_normal` says so, knowing the interval before."""
+        """Keep an interval, and whether `aura.ecg.intervals.is_normal` says so, knowing the interval before."""
         spec = self.spec
         plausible = spec.low_ms <= rr_ms <= spec.high_ms
         ectopic = False

@@ -16,17 +16,19 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from mlflow.entities import Metric, Param
 
-from aura import metrics, tracking
-from aura.bench.machine import facts, version_of
-from aura.bench.measure import Cost, measure
-from aura.bench.report import page
-from aura.bench.tables import FACTS, STAGES, Tables
-from aura.config import PACKAGE, Config
-from aura.disclosure import public_text
-from aura.errors import AuraError
-from aura.scope import Scope, scope_of
+from aura.benchmarking.machine import facts, version_of
+from aura.benchmarking.measure import Cost, measure
+from aura.benchmarking.report import page
+from aura.benchmarking.tables import FACTS, STAGES, Tables
+from aura.config.disclosure import public_text
+from aura.config.schema import Config
+from aura.config.scope import Scope, scope_of
+from aura.core.errors import AuraError
+from aura.core.paths import PACKAGE
+from aura.execution import telemetry
 from aura.stages import synthesize
 from aura.synthetic.corpus import Synthesis, plan
+from aura.tracking import runs
 
 EXPERIMENT = "aura-benchmarks"
 # Words that only this stage takes.
@@ -46,7 +48,7 @@ class _Size:
     root: Path
 
 
-@metrics.measured("bench")
+@telemetry.measured("bench")
 def run(config: Config) -> None:
     """Measure the chosen stages, log a run for each, and draw the report of all that was measured so far.
 
@@ -57,7 +59,7 @@ def run(config: Config) -> None:
     _check(config)
     folder = Path(config.workspace).resolve() / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    with _experiment(), tracking.stage_run("bench", config) as active, _alone(folder):
+    with _experiment(), runs.stage_run("bench", config) as active, _alone(folder):
         log = _Log(active.info)
         failures = _measure_all(config, folder, log) if config.bench.stages else []
         measured = log.measured()
@@ -67,7 +69,7 @@ def run(config: Config) -> None:
         report, costs = folder / "report.html", folder / "report.csv"
         report.write_text(page(tables), encoding="utf-8")
         costs.write_text(tables.csv(), encoding="utf-8")
-        tracking.log_files([report, costs])
+        runs.log_files([report, costs])
         print(f"bench: {len(tables.costs)} lines of {len(tables.setups)} setups in {report} and {costs.name} beside it")
         if failures:
             raise AuraError(f"{len(failures)} failed, and what needs them was not run; the first: {failures[0]}")
@@ -284,7 +286,7 @@ class _Log:
         self._client.set_terminated(run_id, "FAILED" if one.error else "FINISHED", end_ms)
 
     def measured(self) -> pd.DataFrame:
-        """All stages that were ever measured in this experiment: a row per run, see `aura.bench.tables.Tables.of`."""
+        """All stages that were measured in this experiment: a row per run, see `aura.benchmarking.tables.Tables.of`."""
         runs = mlflow.search_runs(
             [self._parent.experiment_id],
             filter_string="tags.`aura.stage` = 'bench' and params.stage != '' and status != 'RUNNING'",

@@ -13,22 +13,26 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from aura import metrics, registry, report, tracking
-from aura.config import Config, DatasetConfig, PrepareConfig, QualityConfig, check_ranges
-from aura.datasets import passed_over
-from aura.datasets.detections import FORMATS, sidecar, write_detections
-from aura.errors import AuraError
-from aura.evaluation import ScoredRecording, evaluate
-from aura.page import describe_doubt, index
-from aura.provenance import Provenance
-from aura.registry import Registered
-from aura.serving import Detector
+from aura.config.checks import check_ranges
+from aura.config.schema import Config, DatasetConfig, PrepareConfig, QualityConfig
+from aura.core.errors import AuraError
+from aura.core.events import Event
+from aura.core.files import write_whole
+from aura.core.parquet import read_meta, read_table, write_table
+from aura.core.provenance import Provenance
+from aura.corpora import other_files
+from aura.detection.detector import SeizureDetector
+from aura.evaluation.results import ScoredRecording, evaluate
+from aura.execution import telemetry
+from aura.formats.detections import FORMATS, sidecar, write_detections
+from aura.reports import text
+from aura.reports.page import describe_doubt, index
 from aura.stages import prepare
 from aura.stages.evaluate import scored
-from aura.stages.folders import is_synthetic, prepared_folder
 from aura.stages.pages import found, page_of, start_of
-from aura.table import read_meta, read_table, write_table, write_whole
-from aura.types import Event
+from aura.tracking import registry, runs
+from aura.tracking.registry import Registered
+from aura.workspace.folders import is_synthetic, prepared_folder
 
 # Recordings that are printed; all are in the table.
 N_SHOWN = 20
@@ -45,7 +49,7 @@ PROVENANCE = {
 }
 
 
-@metrics.measured("detect")
+@telemetry.measured("detect")
 def run(config: Config) -> None:
     """Find seizures in an EDF file, or in those of a folder, and write an annotation file for each.
 
@@ -57,12 +61,12 @@ def run(config: Config) -> None:
         raise AuraError(f"detect.format={config.detect.format}; allowed are {', '.join(FORMATS)}")
     edf, output = Path(config.detect.edf), Path(config.detect.output)
     _check_places(edf, output)
-    with tracking.stage_run("detect", config) as active:
+    with runs.stage_run("detect", config) as active:
         address = config.detect.model or registry.default_address(config)
         registered = registry.load(address, runtime=config.serving.runtime)
         provenance = registered.provenance
-        tracking.log_params({"detect.run_id": registered.run_id, "detect.format": config.detect.format})
-        tracking.log_json(provenance.to_dict(), "provenance.json")
+        runs.log_params({"detect.run_id": registered.run_id, "detect.format": config.detect.format})
+        runs.log_json(provenance.to_dict(), "provenance.json")
         config = _prepared_alike(config, registered.detector, edf)
         warning = provenance.warning(synthetic_data=is_synthetic(config))
         prepare.run(config)
@@ -93,15 +97,15 @@ def run(config: Config) -> None:
         html = index(table, failures, str(provenance), warning)
         write_whole(output / "index.html", partial(Path.write_text, data=html, encoding="utf-8"))
         pages = [f"{recording}.html" for recording in table["recording"].head(N_LOGGED)]
-        tracking.log_files([output / file for file in ("index.html", *pages)])
-        tracking.log_table(table, "detections.json")
-        tracking.log_table(failures, "failures.json")
+        runs.log_files([output / file for file in ("index.html", *pages)])
+        runs.log_table(table, "detections.json")
+        runs.log_table(failures, "failures.json")
         hours = float(recordings["duration_s"].sum() / 3600)
         n_found = int(table["seizures"].sum())
-        metrics.count(recordings=len(table), recorded_s=3600 * hours, alarms=n_found)
+        telemetry.count(recordings=len(table), recorded_s=3600 * hours, alarms=n_found)
         assessed_h = hours - float(table["not_assessed_s"].sum()) / 3600
         numbers = {"recordings": len(table), "failures": len(failures), "hours": hours}
-        tracking.log_metrics({**numbers, "seizures": n_found, "assessed_hours": assessed_h})
+        runs.log_metrics({**numbers, "seizures": n_found, "assessed_hours": assessed_h})
         said = (
             f"detect: {n_found} seizures in {len(table)} recordings of {hours:.1f} h, "
             f"{100 * assessed_h / hours:.1f} % of it assessed; see {output / 'index.html'}\n"
@@ -116,9 +120,9 @@ def run(config: Config) -> None:
         if any(one.targets for one in assessed):
             evaluation = evaluate(assessed, registered.detector.alarms, config.event_rules)
             scores = evaluation.scores(seed=config.seed)
-            tracking.log_metrics(scores)
+            runs.log_metrics(scores)
             said += f"\n\nagainst the annotations of {len(assessed)} recordings"
-            said += f"{_of_them_seen(config, registered, recordings)}:\n\n{report.summary(scores, 'these recordings')}"
+            said += f"{_of_them_seen(config, registered, recordings)}:\n\n{text.summary(scores, 'these recordings')}"
     print(said)
 
 
@@ -131,7 +135,7 @@ def _check_places(edf: Path, output: Path) -> None:
     except OSError as error:
         raise AuraError(f"edf={edf} cannot be read: {error.strerror}") from error
     if is_file and edf.suffix.lower() != ".edf":
-        helps = f"; {advice}" if (advice := passed_over.advice([passed_over.kind_of(edf.name)])) else ""
+        helps = f"; {advice}" if (advice := other_files.advice([other_files.kind_of(edf.name)])) else ""
         raise AuraError(f"edf={edf} is no .edf file; allowed are such a file, or a folder of them{helps}")
     if output.exists() and not output.is_dir():
         raise AuraError(f"output={output} is no folder")
@@ -146,7 +150,7 @@ def _of_them_seen(config: Config, registered: Registered, recordings: pd.DataFra
     return f" (it was trained on {n_seen} of the {recordings['subject'].nunique()} subjects)" if n_seen else ""
 
 
-def _prepared_alike(config: Config, detector: Detector, edf: Path) -> Config:
+def _prepared_alike(config: Config, detector: SeizureDetector, edf: Path) -> Config:
     """Configuration by which the files are prepared as those were that the detector was trained on."""
     root = edf
     if edf.is_file():

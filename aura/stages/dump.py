@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from aura import metrics
-from aura.config import Config
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.corpora.names import key_from_environment
 from aura.database.connection import connected, where
 from aura.database.handover import dump
-from aura.errors import AuraError
-from aura.privacy import key_from_environment
+from aura.execution import telemetry
 
 
-@metrics.measured("dump")
+@telemetry.measured("dump")
 def run(config: Config) -> None:
     """Write the recordings of a corpus, or of some of its subjects, with all that is known of them."""
     url, wanted = config.database.url, config.dump

@@ -5,21 +5,24 @@ from typing import Any
 
 import pandas as pd
 
-from aura import metrics, registry, report, tracking
-from aura.components import labelling
-from aura.config import Config
-from aura.errors import AuraError
-from aura.evaluation import Evaluation, ScoredRecording, evaluate, event_curve
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.core.parquet import read_table
+from aura.detection.components import labelling
+from aura.detection.detector import SeizureDetector
+from aura.evaluation.operating_point import event_curve
+from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
+from aura.execution import telemetry
 from aura.features import extract
-from aura.labels import task
-from aura.serving import Detector
+from aura.learning.labels import task
+from aura.reports import figures, text
 from aura.stages import prepare
-from aura.stages.folders import is_prepared, is_synthetic, prepared_folder, read_rr
 from aura.stages.pages import log_pages
-from aura.table import read_table
+from aura.tracking import registry, runs
+from aura.workspace.folders import is_prepared, is_synthetic, prepared_folder, read_rr
 
 
-@metrics.measured("evaluate")
+@telemetry.measured("evaluate")
 def run(config: Config) -> None:
     """Score a registered detector on the corpus of this configuration.
 
@@ -27,7 +30,7 @@ def run(config: Config) -> None:
     """
     if config.evaluate.model is None:
         raise AuraError(f"evaluate: say which model; write model=models:/{config.tracking.model_name}@champion")
-    with tracking.stage_run("evaluate", config) as active:
+    with runs.stage_run("evaluate", config) as active:
         registered = registry.load(config.evaluate.model, runtime=config.serving.runtime)
         _check_task(config, registered)
         if not is_prepared(config):
@@ -36,18 +39,18 @@ def run(config: Config) -> None:
         evaluation = score(config, registered.detector, recordings)
         scores = evaluation.scores(seed=config.seed)
         count(evaluation)
-        tracking.log_metrics({**scores, "threshold": registered.detector.threshold})
-        tracking.log_params({"evaluated.model": registered.name, "evaluated.run_id": registered.run_id})
-        tracking.log_json(registered.provenance.to_dict(), "provenance.json")
-        tracking.log_table(evaluation.per_subject(), "per_subject.json")
-        tracking.log_table(evaluation.seizures(), "seizures.json")
+        runs.log_metrics({**scores, "threshold": registered.detector.threshold})
+        runs.log_params({"evaluated.model": registered.name, "evaluated.run_id": registered.run_id})
+        runs.log_json(registered.provenance.to_dict(), "provenance.json")
+        runs.log_table(evaluation.per_subject(), "per_subject.json")
+        runs.log_table(evaluation.seizures(), "seizures.json")
         curve = event_curve(evaluation.recordings, registered.detector.alarms, evaluation.rules)
         limit = config.scoring.max_false_alarms_per_24h
-        tracking.log_figures(
+        runs.log_figures(
             {
-                "sensitivity_false_alarms": report.false_alarm_curve(curve, curve.iloc[:0], scores, limit),
-                "per_subject": report.per_subject(evaluation.per_subject()),
-                "calibration": report.calibration(evaluation.recordings),
+                "sensitivity_false_alarms": figures.false_alarm_curve(curve, curve.iloc[:0], scores, limit),
+                "per_subject": figures.per_subject(evaluation.per_subject()),
+                "calibration": figures.calibration(evaluation.recordings),
             }
         )
         log_pages(config, evaluation, recordings, registered.detector.alarms, registered.provenance)
@@ -57,14 +60,14 @@ def run(config: Config) -> None:
         f"{recordings['n_seizures'].sum()} seizures in {recordings['duration_s'].sum() / 3600:.1f} h; "
         f"run {active.info.run_id}\n  by {registered.provenance}\n"
         + (f"  warning: {warning}\n" if warning else "")
-        + f"\n{report.summary(scores)}"
+        + f"\n{text.summary(scores)}"
     )
 
 
 def count(evaluation: Evaluation) -> None:
     """Say to the push gateway what was evaluated."""
     scored = evaluation.recordings
-    metrics.count(
+    telemetry.count(
         recordings=len(scored),
         recorded_s=sum(one.duration_s for one in scored),
         windows=sum(len(one.score) for one in scored),
@@ -72,13 +75,13 @@ def count(evaluation: Evaluation) -> None:
     )
 
 
-def score(config: Config, detector: Detector, recordings: pd.DataFrame) -> Evaluation:
+def score(config: Config, detector: SeizureDetector, recordings: pd.DataFrame) -> Evaluation:
     """Have a detector raise its alarms in prepared recordings, by its own features and threshold, and count."""
     found = [scored(config, detector, recording) for recording in recordings.to_dict("records")]
     return evaluate(found, detector.alarms, config.event_rules)
 
 
-def scored(config: Config, detector: Detector, recording: Mapping[Any, Any]) -> ScoredRecording:
+def scored(config: Config, detector: SeizureDetector, recording: Mapping[Any, Any]) -> ScoredRecording:
     """Have a detector say what it finds in a prepared recording, a row of the table of recordings."""
     learned = labelling("labels", detector.labels or config.labels)
     rr, seizures, rises_bpm = read_rr(prepared_folder(config), recording["recording"])
@@ -103,7 +106,7 @@ def scored(config: Config, detector: Detector, recording: Mapping[Any, Any]) -> 
 def _annotated(config: Config) -> pd.DataFrame:
     """Recordings of which somebody said where the seizures are."""
     found, meta = read_table(prepared_folder(config) / "recordings.parquet")
-    tracking.log_upstream({"prepare": meta["run_id"]})
+    runs.log_upstream({"prepare": meta["run_id"]})
     recordings = found[found["annotated"]].reset_index(drop=True)
     if not recordings["n_seizures"].sum():
         raise AuraError(f"{config.dataset.name} has {len(recordings)} annotated recordings and no seizure to find")
@@ -128,7 +131,7 @@ def _unseen(config: Config, registered: registry.Registered, recordings: pd.Data
     seen = registered.seen(config.dataset.name, recordings)
     if seen is None:
         print(f"evaluate: nobody knows whom {registered.name} was trained on; if on some of these, it scores too well")
-        tracking.log_params({"evaluated.unseen": "unknown"})
+        runs.log_params({"evaluated.unseen": "unknown"})
         return recordings
     if seen.any():
         print(f"evaluate: {recordings['subject'][seen].nunique()} subjects it was trained on are left out")

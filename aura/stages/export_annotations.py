@@ -10,26 +10,26 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from aura import metrics
-from aura.config import Config
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.core.events import Event
+from aura.core.files import digest, write_whole
 from aura.database import grafana
 from aura.database.annotations import Annotation, Recording, agreement, annotations, recordings, seizures
 from aura.database.connection import connected, where
 from aura.database.recordings import REFERENCE
 from aura.database.schema import migrate
-from aura.datasets.detections import FORMATS, write_detections
-from aura.datasets.vocabulary import Words
-from aura.errors import AuraError
-from aura.spreadsheet import to_csv
-from aura.table import digest, write_whole
-from aura.types import Event
+from aura.execution import telemetry
+from aura.formats.detections import FORMATS, write_detections
+from aura.formats.spreadsheet import to_csv
+from aura.formats.vocabulary import Words
 
 ANNOTATORS = "annotators"
 N_SHOWN = 20
 LONGEST_NAME = 200
 
 
-@metrics.measured("export-annotations")
+@telemetry.measured("export-annotations")
 def run(config: Config) -> None:
     """Write a file per recording and annotator, and say where annotators do not agree."""
     url, wanted = config.database.url, config.export

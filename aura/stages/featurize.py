@@ -3,20 +3,22 @@
 import pandas as pd
 from hydra.utils import instantiate
 
-from aura import metrics, tracking
-from aura.compute import over
-from aura.config import Config
-from aura.errors import AuraError
-from aura.featurization import Featurization, lost
-from aura.partition import share
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.core.files import remove_partials
+from aura.core.parquet import read_table, write_table
+from aura.execution import telemetry
+from aura.execution.run_all import over
+from aura.execution.shares import share
+from aura.processing.featurization import Featurization, lost
 from aura.stages import prepare
-from aura.stages.folders import features_folder, is_prepared, prepared_folder
-from aura.table import read_table, remove_partials, write_table
+from aura.tracking import runs
+from aura.workspace.folders import features_folder, is_prepared, prepared_folder
 
 WINDOWS = ("recording", "n_windows", "missing_share", "coverage", "corrected", "digest", "seizures", "rises_bpm")
 
 
-@metrics.measured("featurize")
+@telemetry.measured("featurize")
 def run(config: Config) -> None:
     """Compute the features of all prepared recordings that have none yet, or other RR intervals since.
 
@@ -24,13 +26,13 @@ def run(config: Config) -> None:
     share of them, and no table: that is for the run without one to write, when all is done.
     """
     prepared, folder = prepared_folder(config), features_folder(config)
-    with tracking.stage_run("featurize", config) as active:
+    with runs.stage_run("featurize", config) as active:
         if not is_prepared(config):
             if config.partition is not None:
                 raise AuraError("nothing is prepared with these settings; run prepare first, without partition")
             prepare.run(config)
         recordings, upstream = read_table(prepared / "recordings.parquet")
-        tracking.log_upstream({"prepare": upstream["run_id"]})
+        runs.log_upstream({"prepare": upstream["run_id"]})
         work = Featurization(config.feature_spec, prepared, folder)
         remove_partials(folder)
         names = share(recordings["recording"].tolist(), config.partition)
@@ -43,19 +45,19 @@ def run(config: Config) -> None:
         )
         n_windows = int(table["n_windows"].sum())
         recorded_s = float(table["duration_s"].sum())
-        metrics.count(recordings=len(table), failures=failures["reason"], recorded_s=recorded_s, windows=n_windows)
+        telemetry.count(recordings=len(table), failures=failures["reason"], recorded_s=recorded_s, windows=n_windows)
         whole = config.partition is None
         if whole:
             write_table(folder / "failures.parquet", failures, {})
-        tracking.log_table(failures, "failures.json")
+        runs.log_table(failures, "failures.json")
         # A share may be empty, where there are more of them than recordings.
         if names and not len(table):
             raise AuraError("no features of any recording; each killed the process that worked on it")
         if whole:
             write_table(folder / "recordings.parquet", table, {"run_id": active.info.run_id, "upstream": upstream})
-        tracking.log_table(windows.drop(columns=["digest", "seizures", "rises_bpm"]), "windows.json")
+        runs.log_table(windows.drop(columns=["digest", "seizures", "rises_bpm"]), "windows.json")
         shares = ("missing_share", "coverage", "corrected") if len(table) else ()
-        tracking.log_metrics(
+        runs.log_metrics(
             {
                 "recordings": len(table),
                 "failures": len(gone),

@@ -9,8 +9,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from aura import metrics, registry, tracking
-from aura.config import Config
+from aura.config.schema import Config
+from aura.core.arrays import Floats
+from aura.core.errors import AuraError, RecordingError
+from aura.core.events import Event, unite
+from aura.core.files import digest
+from aura.core.parquet import read_meta, read_table
+from aura.core.recordings import Ecg
 from aura.database.connection import connected, sentence, where
 from aura.database.recordings import (
     Model,
@@ -26,18 +31,16 @@ from aura.database.recordings import (
     put_predictions,
 )
 from aura.database.schema import migrate
-from aura.datasets.edf import read_ecg
-from aura.envelope import envelope
-from aura.errors import AuraError, RecordingError
-from aura.events import unite
-from aura.registry import Registered
-from aura.serving import Detector
+from aura.detection.detector import SeizureDetector
+from aura.ecg.envelope import envelope
+from aura.execution import telemetry
+from aura.formats.edf import read_ecg
 from aura.stages import prepare
 from aura.stages.evaluate import scored
-from aura.stages.folders import is_prepared, is_synthetic, prepared_folder, read_rr
 from aura.stages.pages import found, start_of
-from aura.table import digest, read_meta, read_table
-from aura.types import Ecg, Event, Floats
+from aura.tracking import registry, runs
+from aura.tracking.registry import Registered
+from aura.workspace.folders import is_prepared, is_synthetic, prepared_folder, read_rr
 
 if TYPE_CHECKING:
     import psycopg
@@ -49,7 +52,7 @@ BIN_S, AROUND_S = 0.04, 10.0
 N_SHOWN = 20
 
 
-@metrics.measured("import")
+@telemetry.measured("import")
 def run(config: Config) -> None:
     """Import the recordings of the corpus of this configuration that are not in the database, or have changed.
 
@@ -63,19 +66,19 @@ def run(config: Config) -> None:
         raise AuraError(f"ecg={config.database.ecg}; allowed are {', '.join(ECG)}")
     if config.dataset.pseudonyms and config.database.ecg != "none":
         raise AuraError("the files of pseudonyms cannot be found again for their ECG; give ecg=none")
-    with tracking.stage_run("import", config), connected(url) as connection:
+    with runs.stage_run("import", config), connected(url) as connection:
         migrate(connection)
         if not is_prepared(config):
             prepare.run(config)
         recordings, meta = read_table(prepared_folder(config) / "recordings.parquet")
-        tracking.log_upstream({"prepare": meta["run_id"]})
-        tracking.log_params({"import.ecg": config.database.ecg})
+        runs.log_upstream({"prepare": meta["run_id"]})
+        runs.log_params({"import.ecg": config.database.ecg})
         address = config.database.model
         teller = None
         if address is not None:
             registered = registry.load(address, runtime=config.serving.runtime)
-            tracking.log_params({"import.model": registered.name, "import.run_id": registered.run_id})
-            tracking.log_json(registered.provenance.to_dict(), "provenance.json")
+            runs.log_params({"import.model": registered.name, "import.run_id": registered.run_id})
+            runs.log_json(registered.provenance.to_dict(), "provenance.json")
             teller = _Teller(registered.detector, _id_of(connection, registered))
         outcomes = list(_Import(config, connection, teller).all(recordings.to_dict("records")))
         _put_failures(connection, config)
@@ -83,8 +86,8 @@ def run(config: Config) -> None:
         counts = pd.Series([outcome.what for outcome in outcomes]).value_counts()
         n_rows = sum(outcome.n_beats for outcome in outcomes)
         numbers = {what: int(counts.get(what, 0)) for what in ("imported", "unchanged", "failed")}
-        tracking.log_metrics({**numbers, "beats": n_rows})
-        metrics.count(
+        runs.log_metrics({**numbers, "beats": n_rows})
+        telemetry.count(
             recordings=numbers["imported"] + numbers["unchanged"],
             failures=[outcome.reason for outcome in outcomes if outcome.what == "failed"],
         )
@@ -119,7 +122,7 @@ class _Outcome:
 class _Teller:
     """A detector, and its id in the database."""
 
-    detector: Detector
+    detector: SeizureDetector
     model_id: int
 
 

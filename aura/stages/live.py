@@ -12,15 +12,16 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from aura import __version__, registry, tracking
-from aura.config import Config
-from aura.errors import AuraError
-from aura.live import Line, Live, encode
-from aura.live_port import LONGEST, check_source, listen, open_port, read_token
-from aura.live_state import StateFile
-from aura.registry import Registered
-from aura.scraped import Meters
-from aura.table import digest
+from aura import __version__
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.core.files import digest
+from aura.detection.live import Line, Live, encode
+from aura.detection.live_port import LONGEST, check_source, listen, open_port, read_token
+from aura.detection.live_state import StateFile
+from aura.serving.metrics import Meters
+from aura.tracking import registry, runs
+from aura.tracking.registry import Registered
 
 # Lines about the lines of a sender, which it hears even if all others go to a file.
 ABOUT_LINES = ("held", "refused")
@@ -39,7 +40,7 @@ def run(config: Config) -> None:
     for key, name in (("output", config.live.output), ("state", config.live.state)):
         if name is not None and not Path(name).parent.is_dir():
             raise AuraError(f"{key}={name}: there is no folder {Path(name).parent}; make it first")
-    tracking.connect(config)
+    runs.connect(config)
     address = config.live.model or registry.default_address(config)
     registered = registry.load(address, runtime=config.serving.runtime)
     detector = registered.detector

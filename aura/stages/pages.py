@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aura import tracking
-from aura.alarms import Alarms
-from aura.config import Config
-from aura.datasets.edf import read_ecg
-from aura.errors import RecordingError
-from aura.evaluation import Evaluation, ScoredRecording
-from aura.events import from_mask, unite
-from aura.page import Recording, describe_doubt, page
-from aura.provenance import Provenance
-from aura.stages.folders import is_synthetic, prepared_folder, read_rr
-from aura.table import read_meta
-from aura.types import Ecg, Event
+from aura.config.schema import Config
+from aura.core.errors import RecordingError
+from aura.core.events import Event, from_mask, unite
+from aura.core.parquet import read_meta
+from aura.core.provenance import Provenance
+from aura.core.recordings import Ecg
+from aura.detection.alarms import Alarms
+from aura.evaluation.results import Evaluation, ScoredRecording
+from aura.formats.edf import read_ecg
+from aura.reports.page import Recording, describe_doubt, page
+from aura.tracking import runs
+from aura.workspace.folders import is_synthetic, prepared_folder, read_rr
 
 # Pages of those recordings in which most went wrong.
 N_PAGES = 3
@@ -51,7 +51,7 @@ def log_pages(
             path = Path(folder) / f"{one.recording}.html"
             html = page_of(config, rows.loc[one.recording].to_dict(), one, found(alarms, one), provenance)
             path.write_text(html, encoding="utf-8")
-            tracking.log_files([path], "pages")
+            runs.log_files([path], "pages")
 
 
 def _n_wrong(evaluation: Evaluation, number: int) -> int:

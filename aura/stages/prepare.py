@@ -11,20 +11,23 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from aura import metrics, tracking
-from aura.accounting import PrepareRecording, prepare_all
-from aura.components import beat_detector
-from aura.config import CONF, Config
-from aura.datasets.corpus import Corpus, find, find_one
-from aura.datasets.passed_over import advice, describe
-from aura.datasets.vocabulary import Words
-from aura.errors import AuraError
-from aura.partition import share
-from aura.preparation import EcgChannel, Preparation
-from aura.privacy import Names, key_from_environment
-from aura.stages.folders import channels_digest, prepared_folder
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.core.files import remove_partials
+from aura.core.parquet import write_table
+from aura.core.paths import CONF
+from aura.corpora.discovery import Corpus, find, find_one
+from aura.corpora.names import Names, key_from_environment
+from aura.corpora.other_files import advice, describe
+from aura.detection.components import beat_detector
+from aura.execution import telemetry
+from aura.execution.shares import share
+from aura.formats.vocabulary import Words
+from aura.processing.bookkeeping import PrepareRecording, prepare_all
+from aura.processing.preparation import EcgChannel, Preparation
 from aura.synthetic.corpus import MANIFEST
-from aura.table import remove_partials, write_table
+from aura.tracking import runs
+from aura.workspace.folders import channels_digest, prepared_folder
 
 RECORDINGS = {
     "recording": "str",
@@ -77,7 +80,7 @@ COUNTED = {
 }
 
 
-@metrics.measured("prepare")
+@telemetry.measured("prepare")
 def run(config: Config) -> None:
     """Prepare all recordings of the corpus that are not, or have changed since.
 
@@ -101,7 +104,7 @@ def run(config: Config) -> None:
         corpus = replace(corpus, refs=tuple(share(corpus.refs, config.partition)), rejects=())
 
     work = PrepareRecording(preparation(config), names, folder)
-    with tracking.stage_run("prepare", config) as active:
+    with runs.stage_run("prepare", config) as active:
         remove_partials(folder)
         outcomes = prepare_all(corpus, work, instantiate(config.compute))
         recordings = _table([o.row for o in outcomes if not o.failed], RECORDINGS, ["recording"])
@@ -111,7 +114,7 @@ def run(config: Config) -> None:
             write_table(folder / "recordings.parquet", recordings, made_with)
             write_table(folder / "failures.parquet", failures, {})
         _log(recordings, failures, len(outcomes))
-        metrics.count(
+        telemetry.count(
             recordings=len(recordings), failures=failures["reason"], recorded_s=float(recordings["duration_s"].sum())
         )
         summary = _summary(recordings, failures, folder, sum(o.new for o in outcomes))
@@ -259,11 +262,11 @@ def _log(recordings: pd.DataFrame, failures: pd.DataFrame, n_found: int) -> None
     reasons = Counter(failures["reason"])
     rows = [("failed", *item) for item in reasons.most_common()]
     rows += [("prepared, but", *item) for item in _remarks(recordings).most_common()]
-    tracking.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
+    runs.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
     # Texts of annotations can name people.
-    tracking.log_table(recordings.drop(columns=["rr_digest", "digest", "unknown"]), "recordings.json")
-    tracking.log_table(failures, "failures.json")
-    tracking.log_metrics(
+    runs.log_table(recordings.drop(columns=["rr_digest", "digest", "unknown"]), "recordings.json")
+    runs.log_table(failures, "failures.json")
+    runs.log_metrics(
         {
             "found": n_found,
             "recordings": len(recordings),

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from aura import metrics
-from aura.config import Config
+from aura.config.schema import Config
+from aura.core.errors import AuraError
 from aura.database.connection import connected, where
 from aura.database.handover import LICENCE, restore
-from aura.errors import AuraError
+from aura.execution import telemetry
 
 
-@metrics.measured("restore")
+@telemetry.measured("restore")
 def run(config: Config) -> None:
     """Fill an empty database from a dump, and see that it holds what it should."""
     url, path = config.database.url, config.restore.dump

@@ -11,25 +11,30 @@ from hydra.utils import instantiate
 from optuna.exceptions import TrialPruned
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 
-from aura import metrics, tracking
-from aura.config import Config, compose
-from aura.disclosure import public_error
-from aura.errors import AuraError
-from aura.evaluation import FALSE_ALARM_RATE, RATIOS, ScoredRecording, event_curve, operating_point
-from aura.feature_table import FeatureTable
-from aura.scope import Scope, dotted, select
+from aura.config.compose import compose
+from aura.config.disclosure import public_error
+from aura.config.schema import Config
+from aura.config.scope import Scope, dotted, select
+from aura.core.arrays import Floats
+from aura.core.errors import AuraError
+from aura.core.files import digest
+from aura.core.parquet import read_table
+from aura.evaluation.operating_point import event_curve, operating_point
+from aura.evaluation.results import ScoredRecording
+from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS
+from aura.execution import telemetry
+from aura.learning.feature_table import FeatureTable
+from aura.reports.sweep import best_trial, experiment, figures, table
+from aura.search.space import Space
+from aura.search.study import DIRECTIONS, PARENT, RUN, SharedStudy, shared_study
 from aura.stages import prepare, train
-from aura.stages.folders import channels_digest, features_folder, is_prepared, prepared_folder
-from aura.sweep.outcome import best_trial, experiment, figures, table
-from aura.sweep.space import Space
-from aura.sweep.study import DIRECTIONS, PARENT, RUN, SharedStudy, shared_study
-from aura.table import digest, read_table
-from aura.types import Floats
+from aura.tracking import runs
+from aura.workspace.folders import channels_digest, features_folder, is_prepared, prepared_folder
 
 REPORTED = "reported_trials"
 
 
-@metrics.measured("sweep")
+@telemetry.measured("sweep")
 def run(config: Config) -> None:
     """Do trials until the study has as many as asked for, then train the best configuration and test it once.
 
@@ -37,7 +42,7 @@ def run(config: Config) -> None:
     """
     space = Space.of(config.sweep.space)
     _check(config, space)
-    with tracking.stage_run("sweep", config) as active:
+    with runs.stage_run("sweep", config) as active:
         with FileLock(_lock(config, prepared_folder(config))):
             if not is_prepared(config):
                 prepare.run(config)
@@ -68,7 +73,7 @@ def _check(config: Config, space: Space) -> None:
 
 def _bury(trial: FrozenTrial) -> None:
     """Say of the run of a trial that it was killed."""
-    tracking.kill(trial.user_attrs.get(RUN))
+    runs.kill(trial.user_attrs.get(RUN))
 
 
 def _made_of(config: Config) -> dict[str, str]:
@@ -95,23 +100,23 @@ def _parent(shared: SharedStudy, run_id: str) -> str:
     """Run that has all the trials: that of the process that came first, where this tracking server knows it."""
     with shared.lock:
         parent = str(shared.study.user_attrs.get(PARENT, run_id))
-        if parent != run_id and not tracking.is_beside(parent):
+        if parent != run_id and not runs.is_beside(parent):
             print(f"sweep: run {parent}, which has the trials so far, is not here; this one has those that follow")
             parent = run_id
         shared.study.set_user_attr(PARENT, parent)
     if parent != run_id:
-        tracking.set_parent(parent)
+        runs.set_parent(parent)
     return parent
 
 
 def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list[str]) -> Sequence[float]:
     """Try one configuration, as a child run of the sweep's."""
     one = compose([*config.overrides, *words])
-    with tracking.stage_run("trial", one, parent=parent, name=f"trial {trial.number}") as active:
+    with runs.stage_run("trial", one, parent=parent, name=f"trial {trial.number}") as active:
         trial.set_user_attr(RUN, active.info.run_id)
         found = _out_of_fold(one, trial, corpus, prunable=len(config.sweep.objectives) == 1)
         if found is not None:
-            tracking.log_metrics({f"train_event_{name}": value for name, value in found.items()})
+            runs.log_metrics({f"train_event_{name}": value for name, value in found.items()})
             for name, value in found.items():
                 trial.set_user_attr(name, value)
     if found is None:
@@ -144,7 +149,7 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
     def report(fold: int, part: FeatureTable, probabilities: list[Floats]) -> None:
         tried.extend(how.scored(part, probabilities))
         scores = _at_operating_point(event_curve(tried, how.alarms, how.rules), how.max_false_alarms_per_24h)
-        tracking.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
+        runs.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
         # After the last one there is nothing to save.
         if prunable and fold < config.train.folds - 1:
             trial.report(scores[config.sweep.objectives[0]], fold)
@@ -182,11 +187,11 @@ def _report(config: Config, shared: SharedStudy, parent: str) -> None:
         raise AuraError(f"no trial came to an end with a score: {'; '.join(sorted(errors))}")
     best: FrozenTrial = best_trial(complete, config.sweep.objectives)
     words = Space.of(config.sweep.space).suggest(FixedTrial(best.params))
-    with tracking.resumed(parent):
-        tracking.log_table(table(shared.finished()), "trials.json")
-        tracking.log_figures(figures(shared.study, config.sweep.objectives))
-        tracking.log_text(experiment(config.overrides, words, best), "best.yaml")
-        tracking.log_metrics(
+    with runs.resumed(parent):
+        runs.log_table(table(shared.finished()), "trials.json")
+        runs.log_figures(figures(shared.study, config.sweep.objectives))
+        runs.log_text(experiment(config.overrides, words, best), "best.yaml")
+        runs.log_metrics(
             {f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS if name in best.user_attrs}
         )
         print(f"sweep: the best is trial {best.number}: {' '.join(words)}")

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from hydra.utils import instantiate
 
-from aura import metrics
-from aura.compute import over
-from aura.config import Config
-from aura.errors import AuraError
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.core.files import read_json, write_json
+from aura.execution import telemetry
+from aura.execution.run_all import over
 from aura.synthetic.corpus import MANIFEST, Plan, Synthesis, plan, write_subject
-from aura.table import read_json, write_json
 
 
-@metrics.measured("synthesize")
+@telemetry.measured("synthesize")
 def run(config: Config) -> None:
     """Write the recordings that are not there yet."""
     if config.dataset.synthesis is None:
@@ -32,7 +32,7 @@ def run(config: Config) -> None:
     work = partial(write_subject, synthesis=synthesis, root=root)
     written = over(subjects, work, compute=instantiate(config.compute), title="synthesize", lost=_lost)
     n_recordings = sum(map(len, subjects))
-    metrics.count(recordings=n_recordings)
+    telemetry.count(recordings=n_recordings)
     seizures = sum(one.n_seizures for plans in subjects for one in plans)
     print(
         f"synthesize: {synthesis.subjects} subjects, {n_recordings} recordings, {seizures} seizures in {root} "

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from aura.config import Config
-from aura.datasets.detections import FORMATS
-from aura.errors import AuraError
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.core.files import write_whole
+from aura.formats.detections import FORMATS
 from aura.stages import detect
-from aura.table import write_whole
 
 # Where the benchmark mounts its recordings, and takes the answer from.
 DATA, OUTPUT = Path("/data"), Path("/output")

@@ -15,25 +15,35 @@ from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 from matplotlib.figure import Figure
 
-from aura import metrics, registry, report, split, tracking
-from aura.classifier import Classifier
-from aura.components import labelling
-from aura.config import Config
-from aura.errors import AuraError
-from aura.evaluation import FALSE_ALARM_RATE, Evaluation, ScoredRecording, evaluate, event_curve
-from aura.feature_table import FeatureTable
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.core.files import digest
+from aura.core.parquet import read_meta, read_table
+from aura.core.provenance import Origin, Provenance
+from aura.detection.components import labelling
+from aura.detection.detector import SeizureDetector, requirements, save_detector
+from aura.detection.onnx import require
+from aura.evaluation.operating_point import event_curve
+from aura.evaluation.recipe import Trained, Trial
+from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
+from aura.evaluation.scoring import FALSE_ALARM_RATE
+from aura.execution import telemetry
 from aura.features import names_of
-from aura.importance import permutation_importance
-from aura.labels import LEFT_OUT, TARGET, task
-from aura.model_card import model_card
-from aura.onnx_runtime import require
-from aura.provenance import Origin, Provenance
-from aura.registry import Registered
-from aura.serving import Detector, requirements, save_detector
-from aura.split import Fold
+from aura.learning import splits
+from aura.learning.classifier import Classifier
+from aura.learning.feature_table import FeatureTable
+from aura.learning.importance import permutation_importance
+from aura.learning.labels import LEFT_OUT, TARGET, task
+from aura.learning.splits import Fold
+from aura.learning.training import Training, check_parameters
+from aura.reports import figures, text
+from aura.reports.model_card import model_card
 from aura.stages import evaluate as evaluate_stage
 from aura.stages import featurize
-from aura.stages.folders import (
+from aura.stages.pages import log_pages
+from aura.tracking import registry, runs
+from aura.tracking.registry import Registered
+from aura.workspace.folders import (
     channels_digest,
     features_folder,
     is_complete,
@@ -42,17 +52,13 @@ from aura.stages.folders import (
     prepared_folder,
     read_rr,
 )
-from aura.stages.pages import log_pages
-from aura.table import digest, read_meta, read_table
-from aura.training import Training, check_parameters
-from aura.trial import Trained, Trial
 
 N_TIMELINES = 3
 # What is shown before and after an event.
 AROUND_S = 240.0
 
 
-@metrics.measured("train")
+@telemetry.measured("train")
 def run(config: Config) -> None:
     """Train, score and register a detector on the feature table of this configuration.
 
@@ -62,11 +68,11 @@ def run(config: Config) -> None:
     runtime = config.serving.runtime or "sklearn"
     if runtime == "onnx":
         require(instantiate(config.model))
-    with tracking.stage_run("train", config) as active:
+    with runs.stage_run("train", config) as active:
         table = table_of(config)
         folds = folds_of(config, table.recordings)
         tested = np.any([fold.test for fold in folds], axis=0)
-        tracking.log_dataset(
+        runs.log_dataset(
             table.folder,
             name=config.dataset.name,
             digest=data_digest(table.recordings, config.labels),
@@ -81,24 +87,24 @@ def run(config: Config) -> None:
         evaluation = evaluate(scored, trial.alarms, trial.rules)
         scores = evaluation.scores(seed=config.seed)
         evaluate_stage.count(evaluation)
-        tracking.log_metrics({**scores, **_counts(scored), "threshold": final.threshold})
-        tracking.log_json(_sides(config, table, folds), "split.json")
+        runs.log_metrics({**scores, **_counts(scored), "threshold": final.threshold})
+        runs.log_json(_sides(config, table, folds), "split.json")
         _log_tables(evaluation, trained)
-        origin = Origin(config.dataset.name, is_synthetic(config), tracking.software(), tracking.today())
-        baselines = tracking.baselines(test_digest(config, table.recordings[tested]))
-        tracking.log_table(baselines, "baselines.json")
-        comparison = report.against(scores, baselines)
+        origin = Origin(config.dataset.name, is_synthetic(config), runs.software(), runs.today())
+        baselines = runs.baselines(test_digest(config, table.recordings[tested]))
+        runs.log_table(baselines, "baselines.json")
+        comparison = text.against(scores, baselines)
         kept = bool((final.curve[FALSE_ALARM_RATE] <= trial.max_false_alarms_per_24h).any())
         card = model_card(
             config, scores, comparison, table.recordings, table.recordings[tested], origin=origin, kept=kept
         )
-        tracking.log_text(card, "model_card.md")
+        runs.log_text(card, "model_card.md")
         outcome = "nothing is registered: each model is for one subject"
         if not personal:
             with TemporaryDirectory() as saved:
                 save_detector(
                     Path(saved),
-                    Detector(
+                    SeizureDetector(
                         final.model,
                         config.feature_spec,
                         final.calibration,
@@ -111,7 +117,7 @@ def run(config: Config) -> None:
                     runtime=runtime,
                 )
                 needed = requirements(final.model, config.feature_spec, runtime=runtime)
-                model_id = tracking.log_model(Path(saved), needed)
+                model_id = runs.log_model(Path(saved), needed)
             again = partial(_score_again, config, table.recordings[tested])
             outcome = registry.register(config, model_id, card, origin, evaluation, table.recordings[tested], again)
         sides = _sides(config, table, folds)
@@ -119,15 +125,15 @@ def run(config: Config) -> None:
             f"train: {len(table)} recordings, {len(sides['train'])} subjects to train on, {len(sides['test'])} to test "
             f"on with {sum(len(r.seizures) for r in scored)} seizures in "
             f"{sum(r.duration_s for r in scored) / 3600:.1f} h; run {active.info.run_id}\n\n"
-            f"{report.summary(scores)}\n\n{comparison}\n\n{outcome}"
+            f"{text.summary(scores)}\n\n{comparison}\n\n{outcome}"
         )
         # Last, and after all that counts is kept and said: a picture that fails must cost nothing else.
         with _noting(f"all but pictures and pages is kept: {outcome}"):
             # The first of several folds speaks for the others: each of its models is tried on whom it has not seen.
             importance = permutation_importance(trained[0].model, table.of(folds[0].test), seed=config.seed)
-            tracking.log_figures(_figures(final, importance, evaluation, trial, scores, config))
+            runs.log_figures(_figures(final, importance, evaluation, trial, scores, config))
             provenance = Provenance(
-                f"of run {active.info.run_id}", "", "", origin, final.threshold, tracking.software(), tracking.today()
+                f"of run {active.info.run_id}", "", "", origin, final.threshold, runs.software(), runs.today()
             )
             log_pages(config, evaluation, table.recordings[tested], trial.alarms, provenance)
 
@@ -171,7 +177,7 @@ def table_of(config: Config) -> FeatureTable:
         featurize.run(config)
     folder = features_folder(config)
     found, meta = read_table(folder / "recordings.parquet")
-    tracking.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
+    runs.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
     recordings = annotated(found)
     return FeatureTable(folder, recordings, config.windows.step_s, labelling("labels", config.labels))
 
@@ -180,7 +186,7 @@ def folds_of(config: Config, recordings: pd.DataFrame) -> list[Fold]:
     """Folds of the configuration's split, checked."""
     how = instantiate(config.split, _convert_="all")
     folds: list[Fold] = how(recordings, seed=config.seed)
-    split.check(folds, recordings, personal=how.personal)
+    splits.check(folds, recordings, personal=how.personal)
     return folds
 
 
@@ -267,10 +273,10 @@ def _counts(scored: Sequence[ScoredRecording]) -> dict[str, int]:
 
 
 def _log_tables(evaluation: Evaluation, trained: Sequence[Trained]) -> None:
-    tracking.log_table(evaluation.per_subject(), "per_subject.json")
-    tracking.log_table(evaluation.seizures(), "seizures.json")
+    runs.log_table(evaluation.per_subject(), "per_subject.json")
+    runs.log_table(evaluation.seizures(), "seizures.json")
     curves = [one.curve.assign(fold=number) for number, one in enumerate(trained)]
-    tracking.log_table(pd.concat(curves, ignore_index=True), "training_curve.json")
+    runs.log_table(pd.concat(curves, ignore_index=True), "training_curve.json")
 
 
 def _figures(
@@ -285,20 +291,20 @@ def _figures(
     recordings = evaluation.recordings
     curve = event_curve(recordings, trial.alarms, trial.rules)
     return {
-        "sensitivity_false_alarms": report.false_alarm_curve(
+        "sensitivity_false_alarms": figures.false_alarm_curve(
             curve, final.curve, scores, trial.max_false_alarms_per_24h
         ),
-        "per_subject": report.per_subject(evaluation.per_subject()),
-        "calibration": report.calibration(recordings),
-        "latency": report.latency(evaluation.seizures()),
-        "precision_recall": report.precision_recall(recordings),
-        "feature_importance": report.feature_importance(importance),
-        "timelines": report.timelines(_whole(evaluation, config)),
-        "worst": report.timelines(_worst(evaluation, config)),
+        "per_subject": figures.per_subject(evaluation.per_subject()),
+        "calibration": figures.calibration(recordings),
+        "latency": figures.latency(evaluation.seizures()),
+        "precision_recall": figures.precision_recall(recordings),
+        "feature_importance": figures.feature_importance(importance),
+        "timelines": figures.timelines(_whole(evaluation, config)),
+        "worst": figures.timelines(_worst(evaluation, config)),
     }
 
 
-def _whole(evaluation: Evaluation, config: Config) -> list[report.Panel]:
+def _whole(evaluation: Evaluation, config: Config) -> list[figures.Panel]:
     """Recordings with the most seizures, whole."""
     recordings = evaluation.recordings
     shown = sorted(range(len(recordings)), key=lambda i: (-len(recordings[i].targets), recordings[i].recording))
@@ -308,7 +314,7 @@ def _whole(evaluation: Evaluation, config: Config) -> list[report.Panel]:
     ]
 
 
-def _worst(evaluation: Evaluation, config: Config) -> list[report.Panel]:
+def _worst(evaluation: Evaluation, config: Config) -> list[figures.Panel]:
     """The false alarms with the highest scores, and the longest events that were missed."""
     alarms, misses = [], []
     for i, (r, raised) in enumerate(zip(evaluation.recordings, evaluation.alarms, strict=True)):
@@ -328,7 +334,9 @@ def _worst(evaluation: Evaluation, config: Config) -> list[report.Panel]:
     return panels
 
 
-def _panel(evaluation: Evaluation, config: Config, number: int, title: str, from_s: float, to_s: float) -> report.Panel:
+def _panel(
+    evaluation: Evaluation, config: Config, number: int, title: str, from_s: float, to_s: float
+) -> figures.Panel:
     scored = evaluation.recordings[number]
     rr, _, _ = read_rr(prepared_folder(config), scored.recording)
-    return report.Panel(title, scored, evaluation.alarms[number], rr, from_s, to_s)
+    return figures.Panel(title, scored, evaluation.alarms[number], rr, from_s, to_s)

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from aura.datasets.edf_writer import Channel, write_edf
+from aura.core.arrays import Floats, Ints
+from aura.core.events import Event
+from aura.core.files import write_whole
+from aura.corpora.layouts.writing import PLACES, Annotated, Place, write_annotations
+from aura.formats.edf_writer import Channel, write_edf
 from aura.synthetic.ecg import draw_ecg
 from aura.synthetic.heart import Confounder, Person, Seizure, beats, draw_confounder, draw_person, draw_seizure
-from aura.synthetic.layouts import PLACES, Annotated, Place, write_annotations
-from aura.table import write_whole
-from aura.types import Event, Floats, Ints
 
 ECG_LABELS = ("EEG EKG1-REF", "EEG EKG-LE", "EEG EKG-REF", "ECG EKG-REF")
 ECG_LABEL_SHARES = (0.70, 0.24, 0.03, 0.03)
@@ -49,7 +50,7 @@ class Synthesis:
     eeg_channels
         EEG-like channels beside the ECG and two of 1 Hz.
     layout
-        A name of `aura.synthetic.layouts.PLACES`.
+        A name of `aura.corpora.layouts.writing.PLACES`.
     """
 
     seed: int

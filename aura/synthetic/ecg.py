@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.signal import butter, lfilter
 
-from aura.rr import LOW_MS
+from aura.core.arrays import Bools, Floats, Ints
+from aura.ecg.intervals import LOW_MS
 from aura.synthetic.heart import VENTRICULAR, Person, Seizure
-from aura.types import Bools, Floats, Ints
 
 # Of each wave: height in mV, centre and width in seconds from the R-peak at a heart rate of 60 bpm.
 SINUS_WAVES = (

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aura.rr import HIGH_MS, LOW_MS
-from aura.types import Bools, Floats, Ints
+from aura.core.arrays import Bools, Floats, Ints
+from aura.ecg.intervals import HIGH_MS, LOW_MS
 
 GRID_HZ = 20.0
 # What a heart can do, as the cleaning has it: 20 to 250 bpm.

@@ -20,7 +20,7 @@ import psutil
 import psycopg
 import pytest
 
-from aura.config import PROJECT
+from aura.core.paths import PROJECT
 from tests.conftest import SMALL_CORPUS, SMALL_WORK
 
 WITHIN_S = 900

@@ -22,9 +22,9 @@ import mlflow
 import pandas as pd
 import pytest
 
-from aura.config import PROJECT
+from aura.core.parquet import read_table
+from aura.core.paths import PROJECT
 from aura.demo import post
-from aura.table import read_table
 from tests.conftest import SMALL_CORPUS, SMALL_WORK
 from tests.test_partition import files
 
@@ -337,7 +337,7 @@ def _pass_on(docker: Engine, shared: Path) -> None:
             "dataset.root=/shared/data",
         )
     hosts = [f"{node}:8061" for node in NODES]
-    words = ("--entrypoint", "python3", "aura", "-m", "aura.graphene.orchestrator", "--hosts", *hosts)
+    words = ("--entrypoint", "python3", "aura", "-m", "aura.integrations.graphene.orchestrator", "--hosts", *hosts)
     print(docker("run", "--rm", "--network", "graphene", *words))
     for node in NODES:
         began_s = time.monotonic()

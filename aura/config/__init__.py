@@ -1,0 +1,1 @@
+"""The configuration: YAML and words to checked objects."""

@@ -1,0 +1,1 @@
+"""The nouns of the project, and the one way to write a file whole."""

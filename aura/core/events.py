@@ -1,0 +1,111 @@
+"""Sets of events and masks: the two ways to say when something happens."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from aura.core.arrays import Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A stretch of a recording that means something, such as a seizure.
+
+    Parameters
+    ----------
+    onset_s, duration_s
+        Start on the recording's clock and length, in seconds.
+    kind
+        ``seiz`` for a seizure, as TUSZ and SzCORE write it.
+    confidence
+        Between 0 and 1.
+    """
+
+    onset_s: float
+    duration_s: float
+    kind: str = "seiz"
+    confidence: float = 1.0
+
+    @property
+    def end_s(self) -> float:
+        """End on the recording's clock, in seconds."""
+        return self.onset_s + self.duration_s
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideSegments(Event):
+    """An event that lies in no segment of its record, where the times of the annotations are known to be right."""
+
+
+def unite(events: Iterable[Event], *, duration_s: float) -> tuple[Event, ...]:
+    """Sort events, clip them to the recording, and unite those that touch or overlap.
+
+    A united event keeps the kind of its first part and the highest confidence of all. An event without duration is
+    kept; one that has a duration and no part within the recording is dropped.
+
+    Parameters
+    ----------
+    events
+        In any order.
+    duration_s
+        Length of the recording.
+
+    Returns
+    -------
+    tuple of Event
+        Sorted and disjoint.
+
+    Examples
+    --------
+    >>> unite([Event(5, 10), Event(0, 6)], duration_s=12)
+    (Event(onset_s=0.0, duration_s=12.0, kind='seiz', confidence=1.0),)
+    """
+    inside = []
+    for event in events:
+        onset_s, end_s = max(float(event.onset_s), 0.0), min(float(event.end_s), duration_s)
+        if onset_s < end_s or (onset_s == end_s and event.duration_s == 0):
+            inside.append(Event(onset_s, end_s - onset_s, event.kind, event.confidence))
+    return merge(inside)
+
+
+def merge(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Sort events, and unite those that touch or overlap, as `unite` does, wherever they lie.
+
+    Examples
+    --------
+    >>> merge([Event(-3, 2), Event(-1, 4)])
+    (Event(onset_s=-3, duration_s=6, kind='seiz', confidence=1.0),)
+    """
+    merged: list[Event] = []
+    for event in sorted(events, key=lambda e: (e.onset_s, e.end_s)):
+        if merged and event.onset_s <= merged[-1].end_s:
+            last = merged[-1]
+            end_s = max(event.end_s, last.end_s)
+            confidence = max(event.confidence, last.confidence)
+            merged[-1] = Event(last.onset_s, end_s - last.onset_s, last.kind, confidence)
+        else:
+            merged.append(event)
+    return tuple(merged)
+
+
+def from_mask(mask: Bools, *, step_s: float) -> tuple[Event, ...]:
+    """Turn the runs of True in a mask into events.
+
+    Parameters
+    ----------
+    mask
+        (n_steps,) element i covers the time from ``i * step_s`` to ``(i + 1) * step_s``.
+    step_s
+        Length of one element in seconds.
+
+    Examples
+    --------
+    >>> from_mask(np.array([False, True, True]), step_s=2.0)
+    (Event(onset_s=2.0, duration_s=4.0, kind='seiz', confidence=1.0),)
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return tuple(
+        Event(float(first * step_s), float((last - first) * step_s))
+        for first, last in zip(edges[::2], edges[1::2], strict=True)
+    )

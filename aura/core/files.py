@@ -1,0 +1,49 @@
+"""Files that are written whole or not at all, and digests of plain values."""
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+PARTIAL_AGE_S = 86_400.0
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write plain values as JSON, whole or not at all."""
+    write_whole(path, lambda partial: partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8"))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read plain values; None where there is no file."""
+    if not path.is_file():
+        return None
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+def digest(*values: Any) -> str:
+    """Short name for plain values: the same for the same values, on any machine."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` fill a file beside ``path``, then put it in place in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed runs left half-written, a day ago or more: what is younger may be another run's at work."""
+    for partial in folder.rglob(".*.part"):
+        with suppress(FileNotFoundError):
+            if partial.stat().st_mtime < time.time() - PARTIAL_AGE_S:
+                partial.unlink()

@@ -1,0 +1,13 @@
+"""Where the package, its configuration and the project are."""
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+# A wheel carries conf/, experiments/ and deploy/graphene/ inside the package; a checkout has them beside it.
+INSTALLED = (PACKAGE / "conf").is_dir()
+SHIPPED = PACKAGE if INSTALLED else PACKAGE.parent
+CONF = SHIPPED / "conf"
+# Folder of mlflow.db: the checkout, or the current folder of an installation. conf/tracking/ reads the variable.
+PROJECT = Path.cwd() if INSTALLED else PACKAGE.parent
+os.environ["AURA_PROJECT"] = str(PROJECT)

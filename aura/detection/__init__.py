@@ -1,0 +1,1 @@
+"""A fitted detector: probabilities to alarms, on disk, in batch and live."""

@@ -1,0 +1,1 @@
+"""Samples of an ECG to RR intervals."""

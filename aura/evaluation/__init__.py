@@ -1,0 +1,1 @@
+"""What a detector said against what is true."""

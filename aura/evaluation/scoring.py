@@ -1,0 +1,187 @@
+"""Scores under the rules of SzCORE (doi:10.1111/epi.18113): counts first, which add up; ratios after."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from timescoring.annotations import Annotation
+from timescoring.scoring import EventScoring, SampleScoring
+
+from aura.core.arrays import Floats
+from aura.core.events import Event, unite
+
+SAMPLE_HZ = 1
+# The rate at which timescoring scores events.
+EVENT_HZ = 10
+
+
+@dataclass(frozen=True, slots=True)
+class EventRules:
+    """When a detected event counts as a reference event found; the defaults are SzCORE's."""
+
+    tolerance_before_s: float = 30.0
+    tolerance_after_s: float = 60.0
+    merge_gap_s: float = 90.0
+    max_event_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was found, missed and raised in vain, in events or in seconds; adds up over recordings.
+
+    Parameters
+    ----------
+    n_ref
+        Reference events, or seconds of them.
+    tp
+        Of these, found.
+    fp
+        Detected where there is none.
+    duration_s
+        Length of the recording.
+    assessed_s
+        Time of it in which the detector could raise an alarm.
+    """
+
+    n_ref: int = 0
+    tp: int = 0
+    fp: int = 0
+    duration_s: float = 0.0
+    assessed_s: float = 0.0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Pool two sets of counts."""
+        return Counts(
+            self.n_ref + other.n_ref,
+            self.tp + other.tp,
+            self.fp + other.fp,
+            self.duration_s + other.duration_s,
+            self.assessed_s + other.assessed_s,
+        )
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of the reference that was found; NaN where there is none."""
+        return self.tp / self.n_ref if self.n_ref else float("nan")
+
+    @property
+    def precision(self) -> float:
+        """Share of the detections that are right; NaN where there is none."""
+        return self.tp / (self.tp + self.fp) if self.tp + self.fp else float("nan")
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of both; NaN where there is neither reference nor detection."""
+        return 2 * self.tp / (self.n_ref + self.tp + self.fp) if self.n_ref + self.fp else float("nan")
+
+    @property
+    def false_alarms_per_24h(self) -> float:
+        """False alarms (or seconds of them) per day of recording; NaN where nothing was recorded."""
+        return self.fp / (self.duration_s / 86_400) if self.duration_s else float("nan")
+
+    @property
+    def false_alarms_per_assessed_24h(self) -> float:
+        """False alarms (or seconds of them) per day of assessed time; NaN where nothing was assessed."""
+        return self.fp / (self.assessed_s / 86_400) if self.assessed_s else float("nan")
+
+    def ratios(self) -> dict[str, float]:
+        """All scores by name."""
+        return {
+            "sensitivity": self.sensitivity,
+            "precision": self.precision,
+            "f1": self.f1,
+            "false_alarms_per_24h": self.false_alarms_per_24h,
+            "false_alarms_per_assessed_24h": self.false_alarms_per_assessed_24h,
+        }
+
+
+def score_events(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: float, rules: EventRules) -> Counts:
+    """Count events found and false alarms of one recording.
+
+    Parameters
+    ----------
+    ref, hyp
+        Reference and detected events, in any order; they are united and clipped first.
+    duration_s
+        Length of the recording.
+    rules
+        Of matching.
+    """
+    n_samples = int(duration_s * EVENT_HZ)
+    if n_samples < 1:
+        return Counts()
+    parameters = EventScoring.Parameters(
+        toleranceStart=rules.tolerance_before_s,
+        toleranceEnd=rules.tolerance_after_s,
+        minDurationBetweenEvents=rules.merge_gap_s,
+        maxEventDuration=rules.max_event_s,
+    )
+    # Merged before, as timescoring takes a time that is quadratic in the number of events.
+    annotations = [_merge(_annotation(events, EVENT_HZ, n_samples), rules.merge_gap_s) for events in (ref, hyp)]
+    scored = EventScoring(*annotations, parameters)
+    return Counts(int(scored.refTrue), int(scored.tp), int(scored.fp), duration_s)
+
+
+def score_samples(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: float) -> Counts:
+    """Count seconds found and falsely alarmed of one recording, at 1 Hz.
+
+    Parameters
+    ----------
+    ref, hyp
+        Reference and detected events, in any order; they are united and clipped first.
+    duration_s
+        Length of the recording; a last part of a second is not looked at.
+    """
+    n_samples = int(duration_s * SAMPLE_HZ)
+    if n_samples < 1:
+        return Counts()
+    scored = SampleScoring(_annotation(ref, SAMPLE_HZ, n_samples), _annotation(hyp, SAMPLE_HZ, n_samples), SAMPLE_HZ)
+    return Counts(int(scored.refTrue), int(scored.tp), int(scored.fp), float(n_samples))
+
+
+def pool(counts: Iterable[Counts]) -> Counts:
+    """Add up the counts of recordings: a seizure counts the same wherever it was."""
+    return sum(counts, Counts())
+
+
+def _merge(annotation: Annotation, gap_s: float) -> Annotation:
+    """Merge events that are less than ``gap_s`` apart."""
+    merged: list[tuple[float, float]] = []
+    for onset_s, end_s in annotation.events:
+        if merged and onset_s - merged[-1][1] < gap_s:
+            merged[-1] = merged[-1][0], end_s
+        else:
+            merged.append((onset_s, end_s))
+    return Annotation(merged, annotation.fs, len(annotation.mask))
+
+
+def _annotation(events: Sequence[Event], fs_hz: int, n_samples: int) -> Annotation:
+    """Events as timescoring takes them: sorted and disjoint, or its counts are wrong; none shorter than a sample."""
+    duration_s, step_s = n_samples / fs_hz, 1 / fs_hz
+    long = [
+        replace(event, onset_s=min(event.onset_s, duration_s - step_s), duration_s=max(event.duration_s, step_s))
+        for event in unite(events, duration_s=duration_s)
+    ]
+    return Annotation([(e.onset_s, e.end_s) for e in unite(long, duration_s=duration_s)], fs_hz, n_samples)
+
+
+RATIOS = ("sensitivity", "precision", "f1", "false_alarms_per_24h", "false_alarms_per_assessed_24h")
+
+
+# By this one thresholds are chosen and versions compared: who is blind half of the time must not look better for it.
+FALSE_ALARM_RATE = "false_alarms_per_assessed_24h"
+
+
+def ratio(totals: Floats, name: str) -> Floats:
+    """A score of (n, 5) sums of reference events, events found, false alarms, seconds and assessed seconds."""
+    n_ref, tp, fp, duration_s, assessed_s = totals.T
+    ratios = {
+        "sensitivity": (tp, n_ref),
+        "precision": (tp, tp + fp),
+        "f1": (2 * tp, n_ref + tp + fp),
+        "false_alarms_per_24h": (fp, duration_s / 86_400),
+        "false_alarms_per_assessed_24h": (fp, assessed_s / 86_400),
+    }
+    part, whole = ratios[name]
+    found: Floats = np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+    return found

@@ -1,0 +1,1 @@
+"""Where work is run, how it is shared, and how it is watched."""

@@ -1,0 +1,117 @@
+"""Run one function over many items."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from itertools import islice
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from aura.core.errors import OutageError
+from aura.execution import telemetry
+from aura.execution.executors import Compute, Serial
+
+Item = TypeVar("Item")
+
+
+Result = TypeVar("Result")
+
+
+# Items handed out ahead of each worker: enough to keep it busy, few to try again when one dies.
+AHEAD = 2
+
+
+def over(
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
+    *,
+    compute: Compute,
+    title: str,
+    lost: Callable[[Item], Result],
+) -> list[Result]:
+    """Call ``work`` on every item.
+
+    When a worker dies, of memory or a fault in a library, the items it may have died of are tried once more, each
+    alone; the item that kills a worker again is lost, and the rest goes on.
+
+    Parameters
+    ----------
+    items
+        What to work on.
+    work
+        A function that can be pickled.
+    compute
+        Where.
+    title
+        What the progress bar says.
+    lost
+        Gives the result of an item that kills its worker.
+
+    Returns
+    -------
+    list
+        The results, in the order of the items.
+    """
+    results: dict[int, Result] = {}
+    with (
+        tqdm(total=len(items), desc=title, unit="recording", dynamic_ncols=True, disable=None) as bar,
+        telemetry.queue(lambda: len(items) - len(results)),
+    ):
+        # In this process an item is done once it is handed out.
+        ahead = 1 if isinstance(compute, Serial) else AHEAD * compute.n_workers if items else 0
+        suspects = _work_off(dict(enumerate(items)), work, compute, ahead, results, bar)
+        for index in suspects:
+            if _work_off({index: items[index]}, work, compute, 1, results, bar):
+                results[index] = lost(items[index])
+                bar.update()
+    return [results[index] for index in range(len(items))]
+
+
+def _work_off(
+    todo: dict[int, Item],
+    work: Callable[[Item], Result],
+    compute: Compute,
+    ahead: int,
+    results: dict[int, Result],
+    bar: "tqdm[Any]",
+) -> list[int]:
+    """Fill in the results of items; give those whose worker died."""
+    suspects: list[int] = []
+    waiting = iter(todo.items())
+    broken = True
+    while broken:
+        out: dict[Future[Result], int] = {}
+        with compute.executor() as executor:
+            broken = False
+            while True:
+                # A broken pool takes nothing more; all that was handed out fails, and nobody knows of which it died.
+                if not broken:
+                    items = islice(waiting, ahead - len(out))
+                    out |= {_submit(executor, work, item): index for index, item in items}
+                if not out:
+                    break
+                done, _ = wait(out, return_when=FIRST_COMPLETED)
+                for future in done:
+                    index = out.pop(future)
+                    if future.cancelled():
+                        raise OutageError(
+                            "the connection to the Dask scheduler is lost; what was finished is kept, run it again"
+                        )
+                    error = future.exception()
+                    if isinstance(error, compute.deaths):
+                        suspects.append(index)
+                        broken |= isinstance(error, BrokenExecutor)
+                    else:
+                        results[index] = future.result()
+                        bar.update()
+    return sorted(suspects)
+
+
+def _submit(executor: Executor, work: Callable[[Item], Result], item: Item) -> Future[Result]:
+    """Hand out an item; in a pool that broke in the meantime it fails like the others."""
+    try:
+        return executor.submit(work, item)
+    except BrokenExecutor as error:
+        failed: Future[Result] = Future()
+        failed.set_exception(error)
+        return failed

@@ -1,0 +1,1 @@
+"""Families of features, a module each."""

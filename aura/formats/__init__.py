@@ -1,0 +1,1 @@
+"""Files of recordings and annotations to objects and back, whatever corpus they are of."""

@@ -1,0 +1,73 @@
+"""The third node: from features to a registered detector."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+
+from aura.config.schema import Config
+from aura.core.parquet import read_table
+from aura.integrations.graphene.messages import below, check_place, check_same
+from aura.stages import main
+from aura.workspace.folders import features_folder, prepared_folder
+
+
+class Trainer:
+    """Collects batches of features, and trains when it has them all, as the stage train does.
+
+    Parameters
+    ----------
+    config
+        Which corpus, which features, and what is trained how.
+    shared
+        Folder that the nodes share.
+    """
+
+    def __init__(self, config: Config, shared: Path) -> None:
+        self._config, self._shared = config, shared
+        self._listing, self._numbers = "", set[int]()
+
+    def __call__(self, request: Any, reply: Any) -> None:
+        """Take note of a batch, in whatever order they come; with the last one, train.
+
+        Raises
+        ------
+        RequestError
+            For features of another corpus, or of other settings.
+        """
+        check_place(request)
+        check_same("dataset", request.dataset, self._config.dataset.name)
+        check_same("folder", request.folder, below(features_folder(self._config), self._shared))
+        if request.listing != self._listing:
+            self._listing, self._numbers = request.listing, set()
+        self._numbers.add(request.number)
+        reply.batches, reply.count = len(self._numbers), request.count
+        reply.recordings, reply.failures = len(request.recordings), len(request.failures)
+        reply.state = "waiting"
+        if len(self._numbers) == request.count:
+            # Whatever comes of it: the next batch is one of the next time.
+            self._numbers = set()
+            self._train(reply)
+
+    def _train(self, reply: Any) -> None:
+        """Make the tables of all recordings, whose files are there already, and train on them."""
+        config = self._config
+        main.run(config)
+        whole = mlflow.last_active_run()
+        (run,) = mlflow.search_runs(
+            [whole.info.experiment_id],
+            filter_string=f"tags.mlflow.parentRunId = '{whole.info.run_id}' and tags.`aura.stage` = 'train'",
+            output_format="list",
+        )
+        versions = mlflow.search_model_versions(filter_string=f"run_id = '{run.info.run_id}'")
+        reply.state, reply.run_id = "trained", run.info.run_id
+        # None where each model is for one subject.
+        for version in versions:
+            reply.model, reply.version = version.name, str(version.version)
+        for name in ("event_f1", "event_sensitivity"):
+            setattr(reply, name, run.data.metrics[name])
+        reply.false_alarms_per_24h = run.data.metrics["event_false_alarms_per_24h"]
+        prepared = prepared_folder(config)
+        reply.recordings, reply.failures = (
+            len(read_table(prepared / f"{table}.parquet")[0]) for table in ("recordings", "failures")
+        )

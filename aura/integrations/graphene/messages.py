@@ -1,0 +1,55 @@
+"""What the nodes have in common: how they name folders to each other, and what they refuse.
+
+Messages carry names and small facts; the recordings, the features and the model are in the folder that the nodes share.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.corpora.discovery import Corpus, find
+from aura.corpora.names import Names, key_from_environment
+
+# Takes a message and fills in another one; protobuf makes their classes from the model.proto of the node.
+Work = Callable[[Any, Any], None]
+
+
+class EndOfDataError(Exception):
+    """The databroker has given all there is; after that it begins anew."""
+
+
+class RequestError(AuraError):
+    """A message that no node of this pipeline would send, or one with other settings."""
+
+
+def look(config: Config) -> tuple[Corpus, Names]:
+    """Find the recordings, and the names that they go by in messages and files."""
+    root = Path(config.dataset.root)
+    if not root.is_dir():
+        raise AuraError(f"the shared folder has no folder {root.name!r}; put the recordings there")
+    names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
+    return find(root, config.dataset.layouts, config.dataset.name), names
+
+
+def below(folder: Path | str, shared: Path) -> str:
+    """Path of a folder as the nodes tell each other: from the folder that they share."""
+    try:
+        return Path(folder).relative_to(shared).as_posix()
+    except ValueError as error:
+        raise AuraError(f"the folder {Path(folder).name!r} is not below SHARED_FOLDER_PATH, as it has to be") from error
+
+
+def check_place(request: Any) -> None:
+    """Refuse a batch that is none of as many as it says."""
+    if not 1 <= request.number <= request.count:
+        raise RequestError(f"batch {request.number} of {request.count}; allowed are 1 to the count, which is 1 or more")
+    if not request.listing:
+        raise RequestError("listing is empty; the databroker gives one to all batches of a corpus")
+
+
+def check_same(name: str, theirs: str, ours: str) -> None:
+    """Refuse what was made with other settings than this node has."""
+    if theirs != ours:
+        raise RequestError(f"{name} is {theirs!r}, but with the settings of this node {ours!r}; give all the same")

@@ -1,0 +1,1 @@
+"""Rows and labels to a fitted classifier."""

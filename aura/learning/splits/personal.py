@@ -1,0 +1,55 @@
+"""The split in which a model is made for one person."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from aura.core.errors import AuraError
+from aura.learning.splits.folds import Fold
+
+# Recordings with seizures that the past needs for a threshold to be tried on one and fitted on the others.
+MIN_PAST = 2
+
+
+@dataclass(frozen=True)
+class Personal:
+    """Train on a subject's past and test on the same one's future, one subject after the other.
+
+    Subjects who have too few recordings with seizures are left out.
+
+    Parameters
+    ----------
+    past_share
+        Share of the recordings that are the past, at least; it goes on until it has two recordings with a seizure.
+    """
+
+    past_share: float
+    personal = True
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        if not 0 < self.past_share < 1:
+            raise AuraError(f"split.past_share={self.past_share} is out of range; allowed is above 0 and below 1")
+
+    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+        """Split each subject."""
+        folds = []
+        for subject, rows in recordings.groupby("subject", sort=True):
+            unknown = rows["start"].isna() | rows["start"].duplicated(keep=False)
+            # The names of sessions and recordings rise with time in every layout.
+            ordered = rows.sort_values(["session", "recording"] if unknown.any() else "start", kind="stable")
+            having = ordered["n_seizures"].to_numpy(dtype=np.int64) > 0
+            seen = np.cumsum(having)
+            enough = np.arange(1, len(ordered) + 1) >= self.past_share * len(ordered)
+            cut = np.flatnonzero(enough & (seen >= MIN_PAST) & (seen < seen[-1]))
+            if len(cut):
+                past = ordered.index[: cut[0] + 1]
+                train = recordings.index.isin(past)
+                folds.append(Fold(f"subject {subject}", train, recordings["subject"].eq(subject).to_numpy() & ~train))
+        if not folds:
+            raise AuraError(
+                f"split=personal: nobody has {MIN_PAST} recordings with seizures and another one later; allowed are "
+                "corpora with several recordings per subject"
+            )
+        return folds

@@ -1,0 +1,113 @@
+"""Splits in which nobody who is tested on was trained on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from aura.core.errors import AuraError
+from aura.learning.splits.folds import Fold, deal
+
+
+@dataclass(frozen=True)
+class BySubject:
+    """Hold out a share of the subjects, alike in their number of seizures to the others.
+
+    Parameters
+    ----------
+    test_share
+        Share of the subjects to test on, above 0 and below 1.
+    """
+
+    test_share: float
+    personal = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        if not 0 < self.test_share < 1:
+            raise AuraError(f"split.test_share={self.test_share} is out of range; allowed is above 0 and below 1")
+
+    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+        """Split once."""
+        subjects = recordings.groupby("subject")["n_seizures"].sum().sort_index()
+        rng = np.random.default_rng(seed)
+        shuffled = subjects.iloc[rng.permutation(len(subjects))].sort_values(kind="stable", ascending=False)
+        # Every 1/test_share-th subject in the order of seizures, beginning anywhere.
+        ranks = np.floor(np.arange(len(shuffled) + 1) * self.test_share + rng.random())
+        test = recordings["subject"].isin(set(shuffled.index[np.diff(ranks) > 0])).to_numpy(dtype=np.bool_)
+        return [Fold("held-out subjects", ~test, test)]
+
+
+@dataclass(frozen=True)
+class KFold:
+    """Test on every subject once, in folds that are alike in their number of seizures.
+
+    Parameters
+    ----------
+    k
+        Number of folds.
+    """
+
+    k: int
+    personal = False
+
+    def __post_init__(self) -> None:
+        """Refuse what is no number of folds."""
+        if not 2 <= self.k <= 1000:
+            raise AuraError(f"split.k={self.k} is out of range; allowed is 2 to 1000")
+
+    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+        """Split k times."""
+        numbers = deal(recordings["subject"], recordings["n_seizures"], n_folds=self.k, seed=seed)
+        return [
+            Fold(f"fold {number + 1} of {self.k}", numbers != number, numbers == number) for number in range(self.k)
+        ]
+
+
+@dataclass(frozen=True)
+class LeaveOneSubjectOut:
+    """Test on one subject after the other; those without a seizure are tested on together with the next one.
+
+    On their own they have no sensitivity, but their false alarms count.
+    """
+
+    personal = False
+
+    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+        """Split as often as there are subjects with seizures."""
+        subjects = recordings.groupby("subject")["n_seizures"].sum().sort_index()
+        having, others = subjects.index[subjects > 0], subjects.index[subjects == 0]
+        if not len(having):
+            raise AuraError("split: no subject has a seizure")
+        folds = []
+        for number, subject in enumerate(having):
+            tested = {subject, *others[number :: len(having)]}
+            test = recordings["subject"].isin(tested).to_numpy(dtype=np.bool_)
+            folds.append(Fold(f"subject {subject}", ~test, test))
+        return folds
+
+
+@dataclass(frozen=True)
+class Official:
+    """Use the split that comes with the corpus.
+
+    Parameters
+    ----------
+    test
+        Its sides that are tested on; all others are trained on.
+    """
+
+    test: list[str]
+    personal = False
+
+    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+        """Split once."""
+        sides = recordings["split"].astype("object")
+        if sides.isna().any():
+            n = int(sides.isna().sum())
+            raise AuraError(f"split=official, but {n} of {len(sides)} recordings are on no side of an official split")
+        test = sides.isin(self.test).to_numpy(dtype=np.bool_)
+        if not test.any() or test.all():
+            there = ", ".join(sorted(set(sides)))
+            raise AuraError(f"split.test={self.test}, but the sides of the corpus are {there}; name some, not all")
+        return [Fold("official split", ~test, test)]

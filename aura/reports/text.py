@@ -1,0 +1,49 @@
+"""Scores in words."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from aura.evaluation.scoring import FALSE_ALARM_RATE
+
+
+def summary(scores: Mapping[str, float], of: str = "held-out subjects") -> str:
+    """Scores as a short table, those of events with their 95 % intervals over subjects."""
+    lines = [f"{of:<24}{'events':>10}{'':>20}{'seconds':>10}"]
+    for name, title, scale, unit in (
+        ("sensitivity", "sensitivity", 100, " %"),
+        ("precision", "precision", 100, " %"),
+        ("f1", "F1", 1, ""),
+        ("false_alarms_per_24h", "false alarms per 24 h", 1, ""),
+        (FALSE_ALARM_RATE, "  of assessed time", 1, ""),
+    ):
+        digits = 1 if scale > 1 or "per" in name else 3
+        event, low, high, sample = (
+            f"{scores[key] * scale:.{digits}f}"
+            for key in (f"event_{name}", f"event_{name}_low", f"event_{name}_high", f"sample_{name}")
+        )
+        # Seconds of false alarm per day are a number that nobody can read: their share of the time is below.
+        seconds = "" if "false_alarms" in name else sample + unit
+        lines.append(f"{title:<24}{event + unit:>10}{f'({low} to {high})':>20}{seconds:>10}".rstrip())
+    for name, title in (("false_alarm_time_share", "time in false alarm"), ("assessed_share", "time assessed")):
+        lines.append(f"{title:<24}{'':>30}{f'{scores[name]:.1%}'.replace('%', ' %'):>10}")
+    lines.append(f"{'ROC-AUC, PR-AUC':<24}{scores['roc_auc']:>10.3f}{'':>20}{scores['pr_auc']:>10.3f}")
+    return "\n".join(lines)
+
+
+def against(scores: Mapping[str, float], baselines: pd.DataFrame) -> str:
+    """Say which baselines a detector beats: in event F1, at no more false alarms."""
+    if not len(baselines):
+        return "no baseline was scored on these recordings; experiments=baseline_heart_rate and the like do"
+    lines = []
+    for row in baselines.sort_values("f1", ascending=False).to_dict("records"):
+        if math.isnan(row[FALSE_ALARM_RATE]):
+            lines.append(f"{row['baseline']} was scored by an earlier version, without assessed time; run it again")
+            continue
+        better = scores["event_f1"] > row["f1"] and scores[f"event_{FALSE_ALARM_RATE}"] <= row[FALSE_ALARM_RATE]
+        lines.append(
+            f"{'beats' if better else 'does not beat'} {row['baseline']}: F1 {row['f1']:.3f}, sensitivity "
+            f"{row['sensitivity']:.1%}, {row[FALSE_ALARM_RATE]:.1f} false alarms per 24 h of assessed time"
+        )
+    return "\n".join(lines)

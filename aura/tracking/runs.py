@@ -1,0 +1,378 @@
+"""MLflow: what a run logs, and which version of the model is the champion."""
+
+import logging
+import os
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+import numpy as np
+import pandas as pd
+import yaml
+from filelock import FileLock
+from matplotlib.figure import Figure
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.exceptions import MlflowException
+
+from aura import __version__
+from aura.config.disclosure import public, public_error, without_credentials
+from aura.config.schema import Config
+from aura.config.scope import dotted
+from aura.core.errors import AuraError, OutageError
+from aura.core.paths import INSTALLED, PACKAGE, PROJECT
+from aura.evaluation.scoring import RATIOS
+from aura.serving.requests import SIGNATURE
+from aura.tracking.open_runs import held, runs_folder, settle_dead
+
+# Half a minute for a server that restarts (refused connections), where MLflow's defaults take four, for each request.
+# A server that accepts a request gets a minute to answer: behind it a model may be on its way to an object store.
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+os.environ.setdefault(RETRIES, "4")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+
+
+@contextmanager
+def stage_run(
+    stage: str, config: Config, *, parent: str | None = None, name: str | None = None
+) -> Iterator[mlflow.ActiveRun]:
+    """Open the run of a stage, and log what every stage logs.
+
+    A run that ``mlflow run`` opened for this process is adopted; inside another stage's run this one is its child.
+    Runs that this machine opened in the same workspace, and whose process was killed, are marked KILLED first.
+
+    Parameters
+    ----------
+    stage
+        Name of the stage.
+    config
+        Logged as dotted parameters and as a file.
+    parent
+        Run of which it is a child, where that is not the active one.
+    name
+        Of the run, where it is not the stage's.
+    """
+    name = name or stage
+    adopted = "MLFLOW_RUN_ID" in os.environ
+    nested = mlflow.active_run() is not None
+    open_runs = runs_folder(Path(config.workspace))
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+    mlflow.set_system_metrics_sampling_interval(1)
+    with _outages(nested=nested):
+        if not adopted and not nested:
+            connect(config)
+            _choose_experiment(config)
+        if not nested:
+            settle_dead(open_runs, _mark_killed)
+        with (
+            ExitStack() as until_ended,
+            mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active,
+        ):
+            until_ended.enter_context(held(open_runs, active.info.run_id))
+            try:
+                # The name again, as an adopted run has one already, and a random one.
+                # The source is a path of this machine otherwise.
+                mlflow.set_tags(
+                    {"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
+                )
+                if parent is not None:
+                    set_parent(parent)
+                mlflow.log_params(parameters(config))
+                mlflow.log_text(yaml.safe_dump(public(config), sort_keys=False), "config.yaml")
+                if config.baseline and stage == "train":
+                    mlflow.set_tag("aura.baseline", config.baseline)
+                if config.question:
+                    mlflow.set_tag("mlflow.note.content", config.question)
+                yield active
+            except MlflowException:
+                # Nor will it hear of the end of this run and of those around it: once is enough to wait.
+                os.environ[RETRIES] = "0"
+                raise
+            except AuraError as error:
+                mlflow.set_tag("aura.error", public_error(error, config))
+                raise
+            except KeyboardInterrupt:
+                mlflow.end_run("KILLED")
+                raise
+
+
+def parameters(config: Config) -> dict[str, Any]:
+    """What is logged of a configuration, by dotted key."""
+    return dict(dotted(public(config)))
+
+
+@contextmanager
+def resumed(run_id: str) -> Iterator[None]:
+    """Log to a run that was opened before, by this process or another."""
+    active = mlflow.active_run()
+    if active is not None and active.info.run_id == run_id:
+        yield
+        return
+    with mlflow.start_run(run_id=run_id, nested=True):
+        yield
+
+
+def set_parent(run_id: str) -> None:
+    """Make the active run a child of another."""
+    mlflow.set_tag("mlflow.parentRunId", run_id)
+
+
+def exists(run_id: str) -> bool:
+    """Whether the tracking server has a run that nobody has deleted."""
+    try:
+        return bool(mlflow.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def is_beside(run_id: str) -> bool:
+    """Whether a run is in the experiment of the active one."""
+    if not exists(run_id):
+        return False
+    here, there = (mlflow.get_run(one).info.experiment_id for one in (active_id(), run_id))
+    return bool(here == there)
+
+
+def has_artifact(run_id: str, file: str) -> bool:
+    """Whether a run that the tracking server has logged a file."""
+    return exists(run_id) and any(one.path == file for one in mlflow.MlflowClient().list_artifacts(run_id))
+
+
+def kill(run_id: str | None) -> None:
+    """Say that a run was killed, which it could not say itself; where it can be said."""
+    if run_id is not None:
+        with suppress(MlflowException):
+            mlflow.MlflowClient().set_terminated(run_id, "KILLED")
+
+
+@contextmanager
+def _outages(*, nested: bool) -> Iterator[None]:
+    """Turn errors of MLflow into sentences; the runs around this one do not wait for the server once more."""
+    retries = os.environ[RETRIES]
+    try:
+        yield
+    except MlflowException as error:
+        says = f"says: {without_credentials(_line(error))}"
+        outage = OutageError(
+            f"MLflow at {place()} {'does not answer; run it again when it does' if is_outage(error) else says}"
+        )
+        for note in _notes(error):
+            outage.add_note(note)
+        raise outage from error
+    finally:
+        if not nested:
+            os.environ[RETRIES] = retries
+
+
+def _notes(error: BaseException | None) -> list[str]:
+    """Notes of an error and of those that it came after: a run that cannot be ended hides why it was to end."""
+    notes: dict[str, None] = {}
+    while error is not None:
+        notes |= dict.fromkeys(getattr(error, "__notes__", ()))
+        error = error.__context__
+    return list(notes)
+
+
+def is_outage(error: MlflowException) -> bool:
+    """Whether a server gave no answer, by the error of the connection that MLflow handled when it raised this one."""
+    return mlflow.get_tracking_uri().startswith("http") and isinstance(error.__context__, OSError)
+
+
+def _line(error: MlflowException) -> str:
+    return " ".join(str(error).split())
+
+
+def _mark_killed(run_id: str) -> bool:
+    """Mark a run whose process is gone as killed; False where this tracking server does not know it."""
+    if not exists(run_id):
+        return False
+    client = mlflow.MlflowClient()
+    if client.get_run(run_id).info.status == "RUNNING":
+        client.set_terminated(run_id, "KILLED")
+        print(f"run {run_id} is marked KILLED: its process is gone")
+    return True
+
+
+def baselines(test_digest: str) -> pd.DataFrame:
+    """Scores of what has to be beaten on the same test recordings: a row per baseline, of its newest run."""
+    experiment = mlflow.get_run(active_id()).info.experiment_id
+    runs = mlflow.search_runs(
+        [experiment],
+        filter_string=f"params.`test.digest` = '{test_digest}' and tags.`aura.baseline` != '' and status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        output_format="list",
+    )
+    rows: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        name = run.data.tags["aura.baseline"]
+        scores = {score: run.data.metrics.get(f"event_{score}", float("nan")) for score in RATIOS}
+        rows.setdefault(name, {"baseline": name, **scores, "run_id": run.info.run_id})
+    return pd.DataFrame(rows.values(), columns=["baseline", *RATIOS, "run_id"])
+
+
+def active_id() -> str:
+    """Return the id of the active run."""
+    active = mlflow.active_run()
+    assert active is not None
+    return str(active.info.run_id)
+
+
+def log_upstream(run_ids: Mapping[str, str]) -> None:
+    """Log the ids of the runs whose output this one reads, by stage."""
+    mlflow.set_tags({f"aura.upstream.{stage}": run_id for stage, run_id in run_ids.items()})
+
+
+def log_params(values: Mapping[str, Any]) -> None:
+    """Log what a run was made with, beside the configuration."""
+    mlflow.log_params(dict(values))
+
+
+def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
+    """Log numbers; NaN is logged as NaN."""
+    mlflow.log_metrics(dict(values), step=step)
+
+
+def log_table(frame: pd.DataFrame, file: str) -> None:
+    """Log a table for the artifact viewer, in place of one that is there, to which MLflow would append."""
+    if any(one.path == file for one in mlflow.MlflowClient().list_artifacts(active_id())):
+        mlflow.log_text(frame.to_json(orient="split", index=False, date_format="iso"), file)
+    else:
+        mlflow.log_table(frame, file)
+
+
+def log_json(values: Mapping[str, Any], file: str) -> None:
+    """Log plain values."""
+    mlflow.log_dict(dict(values), file)
+
+
+def log_text(text: str, file: str) -> None:
+    """Log a text."""
+    mlflow.log_text(text, file)
+
+
+def log_files(paths: Sequence[Path], folder: str | None = None) -> None:
+    """Log files beside each other, in a folder of the run or at its top."""
+    for path in paths:
+        mlflow.log_artifact(str(path), folder)
+
+
+def log_figures(figures: Mapping[str, Figure]) -> None:
+    """Log pictures by name, not in a folder: the view that compares runs shows only files beside each other."""
+    with warnings.catch_warnings():
+        # Names in scripts that the font lacks are drawn as boxes; the tables have them.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        for name, figure in figures.items():
+            mlflow.log_figure(figure, f"{name}.png", save_kwargs={"dpi": 110})
+
+
+def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame, test_digest: str) -> None:
+    """Log what the model was made from and scored on."""
+    with warnings.catch_warnings():
+        # MLflow registers its own local source twice.
+        warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
+        # Its last folders, not the path of this machine.
+        source = resolve_dataset_source("/".join(folder.parts[-2:]))
+    dataset = MetaDataset(source=source, name=name, digest=digest)
+    mlflow.log_input(dataset, context="training and test")
+    mlflow.log_params(
+        {
+            "data.digest": digest,
+            "data.subjects": recordings["subject"].nunique(),
+            "data.recordings": len(recordings),
+            "data.hours": round(float(recordings["duration_s"].sum() / 3600), 3),
+            "data.seizures": int(recordings["n_seizures"].sum()),
+            "test.digest": test_digest,
+        }
+    )
+
+
+def log_model(folder: Path, requirements: Sequence[str]) -> str:
+    """Log a detector that `aura.detection.detector.save_detector` wrote.
+
+    Returns
+    -------
+    str
+        Id of the logged model, for `aura.tracking.registry.register`.
+    """
+    example = pd.DataFrame({"t_s": np.round(np.arange(1, 13) * 0.8, 3), "rr_ms": np.full(12, 800.0)})
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        loader_module="aura.serving.pyfunc",
+        data_path=str(folder),
+        code_paths=[str(PACKAGE)],
+        signature=SIGNATURE,
+        input_example=example,
+        pip_requirements=list(requirements),
+    )
+    return str(info.model_id)
+
+
+def connect(config: Config) -> None:
+    """Use the tracking server of the environment, or else of the configuration."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(given or config.tracking.uri)
+    if given is None:
+        # MLflow exports it; the next run of this process may be configured otherwise.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+
+def place() -> str:
+    """Address of the tracking server, without a user and a password."""
+    return without_credentials(mlflow.get_tracking_uri())
+
+
+def _choose_experiment(config: Config) -> None:
+    """Use the experiment of the environment, or else of the configuration."""
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
+    database = mlflow.get_tracking_uri().partition("sqlite:///")[2]
+    # Two processes that make the tables of a new SQLite file at once fail.
+    with FileLock(f"{database}.lock") if database else nullcontext():
+        if database and mlflow.get_experiment_by_name(name) is None:
+            # Beside the database, wherever we are.
+            artifacts = Path(database).resolve().with_name("mlruns")
+            mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
+        mlflow.set_experiment(name)
+
+
+@cache
+def software() -> str:
+    """Version of Aura that runs, with its commit where that is known."""
+    tags = _git_tags()
+    changed = ", changed since" if tags.get("aura.git_dirty") == "true" else ""
+    commit = f" (commit {tags['aura.git_commit'][:12]}{changed})" if tags else ""
+    return f"aura {__version__}{commit}"
+
+
+def today() -> str:
+    """Date of now, in UTC."""
+    return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+def _git_tags() -> dict[str, str]:
+    """Commit of the code, and whether it was changed since; nothing outside a checkout and an image."""
+    # An image says what it was built from.
+    revision = os.environ.get("AURA_REVISION")
+    built = {"aura.git_commit": revision} if revision else {}
+    try:
+        # A repository around an installation, or around a copy of the code, is somebody else's.
+        if INSTALLED or Path(_git("rev-parse", "--show-toplevel")) != PROJECT:
+            return built
+        commit = _git("rev-parse", "HEAD")
+        return {"aura.git_commit": commit, "aura.git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.CalledProcessError):
+        return built
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(PROJECT), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -1,0 +1,1 @@
+"""What stages left on disk, and whether it is current."""
