@@ -5,6 +5,29 @@ class AuraError(Exception):
     """Something the caller can put right; its message is one sentence."""
 
 
+class InvalidInput(AuraError, ValueError):
+    """An argument is not allowed.
+
+    The message starts with the name of the parameter, as the caller wrote it: ``step_s=0 is out of range; allowed is
+    0.001 to 3600``. The configuration puts the name of the section before it.
+    """
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise InvalidInput unless ``low <= value <= high``.
+
+    Examples
+    --------
+    >>> check_range("min_coverage", 2, 0, 1)
+    Traceback (most recent call last):
+    aura.core.errors.InvalidInput: min_coverage=2 is out of range; allowed is 0 to 1
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInput(f"{name}={value!r} is not a number; allowed is {low:g} to {high:g}")
+    if not low <= value <= high:
+        raise InvalidInput(f"{name}={value:g} is out of range; allowed is {low:g} to {high:g}")
+
+
 class RecordingError(AuraError):
     """One recording cannot be used; the others go on.
 
