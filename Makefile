@@ -43,7 +43,7 @@ test-airflow: $(INSTALLED) .airflow/.installed  ## run the DAG of deploy/airflow
 	touch $@
 
 damage: $(INSTALLED)  ## prepare 5000 damaged corpora instead of 300 (about 4 minutes)
-	AURA_DAMAGED_CORPORA=5000 python -m pytest tests/test_damage.py
+	AURA_DAMAGED_CORPORA=5000 python -m pytest tests/processing/test_damage.py
 
 bench: $(INSTALLED)  ## after make demo: measure what all of it costs (about two hours, 10 GB of disk)
 	python -m benchmarks.prepare

@@ -26,7 +26,7 @@ from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
 from aura.demo import post
 from tests.conftest import SMALL_CORPUS, SMALL_WORK
-from tests.test_partition import files
+from tests.execution.test_partition import files
 
 HERE = Path(__file__).parent
 # Whose the recordings are; nobody else may read them.
