@@ -5,7 +5,7 @@ class AuraError(Exception):
     """Something the caller can put right; its message is one sentence."""
 
 
-class InvalidInput(AuraError, ValueError):
+class InvalidInput(AuraError, ValueError):  # noqa: N818 - the public name, as short as ValueError
     """An argument is not allowed.
 
     The message starts with the name of the parameter, as the caller wrote it: ``step_s=0 is out of range; allowed is
