@@ -55,7 +55,7 @@ def page(tables: Tables) -> str:
     ]
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=select_autoescape())
     html: str = environment.get_template("report.html").render(
-        style=(HERE.parent / "page.css").read_text(encoding="utf-8"),
+        style=(HERE.parent / "reports" / "page.css").read_text(encoding="utf-8"),
         drawn=drawn,
         setups=tables.setups.to_dict("records"),
         # The newest first here as well.

@@ -181,7 +181,7 @@ def test_a_recording_id_is_given_in_all_rows_or_in_none(model: mlflow.pyfunc.PyF
 def test_the_model_is_code_and_data_without_a_pickle(trained: Project) -> None:
     folder = Path(mlflow.artifacts.download_artifacts(MODEL))
     files = {path.name for path in folder.rglob("*") if path.is_file()}
-    assert {"model.skops", "detector.json", "serving.py", "input_example.json"} <= files
+    assert {"model.skops", "detector.json", "pyfunc.py", "input_example.json"} <= files
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".joblib"))]
     # Who has loaded it from there has compiled it there.
     logged_at = (folder / "MLmodel").stat().st_mtime
