@@ -45,7 +45,7 @@ def false_alarm_curve(
     Parameters
     ----------
     test, train
-        Curves by `aura.evaluation.operating_point.event_curve`.
+        Curves by `aura.evaluation.operating_point.compute_event_curve`.
     scores
         Of the test subjects at the chosen threshold, with their intervals.
     max_false_alarms_per_24h

@@ -28,7 +28,7 @@ from aura.formats.detections import FORMATS, sidecar, write_detections
 from aura.reports import text
 from aura.reports.page import describe_doubt, index
 from aura.stages import prepare
-from aura.stages.evaluate import scored
+from aura.stages.evaluate import score_prepared
 from aura.stages.pages import found, page_of, start_of
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
@@ -75,7 +75,7 @@ def run(config: Config) -> None:
         failures, _ = read_table(folder / "failures.parquet")
         rows, assessed = [], []
         for row in tqdm(recordings.to_dict("records"), desc="detect", unit="recording", dynamic_ncols=True):
-            one = scored(config, registered.detector, row)
+            one = score_prepared(config, registered.detector, row)
             events = found(registered.detector.alarms, one)
             target = output / f"{one.recording}{FORMATS[config.detect.format]}"
             _write(target, one, events, start_of(row), provenance)

@@ -10,8 +10,8 @@ from aura.core.errors import AuraError
 from aura.core.parquet import read_table
 from aura.detection.components import labelling
 from aura.detection.detector import SeizureDetector
-from aura.evaluation.operating_point import event_curve
-from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
+from aura.evaluation.operating_point import compute_event_curve
+from aura.evaluation.results import AnnotatedRecording, Evaluation, ScoredRecording, evaluate, score_recording
 from aura.execution import telemetry
 from aura.features import extract
 from aura.learning.labels import task
@@ -44,7 +44,7 @@ def run(config: Config) -> None:
         runs.log_json(registered.provenance.to_dict(), "provenance.json")
         runs.log_table(evaluation.per_subject(), "per_subject.json")
         runs.log_table(evaluation.seizures(), "seizures.json")
-        curve = event_curve(evaluation.recordings, registered.detector.alarms, evaluation.rules)
+        curve = compute_event_curve(evaluation.recordings, registered.detector.alarms, evaluation.rules)
         limit = config.scoring.max_false_alarms_per_24h
         runs.log_figures(
             {
@@ -76,30 +76,22 @@ def count(evaluation: Evaluation) -> None:
 
 
 def score(config: Config, detector: SeizureDetector, recordings: pd.DataFrame) -> Evaluation:
-    """Have a detector raise its alarms in prepared recordings, by its own features and threshold, and count."""
-    found = [scored(config, detector, recording) for recording in recordings.to_dict("records")]
-    return evaluate(found, detector.alarms, config.event_rules)
+    """Raise the alarms of a detector in prepared recordings, by its own features and threshold, and count them."""
+    scored = [score_prepared(config, detector, recording) for recording in recordings.to_dict("records")]
+    return evaluate(scored, detector.alarms, config.event_rules)
 
 
-def scored(config: Config, detector: SeizureDetector, recording: Mapping[Any, Any]) -> ScoredRecording:
-    """Have a detector say what it finds in a prepared recording, a row of the table of recordings."""
-    learned = labelling("labels", detector.labels or config.labels)
-    rr, seizures, rises_bpm = read_rr(prepared_folder(config), recording["recording"])
-    windows = extract(rr, detector.spec)
-    probability = detector.probability(windows)
-    step_s = detector.spec.step_s
-    return ScoredRecording(
-        recording=recording["recording"],
-        subject=recording["subject"],
-        duration_s=recording["duration_s"],
-        step_s=step_s,
-        probability=probability,
-        score=detector.alarms.score(probability, step_s=step_s),
+def score_prepared(config: Config, detector: SeizureDetector, row: Mapping[Any, Any]) -> ScoredRecording:
+    """Score a prepared recording, a row of the table of recordings, by the features of a detector."""
+    rr, seizures, rises_bpm = read_rr(prepared_folder(config), row["recording"])
+    recording = AnnotatedRecording(row["recording"], row["subject"], row["duration_s"], seizures, rises_bpm)
+    return score_recording(
+        recording,
+        detector.probability(extract(rr, detector.spec)),
+        step_s=detector.spec.step_s,
+        alarms=detector.alarms,
         threshold=detector.threshold,
-        labels=learned(windows["t_s"].to_numpy(), step_s=step_s, seizures=seizures).label,
-        seizures=seizures,
-        targets=learned.targets(seizures),
-        rises_bpm=rises_bpm,
+        labelling=labelling("labels", detector.labels or config.labels),
     )
 
 

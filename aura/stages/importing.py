@@ -36,7 +36,7 @@ from aura.ecg.envelope import envelope
 from aura.execution import telemetry
 from aura.formats.edf import read_ecg
 from aura.stages import prepare
-from aura.stages.evaluate import scored
+from aura.stages.evaluate import score_prepared
 from aura.stages.pages import found, start_of
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
@@ -202,7 +202,7 @@ class _Import:
         if self.teller is None or has_predictions(self.connection, recording_id, self.teller.model_id):
             return False
         detector = self.teller.detector
-        one = scored(self.config, detector, row)
+        one = score_prepared(self.config, detector, row)
         events, blind = found(detector.alarms, one)
         put_predictions(
             self.connection,

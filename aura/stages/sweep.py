@@ -5,12 +5,12 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
 from filelock import FileLock
 from hydra.utils import instantiate
 from optuna.exceptions import TrialPruned
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 
+from aura.assembly import build_folds, build_recipe, choose_groups, compute_data_digest, is_personal
 from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.config.schema import Config
@@ -19,7 +19,7 @@ from aura.core.arrays import Floats
 from aura.core.errors import AuraError
 from aura.core.files import digest
 from aura.core.parquet import read_table
-from aura.evaluation.operating_point import event_curve, operating_point
+from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
 from aura.evaluation.results import ScoredRecording
 from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS
 from aura.execution import telemetry
@@ -79,9 +79,9 @@ def _bury(trial: FrozenTrial) -> None:
 def _made_of(config: Config) -> dict[str, str]:
     """All that decides what a trial scores, by key, with the recordings and the subjects that no trial sees."""
     found, _ = read_table(prepared_folder(config) / "recordings.parquet")
-    recordings = train.annotated(found)
-    folds = train.folds_of(config, recordings)
-    if len(folds) > 1 or instantiate(config.split).personal:
+    recordings = train.select_annotated(found)
+    folds = build_folds(config, recordings)
+    if len(folds) > 1 or is_personal(config):
         raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
     tested = sorted(set(recordings["subject"][folds[0].test]))
     compared = dotted(select(Config, asdict(config), Scope.COMPARED))
@@ -91,7 +91,7 @@ def _made_of(config: Config) -> dict[str, str]:
         "sweep.space": str(config.sweep.space),
         # By a digest, as they name subjects by their own ids.
         "subject_channels.digest": channels_digest(config),
-        "data.digest": train.data_digest(recordings, config.labels),
+        "data.digest": compute_data_digest(recordings, config.labels),
         "test.subjects": str(tested),
     }
 
@@ -131,24 +131,25 @@ def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list
 
 def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -> dict[str, float] | None:
     """Event scores at the operating point, of training subjects by models that had not seen them; None if pruned."""
-    how = train.trial_of(config)
+    recipe = build_recipe(config)
     with FileLock(_lock(config, prepared_folder(config))):
         if not is_prepared(config):
             prepare.run(config)
     with FileLock(_lock(config, features_folder(config))):
-        found = train.table_of(config)
+        found = train.ensure_features(config)
     # Another detector of beats may fail on other recordings; then the sides would not be the same.
-    if train.data_digest(found.recordings, config.labels) != corpus:
+    if compute_data_digest(found.recordings, config.labels) != corpus:
         raise AuraError(
             "with these settings other recordings can be used than without; the trials could not be compared"
         )
-    (fold,) = train.folds_of(config, found.recordings)
+    (fold,) = build_folds(config, found.recordings)
     side = found.of(fold.train)
     tried: list[ScoredRecording] = []
 
     def report(fold: int, part: FeatureTable, probabilities: list[Floats]) -> None:
-        tried.extend(how.scored(part, probabilities))
-        scores = _at_operating_point(event_curve(tried, how.alarms, how.rules), how.max_false_alarms_per_24h)
+        tried.extend(recipe.score(part, probabilities))
+        curve = compute_event_curve(tried, recipe.alarms, recipe.rules)
+        scores = read_operating_point(curve, choose_threshold(curve, recipe.max_false_alarms_per_24h))
         runs.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
         # After the last one there is nothing to save.
         if prunable and fold < config.train.folds - 1:
@@ -158,19 +159,10 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
 
     with instantiate(config.compute).forest():
         try:
-            _, curve = how.out_of_fold(side, train.groups_of(config), report)
+            _, curve = recipe.cross_validate(side, choose_groups(config), report)
         except TrialPruned:
             return None
-    return _at_operating_point(curve, how.max_false_alarms_per_24h)
-
-
-def _at_operating_point(curve: pd.DataFrame, limit: float) -> dict[str, float]:
-    """Event scores at the threshold that would be chosen; of a detector that never alarms, where there is none."""
-    threshold = operating_point(curve, limit)
-    rows = curve[curve["threshold"] == threshold]
-    if not len(rows):
-        return dict.fromkeys(RATIOS, 0.0)
-    return {name: float(rows[name].fillna(0.0).iloc[0]) for name in RATIOS}
+    return read_operating_point(curve, choose_threshold(curve, recipe.max_false_alarms_per_24h))
 
 
 def _lock(config: Config, folder: Path) -> Path:

@@ -23,7 +23,7 @@ from aura.detection.components import LABELLINGS
 from aura.detection.detector import SeizureDetector, load_detector
 from aura.evaluation import bootstrap
 from aura.evaluation.results import Evaluation
-from aura.evaluation.scoring import FALSE_ALARM_RATE, ratio
+from aura.evaluation.scoring import FALSE_ALARM_RATE, compute_ratio
 from aura.learning.labels import task
 from aura.reports.model_card import SYNTHETIC as SYNTHETIC_CARD
 from aura.tracking import runs
@@ -342,7 +342,7 @@ def _decide(
     """Alias of a new version beside the version that is the champion, why, and the numbers."""
     ours = _by_subject(evaluation.per_subject())
     total = ours.to_numpy().sum(axis=0)[None]
-    numbers: dict[str, Any] = {name: float(ratio(total, name)[0]) for name in ("f1", *RATES)}
+    numbers: dict[str, Any] = {name: float(compute_ratio(total, name)[0]) for name in ("f1", *RATES)}
     allowed = config.scoring.max_false_alarms_per_24h
     if champion is None:
         rate = numbers[FALSE_ALARM_RATE]
@@ -362,10 +362,10 @@ def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple
     Of (n_subjects, 5) counts of the same subjects, and the false alarms per 24 h of assessed time of the new version on
     all it was tested on, which may be more.
     """
-    f1, their_f1 = (float(ratio(counts.sum(axis=0)[None], "f1")[0]) for counts in (ours, theirs))
-    their_rate = float(ratio(theirs.sum(axis=0)[None], FALSE_ALARM_RATE)[0])
+    f1, their_f1 = (float(compute_ratio(counts.sum(axis=0)[None], "f1")[0]) for counts in (ours, theirs))
+    their_rate = float(compute_ratio(theirs.sum(axis=0)[None], FALSE_ALARM_RATE)[0])
     difference = np.subtract(
-        *(bootstrap.scores_of_draws(c, partial(ratio, name="f1"), seed=config.seed) for c in (ours, theirs))
+        *(bootstrap.scores_of_draws(c, partial(compute_ratio, name="f1"), seed=config.seed) for c in (ours, theirs))
     )
     known = difference[~np.isnan(difference)]
     share_better = float((known > 0).mean()) if len(known) else 0.0

@@ -45,7 +45,7 @@ def test_hundreds_of_thousands_of_seizures_do_not_take_hours() -> None:
     # All are less than 90 s apart: one event, which is split each 5 min.
     assert score_events(seizures, seizures, duration_s=DAY_S, rules=EventRules()).n_ref == 250
     empty = np.array([])
-    one = ScoredRecording("a", "a", DAY_S, 1.0, empty, empty, 0.5, empty, seizures, seizures, np.zeros(300_000))
+    one = ScoredRecording("a", "a", DAY_S, seizures, np.zeros(300_000), 1.0, empty, empty, 0.5, empty, seizures)
     evaluation = Evaluation([one], [seizures], [], [], EventRules())
     assert all(evaluation.found(0))
     assert all(evaluation.right(0))

@@ -11,6 +11,7 @@ from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomFore
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
+from aura.assembly import build_recipe
 from aura.config.compose import compose
 from aura.core.arrays import Floats, Ints
 from aura.core.errors import AuraError
@@ -19,7 +20,6 @@ from aura.learning.classifier import Calibration, fit, seizure_probability
 from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
 from aura.learning.training import Training, check_parameters
-from aura.stages.train import trial_of
 
 
 class OurTree(DecisionTreeClassifier):
@@ -186,7 +186,7 @@ def test_a_classifier_that_cannot_be_loaded_again_is_refused_before_training() -
 
 @pytest.mark.parametrize("model", ["random_forest", "extra_trees", "hist_gradient_boosting", "lightgbm"])
 def test_every_model_can_be_fitted_and_served(model: str, tmp_path: Path) -> None:
-    trial = trial_of(
+    trial = build_recipe(
         compose([f"model={model}", "train.folds=4", "train.calibrate=false", "train.interictal_per_ictal=null"])
     )
     assert auc(planted(tmp_path, raised), trial.training) > 0.85

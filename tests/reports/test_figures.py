@@ -58,7 +58,7 @@ def timeline(name: str) -> Figure:
     rr_ms = np.full(50, 1000.0)
     seizures, score = (Event(10.0, 5.0),), np.linspace(0, 1, 50)
     scored = ScoredRecording(
-        name, name, 50.0, 1.0, score, score, 0.5, np.zeros(50, dtype=np.int64), seizures, seizures, np.array([np.nan])
+        name, name, 50.0, seizures, np.array([np.nan]), 1.0, score, score, 0.5, np.zeros(50, dtype=np.int64), seizures
     )
     panel = figures.Panel(f"missed, {name}", scored, (), RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 50.0), 0.0, 50.0)
     return figures.timelines([panel])

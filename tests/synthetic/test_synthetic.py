@@ -5,13 +5,13 @@ import edfio
 import numpy as np
 import pandas as pd
 
+from aura.assembly import build_recipe
 from aura.config.compose import compose
 from aura.core.parquet import read_table
 from aura.corpora.layouts.writing import tusz15
 from aura.detection.components import labelling
-from aura.evaluation.operating_point import event_curve
+from aura.evaluation.operating_point import compute_event_curve
 from aura.learning.feature_table import FeatureTable
-from aura.stages.train import trial_of
 from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
 from aura.workspace.folders import features_folder
@@ -100,8 +100,8 @@ def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms
     table = FeatureTable(folder, recordings, 4.0, labelling("labels", config.labels))
     bpm = table.features.index("mean_hr__10s")
     heart_rates = [table.read(number)[:, bpm].astype(np.float64) for number in range(len(table))]
-    trial = trial_of(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))
-    curve = event_curve(trial.scored(table, heart_rates), trial.alarms, trial.rules)
+    trial = build_recipe(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))
+    curve = compute_event_curve(trial.score(table, heart_rates), trial.alarms, trial.rules)
     # Wherever it finds most seizures it alarms for nothing many times a day; where it does not, it misses most.
     assert curve.loc[curve["sensitivity"] > 0.7, "false_alarms_per_24h"].min() > 24
     assert curve.loc[curve["false_alarms_per_24h"] < 12, "sensitivity"].max() < 0.7

@@ -40,14 +40,14 @@ def evaluation(found: list[int], false_alarms: int = 0, assessed_s: int = 3600) 
                 f"r{subject}",
                 f"{subject:08d}",
                 3600.0,
+                (SEIZURE,),
+                np.array([np.nan]),
                 1.0,
                 probability,
                 probability,
                 0.5,
                 np.zeros(3600, dtype=np.int64),
                 (SEIZURE,),
-                (SEIZURE,),
-                np.array([np.nan]),
             )
         )
     return evaluate(recordings, ALARMS, EventRules())
