@@ -37,7 +37,7 @@ from aura.reports.model_card import model_card
 from aura.reports.training import draw_training
 from aura.stages import evaluate, featurize
 from aura.stages.pages import log_pages
-from aura.tracking import registry, runs
+from aura.tracking import promotion, runs
 from aura.tracking.registry import Registered
 from aura.workspace.folders import (
     channels_digest,
@@ -129,7 +129,7 @@ def register(
         save_detector(Path(saved), detector, runtime=runtime)
         model_id = runs.log_model(Path(saved), requirements(result.detector.model, detector.spec, runtime=runtime))
     score_again = partial(_score_again, config, result.tested)
-    return registry.register(config, model_id, card, origin, result.evaluation, result.tested, score_again)
+    return promotion.register(config, model_id, card, origin, result.evaluation, result.tested, score_again)
 
 
 def describe(result: TrainingResult, scores: Mapping[str, float], comparison: str, outcome: str, run_id: str) -> str:

@@ -302,7 +302,7 @@ def log_model(folder: Path, requirements: Sequence[str]) -> str:
     Returns
     -------
     str
-        Id of the logged model, for `aura.tracking.registry.register`.
+        Id of the logged model, for `aura.tracking.promotion.register`.
     """
     example = pd.DataFrame({"t_s": np.round(np.arange(1, 13) * 0.8, 3), "rr_ms": np.full(12, 800.0)})
     info = mlflow.pyfunc.log_model(

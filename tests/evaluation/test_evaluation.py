@@ -250,3 +250,14 @@ def test_rises_of_thousands_of_seizures_are_exact() -> None:
     assert rises_bpm(rr, seizures) == pytest.approx(np.full(600, 60.0))
     # A seizure at the start has no minutes before it to compare with.
     assert np.isnan(rises_bpm(rr, [Event(10.0, 20.0)])).all()
+
+
+def test_a_score_is_added_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RATIOS, "miss_rate", lambda n_ref, tp, fp, duration_s, assessed_s: (n_ref - tp, n_ref))  # type: ignore[arg-type]
+    recordings = [scored("a", [(1010, 1030)], [Event(1000, 40)]), scored("b", [], [Event(500, 20)])]
+    evaluation = evaluate(recordings, ALARMS, RULES)
+    scores = evaluation.scores(seed=0)
+    assert [scores[f"event_miss_rate{end}"] for end in ("", "_low", "_high")] == [0.5, 0.0, 1.0]
+    assert scores["sample_miss_rate"] == pytest.approx(40 / 60)
+    assert evaluation.per_subject()["event_miss_rate"].tolist() == [0.0, 1.0]
+    assert "miss_rate" in compute_event_curve(recordings, ALARMS, RULES).columns

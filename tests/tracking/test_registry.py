@@ -16,7 +16,7 @@ from aura.core.provenance import Origin
 from aura.detection.alarms import Alarms
 from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
 from aura.evaluation.scoring import EventRules
-from aura.tracking import registry, runs
+from aura.tracking import promotion, registry, runs
 from tests.conftest import Project
 from tests.tracking.test_tracking import RunOf
 
@@ -64,7 +64,7 @@ def registered(name: str, one: Evaluation, digest: str = "same") -> str:
         mlflow.log_param("test.digest", digest)
         runs.log_table(one.per_subject(), "per_subject.json")
         model_id = mlflow.initialize_logged_model(name="model").model_id
-        return registry.register(config, model_id, "# Card", ORIGIN, one, pd.DataFrame(), no_need)
+        return promotion.register(config, model_id, "# Card", ORIGIN, one, pd.DataFrame(), no_need)
 
 
 def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: str) -> None:
@@ -130,7 +130,7 @@ def test_a_champion_of_an_earlier_version_is_scored_anew_for_its_assessed_time(t
 def test_a_champion_that_moves_meanwhile_is_compared_with(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow.set_experiment("tests")
     registered("race", evaluation([0, 1]))
-    compare, compared = registry._compare, []
+    compare, compared = promotion._compare, []
 
     def and_another(*given: object) -> object:
         if not compared:
@@ -138,7 +138,7 @@ def test_a_champion_that_moves_meanwhile_is_compared_with(tracking_uri: str, mon
             assert "is the champion" in registered("race", evaluation(list(range(19))))
         return compare(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(registry, "_compare", and_another)
+    monkeypatch.setattr(promotion, "_compare", and_another)
     assert "event F1 0.571 against 0.974" in registered("race", evaluation(list(range(8))))
 
 
@@ -151,7 +151,7 @@ def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
     # The very same detector on the very same recordings; two people are no proof of anything.
     assert trained.run("train", name) == 0
     assert "2 test subjects that the champion has not seen are too few, 5 are needed" in capsys.readouterr().out
-    monkeypatch.setattr(registry, "MIN_SUBJECTS", 1)
+    monkeypatch.setattr(promotion, "MIN_SUBJECTS", 1)
     assert trained.run("train", name) == 0
     assert "better in 0% of the draws of 2 subjects" in capsys.readouterr().out
     # Other subjects, of which it has seen some; of a corpus of another name it has seen the same beats.
