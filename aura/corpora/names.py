@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aura.core.errors import AuraError
 from aura.core.recordings import RecordingRef
-from aura.corpora.discovery import text
+from aura.corpora.discovery import escape_name
 
 KEY_VARIABLE = "AURA_PSEUDONYM_KEY"
 MIN_KEY = 16
@@ -31,7 +31,7 @@ class Names:
 
     def path(self, path: Path) -> str:
         """Name of a file or folder of the corpus."""
-        below = text(path.relative_to(self.root).as_posix())
+        below = escape_name(path.relative_to(self.root).as_posix())
         return below if self.key is None else self._pseudonym(f"path {below}")
 
     def ref(self, ref: RecordingRef) -> RecordingRef:

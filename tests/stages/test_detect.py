@@ -15,7 +15,7 @@ from aura.cli import main
 from aura.core.events import Event
 from aura.core.parquet import read_table
 from aura.core.recordings import Ecg
-from aura.corpora.layouts.writing import PLACES
+from aura.corpora.layouts import writable_layouts
 from aura.formats.detections import FORMATS, write_detections
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
@@ -275,7 +275,7 @@ def test_annotations_that_cannot_be_used_keep_nobody_from_looking(
         assert f"    {name}.edf: {says}" in out
 
 
-@pytest.mark.parametrize("layout", PLACES)
+@pytest.mark.parametrize("layout", writable_layouts())
 def test_every_layout_is_detected_in(layout: str, trained: Project, tmp_path: Path, run_of: RunOf) -> None:
     synthesis = [f"dataset.synthesis.layout={layout}", "dataset.synthesis.subjects=2"]
     corpus = ["synthesize", *SMALL_CORPUS, *synthesis, f"dataset.root={tmp_path / 'in'}", "compute=serial"]
