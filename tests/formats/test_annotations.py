@@ -50,7 +50,7 @@ def test_what_is_no_tse_is_refused(tmp_path: Path, text: str, says: str) -> None
         (CSV + "TERM,1,2\n", "line 5 has 3 columns; the header has 5"),
         (CSV + "TERM,1,x,seiz,1\n", "line 5 has a time"),
         (CSV + "TERM,5,1,seiz,1\n", "line 5 has an event that ends before it begins"),
-        (CSV + 'TERM,5,6,"seiz,1\n', "no table"),
+        (CSV + 'TERM,5,6,"seiz,1\n', "not a table"),
     ],
 )
 def test_what_is_no_csv_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -84,7 +84,7 @@ def test_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="annotation file"):
         read_tse(tmp_path / "a.tse_bi")
     (tmp_path / "b.tse_bi").mkdir()
-    with pytest.raises(RecordingError, match="is no file"):
+    with pytest.raises(RecordingError, match="is not a regular file"):
         read_tse(tmp_path / "b.tse_bi")
 
 

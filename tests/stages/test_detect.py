@@ -268,7 +268,7 @@ def test_annotations_that_cannot_be_used_keep_nobody_from_looking(
     assert "against the annotations of 1 recordings" in out
     for name, says in (
         ("empty", "its .tsv annotation file holds no event, not even background"),
-        ("broken", "its .tsv annotation file: line 2 has a duration that is no number"),
+        ("broken", "its .tsv annotation file: line 2 has a duration that is not a number"),
         ("task", "none of its annotations says anything about seizures; dataset.words adds words of your own"),
         ("outside", "1 annotated seizures and none in its"),
     ):

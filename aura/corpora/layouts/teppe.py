@@ -20,7 +20,7 @@ from aura.formats.annotations import bad_line, checked_event, checked_events
 from aura.formats.clock import readings_s
 from aura.formats.edf_header import read_header
 from aura.formats.tse import Line, read_event_lines, write_tse
-from aura.formats.vocabulary import NO_WORDS, Words, is_missing, is_seizure, says_no_seizure
+from aura.formats.vocabulary import NO_WORDS, Words, is_missing, is_no_seizure, is_seizure
 
 SUBJECT = re.compile(r"PAT_\w+")
 SEGMENT = re.compile(r"(?P<record>EEG_\w+?)(_s\d+)?")
@@ -76,7 +76,7 @@ def read_events(
     events = checked_events(path, (_event(path, line, start, words) for line in read_event_lines(path)))
     inside = [event for event in events if _overlaps(event, (0.0, duration_s))]
     outside = [event for event in events if not _overlaps(event, (0.0, duration_s))]
-    outside = [event for event in outside if not says_no_seizure(event.kind, words)]
+    outside = [event for event in outside if not is_no_seizure(event.kind, words)]
     spans = [span for sibling in ref.siblings if (span := _span(sibling, start)) is not None] if outside else []
     begins_s = (0.0, *(begin_s for begin_s, _ in spans))
     nowhere = [event for event in outside if not any(_overlaps(event, span) for span in spans)]
@@ -93,7 +93,7 @@ def read_events(
 
 def _event(path: Path, line: Line, start: datetime, words: Words) -> Event | None:
     """Read a line whose times are times of day; if a time is ambiguous, the shortest event counts."""
-    harmless = says_no_seizure(line.kind, words)
+    harmless = is_no_seizure(line.kind, words)
     if is_missing(line.onset) and harmless:
         return None
     try:
