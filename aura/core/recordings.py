@@ -25,7 +25,7 @@ class RecordingRef:
     split
         Side of the corpus's official split, where it has one.
     layout
-        Name of the module in `aura.corpora.layouts` that knows how to read the annotations.
+        Name of the layout in `aura.corpora.layouts` that found the recording and reads its annotations.
     others
         Further files of the recording, which are not read: its EEG beside its ECG, its annotations in another form.
     siblings

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -15,7 +14,7 @@ from aura.core.events import Event
 from aura.core.files import digest
 from aura.core.parquet import frame_digest
 from aura.core.recordings import Ecg, RecordingRef
-from aura.corpora.layouts import Layout
+from aura.corpora.layouts import get_layout
 from aura.ecg import heart_rate, quality
 from aura.ecg.beat_shape import judge_beats
 from aura.ecg.beats import detect, span_gaps
@@ -224,8 +223,7 @@ class Preparation:
         start = ecg.start.replace(tzinfo=self.timezone) if ecg.start else None
 
         def read(one: RecordingRef) -> Annotated:
-            layout: Layout = import_module(one.layout)
-            events = layout.read_events(one, start, ecg.duration_s, self.words)
+            events = get_layout(one.layout).read_events(one, start, ecg.duration_s, self.words)
             return find_seizures(events, duration_s=ecg.duration_s, min_seizure_s=self.min_seizure_s, words=self.words)
 
         try:

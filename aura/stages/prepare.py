@@ -16,7 +16,7 @@ from aura.core.errors import AuraError
 from aura.core.files import remove_partials
 from aura.core.parquet import write_table
 from aura.core.paths import CONF
-from aura.corpora.discovery import Corpus, find, find_one
+from aura.corpora.discovery import Corpus, find_recording, find_recordings
 from aura.corpora.names import Names, key_from_environment
 from aura.corpora.other_files import advice, describe
 from aura.detection.components import beat_detector
@@ -90,9 +90,9 @@ def run(config: Config) -> None:
     names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
     folder = prepared_folder(config)
     if config.dataset.edf is None:
-        corpus = find(root, config.dataset.layouts, config.dataset.name)
+        corpus = find_recordings(root, config.dataset.layouts, config.dataset.name)
     else:
-        corpus = find_one(root / config.dataset.edf, root, config.dataset.layouts, config.dataset.name)
+        corpus = find_recording(root / config.dataset.edf, root, config.dataset.layouts, config.dataset.name)
     if not config.prepare.needs_subject:
         refs = tuple(replace(ref, subject=ref.subject or ref.recording) for ref in corpus.refs)
         corpus = replace(corpus, refs=refs)

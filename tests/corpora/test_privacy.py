@@ -16,7 +16,7 @@ from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.core.errors import AuraError, RecordingError
 from aura.core.parquet import read_table
-from aura.corpora.discovery import find
+from aura.corpora.discovery import find_recordings
 from aura.corpora.names import KEY_VARIABLE, Names
 from aura.formats.edf_writer import Channel, write_edf
 
@@ -176,7 +176,7 @@ def test_words_that_were_not_understood_stay_on_this_machine(
 
 
 def test_the_same_key_gives_the_same_names_and_another_others(corpus: Path) -> None:
-    ref = find(corpus, ["aura.corpora.layouts.tusz15"], "any").refs[0]
+    ref = find_recordings(corpus, ["tusz15"], "any").refs[0]
     one, again, other = (Names(corpus, key).ref(ref) for key in (b"1" * 16, b"1" * 16, b"2" * 16))
     assert one == again
     assert one.subject != other.subject

@@ -42,7 +42,7 @@ def prepare(folder: Path, leads: dict[str, Floats], channels: list[str] | None =
     """The row of a recording that has these leads, in mV."""
     edf = folder / "night.edf"
     write_edf(edf, [Channel(label, x_mv * 1000, FS_HZ) for label, x_mv in leads.items()], start=datetime(2020, 1, 1))
-    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.corpora.layouts.plain")
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
     config = compose(["dataset=any", f"dataset.root={folder}"])
     config.dataset.channels = channels or config.dataset.channels
     _, _, meta = preparation(config).prepare(ref)
@@ -70,7 +70,7 @@ def test_leads_of_one_label_are_told_apart_by_their_number(tmp_path: Path) -> No
     edf = tmp_path / "night.edf"
     leads = [Channel("ECG", x_mv * 1000, FS_HZ) for x_mv in (noise(0), GOOD)]
     write_edf(edf, leads, start=datetime(2020, 1, 1))
-    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.corpora.layouts.plain")
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
     _, _, meta = preparation(compose(["dataset=any", f"dataset.root={tmp_path}"])).prepare(ref)
     row = meta["recording"]
     assert (row["channel"], row["signal"], row["n_beats"]) == ("ECG", 1, len(BEATS_S))
@@ -112,7 +112,7 @@ def test_a_stretch_without_beats_is_no_usable_ecg(tmp_path: Path) -> None:
 def test_a_detector_that_takes_other_waves_for_beats_is_seen(tmp_path: Path) -> None:
     edf = tmp_path / "night.edf"
     write_edf(edf, [Channel("ECG", GOOD * 1000, FS_HZ)], start=datetime(2020, 1, 1))
-    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.corpora.layouts.plain")
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
 
     def with_t_waves(ecg_mv: Floats, fs_hz: float) -> Any:
         peaks = sleepecg(ecg_mv, fs_hz)
@@ -130,7 +130,7 @@ def test_a_second_detector_does_not_hide_doubtful_beats(tmp_path: Path) -> None:
     """It disputes each stretch with T waves among the beats, and leaves only normal intervals."""
     edf = tmp_path / "night.edf"
     write_edf(edf, [Channel("ECG", GOOD * 1000, FS_HZ)], start=datetime(2020, 1, 1))
-    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.corpora.layouts.plain")
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
 
     def with_some_t_waves(ecg_mv: Floats, fs_hz: float) -> Any:
         peaks = sleepecg(ecg_mv, fs_hz)

@@ -50,7 +50,7 @@ def test_what_is_no_tse_is_refused(tmp_path: Path, text: str, says: str) -> None
         (CSV + "TERM,1,2\n", "line 5 has 3 columns; the header has 5"),
         (CSV + "TERM,1,x,seiz,1\n", "line 5 has a time"),
         (CSV + "TERM,5,1,seiz,1\n", "line 5 has an event that ends before it begins"),
-        (CSV + 'TERM,5,6,"seiz,1\n', "no table"),
+        (CSV + 'TERM,5,6,"seiz,1\n', "not a table"),
     ],
 )
 def test_what_is_no_csv_is_refused(tmp_path: Path, text: str, says: str) -> None:
@@ -84,7 +84,7 @@ def test_no_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="annotation file"):
         read_tse(tmp_path / "a.tse_bi")
     (tmp_path / "b.tse_bi").mkdir()
-    with pytest.raises(RecordingError, match="is no file"):
+    with pytest.raises(RecordingError, match="is not a regular file"):
         read_tse(tmp_path / "b.tse_bi")
 
 
@@ -153,7 +153,7 @@ def test_every_format_gives_the_same_events(times: list[int]) -> None:
         write_csv_bi(folder / "a.csv_bi", events, 1e4, "a")
         write_events_tsv(folder / "a_events.tsv", events, START, 1e4)
         assert list(read_tse(folder / "a.tse_bi")) == events
-        ref = RecordingRef("a", "1", "1", "b", folder / "b.edf", folder / "b.tse_bi", None, teppe.__name__)
+        ref = RecordingRef("a", "1", "1", "b", folder / "b.edf", folder / "b.tse_bi", None, "teppe")
         assert list(teppe.read_events(ref, START, 1e4)) == events
         assert list(read_csv(folder / "a.csv_bi")) == events
         assert list(read_events_tsv(folder / "a_events.tsv")) == events

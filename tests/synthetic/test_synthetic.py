@@ -8,7 +8,7 @@ import pandas as pd
 from aura.assembly import build_recipe
 from aura.config.compose import compose
 from aura.core.parquet import read_table
-from aura.corpora.layouts.writing import tusz15
+from aura.corpora.layouts import tusz15
 from aura.detection.components import labelling
 from aura.evaluation.operating_point import compute_event_curve
 from aura.learning.feature_table import FeatureTable
@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     other = replace(SMALL, seed=4)
     write_subject(next(plan(other)), other, tmp_path / "three")
-    name = tusz15(0, 0).edf.as_posix()
+    name = tusz15.place(0, 0).edf.as_posix()
     assert contents(tmp_path / "three")[name] != contents(tmp_path / "one")[name]
 
 
@@ -51,7 +51,7 @@ def test_a_recording_looks_like_one_of_tuh(tmp_path: Path) -> None:
     rates = set()
     for subject in plan(replace(SMALL, subjects=12, hours_per_subject=0.17)):
         write_subject(subject, SMALL, tmp_path)
-        edf = edfio.read_edf(tmp_path / tusz15(subject[0].subject, 0).edf)
+        edf = edfio.read_edf(tmp_path / tusz15.place(subject[0].subject, 0).edf)
         assert edf.num_signals == 22
         (ecg,) = [signal for signal in edf.signals if signal.label in ECG_LABELS]
         assert sum(signal.sampling_frequency == 1 for signal in edf.signals) == 2

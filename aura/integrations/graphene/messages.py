@@ -9,7 +9,7 @@ from typing import Any
 
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.corpora.discovery import Corpus, find
+from aura.corpora.discovery import Corpus, find_recordings
 from aura.corpora.names import Names, key_from_environment
 
 # Takes a message and fills in another one; protobuf makes their classes from the model.proto of the node.
@@ -30,7 +30,7 @@ def look(config: Config) -> tuple[Corpus, Names]:
     if not root.is_dir():
         raise AuraError(f"the shared folder has no folder {root.name!r}; put the recordings there")
     names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
-    return find(root, config.dataset.layouts, config.dataset.name), names
+    return find_recordings(root, config.dataset.layouts, config.dataset.name), names
 
 
 def below(folder: Path | str, shared: Path) -> str:
