@@ -11,7 +11,8 @@ from aura.detection.alarms import Alarms
 from aura.evaluation.operating_point import event_curve, operating_point
 from aura.evaluation.results import ScoredRecording
 from aura.evaluation.scoring import EventRules
-from aura.learning.classifier import Calibration, Classifier
+from aura.learning.calibration import Calibration
+from aura.learning.classifier import Classifier
 from aura.learning.feature_table import FeatureTable
 from aura.learning.training import Report, Training
 

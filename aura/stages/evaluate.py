@@ -13,8 +13,8 @@ from aura.detection.detector import SeizureDetector
 from aura.evaluation.operating_point import event_curve
 from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
 from aura.execution import telemetry
-from aura.features import extract
-from aura.learning.labels import task
+from aura.features import extract_features
+from aura.learning.labels import describe_task
 from aura.reports import figures, text
 from aura.stages import prepare
 from aura.stages.pages import log_pages
@@ -85,7 +85,7 @@ def scored(config: Config, detector: SeizureDetector, recording: Mapping[Any, An
     """Have a detector say what it finds in a prepared recording, a row of the table of recordings."""
     learned = labelling("labels", detector.labels or config.labels)
     rr, seizures, rises_bpm = read_rr(prepared_folder(config), recording["recording"])
-    windows = extract(rr, detector.spec)
+    windows = extract_features(rr, detector.spec)
     probability = detector.probability(windows)
     step_s = detector.spec.step_s
     return ScoredRecording(
@@ -116,9 +116,10 @@ def _annotated(config: Config) -> pd.DataFrame:
 def _check_task(config: Config, registered: registry.Registered) -> None:
     """Refuse to count what one detector finds by the rules of another."""
     labels = registered.detector.labels
-    if labels and task(labels) != task(config.labels):
+    if labels and describe_task(labels) != describe_task(config.labels):
         theirs, ours = (
-            ", ".join(f"{key}={value}" for key, value in sorted(task(one).items())) for one in (labels, config.labels)
+            ", ".join(f"{key}={value}" for key, value in sorted(describe_task(part).items()))
+            for part in (labels, config.labels)
         )
         raise AuraError(
             f"{registered.name} is to find something else ({theirs}) than this configuration ({ours}); write "

@@ -28,12 +28,12 @@ from aura.evaluation.recipe import Trained, Trial
 from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
 from aura.evaluation.scoring import FALSE_ALARM_RATE
 from aura.execution import telemetry
-from aura.features import names_of
+from aura.features import list_features
 from aura.learning import splits
 from aura.learning.classifier import Classifier
 from aura.learning.feature_table import FeatureTable
-from aura.learning.importance import permutation_importance
-from aura.learning.labels import LEFT_OUT, TARGET, task
+from aura.learning.importance import compute_importance
+from aura.learning.labels import LEFT_OUT, TARGET, describe_task
 from aura.learning.splits import Fold
 from aura.learning.training import Training, check_parameters
 from aura.reports import figures, text
@@ -130,7 +130,7 @@ def run(config: Config) -> None:
         # Last, and after all that counts is kept and said: a picture that fails must cost nothing else.
         with _noting(f"all but pictures and pages is kept: {outcome}"):
             # The first of several folds speaks for the others: each of its models is tried on whom it has not seen.
-            importance = permutation_importance(trained[0].model, table.of(folds[0].test), seed=config.seed)
+            importance = compute_importance(trained[0].model, table.of(folds[0].test), seed=config.seed)
             runs.log_figures(_figures(final, importance, evaluation, trial, scores, config))
             provenance = Provenance(
                 f"of run {active.info.run_id}", "", "", origin, final.threshold, runs.software(), runs.today()
@@ -152,7 +152,7 @@ def trial_of(config: Config) -> Trial:
     """How the configuration says that detectors are trained and scored, after the model was tried on a few rows."""
     compute = instantiate(config.compute)
     taken = inspect.signature(get_class(config.model["_target_"])).parameters
-    columns = names_of(config.feature_spec)
+    columns = list_features(config.feature_spec)
     defaults = {"random_state": config.seed, "n_jobs": compute.n_workers, "columns": columns}
     values = {**{name: value for name, value in defaults.items() if name in taken}, **config.model}
     make_model: Callable[[], Classifier] = partial(instantiate, values, _convert_="all")
@@ -186,7 +186,7 @@ def folds_of(config: Config, recordings: pd.DataFrame) -> list[Fold]:
     """Folds of the configuration's split, checked."""
     how = instantiate(config.split, _convert_="all")
     folds: list[Fold] = how(recordings, seed=config.seed)
-    splits.check(folds, recordings, personal=how.personal)
+    splits.check_folds(folds, recordings, personal=how.personal)
     return folds
 
 
@@ -212,7 +212,7 @@ def test_digest(config: Config, recordings: pd.DataFrame) -> str:
     """Name for what a detector is tested on and by which rules; the same where two scores can be compared."""
     known = recordings[["recording", "subject", "duration_s"]].to_dict("list")
     seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
-    return digest(known, seizures, task(config.labels), list(astuple(config.event_rules)))
+    return digest(known, seizures, describe_task(config.labels), list(astuple(config.event_rules)))
 
 
 def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
@@ -249,7 +249,7 @@ def data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
     Features and detectors do not count.
     """
     known = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
-    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), task(labels))
+    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), describe_task(labels))
 
 
 def _is_current(config: Config) -> bool:
