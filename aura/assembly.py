@@ -19,7 +19,7 @@ from aura.evaluation.recipe import Recipe, TrainedDetector
 from aura.features import names_of
 from aura.learning import splits
 from aura.learning.classifier import Classifier
-from aura.learning.labels import task
+from aura.learning.labels import describe_task
 from aura.learning.splits import Fold
 from aura.learning.training import Training, check_parameters
 
@@ -57,7 +57,7 @@ def build_folds(config: Config, recordings: pd.DataFrame) -> list[Fold]:
     """Build the folds of the configuration's split, and check that no fold leaks."""
     split = instantiate(config.split, _convert_="all")
     folds: list[Fold] = split(recordings, seed=config.seed)
-    splits.check(folds, recordings, personal=split.personal)
+    splits.check_folds(folds, recordings, personal=split.personal)
     return folds
 
 
@@ -89,10 +89,10 @@ def compute_test_digest(config: Config, recordings: pd.DataFrame) -> str:
     """Digest what a detector is tested on and by which rules; equal digests mean comparable scores."""
     known = recordings[["recording", "subject", "duration_s"]].to_dict("list")
     seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
-    return digest(known, seizures, task(config.labels), list(astuple(config.event_rules)))
+    return digest(known, seizures, describe_task(config.labels), list(astuple(config.event_rules)))
 
 
 def compute_data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
     """Digest the labelled corpus: subjects, durations, seizures and the task. Features and detectors do not count."""
     known = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
-    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), task(labels))
+    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), describe_task(labels))

@@ -13,7 +13,7 @@ from aura.core.errors import AuraError, InvalidInput
 from aura.core.former_paths import current_path
 from aura.corpora.layouts import layout_name, writable_layouts
 from aura.detection.components import BEAT_DETECTORS, LABELLINGS, labelling
-from aura.features.spec import FAMILIES
+from aura.features.families import FAMILIES
 from aura.formats.units import MILLIVOLTS
 
 # What a number may be, beyond its type.
@@ -96,10 +96,12 @@ def check_components(config: Config) -> None:
 
 def check_families(config: Config) -> None:
     """Every family known, with a list of windows; the rest is for `FeatureSpec` to say."""
+    if config.features.families == ["all"]:
+        config.features.families = list(FAMILIES)
     for family in config.features.families:
         if family not in FAMILIES:
             raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")
-        lengths_s = config.windows.lengths_s.get(family)
+        lengths_s = config.windows.lengths_s.setdefault(family, list(FAMILIES[family].lengths_s))
         if not isinstance(lengths_s, list) or not lengths_s or not all(_is_number(length) for length in lengths_s):
             raise AuraError(
                 f"windows.lengths_s.{family}={lengths_s}; allowed is a list of window lengths in seconds, such as [60]"

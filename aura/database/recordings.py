@@ -181,7 +181,7 @@ def put_ecg(
     recording_id, start
         Of which recording, and when it began.
     ecg
-        Pieces of it, as of `aura.ecg.envelope.envelope`.
+        Pieces of it, as of `aura.ecg.envelope.compute_envelope`.
     content
         Its digest.
     """

@@ -11,7 +11,8 @@ from aura.detection.alarms import Alarms
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve
 from aura.evaluation.results import AnnotatedRecording, Evaluation, ScoredRecording, evaluate, score_recording
 from aura.evaluation.scoring import FALSE_ALARM_RATE, EventRules
-from aura.learning.classifier import Calibration, Classifier
+from aura.learning.calibration import Calibration
+from aura.learning.classifier import Classifier
 from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import LEFT_OUT, TARGET
 from aura.learning.splits import Fold

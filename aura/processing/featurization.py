@@ -6,7 +6,7 @@ from typing import Any
 
 from aura.core.parquet import frame_digest, read_meta, read_table, write_table
 from aura.core.series import RRSeries
-from aura.features import FeatureSpec, extract, feature_names
+from aura.features import FeatureSpec, extract_features, feature_names
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Featurization:
 
         intervals, _ = read_table(source)
         rr = RRSeries(intervals["t_s"].to_numpy(copy=True), intervals["rr_ms"].to_numpy(copy=True), known["duration_s"])
-        frame = extract(rr, self.spec)
+        frame = extract_features(rr, self.spec)
         features = frame[feature_names(frame)]
         row = {
             "recording": recording,

@@ -17,7 +17,7 @@ from aura.core.recordings import Ecg, RecordingRef
 from aura.corpora.layouts import get_layout
 from aura.ecg import heart_rate, quality
 from aura.ecg.beat_shape import judge_beats
-from aura.ecg.beats import detect, span_gaps
+from aura.ecg.beats import detect_beats, span_gaps
 from aura.ecg.intervals import is_normal, rr_from_beats
 from aura.formats.edf import read_ecgs
 from aura.formats.units import quote_unit, read_unit
@@ -157,9 +157,9 @@ class Preparation:
         seizures = annotated.seizures
         faults = lead.faults
         if self.second_detector is not None:
-            others_s, undetectable = detect(ecg, self.second_detector)
+            others_s, undetectable = detect_beats(ecg, self.second_detector)
             faults += undetectable
-            faults += quality.disagreement(
+            faults += quality.find_disagreement(
                 lead.beats_s, others_s, duration_s=ecg.duration_s, min_agreement=self.min_agreement
             )
         faults = tuple(sorted(faults, key=lambda fault: fault.onset_s))
@@ -213,7 +213,7 @@ class Preparation:
             "digest": digest(rr_digest, events),
         }
         unusable = [[fault.onset_s, fault.duration_s, fault.kind] for fault in faults]
-        rises_bpm = None if seizures is None else heart_rate.rises_bpm(rr, seizures).tolist()
+        rises_bpm = None if seizures is None else heart_rate.measure_rises_bpm(rr, seizures).tolist()
         return ref, frame, {"recording": row, "seizures": events, "rises_bpm": rises_bpm, "unusable": unusable}
 
     def _annotated(self, ref: RecordingRef, ecg: Ecg) -> tuple[RecordingRef, Annotated]:
@@ -251,12 +251,12 @@ class Preparation:
 
     def _look_for_beats(self, ecg: Ecg) -> Lead:
         """Find the beats of a channel, and the stretches in which they cannot be believed."""
-        faults = quality.unusable(ecg, flat_mv=self.flat_mv, max_mv=self.max_mv)
+        faults = quality.find_unusable(ecg, flat_mv=self.flat_mv, max_mv=self.max_mv)
         _check_usable(ecg, faults)
-        beats_s, undetectable = detect(ecg, self.detector)
+        beats_s, undetectable = detect_beats(ecg, self.detector)
         noise, alike_share = judge_beats(ecg, beats_s)
         faults = (*span_gaps(faults, beats_s), *undetectable, *noise)
-        faults += quality.silences(beats_s, faults, duration_s=ecg.duration_s)
+        faults += quality.find_silences(beats_s, faults, duration_s=ecg.duration_s)
         _check_usable(ecg, faults)
         try:
             rr = rr_from_beats(beats_s, ecg.duration_s, faults)

@@ -136,7 +136,7 @@ def precision_recall(recordings: Sequence[ScoredRecording]) -> Figure:
 
 
 def feature_importance(importance: pd.DataFrame) -> Figure:
-    """How much worse the model gets without each feature, by `aura.learning.importance.permutation_importance`."""
+    """How much worse the model gets without each feature, by `aura.learning.importance.compute_importance`."""
     figure, axes = _figure(6.4, 0.22 * len(importance) + 1)
     axes.barh(importance["feature"], importance["importance"], xerr=importance["spread"], color=BLUE, ecolor=GREY)
     axes.set(xlabel="loss of average precision when shuffled, test subjects")

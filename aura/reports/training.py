@@ -31,7 +31,7 @@ def draw_training(
     scores
         Scores of the test subjects, by name.
     importance
-        As `aura.learning.importance.permutation_importance` returns it.
+        As `aura.learning.importance.compute_importance` returns it.
     read_rr
         Reads the RR intervals of a recording by its name.
 

@@ -13,8 +13,8 @@ from aura.detection.detector import SeizureDetector
 from aura.evaluation.operating_point import compute_event_curve
 from aura.evaluation.results import AnnotatedRecording, Evaluation, ScoredRecording, evaluate, score_recording
 from aura.execution import telemetry
-from aura.features import extract
-from aura.learning.labels import task
+from aura.features import extract_features
+from aura.learning.labels import describe_task
 from aura.reports import figures, text
 from aura.stages import prepare
 from aura.stages.pages import log_pages
@@ -87,7 +87,7 @@ def score_prepared(config: Config, detector: SeizureDetector, row: Mapping[Any, 
     recording = AnnotatedRecording(row["recording"], row["subject"], row["duration_s"], seizures, rises_bpm)
     return score_recording(
         recording,
-        detector.probability(extract(rr, detector.spec)),
+        detector.probability(extract_features(rr, detector.spec)),
         step_s=detector.spec.step_s,
         alarms=detector.alarms,
         threshold=detector.threshold,
@@ -108,9 +108,10 @@ def _annotated(config: Config) -> pd.DataFrame:
 def _check_task(config: Config, registered: registry.Registered) -> None:
     """Refuse to count what one detector finds by the rules of another."""
     labels = registered.detector.labels
-    if labels and task(labels) != task(config.labels):
+    if labels and describe_task(labels) != describe_task(config.labels):
         theirs, ours = (
-            ", ".join(f"{key}={value}" for key, value in sorted(task(one).items())) for one in (labels, config.labels)
+            ", ".join(f"{key}={value}" for key, value in sorted(describe_task(part).items()))
+            for part in (labels, config.labels)
         )
         raise AuraError(
             f"{registered.name} is to find something else ({theirs}) than this configuration ({ours}); write "

@@ -32,7 +32,7 @@ from aura.database.recordings import (
 )
 from aura.database.schema import migrate
 from aura.detection.detector import SeizureDetector
-from aura.ecg.envelope import envelope
+from aura.ecg.envelope import compute_envelope
 from aura.execution import telemetry
 from aura.formats.edf import read_ecg
 from aura.stages import prepare
@@ -224,7 +224,7 @@ class _Import:
         edf = Path(self.config.dataset.root) / row["edf"]
         ecg = read_ecg(edf, [row["channel"]], row["unit"], row["signal"])
         if self.config.database.ecg == "envelope":
-            yield from envelope(ecg, 0.0, row["duration_s"], BIN_S)
+            yield from compute_envelope(ecg, 0.0, row["duration_s"], BIN_S)
             return
         yield from _with_detail(ecg, seizures, row["duration_s"])
 
@@ -249,7 +249,7 @@ def _with_detail(ecg: Ecg, seizures: Sequence[Event], duration_s: float) -> Iter
         for from_s, to_s, bin_s in ((done_s, stretch.onset_s, BIN_S), (stretch.onset_s, stretch.end_s, 0.0)):
             if to_s <= from_s:
                 continue
-            for t_s, low, high in envelope(ecg, from_s, to_s, bin_s):
+            for t_s, low, high in compute_envelope(ecg, from_s, to_s, bin_s):
                 new = t_s > after_s + 1e-6
                 yield t_s[new], low[new], high[new]
                 after_s = float(t_s[-1])

@@ -30,7 +30,7 @@ from aura.evaluation.recipe import Recipe, TrainingResult
 from aura.evaluation.results import Evaluation
 from aura.execution import telemetry
 from aura.learning.feature_table import FeatureTable
-from aura.learning.importance import permutation_importance
+from aura.learning.importance import compute_importance
 from aura.learning.splits import Fold
 from aura.reports import text
 from aura.reports.model_card import model_card
@@ -149,7 +149,7 @@ def log_pictures(
     """Log the pictures of a training, and the pages of the recordings with the most errors."""
     # The first of several folds stands for the others: its model is tried on subjects that it has not seen.
     unseen = features.of(result.folds[0].test)
-    importance = permutation_importance(result.by_fold[0].model, unseen, seed=config.seed)
+    importance = compute_importance(result.by_fold[0].model, unseen, seed=config.seed)
     folder = prepared_folder(config)
     pictures = draw_training(
         result, recipe, scores, importance, read_rr=lambda recording: read_rr(folder, recording)[0]

@@ -18,7 +18,7 @@ from aura.detection.components import LABELLINGS
 from aura.evaluation import bootstrap
 from aura.evaluation.results import Evaluation
 from aura.evaluation.scoring import FALSE_ALARM_RATE, compute_ratio
-from aura.learning.labels import task
+from aura.learning.labels import describe_task
 from aura.tracking import runs
 from aura.tracking.registry import (
     CHALLENGER,
@@ -231,7 +231,7 @@ def _of_champion(
             raise
         except AuraError as error:
             return None, f"the champion cannot be loaded: {error}"
-        if theirs.detector.labels and task(theirs.detector.labels) != task(config.labels):
+        if theirs.detector.labels and describe_task(theirs.detector.labels) != describe_task(config.labels):
             return None, "the champion is to find something else; give tracking.model_name another name"
         seen = theirs.seen(config.dataset.name, tested)
         if seen is None:

@@ -30,7 +30,7 @@ from aura.core.errors import AuraError
 from aura.core.provenance import UNCONFIRMED_WARNING
 from aura.detection.components import BEAT_DETECTORS, LABELLINGS, beat_detector, labelling
 from aura.detection.detector_file import DetectorFile
-from aura.learning.classifier import load_classifier
+from aura.learning.classifier_file import load_classifier
 from aura.learning.labels import Detection
 from aura.serving.pyfunc import Pyfunc
 from aura.tracking import registry

@@ -11,8 +11,7 @@ from aura.core.errors import RecordingError
 from aura.core.events import Event
 from aura.core.recordings import Ecg, Segment
 from aura.ecg import beat_detectors
-from aura.ecg.beats import detect as detect_beats
-from aura.ecg.beats import span_gaps
+from aura.ecg.beats import detect_beats, span_gaps
 from aura.ecg.intervals import rr_from_beats
 from aura.formats.edf import read_ecgs
 

@@ -10,7 +10,7 @@ from aura.cli import main
 from aura.config.compose import compose
 from aura.core.arrays import Floats
 from aura.core.parquet import read_table
-from aura.features import FeatureSpec, extract
+from aura.features import FeatureSpec, extract_features
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import read_tse
 from aura.workspace.folders import prepared_folder, read_rr
@@ -48,7 +48,7 @@ def test_a_heart_at_220_bpm_has_features(edf: Path, tmp_path: Path, quality: str
     assert row["usable_share"] == 1.0
     assert row["normal_share"] > 0.99
     rr, _, _ = read_rr(folder, row["recording"])
-    features = extract(rr, FeatureSpec())
+    features = extract_features(rr, FeatureSpec())
     peak = features[(features["t_s"] > ONSET_S + 30) & (features["t_s"] < END_S)]
     assert peak["mean_hr__10s"].to_numpy() == pytest.approx(np.full(len(peak), 220.0), abs=1.5)
     assert (peak["corrected"] < 0.02).all()

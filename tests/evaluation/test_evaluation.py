@@ -12,7 +12,7 @@ from aura.core.arrays import Floats
 from aura.core.events import Event
 from aura.core.series import RRSeries
 from aura.detection.alarms import Alarms
-from aura.ecg.heart_rate import rises_bpm
+from aura.ecg.heart_rate import measure_rises_bpm
 from aura.evaluation import bootstrap
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve
 from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
@@ -247,9 +247,9 @@ def test_rises_of_thousands_of_seizures_are_exact() -> None:
     rr_ms = np.tile(np.concatenate((np.full(540, 1000.0), np.full(120, 500.0))), 600)
     rr = RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 360_000.0)
     seizures = [Event(600.0 * i + 540, 60.0) for i in range(600)]
-    assert rises_bpm(rr, seizures) == pytest.approx(np.full(600, 60.0))
+    assert measure_rises_bpm(rr, seizures) == pytest.approx(np.full(600, 60.0))
     # A seizure at the start has no minutes before it to compare with.
-    assert np.isnan(rises_bpm(rr, [Event(10.0, 20.0)])).all()
+    assert np.isnan(measure_rises_bpm(rr, [Event(10.0, 20.0)])).all()
 
 
 def test_a_score_is_added_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from aura.core.parquet import read_table
 from aura.core.series import RRSeries
 from aura.demo import REAL_ECG, post, served, write_real_ecg
 from aura.detection.detector import NO_BEATS, REQUIREMENTS, TOO_FEW, load_detector
-from aura.features import extract, feature_names
+from aura.features import extract_features, feature_names
 from aura.learning.classifier import seizure_probability
 from aura.serving.pyfunc import Pyfunc
 from tests.conftest import Project
@@ -77,7 +77,7 @@ def test_parts_of_a_long_recording_are_answered_like_the_whole(
         t_s = np.append(np.arange(1.0, 30.0), last / 10)
         rr = pd.DataFrame({"t_s": t_s, "rr_ms": np.full(len(t_s), 1000.0)})
         assert len(Pyfunc(often).predict(rr)) == len(
-            extract(RRSeries(t_s, rr["rr_ms"].to_numpy(), last / 10), often.spec)
+            extract_features(RRSeries(t_s, rr["rr_ms"].to_numpy(), last / 10), often.spec)
         )
 
 
