@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from timescoring.annotations import Annotation
@@ -170,6 +171,13 @@ RATIOS = ("sensitivity", "precision", "f1", "false_alarms_per_24h", "false_alarm
 
 # By this one thresholds are chosen and versions compared: who is blind half of the time must not look better for it.
 FALSE_ALARM_RATE = "false_alarms_per_assessed_24h"
+# Scores that a search can optimise, and the direction in which each improves. The false alarm rate is that of assessed
+# time: a search for few alarms per recorded day would find settings under which little is assessed.
+OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
+    "f1": "maximize",
+    "sensitivity": "maximize",
+    FALSE_ALARM_RATE: "minimize",
+}
 
 
 def ratio(totals: Floats, name: str) -> Floats:
