@@ -22,11 +22,11 @@ from aura.config.compose import compose
 from aura.core.events import Event
 from aura.core.provenance import Origin, Provenance
 from aura.core.series import RRSeries
-from aura.database import dashboards, queries
 from aura.database.copy import copy, timestamps
 from aura.database.recordings import Model, Row, model_id, put, put_predictions
 from aura.database.schema import migrate
 from benchmarks.measure import document
+from deploy.grafana.generate import queries, recordings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 # A day of a heart at 75 beats a minute.
@@ -170,12 +170,12 @@ def asked(connection: Connection) -> Iterator[dict[str, object]]:
     values |= {"recording": str(row[0]), "model": str(row[1])}
     connection.execute("UPDATE ecg SET recording_id = %s", (row[0],))
     connection.execute("VACUUM ANALYZE ecg")
-    for name, board in dashboards.dashboards().items():
+    for name, board in recordings.dashboards().items():
         for panel in board.panels or ():
             for target in panel.targets or ():
                 hours = 2 if "FROM ecg" in target.sql else 24
                 end = START + timedelta(hours=hours)
-                sql = queries.expanded(target.sql, values, str(START), str(end), "5s" if hours == 2 else "1m").encode()
+                sql = queries.expand(target.sql, values, str(START), str(end), "5s" if hours == 2 else "1m").encode()
                 seconds = []
                 for _ in range(N_TIMES):
                     began = time.perf_counter()
