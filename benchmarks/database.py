@@ -22,8 +22,8 @@ from aura.config.compose import compose
 from aura.core.events import Event
 from aura.core.provenance import Origin, Provenance
 from aura.core.series import RRSeries
-from aura.database.copy import copy, timestamps
-from aura.database.recordings import Model, Row, model_id, put, put_predictions
+from aura.database.copy import copy_columns, to_timestamps
+from aura.database.recordings import Model, Row, write_model, write_predictions, write_recording
 from aura.database.schema import migrate
 from benchmarks.measure import document
 from deploy.grafana.generate import queries, recordings
@@ -90,8 +90,8 @@ def binary(connection: Connection, frame: pd.DataFrame, _: str) -> None:
     for recording in np.unique(ids):
         part = ids == recording
         with connection.transaction():
-            columns = {"recording_id": int(recording), "ts": timestamps(START, seconds[part]), "rr_ms": rr_ms[part]}
-            copy(connection, "rr", columns)
+            columns = {"recording_id": int(recording), "ts": to_timestamps(START, seconds[part]), "rr_ms": rr_ms[part]}
+            copy_columns(connection, "rr", columns)
 
 
 WAYS: tuple[tuple[str, Callable[[Connection, pd.DataFrame, str], None], int | None], ...] = (
@@ -136,13 +136,13 @@ def whole(connection: Connection, n_rows: int) -> Iterator[dict[str, object]]:
         )
         with connection.transaction():
             events = [Event(1000.0 * i, 60.0) for i in range(1, 6)]
-            recording = put(connection, row, rr, seizures=events, faults=events[:1])
+            recording = write_recording(connection, row, rr, seizures=events, faults=events[:1])
             if number < 5:
-                model = model_id(connection, Model(BENCHED, 1.0))
+                model = write_model(connection, Model(BENCHED, 1.0))
                 t_s = np.arange(1.0, rr.duration_s)
                 p = np.random.default_rng(number).random(len(t_s))
-                put_predictions(
-                    connection, recording, model, START, t_s=t_s, probability=p, score=p, found=events, not_assessed=[]
+                write_predictions(
+                    connection, recording, model, START, t_s=t_s, probability=p, score=p, alarms=events, not_assessed=[]
                 )
     seconds = time.perf_counter() - began
     yield {
@@ -154,8 +154,8 @@ def whole(connection: Connection, n_rows: int) -> Iterator[dict[str, object]]:
     t_s = np.arange(0, 86_400, 0.04)
     mv = np.sin(t_s).astype(np.float32)
     began = time.perf_counter()
-    columns = {"recording_id": 1, "ts": timestamps(START, t_s), "low_mv": mv, "high_mv": mv}
-    copy(connection, "ecg", columns)
+    columns = {"recording_id": 1, "ts": to_timestamps(START, t_s), "low_mv": mv, "high_mv": mv}
+    copy_columns(connection, "ecg", columns)
     seconds = time.perf_counter() - began
     yield {"what": "ECG of 24 h", "recordings": 1, "s": f"{seconds:.1f}", "RR rows/s": "-"}
     connection.execute("VACUUM ANALYZE")

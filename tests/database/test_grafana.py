@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models import dashboard as models
 from aura.cli import main
 from aura.core.paths import PROJECT
 from aura.database.annotations import Recording
-from aura.database.grafana import Region, assign
+from aura.database.grafana import Region, assign_regions
 from aura.formats.tse import read_tse
 from deploy.grafana.generate import recordings
 from deploy.grafana.generate.__main__ import files
@@ -252,7 +252,7 @@ def test_the_only_recording_of_that_time_is_meant() -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     days = [Recording(i, "any", f"r{i}", at + timedelta(days=i), True, 3600.0, False) for i in range(3)]
     region = Region(1, "me", "seiz", at + timedelta(days=1, seconds=5), at + timedelta(days=1, seconds=9), at, None)
-    by_recording, left = assign([region], days)
+    by_recording, left = assign_regions([region], days)
     assert not left
     assert [(one.event.onset_s, one.event.end_s) for one in by_recording[1]] == [(5, 9)]
 
