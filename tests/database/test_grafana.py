@@ -313,7 +313,7 @@ def test_the_threshold_is_drawn_and_links_are_of_text() -> None:
     }
     (panel,) = [one for one in boards["recording"]["panels"] if one["title"] == "Probability and score"]
     assert panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"] == {"mode": "line"}
-    (panel,) = [one for one in boards["corpus"]["panels"] if one["title"] == "What deserves a look"]
+    (panel,) = [one for one in boards["corpus"]["panels"] if one["title"] == "Recordings to look at first"]
     sql = panel["targets"][0]["rawSql"]
     assert "recording_id::text" in sql
     assert sql.count("::bigint::text") == 2

@@ -39,8 +39,8 @@ def operations() -> models.Dashboard:
 def _stages() -> list[Any]:
     """Panels of what the stages pushed."""
     now = {
-        "stages at work": 'count(aura_stage_duration_seconds{state="running"}) or vector(0)',
-        "stages that failed": "count(aura_stage_failure_info) or vector(0)",
+        "running stages": 'count(aura_stage_duration_seconds{state="running"}) or vector(0)',
+        "failed stages": "count(aura_stage_failure_info) or vector(0)",
         "items waiting": "sum(aura_stage_items_waiting) or vector(0)",
         "alerts": 'count(ALERTS{alertstate="firing"}) or vector(0)',
     }
@@ -54,33 +54,33 @@ def _stages() -> list[Any]:
         _runs(),
         _table(
             "Recordings that failed, by reason",
-            "Of each stage's last runs; failures.parquet in its folder has a sentence for each.",
+            "In the last runs of each stage; failures.parquet in its folder explains each failure.",
             {"recordings": f'sum by ({by}) (aura_stage_recordings{{outcome="failed"}})'},
             HALF,
         ),
         _table(
-            "Alerts that fire",
-            "Since when; the rule itself says what to do.",
+            "Firing alerts",
+            "With their start; the description of the alert says what to do.",
             {"since": '1000 * (ALERTS_FOR_STATE and ignoring(alertstate) ALERTS{alertstate="firing"})'},
             HALF,
         ).override_by_name("since", _unit("dateTimeFromNow")),
         _series(
             "Items waiting",
-            "Recordings, or subjects to synthesize, that a stage at work has not done yet.",
+            "Recordings, or subjects to synthesize, that a running stage has still to do.",
             {"{{stage}} {{dataset}} {{partition}}": "sum by (stage, dataset, partition) (aura_stage_items_waiting)"},
             "none",
             THIRD,
         ),
         _series(
             "Duration",
-            "Of a run at work until now, of one that ended in all.",
+            "Total duration of a run; until now if it is running.",
             {"{{stage}} {{partition}} {{state}}": "max by (stage, partition, state) (aura_stage_duration_seconds)"},
             "s",
             THIRD,
         ),
         _series(
             "Peak memory",
-            "Of all processes of a run; what they share counts in each.",
+            "Of all processes of a run; memory that they share is counted in each.",
             {"{{stage}} {{partition}} {{state}}": "max by (stage, partition, state) (aura_stage_memory_peak_bytes)"},
             "bytes",
             THIRD,
@@ -92,7 +92,7 @@ def _runs() -> Any:
     """Make a table with a row per run that the push gateway holds."""
     queries = {name: query.format(by=f"sum by ({RUN_LABELS}) ") for name, _, query in RUNS}
     panel = _table(
-        "Last runs", "Of each stage, corpus and share: the last success, and what came after it.", queries, WIDTH
+        "Last runs", "The last success of each stage, corpus and share, and the runs after it.", queries, WIDTH
     )
     for name, unit, _ in RUNS:
         panel = panel.override_by_name(name, _unit(unit))
@@ -104,24 +104,24 @@ def _detectors() -> list[Any]:
     return [
         _series(
             "Requests per second",
-            "Of live: lines. What MLflow itself refuses, as no JSON or no such columns, is not among them.",
+            "For live, lines per second. Requests that MLflow itself refuses, such as malformed JSON, are not counted.",
             {"{{job}} {{outcome}}": "job:aura_requests:rate5m"},
             "reqps",
             THIRD,
         ),
         _series(
-            "Time to answer",
-            "Half of the answers, and 99 of 100, took no longer; without MLflow's reading and writing of JSON.",
+            "Response time",
+            "Median and 99th percentile, without MLflow's reading and writing of JSON.",
             {
-                "{{job}} half": "job:aura_request_duration_seconds:p50_5m",
+                "{{job}} median": "job:aura_request_duration_seconds:p50_5m",
                 "{{job}} 99 %": "job:aura_request_duration_seconds:p99_5m",
             },
             "s",
             THIRD,
         ),
         _series(
-            "Refused and failed within an hour",
-            "By kind.",
+            "Refused and failed requests per hour",
+            "By outcome and reason.",
             {
                 "{{job}} {{outcome}} {{reason}}": "sum by (job, outcome, reason) "
                 '(increase(aura_requests_total{outcome!="answered"}[1h]))'
@@ -131,21 +131,21 @@ def _detectors() -> list[Any]:
         ),
         _series(
             "Windows without a probability",
-            "Share of the windows of half an hour.",
+            "Share of the windows of the last half hour.",
             {"{{job}}": "job:aura_windows_without_probability:ratio30m"},
             "percentunit",
             THIRD,
         ),
         _series(
             "Alarms per 24 h of recording",
-            "Of the last day; the served model raises none, live does.",
+            "Over the last day. Only live raises alarms, the served model does not.",
             {"{{job}}": "job:aura_alarms_per_24h:ratio1d"},
             "none",
             THIRD,
         ),
         _table(
-            "Detectors at work",
-            "Which, and in how many processes.",
+            "Running detectors",
+            "Models and their number of processes.",
             {"processes": "count by (job, model, version, run_id, step_s) (aura_model_info)"},
             THIRD,
         ),
@@ -157,8 +157,8 @@ def _hosts() -> list[Any]:
     disk = 'device!~"(loop|ram|dm-|sr|fd).*"'
     return [
         _series(
-            "Processors busy",
-            "Share of all.",
+            "Processor load",
+            "Share of all processors that are busy.",
             {"{{instance}}": "instance:node_cpu_busy:ratio5m"},
             "percentunit",
             THIRD,
@@ -166,7 +166,7 @@ def _hosts() -> list[Any]:
         ),
         _series(
             "Memory available",
-            "What can be had without swapping.",
+            "Share of the memory that is available without swapping.",
             {"{{instance}}": "instance:node_memory_available:ratio"},
             "percentunit",
             THIRD,
@@ -174,7 +174,7 @@ def _hosts() -> list[Any]:
         ),
         _series(
             "Disk free",
-            "Share of each file system.",
+            "Free share of each file system.",
             {"{{instance}} {{mountpoint}}": "instance:node_filesystem_available:ratio"},
             "percentunit",
             THIRD,
@@ -182,7 +182,7 @@ def _hosts() -> list[Any]:
         ),
         _series(
             "Disk traffic",
-            "Of all disks.",
+            "Total of all disks.",
             {
                 "{{instance}} read": f"sum by (instance) (rate(node_disk_read_bytes_total{{{disk}}}[5m]))",
                 "{{instance}} written": f"sum by (instance) (rate(node_disk_written_bytes_total{{{disk}}}[5m]))",
@@ -192,7 +192,7 @@ def _hosts() -> list[Any]:
         ),
         _series(
             "Network traffic",
-            "To and from other machines.",
+            "Traffic with other machines.",
             {
                 "{{instance}} received": 'sum by (instance) (rate(node_network_receive_bytes_total{device!="lo"}[5m]))',
                 "{{instance}} sent": 'sum by (instance) (rate(node_network_transmit_bytes_total{device!="lo"}[5m]))',

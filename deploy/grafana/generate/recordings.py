@@ -87,11 +87,11 @@ def _corpus() -> dashboard.Dashboard:
         "&var-recording=${__data.fields.recording_id}&${model:queryparam}"
         "&from=${__data.fields.from_ms}&to=${__data.fields.to_ms}"
     )
-    link = dashboard.DashboardLink("Look at this recording").url(to_recording)
+    link = dashboard.DashboardLink("Open this recording").url(to_recording)
     hidden = [models.DynamicConfigValue(id_val="custom.hidden", value=True)]
     look = _table(
-        "What deserves a look",
-        "Most detections first, then the surest, then the worst signal. A click opens the recording.",
+        "Recordings to look at first",
+        "Sorted by number of detections, then confidence, then share of unusable ECG. A click opens the recording.",
         queries.RECORDINGS,
         14,
     ).data_links([link])
@@ -100,13 +100,17 @@ def _corpus() -> dashboard.Dashboard:
     return (
         _board("aura-corpus", "Aura: corpus", "Subjects, hours, seizures, quality.")
         .with_variable(_variable("dataset", several=True))
-        .with_variable(_variable("model", hint="Whose detections are counted."))
-        .with_panel(place(stat.Panel(), "Corpus", "Of the chosen datasets.", SOURCE, [Sql(queries.CORPUS)], 4, 18))
+        .with_variable(_variable("model", hint="Model whose detections are counted."))
         .with_panel(
-            place(stat.Panel(), "Seizures", "By the corpus's own annotations.", SOURCE, [Sql(queries.N_SEIZURES)], 4, 6)
+            place(stat.Panel(), "Corpus", "Totals of the selected datasets.", SOURCE, [Sql(queries.CORPUS)], 4, 18)
+        )
+        .with_panel(
+            place(
+                stat.Panel(), "Seizures", "From the corpus's own annotations.", SOURCE, [Sql(queries.N_SEIZURES)], 4, 6
+            )
         )
         .with_panel(look)
-        .with_panel(_table("Subjects", "Recordings and hours of each.", queries.PER_SUBJECT, 10))
+        .with_panel(_table("Subjects", "Recordings and hours per subject.", queries.PER_SUBJECT, 10))
     )
 
 
@@ -115,7 +119,9 @@ def _with_recording(board: dashboard.Dashboard) -> dashboard.Dashboard:
     return (
         board.with_variable(_variable("dataset"))
         .with_variable(_variable("subject"))
-        .with_variable(_variable("recording", hint="Open it from the corpus, which sets the time range as well."))
+        .with_variable(
+            _variable("recording", hint="Best opened from the corpus dashboard, which also sets the time range.")
+        )
     )
 
 
@@ -128,7 +134,7 @@ def _recording() -> dashboard.Dashboard:
     )
     probability = _series(
         "Probability and score",
-        "Highest of each pixel; an alarm is raised where the score is above the threshold.",
+        "Highest value per pixel. An alarm is raised when the score is above the threshold.",
         queries.PROBABILITY,
         "short",
     )
@@ -137,8 +143,8 @@ def _recording() -> dashboard.Dashboard:
             _board(
                 "aura-recording",
                 "Aura: recording",
-                "Drag over a chart with Ctrl held, and add an annotation with the tag seiz or bckg, and recording:NAME "
-                "where others were recorded at the same time: python -m aura export-annotations makes files of them.",
+                "To annotate, drag over a chart with Ctrl held, and add the tag seiz or bckg. Add recording:NAME if "
+                "several recordings were made at that time. python -m aura export-annotations writes the files.",
             )
         )
         .with_variable(_variable("model"))
@@ -148,14 +154,14 @@ def _recording() -> dashboard.Dashboard:
             place(
                 statetimeline.Panel().merge_values(False).row_height(0.8),
                 "Events",
-                "What the corpus, people and the detector say.",
+                "Annotations of the corpus and of people, and detections.",
                 SOURCE,
                 lanes,
                 7,
             )
         )
-        .with_panel(_series("Heart rate", "From beat to beat.", queries.HEART_RATE, "short"))
-        .with_panel(_series("RR intervals", "As detected, not cleaned.", queries.RR, "ms"))
+        .with_panel(_series("Heart rate", "Beat to beat.", queries.HEART_RATE, "short"))
+        .with_panel(_series("RR intervals", "As detected, before cleaning.", queries.RR, "ms"))
         .with_panel(
             probability.with_target(Sql(queries.THRESHOLD, ref="B"))
             .with_transformation(limit)
@@ -164,9 +170,7 @@ def _recording() -> dashboard.Dashboard:
             .max(1)
         )
         .with_panel(
-            _series(
-                "ECG", "Zoom in to two hours or less: lowest and highest value of each pixel.", queries.ECG, "mV", 9
-            )
+            _series("ECG", "Zoom in to two hours or less: lowest and highest value per pixel.", queries.ECG, "mV", 9)
         )
     )
 
@@ -174,30 +178,30 @@ def _recording() -> dashboard.Dashboard:
 def _models() -> dashboard.Dashboard:
     """Make the dashboard that compares detectors on one recording."""
     return (
-        _with_recording(_board("aura-models", "Aura: models on one recording", "What each detector says of it."))
+        _with_recording(_board("aura-models", "Aura: models on one recording", "The detections of each detector."))
         .annotation(_annotations("Annotated", queries.REFERENCE_REGIONS, "green"))
         .with_panel(
             _table(
                 "Counts",
-                "Overlap alone counts here; evaluate scores by the rules of SzCORE.",
+                "By any overlap; the stage evaluate scores by the rules of SzCORE.",
                 queries.COMPARISON,
                 7,
             )
         )
-        .with_panel(_series("Score", "Highest of each pixel.", queries.PROBABILITIES, "short", 12, "time_series"))
+        .with_panel(_series("Score", "Highest value per pixel.", queries.PROBABILITIES, "short", 12, "time_series"))
     )
 
 
 def _imports() -> dashboard.Dashboard:
     """Make the dashboard of imports and failures."""
     return (
-        _board("aura-imports", "Aura: imports", "What was imported, and what was not.")
+        _board("aura-imports", "Aura: imports", "Imported recordings, and failures.")
         .time("now-30d", "now")
-        .with_panel(_table("Datasets", "And when each was imported last.", queries.IMPORTS, 7, 12))
-        .with_panel(_table("Tables", "Rows as the planner estimates them.", queries.SIZES, 7, 12))
-        .with_panel(_series("Recordings imported", "By our clock.", queries.IMPORTED, "short"))
-        .with_panel(_table("Failures by reason", "Of prepare and of import.", queries.REASONS, 7))
-        .with_panel(_table("Failures", "One sentence each.", queries.FAILURES, 12))
+        .with_panel(_table("Datasets", "With the time of the last import.", queries.IMPORTS, 7, 12))
+        .with_panel(_table("Tables", "Rows are estimates of the planner.", queries.SIZES, 7, 12))
+        .with_panel(_series("Recordings imported", "By the time of the import.", queries.IMPORTED, "short"))
+        .with_panel(_table("Failures by reason", "Failures of prepare and import.", queries.REASONS, 7))
+        .with_panel(_table("Failures", "Each with an explanation.", queries.FAILURES, 12))
     )
 
 
@@ -212,7 +216,7 @@ def alerts() -> dict[str, object]:
     """Return the alert rules, in the format of Grafana's provisioning."""
     rules = [
         _rule("aura-failed", "More than a tenth of the recordings failed", queries.FAILED_SHARE, 0.1),
-        _rule("aura-no-beats", "Recordings with hardly a beat", queries.EMPTY, 0),
+        _rule("aura-no-beats", "Recordings with hardly any heartbeats", queries.EMPTY, 0),
     ]
     return {
         "apiVersion": 1,
