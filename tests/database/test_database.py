@@ -77,7 +77,7 @@ def imported(trained: Project, postgresql_server: str) -> str:
     return url
 
 
-def test_all_that_was_prepared_is_there_to_the_microsecond(trained: Project, imported: str) -> None:
+def test_everything_prepared_is_imported_to_the_microsecond(trained: Project, imported: str) -> None:
     folder = trained.folder("prepared")
     prepared, _ = read_table(folder / "recordings.parquet")
     assert [row[0] for row in rows(imported, "SELECT name FROM recording ORDER BY name")] == prepared[
@@ -103,7 +103,7 @@ def test_all_that_was_prepared_is_there_to_the_microsecond(trained: Project, imp
     assert 25 * prepared["duration_s"].sum() <= n_bins <= 26 * prepared["duration_s"].sum()
 
 
-def test_all_that_was_detected_is_there(trained: Project, imported: str) -> None:
+def test_everything_detected_is_imported(trained: Project, imported: str) -> None:
     from aura.config.compose import compose
     from aura.tracking.registry import load
 
@@ -124,7 +124,7 @@ def test_all_that_was_detected_is_there(trained: Project, imported: str) -> None
     assert rows(imported, "SELECT name, threshold, step_s FROM model") == [(address, one.threshold, 4.0)]
 
 
-def test_importing_again_changes_nothing_and_what_people_said_stays(
+def test_importing_again_changes_nothing_and_keeps_annotations_by_people(
     trained: Project, imported: str, postgresql_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = new_database(postgresql_server)
@@ -195,7 +195,7 @@ def test_two_processes_share_an_import_and_one_is_killed(trained: Project, impor
     assert content(database) == content(imported)
 
 
-def test_a_recording_that_began_at_another_time_takes_along_what_was_said_of_it(database: str, tmp_path: Path) -> None:
+def test_annotations_move_with_the_start_of_their_recording(database: str, tmp_path: Path) -> None:
     put_one(database, "a")
     mine = "INSERT INTO annotation (recording_id, annotator, onset_at, end_at) SELECT recording_id, 'me', "
     rows(database, mine + "start_at + interval '2 s', start_at + interval '5 s' FROM recording")
@@ -207,7 +207,7 @@ def test_a_recording_that_began_at_another_time_takes_along_what_was_said_of_it(
     assert [(e.onset_s, e.end_s) for e in events if e.kind == "seiz"] == [(2, 5)]
 
 
-def test_what_was_said_of_another_time_is_listed_and_what_is_there_is_left(
+def test_annotations_outside_of_the_recording_are_listed_and_an_old_export_stays(
     database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put_one(database, "a")
@@ -224,7 +224,7 @@ def test_what_was_said_of_another_time_is_listed_and_what_is_there_is_left(
     assert "holds something already; name a new folder, or remove it" in capsys.readouterr().err
 
 
-def test_another_ecg_takes_nothing_from_what_was_detected(
+def test_importing_another_ecg_keeps_the_detections(
     trained: Project, imported: str, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trained.run("import", f"url={database}", f"model={MODEL}", "ecg=none") == 0
@@ -234,7 +234,7 @@ def test_another_ecg_takes_nothing_from_what_was_detected(
     assert content(database) == content(imported)
 
 
-def test_of_leads_of_one_label_the_one_with_the_beats_is_imported(database: str, tmp_path: Path) -> None:
+def test_of_leads_with_one_label_the_one_with_the_beats_is_imported(database: str, tmp_path: Path) -> None:
     noise_mv = np.random.default_rng(0).normal(0, 0.2, 120 * FS_HZ)
     clean_mv = place_beats(steady_beats(75, 0.5, 119.5), 120)
     channels = [Channel("ECG", ecg_mv * 1000, FS_HZ) for ecg_mv in (noise_mv, clean_mv)]
@@ -246,7 +246,7 @@ def test_of_leads_of_one_label_the_one_with_the_beats_is_imported(database: str,
     assert (low_mv.min(), high_mv.max()) == pytest.approx((clean_mv.min(), clean_mv.max()), abs=0.001)
 
 
-def test_what_is_not_in_the_corpus_any_more_stays_and_is_named(
+def test_a_recording_no_longer_in_the_corpus_stays_and_is_named(
     trained: Project, database: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put_one(database, "gone", dataset="synthetic")
@@ -258,7 +258,7 @@ def test_what_is_not_in_the_corpus_any_more_stays_and_is_named(
     assert rows(database, orphans) == [(0,)]
 
 
-def test_whatever_changes_of_a_recording_is_imported(
+def test_every_change_of_a_recording_is_imported(
     trained: Project, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import aura.stages.importing as importing
@@ -283,7 +283,7 @@ def test_whatever_changes_of_a_recording_is_imported(
     assert rows(database, there) == [("2001-01-01 00:00:00+00", "X", 0.25, "ECG X")]
 
 
-def test_every_sample_around_seizures_where_it_is_asked_for(trained: Project, imported: str, database: str) -> None:
+def test_every_sample_around_seizures_is_imported_on_request(trained: Project, imported: str, database: str) -> None:
     assert trained.run("import", f"url={database}", "ecg=events") == 0
     query = (
         "SELECT count(*) FROM ecg JOIN annotation a USING (recording_id) "
@@ -298,7 +298,7 @@ def test_every_sample_around_seizures_where_it_is_asked_for(trained: Project, im
     assert rows(database, quiet) == rows(imported, quiet)
 
 
-def test_the_tables_are_made_once_by_whoever_comes_first(database: str) -> None:
+def test_the_tables_are_created_once_by_the_first_process(database: str) -> None:
     script = f"""
 from aura.database.connection import connect
 from aura.database.schema import migrate
@@ -312,7 +312,7 @@ with connect({database!r}) as connection:
     ]
 
 
-def test_every_column_says_what_it_is(imported: str) -> None:
+def test_every_column_has_a_comment(imported: str) -> None:
     silent = rows(
         imported,
         "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND "
@@ -321,7 +321,7 @@ def test_every_column_says_what_it_is(imported: str) -> None:
     assert silent == []
 
 
-def test_a_later_release_s_tables_are_left_alone(
+def test_tables_of_a_later_release_are_refused(
     database: str, trained: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
@@ -366,7 +366,7 @@ MAKES = (
 )
 
 
-def test_the_reader_can_make_nothing(database: str) -> None:
+def test_the_reader_cannot_create_anything(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         # As PostgreSQL 14 has it.
         connection.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
@@ -379,14 +379,14 @@ def test_the_reader_can_make_nothing(database: str) -> None:
                 connection.execute(statement.encode())
 
 
-def test_the_writer_can_still_hand_over(database: str, tmp_path: Path) -> None:
+def test_the_writer_can_dump(database: str, tmp_path: Path) -> None:
     put_one(database, "a")
     rows(database, "DROP ROLE IF EXISTS hand; CREATE ROLE hand LOGIN IN ROLE aura_writer")
     url = database.replace("postgres:@", "hand:@")
     assert main(["dump", f"url={url}", f"output={tmp_path / 'a.dump'}"]) == 0
 
 
-def test_who_may_not_take_rights_away_is_told_the_statements(
+def test_a_user_without_the_right_to_revoke_gets_the_statements(
     trained: Project, database: str, postgresql_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The roles, which are of the whole server, are there from another database.
@@ -458,13 +458,13 @@ def put_one(
             write_recording(connection, row, rr, seizures=[Event(0.0, 10.0, "seiz", confidence)], faults=[])
 
 
-def test_a_confidence_that_is_none_is_refused(database: str) -> None:
+def test_an_invalid_confidence_is_refused(database: str) -> None:
     with pytest.raises(psycopg.IntegrityError, match="confidence"):
         put_one(database, "a", confidence=1e308)
     assert rows(database, "SELECT count(*) FROM recording") == [(0,)]
 
 
-def test_one_that_cannot_be_stored_is_written_down_and_the_others_go_on(
+def test_a_recording_that_cannot_be_stored_is_listed_and_the_others_continue(
     trained: Project, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import aura.stages.importing as importing
@@ -600,7 +600,7 @@ def test_a_full_disk_is_one_line_and_leaves_whole_recordings(
         (["url=postgresql://me@/x", "dataset.pseudonyms=true"], "give ecg=none"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_a_wrong_setting_gives_one_line(
     words: list[str], says: str, trained: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trained.run("import", *words) == 1
@@ -609,7 +609,7 @@ def test_what_cannot_be_is_one_line(
     assert "secret" not in said
 
 
-def test_a_database_that_is_not_there_is_named(
+def test_a_missing_database_is_named(
     trained: Project, postgresql_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = postgresql_server.replace("/postgres?", "/nowhere?")
@@ -623,7 +623,9 @@ READERS = {".tse_bi": read_tse, ".csv_bi": read_csv, "_events.tsv": read_events_
 @pytest.mark.parametrize(
     ("kind", "suffix"), [("tse_bi", ".tse_bi"), ("csv_bi", ".csv_bi"), ("events_tsv", "_events.tsv")]
 )
-def test_what_went_in_comes_out(kind: str, suffix: str, trained: Project, imported: str, tmp_path: Path) -> None:
+def test_exported_annotations_equal_the_imported_ones(
+    kind: str, suffix: str, trained: Project, imported: str, tmp_path: Path
+) -> None:
     output = tmp_path / "some folder" / "out"
     assert main(["export-annotations", f"url={imported}", f"output={output}", f"format={kind}"]) == 0
     prepared, _ = read_table(trained.folder("prepared") / "recordings.parquet")
@@ -757,7 +759,7 @@ def repack(file: Path, packing: int = zipfile.ZIP_DEFLATED, **changed: bytes | N
         ),
     ],
 )
-def test_a_dump_that_would_unpack_to_far_too_much_is_not_unpacked(
+def test_a_zip_bomb_is_not_unpacked(
     packing: int, changed: dict[str, bytes], says: str, database: str, tmp_path: Path
 ) -> None:
     put_one(database, "a")
@@ -794,7 +796,7 @@ def test_a_dump_that_declares_less_than_it_holds_is_not_restored(
         assert rows(other, "SELECT count(*) FROM recording") == [(0,)]
 
 
-def test_whatever_byte_of_a_dump_is_damaged(database: str, postgresql_server: str, tmp_path: Path) -> None:
+def test_damage_of_any_byte_of_a_dump_is_found(database: str, postgresql_server: str, tmp_path: Path) -> None:
     file, damaged = tmp_path / "a.dump", tmp_path / "b.dump"
     put_one(database, "a")
     assert main(["dump", f"url={database}", f"output={file}"]) == 0
@@ -813,7 +815,7 @@ def test_whatever_byte_of_a_dump_is_damaged(database: str, postgresql_server: st
     assert n_refused > 50
 
 
-def test_subjects_of_one_name_are_not_handed_over_together(
+def test_subjects_with_the_same_name_are_not_dumped_together(
     database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put_one(database, "a", dataset="one", subject="01")
@@ -825,7 +827,7 @@ def test_subjects_of_one_name_are_not_handed_over_together(
     assert "dump: 1 recordings" in capsys.readouterr().out
 
 
-def test_a_dump_of_some_with_pseudonyms_names_nobody(
+def test_a_dump_with_pseudonyms_holds_no_names(
     imported: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AURA_PSEUDONYM_KEY", "a secret of the clinic")

@@ -41,13 +41,13 @@ def imported(trained: Project, postgresql_server: str) -> str:
     return url
 
 
-def test_the_files_are_those_that_are_made() -> None:
+def test_the_files_are_up_to_date() -> None:
     for path, text in files().items():
         assert (GRAFANA / path).read_text(encoding="utf-8") == text, f"{path} is old; run make dashboards"
 
 
 @pytest.mark.parametrize("name", sorted(recordings.dashboards()))
-def test_a_dashboard_is_one_by_grafana_s_own_types(name: str) -> None:
+def test_a_dashboard_is_valid_by_grafana_s_own_types(name: str) -> None:
     """The SDK's models are generated from Grafana's schema: what they read and write again is by it."""
     register_default_plugins()
     text = json.loads((GRAFANA / "dashboards" / f"{name}.json").read_text())
@@ -103,7 +103,7 @@ def ask(connection: psycopg.Connection[Any], sql: str, values: dict[str, str], b
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_query_is_answered_to_the_reader(name: str, imported: str) -> None:
+def test_the_reader_can_run_every_query(name: str, imported: str) -> None:
     with psycopg.connect(imported, autocommit=True) as connection:
         connection.execute("SET ROLE aura_reader")
         connection.execute("SET TIME ZONE 'UTC'")
@@ -191,7 +191,7 @@ def mark(number: int, start: Any, from_s: float, to_s: float, *tags: str, **more
     return {**fixed, **times, "login": "dr.who", "tags": list(tags), "created": 1_790_000_000_000 + number, **more}
 
 
-def test_what_is_marked_in_grafana_comes_back_as_files(
+def test_marks_in_grafana_are_exported_as_files(
     imported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with psycopg.connect(imported) as connection:
@@ -248,7 +248,7 @@ def test_what_is_marked_in_grafana_comes_back_as_files(
     assert "annotators disagree" in said
 
 
-def test_the_only_recording_of_that_time_is_meant() -> None:
+def test_a_mark_belongs_to_the_only_recording_of_that_time() -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     days = [Recording(i, "any", f"r{i}", at + timedelta(days=i), True, 3600.0, False) for i in range(3)]
     region = Region(1, "me", "seiz", at + timedelta(days=1, seconds=5), at + timedelta(days=1, seconds=9), at, None)
@@ -267,7 +267,7 @@ def test_the_only_recording_of_that_time_is_meant() -> None:
         ("right", "/elsewhere", "answers 302"),
     ],
 )
-def test_a_grafana_that_does_not_answer_is_one_line(
+def test_a_grafana_that_does_not_answer_gives_one_line(
     token: str, path: str, says: str, imported: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AURA_GRAFANA_TOKEN", token)
@@ -296,7 +296,7 @@ timestamptz '2024-01-01 00:00:00+00' + make_interval(secs => b), kind FROM (VALU
 """
 
 
-def test_a_lane_shows_all_that_goes_on_and_ends(postgresql_server: str) -> None:
+def test_a_lane_shows_all_current_events(postgresql_server: str) -> None:
     sql = lane("stretch_", "x", "kind", where="recording_id = 1")
     with psycopg.connect(postgresql_server) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
@@ -307,7 +307,7 @@ def test_a_lane_shows_all_that_goes_on_and_ends(postgresql_server: str) -> None:
     assert shown == expected
 
 
-def test_the_threshold_is_drawn_and_links_are_of_text() -> None:
+def test_the_threshold_is_drawn_and_link_columns_are_text() -> None:
     boards = {
         name: json.loads((GRAFANA / "dashboards" / f"{name}.json").read_text()) for name in ("recording", "corpus")
     }

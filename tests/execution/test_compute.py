@@ -20,7 +20,7 @@ EVERYWHERE = pytest.mark.parametrize("compute", [Serial(), Processes(2), DASK], 
 IN_WORKERS = pytest.mark.parametrize("compute", [Processes(2), DASK], ids=["processes", "dask"])
 
 
-def test_a_cluster_that_is_started_here_is_for_this_machine_alone() -> None:
+def test_a_local_cluster_listens_on_this_machine_only() -> None:
     assert run_all([3], square, compute=DASK, title="squares", on_death=square) == [9]
     here = psutil.Process()
     listening = [
@@ -74,13 +74,13 @@ def test_results_are_in_the_order_of_the_items(compute: Compute) -> None:
 
 
 @IN_WORKERS
-def test_what_kills_its_worker_twice_is_lost_and_nothing_else(compute: Compute) -> None:
+def test_only_an_item_that_kills_its_worker_twice_fails(compute: Compute) -> None:
     expected = [-n if n in (3, 11) else n**2 for n in range(20)]
     assert run_all(range(20), square_or_die, compute=compute, title="", on_death=lost) == expected
 
 
 @IN_WORKERS
-def test_what_kills_its_worker_once_is_not_lost(compute: Compute, tmp_path: Path) -> None:
+def test_an_item_that_kills_its_worker_once_succeeds(compute: Compute, tmp_path: Path) -> None:
     results = run_all(range(10), partial(die_once, folder=tmp_path), compute=compute, title="", on_death=lost)
     assert results == [n**2 for n in range(10)]
 
@@ -105,12 +105,12 @@ def test_kill_9_of_a_worker_from_outside_loses_nothing(compute: Compute, tmp_pat
 
 
 @EVERYWHERE
-def test_an_error_ends_the_work_and_is_told(compute: Compute) -> None:
+def test_an_error_ends_the_work_and_is_raised(compute: Compute) -> None:
     with pytest.raises(OSError, match="No space left on device"):
         run_all(range(5), fail, compute=compute, title="", on_death=lost)
 
 
-def test_no_number_of_processes_is_refused() -> None:
+def test_an_invalid_number_of_processes_is_refused() -> None:
     with pytest.raises(AuraError, match="allowed are null"):
         Processes(0)
     with pytest.raises(AuraError, match=r"null with compute\.address"):

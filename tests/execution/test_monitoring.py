@@ -188,7 +188,7 @@ def damaged(project: Project, tmp_path: Path) -> Project:
 
 
 @NEED_THEM
-def test_prometheus_knows_what_became_of_every_recording(
+def test_prometheus_has_the_outcome_of_every_recording(
     gateway: Prometheus, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = damaged(project, tmp_path)
@@ -219,7 +219,9 @@ def test_prometheus_knows_what_became_of_every_recording(
 
 
 @NEED_THEM
-def test_a_stage_that_fails_says_so_until_it_succeeds(gateway: Prometheus, project: Project, tmp_path: Path) -> None:
+def test_a_failed_stage_raises_an_alert_until_it_succeeds(
+    gateway: Prometheus, project: Project, tmp_path: Path
+) -> None:
     moved = replace(project, corpus=tmp_path / "moved")
     assert project.run("prepare") == 0
     ((_, succeeded_s),) = until(gateway.series("stage:aura_last_success_timestamp_seconds:max"), "the success")
@@ -239,7 +241,7 @@ def test_a_stage_that_fails_says_so_until_it_succeeds(gateway: Prometheus, proje
 
 
 @NEED_THEM
-def test_shares_stand_beside_each_other(gateway: Prometheus, project: Project) -> None:
+def test_shares_do_not_overwrite_each_other(gateway: Prometheus, project: Project) -> None:
     for share in ("0/2", "1/2"):
         assert project.run("prepare", f"partition={share}") == 0
     assert project.run("prepare") == 0
@@ -252,7 +254,7 @@ def test_shares_stand_beside_each_other(gateway: Prometheus, project: Project) -
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:1", "http://me:secret@127.0.0.1:1", "no address at all", "ftp://x"]
 )
-def test_a_gateway_that_is_away_costs_a_sentence(
+def test_a_missing_gateway_gives_one_warning(
     address: str, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AURA_PUSHGATEWAY", address)
@@ -265,7 +267,7 @@ def test_a_gateway_that_is_away_costs_a_sentence(
 
 
 @NEED_THEM
-def test_something_else_than_a_gateway_costs_a_sentence(
+def test_another_server_in_place_of_the_gateway_gives_one_warning(
     prometheus: Prometheus, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It answers, as whoever listens at a mistaken port does."""
@@ -277,7 +279,7 @@ def test_something_else_than_a_gateway_costs_a_sentence(
 
 
 @NEED_THEM
-def test_the_queue_of_a_stage_at_work_is_seen(gateway: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queue_of_a_running_stage_is_visible(gateway: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telemetry, "PUSH_EVERY_S", 0.0)
     monkeypatch.setattr(telemetry, "SAMPLE_EVERY_S", 0.05)
     seen = []
@@ -303,7 +305,7 @@ def test_the_queue_of_a_stage_at_work_is_seen(gateway: Prometheus, monkeypatch: 
 
 
 @NEED_THEM
-def test_who_is_asked_to_end_has_not_failed(gateway: Prometheus) -> None:
+def test_a_stage_ended_by_sigterm_has_not_failed(gateway: Prometheus) -> None:
     @measured("train")
     def stage(config: Any) -> None:
         raise KeyboardInterrupt
@@ -348,7 +350,7 @@ def test_the_end_of_a_stage_makes_some_groups_outdated(
     assert is_outdated(OWN | other, pushed_s, OWN | own, began_s=100) == outdated
 
 
-def test_what_has_ended_counts() -> None:
+def test_finished_children_count() -> None:
     before = usage()
     work = "x = bytearray(10**7); open('/dev/null', 'wb').write(x); sum(range(6 * 10**6))"
     subprocess.run([sys.executable, "-c", work], check=True)
@@ -429,7 +431,7 @@ def anxious(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @NEED_THEM
-def test_live_counts_what_it_says(
+def test_live_counts_its_output(
     anxious: Path, trained: Project, prometheus: Prometheus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AURA_METRICS_PORT", f"127.0.0.1:{prometheus.live_port}")
@@ -496,7 +498,7 @@ if __name__ == "__main__":
 """
 
 
-def test_one_port_speaks_for_all_workers_of_a_server(tmp_path: Path) -> None:
+def test_one_port_serves_the_metrics_of_all_workers(tmp_path: Path) -> None:
     port, server = free_port(), tmp_path / "server.py"
     server.write_text(SERVER, encoding="utf-8")
     env = {**os.environ, "PYTHONPATH": str(PROJECT), "TMPDIR": str(tmp_path), "AURA_METRICS_PORT": f"127.0.0.1:{port}"}
@@ -521,7 +523,7 @@ def test_one_port_speaks_for_all_workers_of_a_server(tmp_path: Path) -> None:
         ("10.0.0.7:9101", ("10.0.0.7", 9101)),
     ],
 )
-def test_metrics_are_for_this_machine_unless_a_host_is_given(
+def test_metrics_are_served_to_this_machine_unless_a_host_is_given(
     value: str, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
@@ -532,7 +534,7 @@ def test_metrics_are_for_this_machine_unless_a_host_is_given(
 
 
 @NEED_THEM
-def test_a_port_that_is_taken_costs_a_sentence_and_a_bad_one_is_refused(
+def test_a_taken_port_gives_a_warning_and_an_invalid_one_is_refused(
     prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AURA_METRICS_PORT", f"127.0.0.1:{prometheus.port}")
@@ -569,7 +571,7 @@ def test_metrics_are_named_as_prometheus_wants_them(gateway: Prometheus, serving
 
 
 @NEED_THEM
-def test_the_rules_fire_when_they_should() -> None:
+def test_each_alert_fires_when_it_should_and_only_then() -> None:
     tests = [str(path) for path in sorted((DEPLOY / "tests").glob("*.yml"))]
     for command in (["check", "config", str(DEPLOY / "prometheus.yml")], ["test", "rules", *tests]):
         done = subprocess.run(["promtool", *command], capture_output=True, text=True, check=False)
