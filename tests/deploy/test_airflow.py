@@ -198,7 +198,7 @@ def test_words_that_are_none_are_not_tried_again(dag: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("script", "error", "sentence"),
     [
-        ("exit 2", FailError, "ended with exit code 2: it said nothing"),
+        ("exit 2", FailError, "ended with exit code 2: no output"),
         ("echo out; echo err >&2; exit 1", Exception, "ended with exit code 1: err"),
         ("echo 'half a line'; kill -9 $$", Exception, "was killed by signal 9: half a line"),
         # A version is registered before pictures are made: another try would register one more.
