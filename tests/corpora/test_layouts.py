@@ -29,6 +29,8 @@ from aura.processing.seizures import find_seizures
 from aura.stages.prepare import preparation
 from aura.synthetic.corpus import Synthesis, plan, write_subject
 
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
+
 LAYOUTS = compose().dataset.layouts
 
 

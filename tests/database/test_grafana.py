@@ -24,7 +24,10 @@ from aura.database.annotations import Recording
 from aura.database.grafana import Region, assign
 from aura.database.queries import HEART_RATE, VARIABLES, expanded, lane
 from aura.formats.tse import read_tse
-from tests.conftest import Project, new_database
+from tests.support.postgresql import new_database
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 GRAFANA = PROJECT / "deploy" / "grafana"

@@ -16,10 +16,19 @@ from aura.execution.executors import Compute, Processes, Serial
 from aura.execution.run_all import over
 
 DASK = Dask(workers=2)
-EVERYWHERE = pytest.mark.parametrize("compute", [Serial(), Processes(2), DASK], ids=["serial", "processes", "dask"])
-IN_WORKERS = pytest.mark.parametrize("compute", [Processes(2), DASK], ids=["processes", "dask"])
+IN_WORKERS = pytest.mark.parametrize(
+    "compute",
+    [pytest.param(Processes(2), marks=pytest.mark.slow), pytest.param(DASK, marks=pytest.mark.slow)],
+    ids=["processes", "dask"],
+)
+EVERYWHERE = pytest.mark.parametrize(
+    "compute",
+    [Serial(), pytest.param(Processes(2), marks=pytest.mark.slow), pytest.param(DASK, marks=pytest.mark.slow)],
+    ids=["serial", "processes", "dask"],
+)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_started_here_is_for_this_machine_alone() -> None:
     assert over([3], square, compute=DASK, title="squares", lost=square) == [9]
     here = psutil.Process()

@@ -34,7 +34,9 @@ from aura.execution.run_all import over
 from aura.execution.telemetry import measured, usage
 from aura.monitoring import dashboard
 from aura.serving.metrics import Meters
-from tests.conftest import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 DEPLOY = PROJECT / "deploy" / "prometheus"

@@ -21,6 +21,8 @@ from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
 from aura.learning.training import Training, check_parameters
 from aura.stages.train import trial_of
 
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
+
 
 class OurTree(DecisionTreeClassifier):
     """A class that is not scikit-learn's own."""

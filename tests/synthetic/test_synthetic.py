@@ -4,6 +4,7 @@ from pathlib import Path
 import edfio
 import numpy as np
 import pandas as pd
+import pytest
 
 from aura.config.compose import compose
 from aura.core.parquet import read_table
@@ -15,7 +16,9 @@ from aura.stages.train import trial_of
 from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
 from aura.workspace.folders import features_folder
-from tests.conftest import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
 SMALL = Synthesis(
     seed=3,
