@@ -16,18 +16,21 @@ GROUP_FILES = sorted(path.relative_to(CONF) for path in CONF.glob("*/*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (PROJECT / "experiments").glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)
 def test_every_file_of_every_group_composes(path: Path) -> None:
     config = compose([f"{path.parent}={path.stem}", "dataset.root=somewhere"])
     assert config.feature_spec.step_s > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_and_asks_something(name: str) -> None:
     assert compose([f"experiments={name}"]).question.endswith("?")
     assert compose([f"experiments={name}"]) != compose()
 
 
+@pytest.mark.slow
 def test_every_range_is_of_a_key_that_exists() -> None:
     for key in RANGES:
         assert lookup(compose(), key) is not None

@@ -17,7 +17,6 @@ from aura.core.errors import AuraError
 from aura.core.paths import CONF
 from aura.reports.sweep import write_experiment
 from aura.stages.sweep import search_space
-from aura.tracking.runs import parameters
 
 SECRET = "geheim"
 PLACE = "/home/jane doe"
@@ -116,7 +115,10 @@ def test_how_far_a_key_reaches(key: str, scope: Scope) -> None:
     assert scope_of(Config, key) is scope
 
 
+@pytest.mark.integration
 def test_no_place_and_no_secret_is_logged() -> None:
+    from aura.tracking.runs import parameters
+
     config = compose(["dataset=any", *PRIVATE_WORDS])
     logged = f"{yaml.safe_dump(public(config))}{parameters(config)}"
     assert "n_estimators" in logged

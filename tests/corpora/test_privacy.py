@@ -20,6 +20,8 @@ from aura.corpora.discovery import find_recordings
 from aura.corpora.names import KEY_VARIABLE, Names
 from aura.formats.edf_writer import Channel, write_edf
 
+pytestmark = pytest.mark.integration
+
 PLANTED = ("Hochwald", "Griselda", "02-MAR-1951", "19510302", "KLINIK-77", "Dr_Quatermass", "Vault_of_Hospital")
 KEY = "a secret of more than sixteen characters"
 FAST = ("compute=serial", "windows.step_s=10", "model.n_estimators=5", "train.folds=2")

@@ -35,9 +35,12 @@ from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
 from aura.stages.evaluate import score_prepared
 from aura.workspace.folders import read_rr
-from tests.conftest import Project, new_database
-from tests.stages.test_detect import write_real
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
+from tests.support.postgresql import MAKES, new_database, rows
+from tests.support.project import Project
+from tests.support.real_ecg import write_real
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 WITHIN_S = 120
@@ -56,13 +59,6 @@ CONTENT = {
     "detection": "SELECT name, onset_at, d.end_at, kind, confidence FROM detection d "
     "JOIN recording USING (recording_id) ORDER BY name, onset_at, kind",
 }
-
-
-def rows(url: str, query: str, *values: object) -> list[tuple[Any, ...]]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SET TIME ZONE 'UTC'")
-        cursor = connection.execute(query.encode(), values or None)
-        return cursor.fetchall() if cursor.description else []
 
 
 def content(url: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -345,25 +341,6 @@ def test_the_reader_reads_and_the_writer_imports(trained: Project, imported: str
     other = database.replace("postgres:@", "importer:@")
     assert trained.run("import", f"url={other}", f"model={MODEL}") == 0
     assert content(database) == content(imported)
-
-
-MAKES = (
-    "CREATE TABLE t (i integer)",
-    "CREATE TABLE public.t AS SELECT * FROM recording",
-    "SELECT * INTO public.t FROM recording",
-    "CREATE TEMPORARY TABLE t (i integer)",
-    "CREATE TEMPORARY VIEW v AS SELECT 1",
-    "CREATE TEMPORARY SEQUENCE s",
-    "SELECT 1 AS i INTO TEMPORARY t",
-    "CREATE SCHEMA s",
-    "CREATE VIEW v AS SELECT 1",
-    "CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
-    "SELECT lo_create(0)",
-    "SELECT lo_creat(-1)",
-    "SELECT lo_from_bytea(0, '\\xff')",
-    "SELECT lo_import('/etc/hostname')",
-    "DO $$BEGIN PERFORM lo_create(0); END$$",
-)
 
 
 def test_the_reader_cannot_create_anything(database: str) -> None:

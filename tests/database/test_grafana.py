@@ -25,7 +25,10 @@ from aura.formats.tse import read_tse
 from deploy.grafana.generate import recordings
 from deploy.grafana.generate.__main__ import files
 from deploy.grafana.generate.queries import HEART_RATE, VARIABLES, expand, lane
-from tests.conftest import Project, new_database
+from tests.support.postgresql import new_database
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 GRAFANA = PROJECT / "deploy" / "grafana"

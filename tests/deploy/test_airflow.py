@@ -14,7 +14,9 @@ from aura import cli as command_line
 from aura.config.schema import Config
 from aura.core.paths import PROJECT
 from aura.tracking.registry import CANDIDATE
-from tests.tracking.test_registry import evaluation, registered
+from tests.support.registry import make_evaluation, register_version
+
+pytestmark = pytest.mark.integration
 
 DAG = PROJECT / "deploy" / "airflow" / "dags" / "aura.py"
 REGISTERED = "x version 3 is the challenger: it is not better"
@@ -235,8 +237,8 @@ def test_a_stage_sees_nothing_of_airflow(dag: ModuleType, monkeypatch: pytest.Mo
 
 
 def test_the_gate_reads_what_the_registry_decides(dag: ModuleType, tracking_uri: str) -> None:
-    first = registered("airflow", evaluation(list(range(8))))
-    worse = registered("airflow", evaluation([]))
+    first = register_version("airflow", make_evaluation(list(range(8))))
+    worse = register_version("airflow", make_evaluation([]))
     Task.params = dag.PARAMS
     dag.promotion(first)
     for outcome in (worse, "nothing is registered: each model is for one subject"):

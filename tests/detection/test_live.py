@@ -34,8 +34,10 @@ from aura.detection.live import Live
 from aura.detection.quarantine import Entry, Quarantine
 from aura.features import FeatureStream
 from aura.tracking.registry import load
-from tests.conftest import Project
-from tests.features.test_stream import SPEC, heart
+from tests.support.project import Project
+from tests.support.rr import SPEC, heart
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 SETTINGS = st.builds(

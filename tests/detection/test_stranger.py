@@ -34,8 +34,10 @@ from aura.learning.classifier_file import load_classifier
 from aura.learning.labels import Detection
 from aura.serving.pyfunc import Pyfunc
 from aura.tracking import registry
-from tests.conftest import Project
-from tests.stages.test_detect import write_real
+from tests.support.project import Project
+from tests.support.real_ecg import write_real
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 Values = dict[str, Any]

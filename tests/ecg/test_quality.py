@@ -234,6 +234,7 @@ def test_samples_between_segments_are_not_judged_with_their_neighbours() -> None
     assert find_unusable(ecg(samples_mv, first, after), **LIMITS) == (Event(21.0, 9.0, "gap"),)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_gaps_do_not_take_hours() -> None:
     n = 100_000
     digital = np.resize(np.round(real() * 200).astype(np.int16), n * 128)
@@ -260,6 +261,7 @@ def test_beats_are_judged_the_same_in_blocks_and_after_a_gap(monkeypatch: pytest
     assert found == (Event(60.0, 30.0, "noise"), Event(500.0, 30.0, "noise"))
 
 
+@pytest.mark.slow
 def test_many_short_segments_do_not_take_hours() -> None:
     n, fs_hz = 20_000, 100.0
     segments = [Segment(400 * i, 400 * (i + 1), 4.1 * i) for i in range(n)]

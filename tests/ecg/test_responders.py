@@ -37,6 +37,7 @@ def test_the_rise_is_the_highest_mean_rate_over_that_before(seed: int) -> None:
         assert rise == pytest.approx(expected, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_hundreds_of_thousands_of_seizures_do_not_take_hours() -> None:
     rr_ms = np.full(100_000, 800.0)
     rr = RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, DAY_S)

@@ -14,8 +14,10 @@ from aura.features import FeatureSpec, extract_features
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import read_tse
 from aura.workspace.folders import prepared_folder, read_rr
-from tests.conftest import SMALL_WORK, Project
 from tests.support.made_ecg import FS_HZ, place_beats
+from tests.support.project import SMALL_WORK, Project
+
+pytestmark = pytest.mark.integration
 
 ONSET_S, END_S, DURATION_S = 400.0, 470.0, 800.0
 

@@ -16,10 +16,19 @@ from aura.execution.executors import Compute, Processes, Serial
 from aura.execution.run_all import run_all
 
 DASK = Dask(workers=2)
-EVERYWHERE = pytest.mark.parametrize("compute", [Serial(), Processes(2), DASK], ids=["serial", "processes", "dask"])
-IN_WORKERS = pytest.mark.parametrize("compute", [Processes(2), DASK], ids=["processes", "dask"])
+IN_WORKERS = pytest.mark.parametrize(
+    "compute",
+    [pytest.param(Processes(2), marks=pytest.mark.slow), pytest.param(DASK, marks=pytest.mark.slow)],
+    ids=["processes", "dask"],
+)
+EVERYWHERE = pytest.mark.parametrize(
+    "compute",
+    [Serial(), pytest.param(Processes(2), marks=pytest.mark.slow), pytest.param(DASK, marks=pytest.mark.slow)],
+    ids=["serial", "processes", "dask"],
+)
 
 
+@pytest.mark.slow
 def test_a_local_cluster_listens_on_this_machine_only() -> None:
     assert run_all([3], square, compute=DASK, title="squares", on_death=square) == [9]
     here = psutil.Process()

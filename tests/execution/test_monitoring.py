@@ -33,7 +33,9 @@ from aura.execution.pushgateway import is_outdated
 from aura.execution.run_all import run_all
 from aura.execution.telemetry import measured, usage
 from aura.serving.metrics import Meters
-from tests.conftest import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 DEPLOY = PROJECT / "deploy" / "prometheus"

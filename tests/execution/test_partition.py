@@ -18,7 +18,9 @@ from mlflow.entities import RunStatus
 from aura.core.errors import AuraError
 from aura.core.parquet import read_table
 from aura.execution.shares import STAGES, share
-from tests.conftest import Project
+from tests.support.project import Project, read_files
+
+pytestmark = pytest.mark.integration
 
 WITHIN_S = 60
 
@@ -43,16 +45,6 @@ def test_other_stages_refuse_a_share(project: Project, capsys: pytest.CaptureFix
     assert "aura train: partition is for prepare and featurize alone" in capsys.readouterr().err
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """What is kept of each recording; the tables name the run that wrote them."""
-    tables = ("recordings.parquet", "failures.parquet")
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*.parquet")
-        if path.name not in tables
-    }
-
-
 # More shares than recordings: some have nothing to do.
 @pytest.mark.parametrize("count", [3, 14])
 def test_all_shares_together_give_the_files_of_the_whole(trained: Project, project: Project, count: int) -> None:
@@ -66,7 +58,7 @@ def test_all_shares_together_give_the_files_of_the_whole(trained: Project, proje
         # It only writes the tables.
         assert before == {path: path.stat().st_mtime_ns for path in before}
         assert project.folder(kind).name == trained.folder(kind).name
-        assert files(project.folder(kind)) == files(trained.folder(kind))
+        assert read_files(project.folder(kind)) == read_files(trained.folder(kind))
         for table in ("recordings.parquet", "failures.parquet"):
             made, expected = (read_table(one.folder(kind) / table)[0] for one in (project, trained))
             assert made.equals(expected)
@@ -133,4 +125,4 @@ def test_a_stage_ended_by_sigterm_continues_later(
     assert run.info.status == RunStatus.to_string(RunStatus.KILLED)
     assert project.run("prepare") == 0
     assert all(path.stat().st_mtime_ns == made for path, made in done.items())
-    assert files(folder) == files(trained.folder("prepared"))
+    assert read_files(folder) == read_files(trained.folder("prepared"))

@@ -17,7 +17,9 @@ import pytest
 from aura.cli import main
 from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
-from tests.conftest import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 N_COPIES = 6
 

@@ -130,6 +130,7 @@ def test_a_band_next_to_one_of_a_million_times_its_power_has_nine_digits(nn_ms: 
         np.testing.assert_allclose(values, theirs[name], rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_ms", [2, 30, 150])
 def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
     rr = heart(21, noise_ms=noise_ms)
@@ -369,11 +370,13 @@ def test_the_reference_engine_has_no_further_families() -> None:
         FeatureSpec((("robust", (60.0,)),), 5.0, 0.5, 300, 1800, 0.2, "hrv_analysis")
 
 
+@pytest.mark.slow
 def test_importing_aura_does_not_import_numba() -> None:
     code = "import sys, aura.config.compose, aura.features, aura.serving.pyfunc; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_no_digit_depends_on_who_compiled_it_and_after_what(tmp_path: Path) -> None:
     """What one process compiles, the others find; antropy compiles when it is imported."""
     code = """
@@ -401,6 +404,7 @@ for family in FAMILIES:
     assert len(found) == 1, found
 
 
+@pytest.mark.slow
 def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
     """What numba compiles reads and writes beyond the end of an array without a word, unless it is told to look."""
     code = """

@@ -14,40 +14,13 @@ from aura.core.errors import AuraError
 from aura.core.series import RRSeries
 from aura.features import FeatureSpec, FeatureStream, extract_features
 from aura.features.spec import CLEANINGS
-
-SPEC = FeatureSpec(
-    lengths_s=(
-        ("time_domain", (10.0, 30.0)),
-        ("poincare", (60.0,)),
-        ("entropy", (60.0,)),
-        ("frequency_domain", (150.0,)),
-        ("robust", (30.0,)),
-        ("pnn", (30.0,)),
-        ("complexity", (60.0,)),
-        ("jeppesen", (150.0,)),
-        ("adaptive", (120.0,)),
-    ),
-    step_s=1.0,
-    min_coverage=0.5,
-    low_ms=300.0,
-    high_ms=1800.0,
-    max_change=0.2,
-    pnn_ms=(20.0,),
-)
+from tests.support.rr import SPEC, heart
 
 
 def streamed(rr: RRSeries, spec: FeatureSpec) -> pd.DataFrame:
     stream = FeatureStream(spec)
     parts = [stream.push(float(t_s), float(rr_ms)) for t_s, rr_ms in zip(rr.t_s, rr.rr_ms, strict=True)]
     return pd.concat([*parts, stream.advance(rr.duration_s)], ignore_index=True)
-
-
-def heart(n: int, seed: int = 0) -> RRSeries:
-    rng = np.random.default_rng(seed)
-    rr_ms = 800 + 60 * np.sin(np.arange(n) / 4) + rng.normal(0, 30, n)
-    rr_ms[rng.integers(0, n, n // 20 + 1)] *= 0.6
-    t_s = np.cumsum(rr_ms) / 1000
-    return RRSeries(t_s, rr_ms, float(t_s[-1]) + 7.3)
 
 
 @pytest.mark.parametrize("cleaning", CLEANINGS)

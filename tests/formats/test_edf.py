@@ -318,6 +318,7 @@ def test_a_rate_at_which_no_detector_works_is_refused(tmp_path: Path) -> None:
     assert error.value.reason == "bad_rate"
 
 
+@pytest.mark.slow
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_the_bytes_are_an_ecg_comes_out_or_a_reason(tmp_path: Path, data: st.DataObject) -> None:

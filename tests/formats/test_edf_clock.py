@@ -14,6 +14,8 @@ from aura.formats.edf_clock import JITTER_S, _longest_chain
 from aura.stages.prepare import preparation
 from tests.support.edf_stamps import FS_HZ, START, write_stamped_edf
 
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
+
 BLANK = b""
 
 

@@ -15,6 +15,8 @@ from aura.formats.edf_writer import Channel, write_edf
 from aura.stages.prepare import preparation
 from aura.workspace.folders import prepared_folder
 
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
+
 START = datetime(2020, 2, 3, 4, 5, 6)
 FS_HZ = 360
 MICRO = [

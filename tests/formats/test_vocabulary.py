@@ -189,6 +189,7 @@ def test_cells_that_say_nothing() -> None:
     assert not any(is_missing(text) for text in ("0", "sz", "nap"))
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60))
 def test_any_text_has_a_meaning(text: str) -> None:
     assert isinstance(meaning(text, Words(("x",), ("y",))), Meaning)

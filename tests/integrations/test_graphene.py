@@ -27,7 +27,9 @@ from aura.integrations.graphene.aura_data_process import DataProcess
 from aura.integrations.graphene.messages import RequestError, below
 from aura.integrations.graphene.proto import NODES, proto_of, read_node
 from aura.workspace.folders import features_folder
-from tests.conftest import SMALL_WORK, Project
+from tests.support.project import SMALL_WORK, Project
+
+pytestmark = pytest.mark.integration
 
 WITHIN_S = 60
 WORDS = [*SMALL_WORK, "compute=serial"]

@@ -22,6 +22,8 @@ from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
 from aura.learning.training import Training, check_parameters
 
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
+
 
 class OurTree(DecisionTreeClassifier):
     """A class that is not scikit-learn's own."""

@@ -28,6 +28,8 @@ from aura.processing.bookkeeping import Outcome, PrepareRecording, prepare_all
 from aura.stages.prepare import preparation
 from tests.support.damage import WAYS
 
+pytestmark = [pytest.mark.integration, pytest.mark.slow]  # aura.stages imports MLflow
+
 N_CORPORA = int(os.environ.get("AURA_DAMAGED_CORPORA", "300"))
 START = datetime(2020, 1, 1, 8)
 SECONDS = 30

@@ -294,6 +294,7 @@ def test_times_within_stretches_are_selected() -> None:
     assert select_within(np.arange(10.0), []).tolist() == []
 
 
+@pytest.mark.slow
 def test_a_week_with_thousands_of_events_takes_little_memory() -> None:
     week_s = 7 * DAY_S
     n = int(week_s * FS_HZ)

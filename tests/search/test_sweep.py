@@ -21,8 +21,10 @@ from aura.core.errors import AuraError, OutageError
 from aura.core.paths import PROJECT
 from aura.search.study import SharedStudy, shared_study
 from aura.stages.sweep import search_space
-from tests.conftest import Project
-from tests.tracking.test_tracking import RunOf, artifacts
+from tests.support.project import Project
+from tests.support.runs import RunOf, artifacts
+
+pytestmark = pytest.mark.integration
 
 # Of a real number no trial repeats another by chance.
 SPACE = "sweep.space={windows.lengths_s.entropy:{low:20,high:60,step:20},model.max_samples:{low:0.3,high:0.9}}"

@@ -4,6 +4,7 @@ from pathlib import Path
 import edfio
 import numpy as np
 import pandas as pd
+import pytest
 
 from aura.assembly import build_recipe
 from aura.config.compose import compose
@@ -15,7 +16,9 @@ from aura.learning.feature_table import FeatureTable
 from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
 from aura.workspace.folders import features_folder
-from tests.conftest import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
 SMALL = Synthesis(
     seed=3,

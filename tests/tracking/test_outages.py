@@ -15,7 +15,9 @@ from aura.config.compose import compose
 from aura.core.errors import OutageError
 from aura.tracking import registry, runs
 from aura.tracking.open_runs import held, runs_folder, settle_dead
-from tests.conftest import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 OPEN_AND_WAIT = """
 import sys, time

@@ -13,9 +13,11 @@ from aura.config.compose import compose
 from aura.core.paths import PROJECT
 from aura.reports import figures
 from aura.tracking import promotion, registry, runs
-from tests.conftest import Project
-from tests.tracking.test_registry import ORIGIN, evaluation, no_need
-from tests.tracking.test_tracking import RunOf
+from tests.support.project import Project
+from tests.support.registry import ORIGIN, make_evaluation, refuse_to_score
+from tests.support.runs import RunOf
+
+pytestmark = pytest.mark.integration
 
 # Before or after which request to the registry a run is killed; versions that it leaves, and those that the next
 # registration withdraws, since they had not got their alias.
@@ -56,11 +58,11 @@ def register(name: str, workspace: str, found: list[int]) -> str:
     words = [f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30", f"workspace={workspace}"]
     config = compose(words)
     with runs.stage_run("train", config):
-        tested = evaluation(found)
+        tested = make_evaluation(found)
         mlflow.log_param("test.digest", "same")
         runs.log_table(tested.per_subject(), "per_subject.json")
         model_id = mlflow.initialize_logged_model(name="model").model_id
-        return promotion.register(config, model_id, "# Card", ORIGIN, tested, pd.DataFrame(), no_need)
+        return promotion.register(config, model_id, "# Card", ORIGIN, tested, pd.DataFrame(), refuse_to_score)
 
 
 def test_a_run_killed_at_any_step_leaves_whole_versions_and_the_next_settles_them(
