@@ -226,7 +226,7 @@ def _unique(refs: Sequence[RecordingRef]) -> tuple[list[RecordingRef], list[Reje
         name = _file_name(ref.recording)
         if name in first:
             _, *others = _files(ref)
-            message = "its recording is called like that of another file; give one of them another name"
+            message = "has the recording name of another file; rename one of the two"
             doubles.append(Reject(ref.edf, "duplicate_id", message, first[name].edf, tuple(others)))
         else:
             first[name] = replace(

@@ -29,7 +29,7 @@ def test_a_name_that_is_taken_loses_no_file(tmp_path: Path) -> None:
     assert [reject.reason for reject in corpus.rejects] == ["duplicate_id"]
 
 
-def test_what_lies_beside_an_edf_counts_for_more_than_its_name(tmp_path: Path) -> None:
+def test_annotations_beside_an_edf_decide_its_layout_before_its_name(tmp_path: Path) -> None:
     name = "a/s1/00000258_s002_t000"
     touch_files(tmp_path, f"{name}.edf", f"{name}.csv_bi", "PAT_1/EEG_38_s1.edf", "PAT_1/EEG_38_s1.tse_bi")
     touch_files(
@@ -47,7 +47,7 @@ def test_what_lies_beside_an_edf_counts_for_more_than_its_name(tmp_path: Path) -
     }
 
 
-def test_a_csv_is_an_annotation_when_it_says_so(tmp_path: Path) -> None:
+def test_a_csv_file_is_an_annotation_file_by_its_head(tmp_path: Path) -> None:
     name = "edf/eval/aaaaaool/s004_2013/01_tcp_ar/aaaaaool_s004_t00"
     touch_files(tmp_path, *(f"{name}{i}.edf" for i in range(3)))
     header = "channel,start_time,stop_time,label,confidence\n"
@@ -66,7 +66,7 @@ def test_links_are_followed_once_and_hidden_files_left_alone(tmp_path: Path) -> 
     assert [ref.recording for ref in find_all(tmp_path).refs] == ["a_s_night", "a_self"]
 
 
-def test_what_a_link_leads_to_gives_way_to_what_is_there(tmp_path: Path) -> None:
+def test_regular_files_take_precedence_over_links(tmp_path: Path) -> None:
     root = tmp_path / "root"
     name = "00000258_s002_t000.edf"
     touch_files(tmp_path, f"root/z/{name}", f"elsewhere/{name}")
@@ -76,7 +76,7 @@ def test_what_a_link_leads_to_gives_way_to_what_is_there(tmp_path: Path) -> None
     assert [(reject.path, reject.like) for reject in corpus.rejects] == [(root / "a" / name, root / "z" / name)]
 
 
-def test_names_that_are_no_text_or_too_long_still_name_files(tmp_path: Path) -> None:
+def test_odd_or_long_names_become_names_of_files(tmp_path: Path) -> None:
     for name in ("mit Leerzeichen é.edf", os.fsdecode(b"\xff\xfe.edf"), "x" * 240 + ".edf"):
         (tmp_path / name).touch()
     names = [ref.recording for ref in find_recordings(tmp_path, LAYOUTS, "any").refs]
@@ -86,7 +86,7 @@ def test_names_that_are_no_text_or_too_long_still_name_files(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users: run it on Linux or macOS")
-def test_a_folder_that_cannot_be_read_is_said(public_path: Path) -> None:
+def test_an_unreadable_folder_is_reported(public_path: Path) -> None:
     (secret := public_path / "secret").mkdir()
     touch_files(public_path, "open/night.edf")
     secret.chmod(0)
@@ -131,7 +131,7 @@ def test_files_of_a_folder_that_can_be_listed_but_not_entered_fail_one_by_one(pu
     assert ours[0] in corpus.files
 
 
-def test_a_table_beside_one_edf_is_no_annotation_unless_it_says_so(tmp_path: Path) -> None:
+def test_a_csv_file_beside_an_edf_is_ignored_without_a_head_of_annotations(tmp_path: Path) -> None:
     edf, table = touch_files(tmp_path, "p/a.edf", "p/a.csv")
     table.write_text("time,heart_rate\n1,70\n")
     (ref,) = find_recording(edf, tmp_path, LAYOUTS, "any").refs
@@ -141,7 +141,7 @@ def test_a_table_beside_one_edf_is_no_annotation_unless_it_says_so(tmp_path: Pat
     assert ref.annotations == table
 
 
-def test_other_files_are_counted_by_suffixes_that_name_nobody(tmp_path: Path) -> None:
+def test_other_files_are_counted_by_known_suffixes(tmp_path: Path) -> None:
     touch_files(
         tmp_path, "a/night.edf", "a/day.bdf", "a/Day2.BDF", "b/old.rec", "b/x.edf.gz", "c/y.trc", "c/letter.mueller"
     )

@@ -14,7 +14,7 @@ from aura.formats.vocabulary import Words
 from tests.support.corpora import find_all, touch_files
 
 
-def test_tusz15(tmp_path: Path) -> None:
+def test_tusz15_is_indexed(tmp_path: Path) -> None:
     folder = "v1.5.2/edf/dev/01_tcp_ar/002/00000258/s002_2003_07_21/00000258_s002_t00"
     touch_files(tmp_path, f"{folder}0.edf", f"{folder}0.tse_bi", f"{folder}0.tse", f"{folder}1.EDF", f"{folder}1.tse")
     first, second = find_all(tmp_path).refs
@@ -40,7 +40,7 @@ def test_recordings_of_the_same_name_are_told_apart_by_their_folders(tmp_path: P
     assert stray.subject == ""
 
 
-def test_tusz20(tmp_path: Path) -> None:
+def test_tusz20_is_indexed(tmp_path: Path) -> None:
     folder = "edf/eval/aaaaaool/s004_2013/01_tcp_ar/aaaaaool_s004_t00"
     touch_files(tmp_path, f"{folder}1.edf", f"{folder}1.csv_bi", f"{folder}2.edf")
     (tmp_path / f"{folder}1.csv").write_text("# version = csv_v1.0.0\n")
@@ -57,7 +57,7 @@ def test_tusz20(tmp_path: Path) -> None:
     assert second.annotations is None
 
 
-def test_the_channels_of_a_csv_are_one_seizure(tmp_path: Path) -> None:
+def test_overlapping_seizures_of_the_channels_of_a_csv_are_merged(tmp_path: Path) -> None:
     (path,) = touch_files(tmp_path, "a.csv")
     path.write_text(
         "# version = csv_v1.0.0\nchannel,start_time,stop_time,label,confidence\n"
@@ -67,7 +67,7 @@ def test_the_channels_of_a_csv_are_one_seizure(tmp_path: Path) -> None:
     assert list(tusz20.read_events(ref, None, 60.0)) == [Event(10.0, 15.0, "cpsz"), Event(25.0, 25.0, "bckg")]
 
 
-def test_bids(tmp_path: Path) -> None:
+def test_bids_runs_are_indexed(tmp_path: Path) -> None:
     run = "sub-001/ses-01/{0}/sub-001_ses-01_task-szMonitoring_run-0{1}_{2}"
     touch_files(
         tmp_path,
@@ -96,7 +96,7 @@ def test_bids(tmp_path: Path) -> None:
     )
 
 
-def test_plain(tmp_path: Path) -> None:
+def test_plain_folders_are_indexed(tmp_path: Path) -> None:
     touch_files(tmp_path, "a/night.edf", "b/c/night.edf", "night.edf")
     corpus = find_all(tmp_path)
     assert {(ref.recording, ref.subject, ref.layout) for ref in corpus.refs} == {
@@ -119,7 +119,7 @@ BIDS_HEAD = "onset\tduration\ttrial_type\n"
         (teppe.LAYOUT, "a.tse_bi", "", "2017-01-10T14:30:10 2017-01-10T14:30:20 {} 1\n", "n/a n/a {} 1\n"),
     ],
 )
-def test_words_of_a_clinic_reach_every_reader(
+def test_every_reader_uses_the_words_of_a_clinic(
     tmp_path: Path, layout: Layout, name: str, head: str, event: str, no_onset: str
 ) -> None:
     own = Words(seizure=("photic",), background=("Ruhe",))

@@ -117,7 +117,7 @@ def full_run(
     return everything_written(out) + (said.out + said.err).encode()
 
 
-def test_what_a_header_says_of_a_person_is_written_nowhere(
+def test_patient_data_in_headers_are_written_nowhere(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     written = full_run(corpus, tmp_path / "out", monkeypatch, capfd)
@@ -149,7 +149,7 @@ def test_pseudonyms_replace_every_id_and_path(
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in recordings["recording"])
 
 
-def test_words_that_were_not_understood_stay_on_this_machine(
+def test_unknown_labels_stay_on_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Without pseudonyms they are named in the table and on the screen, with pseudonyms they are only counted."""
@@ -193,7 +193,7 @@ def test_pseudonyms_need_a_key(
     assert f"at least 16 characters in the environment variable {KEY_VARIABLE}" in capsys.readouterr().err
 
 
-def test_an_error_that_is_logged_names_nobody_behind_pseudonyms(
+def test_with_pseudonyms_a_logged_error_names_nobody(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"

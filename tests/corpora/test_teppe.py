@@ -36,7 +36,7 @@ def segment(path: Path, start: datetime, seconds: int) -> None:
     write_edf(path, [Channel("ECG", np.zeros(seconds * 4), 4)], start=start)
 
 
-def test_teppe(tmp_path: Path) -> None:
+def test_segments_of_la_teppe_are_indexed_and_read(tmp_path: Path) -> None:
     segment(tmp_path / "PAT_7/EEG_38_s1.edf", datetime(2017, 1, 10, 14, 30), 300)
     segment(tmp_path / "PAT_7/EEG_38_s2.edf", datetime(2017, 1, 10, 14, 59), 75)
     _, annotations = touch_files(tmp_path, "PAT_7/EEG_9_s1.edf", "PAT_7/PAT_7_Annotations_EEG_38.tse_bi")
@@ -173,9 +173,7 @@ def annotated_at(folder: Path, text: str) -> RecordingRef:
         ),
     ],
 )
-def test_times_that_do_not_say_when_are_refused(
-    tmp_path: Path, start: datetime, line: str, reason: str, says: str
-) -> None:
+def test_ambiguous_times_are_refused(tmp_path: Path, start: datetime, line: str, reason: str, says: str) -> None:
     with pytest.raises(RecordingError, match=says) as error:
         teppe.read_events(annotated_at(tmp_path, line), start, 3600.0)
     assert error.value.reason == reason
@@ -188,7 +186,7 @@ def test_background_in_the_repeated_hour_does_no_harm(tmp_path: Path) -> None:
     assert seizure == Event(12_600.0, 30.0)
 
 
-def test_a_segment_that_comes_later_changes_what_is_in_none(tmp_path: Path) -> None:
+def test_a_segment_added_later_takes_seizures_that_were_outside(tmp_path: Path) -> None:
     """A result of before is not taken for one that knows of all segments."""
     ecg_mv, fs_hz = get_toy_ecg()
     channels = [Channel("ECG", ecg_mv * 1000, int(fs_hz))]

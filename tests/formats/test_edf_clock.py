@@ -70,18 +70,14 @@ def test_edf_plus_d_is_known_in_any_spelling(tmp_path: Path, kind: bytes) -> Non
     ],
     ids=["equal", "missing", "falling", "milliseconds", "shuffled", "nearly none"],
 )
-def test_stamps_that_are_no_clock_leave_a_contiguous_file_contiguous(
-    tmp_path: Path, stamps: list[float | bytes]
-) -> None:
+def test_invalid_stamps_leave_a_contiguous_file_contiguous(tmp_path: Path, stamps: list[float | bytes]) -> None:
     ecg = read_ecg(write_stamped_edf(tmp_path / "a.edf", stamps, b"EDF+C"))
     assert runs(ecg) == [(0, 120, 0.0)]
     assert (ecg.start, ecg.remarks) == (START, ("bad_stamps",))
 
 
 @pytest.mark.parametrize("stamps", [[0.0] * 120, [BLANK] * 120, [float(-second) for second in range(120)]])
-def test_stamps_that_are_no_clock_are_refused_where_a_file_has_gaps(
-    tmp_path: Path, stamps: list[float | bytes]
-) -> None:
+def test_invalid_stamps_are_refused_where_a_file_has_gaps(tmp_path: Path, stamps: list[float | bytes]) -> None:
     with pytest.raises(RecordingError, match="its time stamps are missing or do not rise") as error:
         read_ecg(write_stamped_edf(tmp_path / "a.edf", stamps))
     assert error.value.reason == "bad_clock"
@@ -148,7 +144,7 @@ def test_packets_lost_from_a_stream_are_gaps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ppm", [-60, 60])
-def test_a_drift_of_the_clock_within_an_hour_is_no_gap(tmp_path: Path, ppm: int) -> None:
+def test_a_drift_of_the_clock_within_an_hour_is_not_a_gap(tmp_path: Path, ppm: int) -> None:
     ecg = read_ecg(write_stamped_edf(tmp_path / "a.edf", [i * (1 + ppm * 1e-6) for i in range(1200)]))
     assert runs(ecg) == [(0, 1200, 0.0)]
 

@@ -61,7 +61,7 @@ def with_units(edf: Path, units: dict[str, bytes], scale: float = 1000.0) -> Pat
 
 
 @pytest.mark.parametrize(("written", "unit"), SPELLINGS)
-def test_units_are_read_in_every_spelling_that_can_mean_nothing_else(tmp_path: Path, written: bytes, unit: str) -> None:
+def test_units_are_read_in_every_unambiguous_spelling(tmp_path: Path, written: bytes, unit: str) -> None:
     ecg = read_ecg(with_units(tmp_path / "a.edf", {"ECG": written}))
     assert ecg.unit == unit
     # The header says 5000 of its unit at 32767 steps.
@@ -87,7 +87,7 @@ def test_a_word_that_could_be_a_name_is_not_repeated(tmp_path: Path, written: by
 
 
 @pytest.mark.parametrize("written", [b"bpm", b"BPM", b"1/min", b"%", b"degC", b"\xb0C", b"mmHg", b"Hz", b"[ms]", b"g"])
-def test_a_channel_that_is_no_voltage_is_no_ecg(tmp_path: Path, written: bytes) -> None:
+def test_a_channel_without_a_voltage_is_not_an_ecg(tmp_path: Path, written: bytes) -> None:
     edf = with_units(tmp_path / "a.edf", {"ECG HR": written, "ECG II": b"uV"})
     for unit in (None, "mV"):
         assert [ecg.channel for ecg in read_ecgs(edf, ["*ECG*"], unit)] == ["ECG II"]

@@ -64,7 +64,7 @@ def test_a_recording_looks_like_one_of_tuh(tmp_path: Path) -> None:
     assert len(rates) > 1
 
 
-def test_the_truth_is_kept(corpus: Path) -> None:
+def test_the_truth_is_written_beside_the_corpus(corpus: Path) -> None:
     for edf in corpus.rglob("*.edf"):
         beats = pd.read_csv(corpus / "truth" / f"{edf.stem}_beats.csv")
         events = pd.read_csv(corpus / "truth" / f"{edf.stem}_events.csv")
