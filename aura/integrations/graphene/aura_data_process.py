@@ -7,16 +7,15 @@ from typing import Any
 
 from hydra.utils import instantiate
 
+from aura.assembly import feature_writer, preparation, prepared_writer
 from aura.config.schema import Config
 from aura.core.recordings import RecordingRef
 from aura.corpora.discovery import Corpus
 from aura.corpora.names import Names
-from aura.execution.run_all import over
+from aura.execution.run_all import run_all
 from aura.integrations.graphene.messages import RequestError, below, check_place, check_same, look
 from aura.processing.bookkeeping import PrepareRecording, prepare_all
-from aura.processing.featurization import Featurization, lost
-from aura.stages.prepare import preparation
-from aura.workspace.folders import features_folder, prepared_folder
+from aura.processing.featurization import Featurization, report_death
 
 
 class DataProcess:
@@ -51,16 +50,15 @@ class DataProcess:
             self._listing = request.listing
         names = self._names
         chosen = replace(self._found, refs=tuple(_chosen(request, self._found, names)), rejects=())
-        prepared, folder, compute = prepared_folder(config), features_folder(config), instantiate(config.compute)
+        prepared, features, compute = prepared_writer(config), feature_writer(config), instantiate(config.compute)
         outcomes = prepare_all(chosen, PrepareRecording(preparation(config), names, prepared), compute)
         done = [one.row for one in outcomes if not one.failed]
-        work = Featurization(config.feature_spec, prepared, folder)
-        recordings = [row["recording"] for row in done]
-        results = over(recordings, work, compute=compute, title="featurize", lost=lost)
+        work = Featurization(config.feature_spec, prepared.folder, features)
+        results = run_all(done, work, compute=compute, title="featurize", on_death=report_death)
 
         for name in ("dataset", "listing", "number", "count"):
             setattr(reply, name, getattr(request, name))
-        reply.folder = below(folder, self._shared)
+        reply.folder = below(features.folder, self._shared)
         failed = [one.row for one in outcomes if one.failed]
         for row, (windows, _) in zip(done, results, strict=True):
             if windows is None:

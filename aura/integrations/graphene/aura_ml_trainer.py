@@ -5,11 +5,10 @@ from typing import Any
 
 import mlflow
 
+from aura.assembly import features_folder, open_prepared
 from aura.config.schema import Config
-from aura.core.parquet import read_table
 from aura.integrations.graphene.messages import below, check_place, check_same
 from aura.stages import main
-from aura.workspace.folders import features_folder, prepared_folder
 
 
 class Trainer:
@@ -67,7 +66,5 @@ class Trainer:
         for name in ("event_f1", "event_sensitivity"):
             setattr(reply, name, run.data.metrics[name])
         reply.false_alarms_per_24h = run.data.metrics["event_false_alarms_per_24h"]
-        prepared = prepared_folder(config)
-        reply.recordings, reply.failures = (
-            len(read_table(prepared / f"{table}.parquet")[0]) for table in ("recordings", "failures")
-        )
+        corpus = open_prepared(config)
+        reply.recordings, reply.failures = len(corpus.recordings), len(corpus.failures)

@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 
+from aura.assembly import features_folder
 from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.config.schema import Config
@@ -24,7 +25,6 @@ from aura.execution.signals import INTERRUPTED, TERMINATED, Terminated, terminat
 from aura.integrations.graphene.messages import EndOfDataError, RequestError, Work, below
 from aura.integrations.graphene.proto import NODES, proto_of, read_node
 from aura.processing.bookkeeping import UNEXPECTED
-from aura.workspace.folders import features_folder
 
 SHARED = "SHARED_FOLDER_PATH"
 # Below it.
