@@ -205,11 +205,6 @@ class PreparedCorpus(Mapping[str, PreparedRecording]):
         Digest of the channels that were set for single subjects.
     root
         Folder of the corpus, to read the ECG; None if it is not known.
-
-    Examples
-    --------
-    >>> corpus = PreparedCorpus.open("workspace/tusz15/prepared-...")  # doctest: +SKIP
-    >>> corpus["00000258_s002_t000"].rr.rr_ms  # doctest: +SKIP
     """
 
     folder: Path

@@ -26,7 +26,6 @@ from psycopg import sql
 from aura.cli import main
 from aura.core.errors import AuraError
 from aura.core.events import Event
-from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
 from aura.database.connection import connected
 from aura.database.handover import restore
@@ -34,7 +33,7 @@ from aura.database.schema import TABLES, migrate, versions
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
-from aura.stages.evaluate import scored
+from aura.stages.evaluate import score_recording
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 from tests.conftest import Project, new_database
 from tests.stages.test_detect import write_real
@@ -106,12 +105,11 @@ def test_all_that_was_detected_is_there(trained: Project, imported: str) -> None
     from aura.tracking.registry import load
 
     config, detector = compose(trained.overrides), load(MODEL).detector
-    prepared, _ = read_table(trained.folder("prepared") / "recordings.parquet")
-    row = prepared.iloc[0].to_dict()
-    one = scored(config, detector, row)
+    recording = next(iter(PreparedCorpus.open(trained.folder("prepared")).values()))
+    one = score_recording(config, detector, recording)
     query = "SELECT extract(epoch FROM ts - start_at), probability, score FROM prediction "
     query += "JOIN recording USING (recording_id) "
-    got = np.array(rows(imported, query + "WHERE name = %s ORDER BY ts", row["recording"]), dtype=np.float64)
+    got = np.array(rows(imported, query + "WHERE name = %s ORDER BY ts", recording.name), dtype=np.float64)
     told = ~np.isnan(one.probability)
     assert np.allclose(got[:, 0], (np.flatnonzero(told) + 1) * one.step_s)
     assert np.array_equal(got[:, 1], one.probability[told])
@@ -259,20 +257,16 @@ def test_what_is_not_in_the_corpus_any_more_stays_and_is_named(
 def test_whatever_changes_of_a_recording_is_imported(
     trained: Project, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import aura.stages.importing as importing
-
     assert trained.run("import", f"url={database}", "ecg=none") == 0
-    real = importing.read_table
+    real = PreparedCorpus.__getitem__
     corrections = {"start": "2001-01-01T00:00:00", "subject": "X", "usable_share": 0.25, "channel": "ECG X"}
     made: dict[str, object] = {}
 
-    def corrected(path: Path) -> Any:
-        table, meta = real(path)
-        if path.name == "recordings.parquet":
-            table.loc[0, list(made)] = list(made.values())
-        return table, meta
+    def corrected(self: PreparedCorpus, name: str) -> PreparedRecording:
+        recording = real(self, name)
+        return replace(recording, row={**recording.row, **made}) if name == next(iter(self)) else recording
 
-    monkeypatch.setattr(importing, "read_table", corrected)
+    monkeypatch.setattr(PreparedCorpus, "__getitem__", corrected)
     for what, value in corrections.items():
         made[what] = value
         assert trained.run("import", f"url={database}", "ecg=none") == 0
