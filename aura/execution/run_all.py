@@ -1,4 +1,4 @@
-"""Run one function over many items."""
+"""Run one function on many items, whatever happens to the workers."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
@@ -12,12 +12,8 @@ from aura.execution import telemetry
 from aura.execution.executors import Compute, Serial
 
 Item = TypeVar("Item")
-
-
 Result = TypeVar("Result")
-
-
-# Items handed out ahead of each worker: enough to keep it busy, few to try again when one dies.
+# Items handed out per worker: enough to keep it busy, few to repeat when it dies.
 AHEAD = 2
 
 
@@ -31,19 +27,19 @@ def run_all(
 ) -> list[Result]:
     """Call ``work`` on every item.
 
-    When a worker dies, of memory or a fault in a library, the items it may have died of are tried once more, each
-    alone; the item that kills a worker again is lost, and the rest goes on.
+    When a worker dies, for want of memory or by a fault in a library, each item that it may have died of is tried once
+    more, alone. An item that kills its worker again gets the result of ``on_death``; the rest goes on.
 
     Parameters
     ----------
     items
-        What to work on.
+        The items.
     work
         A function that can be pickled.
     compute
-        Where.
+        Where the work is done.
     title
-        What the progress bar says.
+        Title of the progress bar.
     on_death
         Returns the result of an item that kills its worker.
 
@@ -57,7 +53,7 @@ def run_all(
         tqdm(total=len(items), desc=title, unit="recording", dynamic_ncols=True, disable=None) as bar,
         telemetry.queue(lambda: len(items) - len(results)),
     ):
-        # In this process an item is done once it is handed out.
+        # In this process an item is done when it is handed out.
         ahead = 1 if isinstance(compute, Serial) else AHEAD * compute.n_workers if items else 0
         suspects = _work_off(dict(enumerate(items)), work, compute, ahead, results, bar)
         for index in suspects:
@@ -75,7 +71,7 @@ def _work_off(
     results: dict[int, Result],
     bar: "tqdm[Any]",
 ) -> list[int]:
-    """Fill in the results of items; give those whose worker died."""
+    """Fill in the results of items; return the items whose worker died."""
     suspects: list[int] = []
     waiting = iter(todo.items())
     broken = True
@@ -84,7 +80,7 @@ def _work_off(
         with compute.executor() as executor:
             broken = False
             while True:
-                # A broken pool takes nothing more; all that was handed out fails, and nobody knows of which it died.
+                # A broken pool takes no more items. All that were handed out fail; which one broke it is not known.
                 if not broken:
                     items = islice(waiting, ahead - len(out))
                     out |= {_submit(executor, work, item): index for index, item in items}
@@ -108,7 +104,7 @@ def _work_off(
 
 
 def _submit(executor: Executor, work: Callable[[Item], Result], item: Item) -> Future[Result]:
-    """Hand out an item; in a pool that broke in the meantime it fails like the others."""
+    """Hand out an item; if the pool has broken meanwhile, it fails like the others."""
     try:
         return executor.submit(work, item)
     except BrokenExecutor as error:

@@ -93,11 +93,7 @@ def find_seizures(
     n_uncertain = count[Meaning.UNCERTAIN] + n_lonely_ends
     tells_none = bool(count[Meaning.BACKGROUND] or count[Meaning.NON_EPILEPTIC])
     is_known, problem = _judge(annotated, inside, n_uncertain, tells_none=tells_none, duration_s=duration_s)
-    unknown = Counter(
-        event.kind
-        for event, meaning in zip(ordered, event_meanings, strict=True)
-        if meaning is Meaning.UNKNOWN or (meaning is Meaning.UNCERTAIN and is_bare_edge(event.kind))
-    )
+    unknown = _count_unknown(ordered, event_meanings)
     counts = {
         "n_clipped": sum(e.onset_s < -ROUNDING_S or e.end_s > duration_s + ROUNDING_S for e in inside),
         "n_united": _count_overlaps(extended),
@@ -120,6 +116,15 @@ def find_seizures(
         unknown=tuple(unknown.most_common()),
         remarks=tuple(code for code, holds in remarks.items() if holds),
         problem=problem,
+    )
+
+
+def _count_unknown(ordered: Sequence[Event], event_meanings: Sequence[Meaning]) -> Counter[str]:
+    """Count the events with each text that was not understood, or has no noun."""
+    return Counter(
+        event.kind
+        for event, meaning in zip(ordered, event_meanings, strict=True)
+        if meaning is Meaning.UNKNOWN or (meaning is Meaning.UNCERTAIN and is_bare_edge(event.kind))
     )
 
 
