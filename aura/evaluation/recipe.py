@@ -192,8 +192,8 @@ class Recipe:
         for number, fold in enumerate(folds, start=1):
             if len(folds) > 1:
                 progress(f"{fold.name} ({number} of {len(folds)})")
-            by_fold.append(self.train(table.of(fold.train), groups))
-            scored += self.test(by_fold[-1], table.of(fold.test))
+            by_fold.append(self.train(table.select(fold.train), groups))
+            scored += self.test(by_fold[-1], table.select(fold.test))
         detector = self.train(table, groups) if retrain else by_fold[0]
         evaluation = evaluate(scored, self.alarms, self.rules)
         return TrainingResult(table.recordings, folds, by_fold, detector, evaluation, self.max_false_alarms_per_24h)

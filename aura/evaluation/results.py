@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from aura.core.arrays import Floats, Ints
-from aura.core.events import Event
+from aura.core.events import Event, from_mask, unite
 from aura.detection.alarms import Alarms
 from aura.ecg.heart_rate import RESPONDER_BPM
 from aura.evaluation import bootstrap
@@ -272,6 +272,28 @@ def evaluate(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: Event
         for r, hyp in zip(recordings, raised, strict=True)
     ]
     return Evaluation(recordings, raised, count_events(recordings, raised, rules), samples, rules)
+
+
+def describe_alarms(alarms: Alarms, scored: ScoredRecording) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+    """Return the alarms of a recording with their confidence, and the stretches that were not assessed.
+
+    Returns
+    -------
+    alarms : tuple of Event
+        The confidence of an alarm is the highest probability of its windows.
+    not_assessed : tuple of Event
+        Stretches without a score, sorted and disjoint.
+    """
+    raised, step_s = [], scored.step_s
+    for alarm in alarms.events(scored.score, threshold=scored.threshold, step_s=step_s):
+        steps = slice(int(alarm.onset_s / step_s), int(np.ceil(alarm.end_s / step_s)))
+        highest = float(np.nanmax(scored.probability[steps], initial=0.0))
+        raised.append(Event(alarm.onset_s, alarm.duration_s, "seiz", highest))
+    blind = from_mask(np.isnan(scored.score), step_s=step_s)
+    # The last step of a recording may be cut short.
+    end_s = len(scored.score) * step_s
+    rest = (Event(end_s, scored.duration_s - end_s),) if end_s < scored.duration_s else ()
+    return tuple(raised), unite((*blind, *rest), duration_s=scored.duration_s)
 
 
 def _sums(counts: Sequence[Counts]) -> Floats:

@@ -81,12 +81,12 @@ class Training:
         folds = assign_folds(recordings[groups], recordings["n_seizures"], n_folds=self.n_folds, seed=self.seed)
         out: dict[int, Floats] = {}
         for fold in tqdm(range(self.n_folds), desc="train", unit="fold", dynamic_ncols=True):
-            model = self.fit(table.of(folds != fold))
+            model = self.fit(table.select(folds != fold))
             numbers = np.flatnonzero(folds == fold).tolist()
-            probabilities = self.predict(model, table.of(folds == fold))
+            probabilities = self.predict(model, table.select(folds == fold))
             out.update(zip(numbers, probabilities, strict=True))
             if report is not None:
-                report(fold, table.of(folds == fold), probabilities)
+                report(fold, table.select(folds == fold), probabilities)
         return [out[number] for number in range(len(table))]
 
     def calibration(self, table: FeatureTable, probabilities: Sequence[Floats]) -> Calibration:

@@ -1,13 +1,12 @@
 """A registered detector on any corpus: the scores it has on people it was not trained on."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import pandas as pd
 
+from aura.assembly import is_synthetic
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.core.parquet import read_table
 from aura.detection.components import labelling
 from aura.detection.detector import SeizureDetector
 from aura.evaluation.operating_point import compute_event_curve
@@ -16,10 +15,10 @@ from aura.execution import telemetry
 from aura.features import extract_features
 from aura.learning.labels import describe_task
 from aura.reports import figures, text
-from aura.stages import prepare
 from aura.stages.pages import log_pages
+from aura.stages.prepare import ensure_prepared
 from aura.tracking import registry, runs
-from aura.workspace.folders import is_prepared, is_synthetic, prepared_folder, read_rr
+from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
 
 @telemetry.measured("evaluate")
@@ -33,10 +32,10 @@ def run(config: Config) -> None:
     with runs.stage_run("evaluate", config) as active:
         registered = registry.load(config.evaluate.model, runtime=config.serving.runtime)
         _check_task(config, registered)
-        if not is_prepared(config):
-            prepare.run(config)
-        recordings = _unseen(config, registered, _annotated(config))
-        evaluation = score(config, registered.detector, recordings)
+        corpus = ensure_prepared(config)
+        runs.log_upstream({"prepare": corpus.run_id})
+        recordings = _unseen(config, registered, _annotated(config, corpus))
+        evaluation = score(config, registered.detector, (corpus[name] for name in recordings["recording"]))
         scores = evaluation.scores(seed=config.seed)
         count(evaluation)
         runs.log_metrics({**scores, "threshold": registered.detector.threshold})
@@ -53,8 +52,9 @@ def run(config: Config) -> None:
                 "calibration": figures.calibration(evaluation.recordings),
             }
         )
-        log_pages(config, evaluation, recordings, registered.detector.alarms, registered.provenance)
-        warning = registered.provenance.warning(synthetic_data=is_synthetic(config))
+        synthetic_data = is_synthetic(config)
+        log_pages(corpus, evaluation, registered.detector.alarms, registered.provenance, synthetic_data=synthetic_data)
+        warning = registered.provenance.warning(synthetic_data=synthetic_data)
     print(
         f"evaluate: {registered.name} on {len(evaluation.subjects)} subjects of {config.dataset.name} with "
         f"{recordings['n_seizures'].sum()} seizures in {recordings['duration_s'].sum() / 3600:.1f} h; "
@@ -75,19 +75,19 @@ def count(evaluation: Evaluation) -> None:
     )
 
 
-def score(config: Config, detector: SeizureDetector, recordings: pd.DataFrame) -> Evaluation:
+def score(config: Config, detector: SeizureDetector, recordings: Iterable[PreparedRecording]) -> Evaluation:
     """Raise the alarms of a detector in prepared recordings, by its own features and threshold, and count them."""
-    scored = [score_prepared(config, detector, recording) for recording in recordings.to_dict("records")]
+    scored = [score_prepared(config, detector, recording) for recording in recordings]
     return evaluate(scored, detector.alarms, config.event_rules)
 
 
-def score_prepared(config: Config, detector: SeizureDetector, row: Mapping[Any, Any]) -> ScoredRecording:
-    """Score a prepared recording, a row of the table of recordings, by the features of a detector."""
-    rr, seizures, rises_bpm = read_rr(prepared_folder(config), row["recording"])
-    recording = AnnotatedRecording(row["recording"], row["subject"], row["duration_s"], seizures, rises_bpm)
+def score_prepared(config: Config, detector: SeizureDetector, recording: PreparedRecording) -> ScoredRecording:
+    """Score a prepared recording by the features of a detector."""
     return score_recording(
-        recording,
-        detector.probability(extract_features(rr, detector.spec)),
+        AnnotatedRecording(
+            recording.name, recording.subject, recording.duration_s, recording.seizures, recording.rises_bpm
+        ),
+        detector.probability(extract_features(recording.rr, detector.spec)),
         step_s=detector.spec.step_s,
         alarms=detector.alarms,
         threshold=detector.threshold,
@@ -95,11 +95,9 @@ def score_prepared(config: Config, detector: SeizureDetector, row: Mapping[Any, 
     )
 
 
-def _annotated(config: Config) -> pd.DataFrame:
-    """Recordings of which somebody said where the seizures are."""
-    found, meta = read_table(prepared_folder(config) / "recordings.parquet")
-    runs.log_upstream({"prepare": meta["run_id"]})
-    recordings = found[found["annotated"]].reset_index(drop=True)
+def _annotated(config: Config, corpus: PreparedCorpus) -> pd.DataFrame:
+    """Return the rows of the annotated recordings."""
+    recordings = corpus.recordings[corpus.recordings["annotated"]].reset_index(drop=True)
     if not recordings["n_seizures"].sum():
         raise AuraError(f"{config.dataset.name} has {len(recordings)} annotated recordings and no seizure to find")
     return recordings

@@ -11,7 +11,16 @@ from hydra.utils import instantiate
 from optuna.exceptions import TrialPruned
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 
-from aura.assembly import build_folds, build_recipe, choose_groups, compute_data_digest, is_personal
+from aura.assembly import (
+    build_folds,
+    build_recipe,
+    channels_digest,
+    choose_groups,
+    compute_data_digest,
+    features_folder,
+    is_personal,
+    prepared_folder,
+)
 from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.config.schema import Config
@@ -19,7 +28,6 @@ from aura.config.scope import Scope, dotted, scope_of, select
 from aura.core.arrays import Floats
 from aura.core.errors import AuraError, InvalidInput
 from aura.core.files import digest
-from aura.core.parquet import read_table
 from aura.core.paths import CONF
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
 from aura.evaluation.results import ScoredRecording
@@ -29,9 +37,10 @@ from aura.learning.feature_table import FeatureTable
 from aura.reports.sweep import best_trial, draw_study, tabulate_trials, write_experiment
 from aura.search.space import Keys, Space
 from aura.search.study import PARENT, RUN, SharedStudy, StudyError, shared_study
-from aura.stages import prepare, train
+from aura.stages import train
+from aura.stages.prepare import ensure_prepared
 from aura.tracking import runs
-from aura.workspace.folders import channels_digest, features_folder, is_prepared, prepared_folder
+from aura.workspace.prepared import PreparedCorpus
 
 REPORTED = "reported_trials"
 
@@ -68,9 +77,8 @@ def _sweep(config: Config) -> None:
     _check(config, space)
     with runs.stage_run("sweep", config) as active:
         with FileLock(_lock(config, prepared_folder(config))):
-            if not is_prepared(config):
-                prepare.run(config)
-        settings = _settings(config)
+            corpus = ensure_prepared(config)
+        settings = _settings(config, corpus)
         name = config.sweep.study or f"sweep-{digest(settings)}"
         folder = Path(config.workspace) / config.dataset.name
         url = config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
@@ -103,10 +111,9 @@ def _mark_killed(trial: FrozenTrial) -> None:
     runs.kill(trial.user_attrs.get(RUN))
 
 
-def _settings(config: Config) -> dict[str, str]:
+def _settings(config: Config, corpus: PreparedCorpus) -> dict[str, str]:
     """Return all that decides what a trial scores, by key: settings, recordings, and the test subjects."""
-    found, _ = read_table(prepared_folder(config) / "recordings.parquet")
-    recordings = train.select_annotated(found)
+    recordings = train.select_annotated(corpus.recordings)
     folds = build_folds(config, recordings)
     if len(folds) > 1 or is_personal(config):
         raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
@@ -162,17 +169,16 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
     """Return the out-of-fold event scores of the training subjects at the operating point; None if pruned."""
     recipe = build_recipe(config)
     with FileLock(_lock(config, prepared_folder(config))):
-        if not is_prepared(config):
-            prepare.run(config)
+        ensure_prepared(config)
     with FileLock(_lock(config, features_folder(config))):
-        found = train.ensure_features(config)
+        found = train.open_feature_table(config)
     # With another beat detector, other recordings may fail, and training and test subjects would differ.
     if compute_data_digest(found.recordings, config.labels) != corpus:
         raise AuraError(
             "with these settings, other recordings can be used than without; the trials could not be compared"
         )
     (fold,) = build_folds(config, found.recordings)
-    side = found.of(fold.train)
+    side = found.select(fold.train)
     tried: list[ScoredRecording] = []
 
     def report(fold: int, part: FeatureTable, probabilities: list[Floats]) -> None:

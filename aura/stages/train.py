@@ -18,10 +18,11 @@ from aura.assembly import (
     compute_data_digest,
     compute_test_digest,
     is_personal,
+    is_synthetic,
+    open_prepared,
 )
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.core.parquet import read_meta, read_table
 from aura.core.provenance import Origin, Provenance
 from aura.detection.components import labelling
 from aura.detection.detector import requirements, save_detector
@@ -35,19 +36,11 @@ from aura.learning.splits import Fold
 from aura.reports import text
 from aura.reports.model_card import model_card
 from aura.reports.training import draw_training
-from aura.stages import evaluate, featurize
+from aura.stages import evaluate
+from aura.stages.featurize import ensure_features
 from aura.stages.pages import log_pages
 from aura.tracking import promotion, runs
 from aura.tracking.registry import Registered
-from aura.workspace.folders import (
-    channels_digest,
-    features_folder,
-    is_complete,
-    is_prepared,
-    is_synthetic,
-    prepared_folder,
-    read_rr,
-)
 
 
 @telemetry.measured("train")
@@ -61,7 +54,7 @@ def run(config: Config) -> None:
     if runtime == "onnx":
         require(instantiate(config.model))
     with runs.stage_run("train", config) as active:
-        features = ensure_features(config)
+        features = open_feature_table(config)
         folds = build_folds(config, features.recordings)
         log_data(config, features, folds)
         with instantiate(config.compute).forest():
@@ -87,7 +80,7 @@ def log_data(config: Config, features: FeatureTable, folds: Sequence[Fold]) -> N
     """Log what the detector is made from and tested on, before any work."""
     tested = features.recordings[np.any([fold.test for fold in folds], axis=0)]
     runs.log_dataset(
-        features.folder,
+        features.store.folder,
         name=config.dataset.name,
         digest=compute_data_digest(features.recordings, config.labels),
         recordings=features.recordings,
@@ -148,12 +141,10 @@ def log_pictures(
 ) -> None:
     """Log the pictures of a training, and the pages of the recordings with the most errors."""
     # The first of several folds stands for the others: its model is tried on subjects that it has not seen.
-    unseen = features.of(result.folds[0].test)
+    unseen = features.select(result.folds[0].test)
     importance = compute_importance(result.by_fold[0].model, unseen, seed=config.seed)
-    folder = prepared_folder(config)
-    pictures = draw_training(
-        result, recipe, scores, importance, read_rr=lambda recording: read_rr(folder, recording)[0]
-    )
+    corpus = open_prepared(config)
+    pictures = draw_training(result, recipe, scores, importance, read_rr=lambda recording: corpus[recording].rr)
     runs.log_figures(pictures)
     provenance = Provenance(
         f"of run {runs.active_id()}",
@@ -164,7 +155,7 @@ def log_pictures(
         runs.software(),
         runs.today(),
     )
-    log_pages(config, result.evaluation, result.tested, recipe.alarms, provenance)
+    log_pages(corpus, result.evaluation, recipe.alarms, provenance, synthetic_data=is_synthetic(config))
 
 
 def build_origin(config: Config) -> Origin:
@@ -182,15 +173,12 @@ def _noting(sentence: str) -> Iterator[None]:
         raise
 
 
-def ensure_features(config: Config) -> FeatureTable:
-    """Feature table of the annotated recordings; where there is none, featurize runs first, as a child run."""
-    if not _is_current(config):
-        featurize.run(config)
-    folder = features_folder(config)
-    found, meta = read_table(folder / "recordings.parquet")
-    runs.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
-    recordings = select_annotated(found)
-    return FeatureTable(folder, recordings, config.windows.step_s, labelling("labels", config.labels))
+def open_feature_table(config: Config) -> FeatureTable:
+    """Open the features of the annotated recordings; where they are missing or outdated, featurize runs first."""
+    store = ensure_features(config)
+    runs.log_upstream({"prepare": store.prepare_run_id, "featurize": store.run_id})
+    recordings = select_annotated(store.recordings)
+    return FeatureTable(store, recordings, config.windows.step_s, labelling("labels", config.labels))
 
 
 def select_annotated(found: pd.DataFrame) -> pd.DataFrame:
@@ -203,20 +191,7 @@ def select_annotated(found: pd.DataFrame) -> pd.DataFrame:
     return recordings
 
 
-def _is_current(config: Config) -> bool:
-    """Whether the feature table is there, and made from what prepare left last."""
-    folder = features_folder(config)
-    if not is_prepared(config) or not is_complete(folder, "windows"):
-        return False
-    made, prepared = (read_meta(one / "recordings.parquet") for one in (folder, prepared_folder(config)))
-    return (
-        made is not None
-        and prepared is not None
-        and made["upstream"]["channels"] == channels_digest(config)
-        and made["upstream"]["run_id"] == prepared["run_id"]
-    )
-
-
 def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
     """Score another detector on the recordings that this one was tested on."""
-    return evaluate.score(config, other.detector, recordings)
+    corpus = open_prepared(config)
+    return evaluate.score(config, other.detector, (corpus[name] for name in recordings["recording"]))

