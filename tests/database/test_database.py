@@ -33,6 +33,7 @@ from aura.database.schema import TABLES, list_migrations, migrate
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
+from aura.stages.evaluate import score_prepared
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
 from tests.support.postgresql import MAKES, new_database, rows
