@@ -79,6 +79,15 @@ def detect_beats(ecg: Ecg, detector: BeatDetector = sleepecg) -> tuple[Floats, t
         raise InvalidInput(
             f"ecg is of type {type(ecg).__name__}; allowed is an Ecg, as aura.formats.edf.read_ecg returns"
         )
+    parts, undetectable = _detect_blocks(ecg, detector)
+    beats_s = _drop_uncertain(np.unique(np.concatenate(parts)), ecg.gaps())
+    if len(parts) > 1 and len(beats_s):
+        beats_s = beats_s[np.diff(beats_s, prepend=-np.inf) >= REFRACTORY_S]
+    return beats_s, undetectable
+
+
+def _detect_blocks(ecg: Ecg, detector: BeatDetector) -> tuple[list[Floats], tuple[Event, ...]]:
+    """Return the times of the beats of each block in seconds, and the blocks that could not be searched."""
     parts, failed, why = [], [], f"it is shorter than {MIN_STRETCH_S:g} s, or nowhere that long without a gap"
     for stretch in _stretches(ecg):
         for low, high, first, stop in _blocks(stretch, ecg.fs_hz):
@@ -94,11 +103,7 @@ def detect_beats(ecg: Ecg, detector: BeatDetector = sleepecg) -> tuple[Floats, t
             parts.append(stretch.times_s(r_peaks[(r_peaks >= low) & (r_peaks < high)], ecg.fs_hz))
     if not parts:
         raise RecordingError("undetectable", f"no beats can be detected at {ecg.fs_hz:g} Hz: {why}")
-    beats_s = np.unique(np.concatenate(parts))
-    beats_s = _drop_uncertain(beats_s, ecg.gaps())
-    if len(parts) > 1 and len(beats_s):
-        beats_s = beats_s[np.diff(beats_s, prepend=-np.inf) >= REFRACTORY_S]
-    return beats_s, tuple(failed)
+    return parts, tuple(failed)
 
 
 def span_gaps(faults: Sequence[Event], beats_s: Floats) -> tuple[Event, ...]:

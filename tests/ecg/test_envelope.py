@@ -19,7 +19,7 @@ def interrupted() -> Ecg:
     return Ecg(digital, 0.001, 0.0, (-32768, 32767), FS_HZ, "ECG", None, segments)
 
 
-def test_no_peak_is_lost_and_no_bin_reaches_over_a_gap() -> None:
+def test_no_peak_is_lost_and_no_bin_spans_a_gap() -> None:
     before, after = compute_envelope(interrupted(), 10.0, 40.0, 0.2)
     t_s, low_mv, high_mv = before
     assert (low_mv.max(), high_mv.max()) == (0.0, 1.5)

@@ -51,7 +51,7 @@ def prepare(folder: Path, leads: dict[str, Floats], channels: list[str] | None =
 
 
 @pytest.mark.parametrize("what", NO_LEADS)
-def test_a_lead_with_a_heart_is_taken_before_one_without(what: str, tmp_path: Path) -> None:
+def test_a_lead_with_a_heartbeat_is_preferred(what: str, tmp_path: Path) -> None:
     row = prepare(tmp_path, {"ECG I": NO_LEADS[what], "ECG II": GOOD, "ECG III": 0.5 * GOOD + noise(1, 0.01)})
     assert row["channel"] == "ECG II"
     assert (row["n_beats"], row["usable_share"]) == (len(BEATS_S), 1.0)
@@ -60,13 +60,13 @@ def test_a_lead_with_a_heart_is_taken_before_one_without(what: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("what", NO_LEADS)
-def test_where_no_lead_shows_a_heart_the_recording_is_refused(what: str, tmp_path: Path) -> None:
+def test_a_recording_without_a_heartbeat_is_refused(what: str, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="nothing of channel 'ECG I' can be used: ") as error:
         prepare(tmp_path, {"ECG I": NO_LEADS[what], "ECG II": noise(2)})
     assert error.value.reason == "unusable_ecg"
 
 
-def test_leads_of_one_label_are_told_apart_by_their_number(tmp_path: Path) -> None:
+def test_leads_with_the_same_label_are_distinguished_by_number(tmp_path: Path) -> None:
     edf = tmp_path / "night.edf"
     leads = [Channel("ECG", x_mv * 1000, FS_HZ) for x_mv in (noise(0), GOOD)]
     write_edf(edf, leads, start=datetime(2020, 1, 1))
@@ -89,26 +89,26 @@ def test_a_signal_whose_label_does_not_match_is_refused(label: str, signal: int,
     assert error.value.message.startswith(f"signal {signal} matches none of ['{label}']; the signals that do are [")
 
 
-def test_of_good_leads_the_preferred_one_is_taken(tmp_path: Path) -> None:
+def test_the_preferred_good_lead_is_used(tmp_path: Path) -> None:
     leads = {"ECG II": GOOD, "ECG I": 0.3 * GOOD + noise(1, 0.01), "EKG": GOOD}
     assert prepare(tmp_path, leads, ["ECG I", "*"])["channel"] == "ECG I"
     assert prepare(tmp_path, leads, ["*ECG*"])["channel"] == "ECG II"
 
 
-def test_leads_labelled_by_number_are_taken_where_the_named_one_is_noise(tmp_path: Path) -> None:
+def test_numbered_leads_are_used_if_the_named_one_is_noise(tmp_path: Path) -> None:
     """As in the Siena corpus."""
     assert prepare(tmp_path, {"EKG EKG": noise(0), "1": noise(1), "2": GOOD})["channel"] == "2"
     assert prepare(tmp_path, {"1": GOOD, "2": GOOD, "EKG EKG": GOOD})["channel"] == "EKG EKG"
 
 
-def test_a_stretch_without_beats_is_no_usable_ecg(tmp_path: Path) -> None:
+def test_a_stretch_without_beats_is_unusable(tmp_path: Path) -> None:
     beats_s = BEATS_S[(BEATS_S < 40) | (BEATS_S > 80)]
     row = prepare(tmp_path, {"ECG": place_beats(beats_s, DURATION_S)})
     assert row["usable_share"] == pytest.approx(2 / 3, abs=0.02)
     assert row["normal_share"] == 1.0
 
 
-def test_a_detector_that_takes_other_waves_for_beats_is_seen(tmp_path: Path) -> None:
+def test_beats_that_are_other_waves_are_doubtful(tmp_path: Path) -> None:
     edf = tmp_path / "night.edf"
     write_edf(edf, [Channel("ECG", GOOD * 1000, FS_HZ)], start=datetime(2020, 1, 1))
     ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")

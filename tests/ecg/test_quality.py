@@ -37,7 +37,7 @@ def test_a_good_ecg_has_no_fault() -> None:
     assert find_unusable(ecg(real(300)), **LIMITS) == ()
 
 
-def test_a_flat_line_is_found() -> None:
+def test_a_flat_line_is_unusable() -> None:
     samples_mv = real()
     samples_mv[span(20, 40)] = 0.3
     assert find_unusable(ecg(samples_mv), **LIMITS) == (Event(20.0, 20.0, "flat"),)
@@ -59,13 +59,13 @@ def test_saturation_is_found_at_the_limit_of_the_converter_and_below_it() -> Non
         assert find_unusable(ecg(samples_mv), **LIMITS) == (Event(10.0, 10.0, "saturated"),)
 
 
-def test_what_is_out_of_range_is_found() -> None:
+def test_an_ecg_out_of_range_is_unusable() -> None:
     samples_mv = real()
     samples_mv[span(30, 40)] += 6 * np.sin(np.arange(int(10 * FS_HZ)) / 20)
     assert find_unusable(ecg(samples_mv), **LIMITS) == (Event(30.0, 10.0, "out_of_range"),)
 
 
-def test_an_offset_is_no_fault() -> None:
+def test_an_offset_is_not_a_fault() -> None:
     assert find_unusable(ecg(real() + 5.0), **LIMITS) == ()
 
 
@@ -76,7 +76,7 @@ def test_gaps_are_faults() -> None:
     assert find_unusable(ecg(samples_mv, *segments), **LIMITS) == (Event(20.0, 480.0, "gap"),)
 
 
-def test_a_rest_of_an_epoch_is_judged_too() -> None:
+def test_the_last_partial_epoch_is_judged() -> None:
     samples_mv = real(60)[: int(53.4 * FS_HZ)]
     samples_mv[span(50, 53.4)] = 0.0
     (fault,) = find_unusable(ecg(samples_mv), **LIMITS)
@@ -99,7 +99,7 @@ def test_faults_are_sorted_disjoint_and_inside(n_seconds: int, fs_hz: float) -> 
     assert 0 <= usable_share(faults, one.duration_s) <= 1
 
 
-def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_blocks_changes_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     samples_mv = real(300)
     samples_mv[span(95, 165)] = 0.0
     whole = find_unusable(ecg(samples_mv), **LIMITS)
@@ -137,7 +137,7 @@ def test_two_detectors_keep_a_tachycardia(bpm: float) -> None:
 
 @pytest.mark.parametrize("bpm", [180, 200, 220, 240])
 @pytest.mark.parametrize("width_s", [0.1, 0.12, 0.14])
-def test_a_tachycardia_with_wide_qrs_complexes_is_no_noise(bpm: float, width_s: float) -> None:
+def test_a_tachycardia_with_wide_qrs_complexes_is_not_noise(bpm: float, width_s: float) -> None:
     onsets_s = np.concatenate((np.arange(1, 60, 0.8), np.arange(60, 120, 60 / bpm), np.arange(120, 179, 0.8)))
     time_s = np.arange(int(180 * FS_HZ)) / FS_HZ
     nearest_s = np.abs(time_s[:, None] - onsets_s[np.searchsorted((onsets_s[1:] + onsets_s[:-1]) / 2, time_s)][:, None])
@@ -191,7 +191,7 @@ NO_ECG = {
 
 
 @pytest.mark.parametrize("what", NO_ECG)
-def test_what_is_no_ecg_is_unusable_throughout(what: str) -> None:
+def test_signals_without_a_heartbeat_are_unusable_throughout(what: str) -> None:
     one = ecg(NO_ECG[what])
     faults = find_unusable(one, **LIMITS)
     if usable_share(faults, 120.0) > 0:
@@ -199,7 +199,7 @@ def test_what_is_no_ecg_is_unusable_throughout(what: str) -> None:
     assert usable_share(faults, 120.0) == pytest.approx(0.0)
 
 
-def test_beats_are_like_each_other_in_an_ecg_and_not_where_other_waves_are_taken_for_beats() -> None:
+def test_true_beats_are_alike_and_other_waves_are_not() -> None:
     one = ecg(real(120))
     beats_s = detect_beats(one, sleepecg)[0]
     assert judge_beats(one, beats_s)[1] > 0.85
@@ -207,7 +207,7 @@ def test_beats_are_like_each_other_in_an_ecg_and_not_where_other_waves_are_taken
     assert np.isnan(judge_beats(one, np.zeros(0))[1])
 
 
-def test_a_stretch_without_beats_is_a_fault() -> None:
+def test_a_silence_is_a_fault() -> None:
     beats_s = np.concatenate((np.arange(0.5, 100), np.arange(300.5, 400)))
     assert find_silences(beats_s, [], duration_s=400.0) == (Event(99.5, 201.0, "no_beats"),)
     # At the ends of the recording, too; but 3 s are a slow heart.
@@ -218,7 +218,7 @@ def test_a_stretch_without_beats_is_a_fault() -> None:
     assert find_silences(np.zeros(0), [], duration_s=60.0) == (Event(0.0, 60.0, "no_beats"),)
 
 
-def test_what_is_unusable_for_another_reason_is_not_counted_twice() -> None:
+def test_a_silence_inside_another_fault_is_not_counted_twice() -> None:
     beats_s = np.concatenate((np.arange(0.5, 100), np.arange(300.5, 400)))
     flat = Event(98.0, 200.0, "flat")
     # From 298 s to the next beat it is 2.5 s.

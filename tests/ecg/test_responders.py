@@ -19,7 +19,7 @@ def series(seed: int, n: int = 1200) -> RRSeries:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_rise_is_the_highest_mean_rate_over_that_before(seed: int) -> None:
+def test_the_rise_is_the_highest_mean_rate_minus_the_mean_before(seed: int) -> None:
     rr = series(seed)
     rng = np.random.default_rng(seed)
     seizures = [Event(float(onset_s), float(rng.uniform(0.01, 90))) for onset_s in np.sort(rng.uniform(0, 1200, 20))]

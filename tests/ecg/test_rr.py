@@ -25,7 +25,7 @@ def series(rr_ms: Floats) -> RRSeries:
 
 
 @given(RR_MS.map(lambda rr: np.clip(rr, 300, 1800)))
-def test_ectopic_beats_are_those_of_hrv_analysis(rr_ms: Floats) -> None:
+def test_ectopic_beats_equal_hrv_analysis(rr_ms: Floats) -> None:
     kept = import_hrvanalysis().remove_ectopic_beats(list(rr_ms), method="malik", verbose=False)
     assert np.array_equal(clean_intervals(series(rr_ms), **LIMITS).nn_ms, [nn for nn in kept if not np.isnan(nn)])
 
@@ -38,7 +38,7 @@ def test_later_beats_change_nothing_before_them(rr_ms: Floats, n_more: int) -> N
 
 
 def test_nothing_is_compared_across_a_gap() -> None:
-    # 1000 ms, 30 s of nothing, then 600 ms: by Malik's rule an ectopic beat, were it the next one.
+    # 1000 ms, a gap of 30 s, then 600 ms: ectopic by Malik's rule, if it were adjacent.
     rr = RRSeries(np.array([1.0, 2.0, 32.0, 32.6]), np.array([1000.0, 1000.0, 600.0, 600.0]), 40.0)
     assert np.array_equal(clean_intervals(rr, **LIMITS).nn_ms, rr.rr_ms)
 
@@ -67,12 +67,12 @@ def test_breathing_and_a_sudden_tachycardia_are_kept() -> None:
     # From 75 to 150 bpm with a time constant of 1 s.
     onset = beats_of(75 + 75 * (1 - np.exp(-np.clip(time_s - 150, 0, None))))
     assert len(clean_intervals(onset).nn_ms) == len(onset.rr_ms)
-    # From 75 to 220 bpm at once: one interval is lost, not all that follow.
+    # From 75 to 220 bpm at once: one interval is dropped, not all that follow.
     jump = beats_of(np.where(time_s < 150, 75.0, 220.0))
     assert len(clean_intervals(jump).nn_ms) >= len(jump.rr_ms) - 1
 
 
-def test_premature_beats_are_left_out() -> None:
+def test_premature_beats_are_dropped() -> None:
     rr_ms = np.full(100, 800.0)
     rr_ms[20::10], rr_ms[21::10] = 500.0, 1100.0
     nn_ms = clean_intervals(series(rr_ms)).nn_ms
@@ -90,14 +90,14 @@ STRETCHES = st.lists(st.tuples(st.floats(0, 100), st.floats(0.01, 30)), max_size
 
 
 @given(st.sets(st.integers(0, 400), max_size=80), STRETCHES)
-def test_no_interval_touches_an_unusable_stretch(quarters: set[int], stretches: list[tuple[float, float]]) -> None:
+def test_no_interval_overlaps_an_unusable_stretch(quarters: set[int], stretches: list[tuple[float, float]]) -> None:
     beats_s = np.array(sorted(quarters), dtype=np.float64) / 4
     unusable = [Event(*stretch, kind="flat") for stretch in stretches]
     rr = rr_from_beats(beats_s, 100.0, unusable)
     intervals = list(zip(rr.t_s - rr.rr_ms / 1000, rr.t_s, strict=True))
     for event in unusable:
         assert not any(begin + 1e-9 < event.end_s and end - 1e-9 > event.onset_s for begin, end in intervals)
-    # And every other interval is there.
+    # All other intervals are kept.
     free = [
         (begin, end)
         for begin, end in pairwise(beats_s)
@@ -136,7 +136,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_is_no_rr_series_is_refused_in_a_sentence(what: str) -> None:
+def test_impossible_rr_intervals_are_refused_in_a_sentence(what: str) -> None:
     make, says = WRONG[what]
     with pytest.raises(AuraError, match=says):
         make()

@@ -1,4 +1,4 @@
-"""Features against hrv-analysis called by hand, and what has to hold of any features."""
+"""Features against hrv-analysis called by hand, and properties of all features."""
 
 import json
 import os
@@ -31,7 +31,7 @@ from aura.features.hrv_analysis import import_hrvanalysis, reference
 from aura.features.spec import CLEANINGS, ORIGINAL
 from aura.features.windows import NNWindows
 
-# What hrv-analysis assumes, and the original system used.
+# Limits of hrv-analysis, and of the original system.
 ORIGINAL_LIMITS = {"low_ms": 300.0, "high_ms": 1800.0, "max_change": 0.2}
 SPEC = FeatureSpec(
     lengths_s=(
@@ -64,7 +64,7 @@ def by_hand(rr: RRSeries, length_s: float, compute: Callable[[list[float]], dict
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             rows.append(compute(window) if enough else {})
-    # Sample entropy is infinite where nothing repeats: not enough beats, so missing.
+    # Sample entropy is infinite if no template repeats; here it is missing.
     return pd.DataFrame(rows).replace([np.inf, -np.inf], np.nan)
 
 
@@ -80,7 +80,7 @@ def by_hand(rr: RRSeries, length_s: float, compute: Callable[[list[float]], dict
         ("get_frequency_domain_features", 150),
     ],
 )
-def test_each_feature_is_that_of_hrv_analysis(function: str, length_s: int, noise_ms: float) -> None:
+def test_each_feature_equals_hrv_analysis(function: str, length_s: int, noise_ms: float) -> None:
     rr = heart(1, noise_ms=noise_ms)
     ours = extract_features(rr, SPEC)
     theirs = by_hand(rr, length_s, getattr(import_hrvanalysis(), function))
@@ -102,12 +102,12 @@ SPECS_AND_HEARTS = [
 
 
 @pytest.mark.parametrize(("length_s", "step_s", "seed", "noise_ms"), SPECS_AND_HEARTS)
-def test_both_engines_give_the_same(length_s: float, step_s: float, seed: int, noise_ms: float) -> None:
+def test_both_engines_agree(length_s: float, step_s: float, seed: int, noise_ms: float) -> None:
     spec = replace(SPEC, lengths_s=tuple((family, (length_s,)) for family, _ in ORIGINAL), step_s=step_s)
     rr = heart(seed, noise_ms=noise_ms)
     ours, theirs = extract_features(rr, spec), extract_features(rr, replace(spec, engine="hrv_analysis"))
     assert list(ours) == list(theirs)
-    # The same where they are missing, too.
+    # Missing values are compared as well.
     pd.testing.assert_frame_equal(ours, theirs, rtol=1e-9, atol=0)
     assert len(feature_names(ours)) == 27
 
@@ -122,7 +122,7 @@ def test_both_engines_give_the_same(length_s: float, step_s: float, seed: int, n
     ],
     ids=["trend", "slow", "fast", "step"],
 )
-def test_a_band_next_to_one_of_a_million_times_its_power_has_nine_digits(nn_ms: Floats) -> None:
+def test_a_weak_band_beside_a_strong_one_keeps_nine_digits(nn_ms: Floats) -> None:
     windows = NNWindows.one(nn_ms)
     ours, theirs = frequency_domain(windows), reference(FAMILIES["frequency_domain"])(windows)
     assert list(ours) == ["lf", "hf", "vlf", "lf_hf_ratio"]
@@ -132,7 +132,7 @@ def test_a_band_next_to_one_of_a_million_times_its_power_has_nine_digits(nn_ms: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_ms", [2, 30, 150])
-def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
+def test_robust_and_complexity_features_equal_neurokit(noise_ms: float) -> None:
     rr = heart(21, noise_ms=noise_ms)
     spec = replace(SPEC, lengths_s=(("robust", (30.0,)), ("complexity", (60.0,))), step_s=10.0)
     ours = extract_features(rr, spec)
@@ -142,7 +142,7 @@ def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
     for row in ours[ours["t_s"] >= 60].itertuples():
         short = nn.nn_ms[(nn.t_s > row.t_s - 30) & (nn.t_s <= row.t_s)]
         with warnings.catch_warnings():
-            # Of parts of an hour, which such windows do not have.
+            # Warnings about parts of an hour, which such windows do not have.
             warnings.simplefilter("ignore", RuntimeWarning)
             theirs = neurokit2.hrv_time({"RRI": short})
         for name, called in names.items():
@@ -153,7 +153,7 @@ def test_further_features_are_those_of_neurokit(noise_ms: float) -> None:
         assert row.dfa_alpha1__60s == pytest.approx(neurokit2.fractal_dfa(long, scale=np.arange(4, 17))[0], rel=1e-9)
 
 
-def test_entropies_are_those_of_antropy() -> None:
+def test_entropies_equal_antropy() -> None:
     rr = heart(24)
     ours = extract_features(rr, replace(SPEC, lengths_s=(("complexity", (60.0,)),), step_s=10.0))
     nn = clean_intervals(rr, **ORIGINAL_LIMITS)
@@ -165,26 +165,26 @@ def test_entropies_are_those_of_antropy() -> None:
 
 
 @pytest.mark.parametrize("n", [10, 15, 16, 17, 31, 32, 33, 34, 35, 64, 65, 100, 300])
-def test_entropies_are_those_of_the_libraries_for_any_number_of_intervals(n: int) -> None:
-    """Around the numbers that are worked on at once; in steps of 4 ms, so that many are as far apart as each other."""
+def test_entropies_equal_the_libraries_for_any_number_of_intervals(n: int) -> None:
+    """For numbers around the block sizes; in steps of 4 ms, so that many distances are equal."""
     rng = np.random.default_rng(n)
     nn_ms = np.round((800 + 40 * np.sin(np.arange(n) / 3) + rng.normal(0, 15, n)) / 4) * 4
     windows = NNWindows.one(nn_ms)
     with warnings.catch_warnings():
-        # Of few intervals, none may repeat.
+        # Among few intervals, no template may repeat.
         warnings.simplefilter("ignore", RuntimeWarning)
         theirs = import_hrvanalysis().get_sampen(nn_ms)["sampen"]
     np.testing.assert_allclose(entropy(windows)["sampen"], theirs if np.isfinite(theirs) else np.nan, rtol=1e-9)
-    # Of few intervals it may be negative; NeuroKit2 leaves out the sign.
+    # For few intervals it may be negative; NeuroKit2 drops the sign.
     approximate = antropy.app_entropy(nn_ms, tolerance=0.2 * nn_ms.std(ddof=1))
     assert complexity(windows)["apen"] == pytest.approx(approximate, rel=1e-9)
 
 
-def test_the_share_beyond_any_threshold_is_that_of_counting() -> None:
+def test_pnn_equals_counting() -> None:
     rr = heart(25)
     spec = replace(SPEC, lengths_s=(("time_domain", (30.0,)), ("pnn", (30.0,))), pnn_ms=(1.0, 7.5, 20.0, 50.0, 1500.0))
     ours = extract_features(rr, spec)
-    # Those that hrv-analysis has too are one column, and were compared with it before.
+    # Thresholds of hrv-analysis share its column, which is compared above.
     assert ours.columns.is_unique
     nn = clean_intervals(rr, **ORIGINAL_LIMITS)
     for row in ours[ours["t_s"] >= 30].to_dict("records"):
@@ -195,7 +195,7 @@ def test_the_share_beyond_any_threshold_is_that_of_counting() -> None:
 
 
 def five(nn_ms: Floats) -> dict[str, float]:
-    """The features that are compared with a baseline, by hrv-analysis."""
+    """The features that are compared with the baseline, computed by hrv-analysis."""
     library = import_hrvanalysis()
     all_of_them = {
         **library.get_time_domain_features(nn_ms),
@@ -204,7 +204,7 @@ def five(nn_ms: Floats) -> dict[str, float]:
     return {name: all_of_them[name] for name in ("mean_hr", "sdnn", "rmssd", "csi", "Modified_csi")}
 
 
-def test_adaptive_features_are_what_they_say() -> None:
+def test_adaptive_features_equal_their_definition() -> None:
     rr = heart(22)
     ours = extract_features(rr, replace(SPEC, lengths_s=(("adaptive", (120.0,)),), step_s=10.0))
     nn = clean_intervals(rr, **ORIGINAL_LIMITS)
@@ -228,7 +228,7 @@ def test_adaptive_features_are_what_they_say() -> None:
     assert compared > 10
 
 
-def test_long_windows_do_not_speak_for_a_stretch_without_beats() -> None:
+def test_a_stretch_without_beats_has_no_features() -> None:
     rr_ms = np.random.default_rng(0).normal(500, 20, 800)
     t_s = np.cumsum(rr_ms) / 1000
     t_s[400:] += 200.0
@@ -238,10 +238,10 @@ def test_long_windows_do_not_speak_for_a_stretch_without_beats() -> None:
     silent = ((rows["t_s"] > t_s[399] + 5.5) & (rows["t_s"] < t_s[400] - 0.5)).to_numpy()
     assert not described[silent].any()
     assert described[(rows["t_s"] > 5) & (rows["t_s"] < t_s[399] + 4.5)].all()
-    # A recipe that asks nothing of a window has them, as the original system did.
+    # Without a minimum coverage they have features, as in the original system.
     all_rows = extract_features(rr, replace(spec, min_coverage=0.0))
     assert all_rows.loc[silent, "lf__150s"].notna().sum() > 60
-    # Ectopic beats are beats: they leave less of a window, but the heart is heard.
+    # Ectopic beats reduce the coverage of a window, but are not silence.
     irregular_ms = np.where(np.arange(800) % 2, 400.0, 800.0)
     irregular = extract_features(
         RRSeries(np.cumsum(irregular_ms) / 1000, irregular_ms, 481.0), replace(spec, min_coverage=0.6)
@@ -250,7 +250,7 @@ def test_long_windows_do_not_speak_for_a_stretch_without_beats() -> None:
     assert irregular["coverage"].iloc[200] < 0.7
 
 
-def test_a_baseline_that_never_changes_has_no_z() -> None:
+def test_a_constant_baseline_has_no_z_score() -> None:
     rr_ms = np.full(600, 810.1)
     t_s = np.cumsum(rr_ms) / 1000
     rows = extract_features(RRSeries(t_s, rr_ms, 490.0), replace(SPEC, lengths_s=(("adaptive", (300.0,)),)))
@@ -258,7 +258,7 @@ def test_a_baseline_that_never_changes_has_no_z() -> None:
     assert rows["mean_hr_ratio__300s"].iloc[-1] == pytest.approx(1)
 
 
-def test_jeppesens_indices_are_what_they_say() -> None:
+def test_jeppesens_indices_equal_their_definition() -> None:
     rr = heart(23)
     ours = extract_features(rr, replace(SPEC, lengths_s=(("jeppesen", (150.0,)),), step_s=10.0))
     nn = clean_intervals(rr, **ORIGINAL_LIMITS)
@@ -282,15 +282,15 @@ WINDOWS = ((10.0, 3.0, 0.05), (30.0, 5.0, 0.2), (60.0, 7.0, 0.5))
 
 
 @pytest.mark.parametrize(("length_s", "step_s", "spoiled"), WINDOWS)
-def test_cleaning_by_window_is_that_of_hrv_analysis(length_s: float, step_s: float, spoiled: float) -> None:
-    """All features of windows that hrv-analysis itself cleaned, on intervals of which many are spoiled."""
+def test_cleaning_each_window_equals_hrv_analysis(length_s: float, step_s: float, spoiled: float) -> None:
+    """All features of windows that hrv-analysis itself cleaned, with many wrong intervals."""
     rng = np.random.default_rng(31)
     rr_ms = heart(31).rr_ms.copy()
     wrong = rng.random(len(rr_ms)) < spoiled
     rr_ms[wrong] *= rng.choice([0.2, 0.6, 1.5, 3.0], wrong.sum())
     t_s = np.cumsum(rr_ms) / 1000
     rr = RRSeries(t_s, rr_ms, float(t_s[-1]))
-    # Their function has 2000 ms and another rule unless it is told.
+    # The defaults of hrv-analysis are 2000 ms and another rule.
     cleaning = {"low_rri": 300, "high_rri": 1800, "ectopic_beats_removal_method": "malik", "verbose": False}
     lengths_s = tuple((family, (length_s,)) for family, _ in ORIGINAL)
     spec = replace(SPEC, lengths_s=lengths_s, step_s=step_s, cleaning="hrv_analysis", min_coverage=0.0)
@@ -314,7 +314,7 @@ def test_cleaning_by_window_is_that_of_hrv_analysis(length_s: float, step_s: flo
     assert compared > 1000
 
 
-def test_the_two_ways_to_clean_agree_where_nothing_is_to_be_cleaned() -> None:
+def test_both_cleanings_agree_on_clean_intervals() -> None:
     rr_ms = np.random.default_rng(32).normal(800, 20, 500)
     t_s = np.cumsum(rr_ms) / 1000
     rr = RRSeries(t_s, rr_ms, float(t_s[-1]))
@@ -323,7 +323,7 @@ def test_the_two_ways_to_clean_agree_where_nothing_is_to_be_cleaned() -> None:
     assert (ours["corrected"].dropna() == 0).all()
 
 
-def test_corrected_is_the_share_that_was_left_out() -> None:
+def test_corrected_is_the_share_of_dropped_intervals() -> None:
     rr = heart(33)
     rows = extract_features(rr, replace(SPEC, lengths_s=(("time_domain", (30.0,)),)))
     nn = clean_intervals(rr, **ORIGINAL_LIMITS)
@@ -333,7 +333,7 @@ def test_corrected_is_the_share_that_was_left_out() -> None:
     assert rows["corrected"].max() > 0
 
 
-# How a feature changes when all intervals, and the windows with them, are made longer by a factor.
+# Power of the factor by which a feature changes if all intervals and windows are stretched.
 POWERS = {
     **dict.fromkeys(["mean_nni", "sdnn", "sdsd", "rmssd", "median_nni", "range_nni", "sd1", "sd2", "Modified_csi"], 1),
     **dict.fromkeys(["mad_nni", "iqr_nni", "prc20_nni", "prc80_nni"], 1),
@@ -345,7 +345,7 @@ POWERS = {
 
 
 @pytest.mark.parametrize("factor", [0.75, 1.5])
-def test_longer_intervals_scale_what_has_a_unit(factor: float) -> None:
+def test_features_scale_with_the_intervals_by_their_unit(factor: float) -> None:
     families = {"time_domain": 30.0, "poincare": 60.0, "entropy": 60.0, "robust": 30.0, "complexity": 60.0}
     families["jeppesen"] = 150.0
     rr = heart(34)
@@ -365,7 +365,7 @@ def test_longer_intervals_scale_what_has_a_unit(factor: float) -> None:
     assert seen == set(POWERS)
 
 
-def test_the_reference_engine_has_no_further_families() -> None:
+def test_the_reference_engine_has_the_original_families_only() -> None:
     with pytest.raises(AuraError, match=r"^engine=hrv_analysis has no robust"):
         FeatureSpec((("robust", (60.0,)),), 5.0, 0.5, 300, 1800, 0.2, "hrv_analysis")
 
@@ -377,8 +377,8 @@ def test_importing_aura_does_not_import_numba() -> None:
 
 
 @pytest.mark.slow
-def test_no_digit_depends_on_who_compiled_it_and_after_what(tmp_path: Path) -> None:
-    """What one process compiles, the others find; antropy compiles when it is imported."""
+def test_no_digit_depends_on_the_process_that_compiled(tmp_path: Path) -> None:
+    """Later processes load what the first one compiled; antropy compiles on import."""
     code = """
 import importlib, sys
 import numpy as np
@@ -391,7 +391,7 @@ from aura.core.series import RRSeries
 rr_ms = np.random.default_rng(1).normal(800, 40, 500)
 rr = RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 400.0)
 for family in FAMILIES:
-    # Jeppesen's indices are of 100 intervals.
+    # Jeppesen's indices need 106 intervals.
     rows = extract_features(rr, FeatureSpec(((family, (120.0,)),), step_s=5.0, pnn_ms=(10.0,) * (family == "pnn")))
     assert rows.iloc[-1].notna().all(), family
     print(family, frame_digest(rows))
@@ -405,8 +405,8 @@ for family in FAMILIES:
 
 
 @pytest.mark.slow
-def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
-    """What numba compiles reads and writes beyond the end of an array without a word, unless it is told to look."""
+def test_no_kernel_reads_or_writes_outside_its_arrays(tmp_path: Path) -> None:
+    """Compiled code reads and writes beyond the end of an array silently, unless numba checks the bounds."""
     code = """
 import numpy as np
 from aura.features import FeatureSpec, extract_features
@@ -429,12 +429,12 @@ for seed in range(200):
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=env, check=True)
 
 
-def test_the_originals_27_features_are_there() -> None:
+def test_the_original_system_has_27_features() -> None:
     columns = feature_names(extract_features(heart(2), SPEC))
     assert len({name.split("__")[0] for name in columns}) == 27
 
 
-def test_later_beats_change_no_row_before_them() -> None:
+def test_later_beats_change_no_earlier_row() -> None:
     longer = heart(3)
     for n in (100, 203, 377):
         shorter = RRSeries(longer.t_s[:n].copy(), longer.rr_ms[:n].copy(), float(longer.t_s[n - 1]))
@@ -447,13 +447,13 @@ def test_a_shift_by_whole_steps_shifts_the_rows() -> None:
     later = RRSeries(rr.t_s + 600.0, rr.rr_ms.copy(), rr.duration_s + 600.0)
     rows, shifted = extract_features(rr, SPEC), extract_features(later, SPEC)
     np.testing.assert_allclose(shifted.iloc[120:, 1:], rows.iloc[:, 1:], rtol=1e-9)
-    # Before the first beat nothing is known, and it is not made up.
+    # Before the first beat, nothing is known.
     assert shifted.loc[:119, feature_names(shifted)].isna().all(axis=None)
     assert (shifted["coverage"][:120] == 0).all()
 
 
 @pytest.mark.parametrize("rr_ms", [np.full(400, 800.0), np.array([800.0]), np.empty(0), np.full(400, 299.0)])
-def test_what_cannot_be_computed_is_missing_never_infinite(rr_ms: Floats) -> None:
+def test_undefined_features_are_missing_and_never_infinite(rr_ms: Floats) -> None:
     t_s = np.cumsum(rr_ms) / 1000
     rows = extract_features(RRSeries(t_s, rr_ms, 320.0), SPEC)
     assert len(rows) == 64
@@ -489,12 +489,12 @@ def test_a_gap_leaves_windows_without_features() -> None:
         ({"cleaning": "none"}, r"^cleaning=none; allowed are gap_aware, hrv_analysis"),
     ],
 )
-def test_what_cannot_be_computed_is_refused(changes: dict[str, Any], says: str) -> None:
+def test_a_specification_that_cannot_be_computed_is_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(AuraError, match=says):
         replace(SPEC, **changes)
 
 
-def test_extract_says_what_it_takes() -> None:
+def test_clean_intervals_are_refused_since_features_clean_themselves() -> None:
     with pytest.raises(AuraError, match="rr is of type NNSeries; allowed is an RRSeries"):
         extract_features(clean_intervals(heart(1)), SPEC)  # type: ignore[arg-type]
 
@@ -511,7 +511,7 @@ def test_intervals_that_rise_evenly_have_no_ratio_of_axes() -> None:
         assert rows[f"{name}__150s"].isna().all()
 
 
-def test_families_in_another_order_are_another_table_and_survive_json() -> None:
+def test_another_order_of_families_has_another_digest_and_survives_json() -> None:
     other = replace(SPEC, lengths_s=SPEC.lengths_s[::-1])
     assert digest(other.to_dict()) != digest(SPEC.to_dict())
     back = FeatureSpec.from_dict(json.loads(json.dumps(other.to_dict(), sort_keys=True)))
@@ -523,11 +523,11 @@ def test_a_specification_survives_json() -> None:
         assert FeatureSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 
-def test_the_defaults_are_those_of_the_configuration() -> None:
+def test_the_default_specification_is_that_of_features_original() -> None:
     assert FeatureSpec() == compose(["features=original"]).feature_spec
 
 
-def test_blocks_of_windows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_blocks_changes_no_feature(monkeypatch: pytest.MonkeyPatch) -> None:
     rr = heart(35)
     specs = [replace(SPEC, cleaning=cleaning) for cleaning in CLEANINGS]
     whole = [extract_features(rr, spec) for spec in specs]

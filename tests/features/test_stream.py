@@ -1,4 +1,4 @@
-"""Beats that arrive one by one give the rows of the batch."""
+"""A stream of beats returns the rows of the batch."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def streamed(rr: RRSeries, spec: FeatureSpec) -> pd.DataFrame:
 
 @pytest.mark.parametrize("cleaning", CLEANINGS)
 @pytest.mark.parametrize("step_s", [0.1, 0.7, 1.0, 5.0])
-def test_a_stream_gives_the_rows_of_the_batch(step_s: float, cleaning: str) -> None:
+def test_a_stream_returns_the_rows_of_the_batch(step_s: float, cleaning: str) -> None:
     rr, spec = heart(400), replace(SPEC, step_s=step_s, cleaning=cleaning)
     pd.testing.assert_frame_equal(streamed(rr, spec), extract_features(rr, spec), rtol=1e-12, atol=1e-12)
 
@@ -36,7 +36,9 @@ PAUSES = hnp.arrays(np.float64, 60, elements=st.sampled_from([0.0, 0.0, 0.0, 0.2
 
 @settings(max_examples=60)
 @given(INTERVALS, PAUSES, st.sampled_from([0.5, 1.0, 3.0]), st.sampled_from(CLEANINGS))
-def test_whatever_the_beats_are(rr_ms: Floats, pauses_s: Floats, step_s: float, cleaning: str) -> None:
+def test_a_stream_returns_the_rows_of_the_batch_for_any_beats(
+    rr_ms: Floats, pauses_s: Floats, step_s: float, cleaning: str
+) -> None:
     t_s = np.cumsum(rr_ms / 1000 + pauses_s[: len(rr_ms)])
     rr = RRSeries(t_s, rr_ms.copy(), float(t_s[-1]) + 2.0)
     lengths_s = (("time_domain", (10.0,)), ("poincare", (30.0,)), ("robust", (10.0,)), ("adaptive", (60.0,)))
@@ -44,24 +46,24 @@ def test_whatever_the_beats_are(rr_ms: Floats, pauses_s: Floats, step_s: float, 
     pd.testing.assert_frame_equal(streamed(rr, spec), extract_features(rr, spec), rtol=1e-12, atol=1e-12)
 
 
-def test_beats_on_the_ends_of_windows_are_in_them() -> None:
+def test_a_beat_at_the_end_of_a_window_is_inside() -> None:
     rr = RRSeries(np.arange(1.0, 41.0), np.full(40, 1000.0), 40.0)
     spec = replace(SPEC, lengths_s=(("time_domain", (10.0,)),))
     pd.testing.assert_frame_equal(streamed(rr, spec), extract_features(rr, spec))
 
 
-def test_the_memory_is_bounded() -> None:
+def test_the_memory_of_a_stream_is_bounded() -> None:
     spec = replace(SPEC, lengths_s=(("time_domain", (10.0,)),), step_s=10.0)
     stream = FeatureStream(spec)
     most = 0
     for i in range(1, 20_001):
         stream.push(0.8 * i, 800.0)
         most = max(most, len(stream._rr))
-    # Of a window and the step that is under way.
+    # The intervals of a window and of the current step.
     assert most <= 20 / 0.8 + 1
 
 
-def test_a_column_that_is_added_to_a_row_is_in_no_other() -> None:
+def test_rows_of_a_stream_do_not_share_memory() -> None:
     stream = FeatureStream(SPEC)
     row = stream.push(1.0, 800.0)
     row["mine"] = 1.0
@@ -81,7 +83,7 @@ def test_a_column_that_is_added_to_a_row_is_in_no_other() -> None:
         (1e6, 800.0),
     ],
 )
-def test_what_is_no_interval_is_refused(t_s: float, rr_ms: float) -> None:
+def test_impossible_intervals_are_refused(t_s: float, rr_ms: float) -> None:
     stream = FeatureStream(SPEC)
     stream.push(1.0, 800.0)
     with pytest.raises(AuraError):

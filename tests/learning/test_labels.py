@@ -15,9 +15,7 @@ SPANS = st.lists(st.tuples(st.integers(0, 900), st.integers(1, 200)), max_size=6
 
 @given(SPANS, st.sampled_from([1.0, 2.5, 4.0]), st.integers(0, 1200))
 @example([(734, 104)], 1.0, 2)
-def test_labels_are_those_of_counting_tenths_of_a_second(
-    spans: list[tuple[int, int]], step_s: float, postictal: int
-) -> None:
+def test_labels_equal_counting_tenths_of_a_second(spans: list[tuple[int, int]], step_s: float, postictal: int) -> None:
     postictal_s = postictal / 10
     seizures = unite([Event(a / 10, b / 10) for a, b in spans], duration_s=100)
     end_s = window_ends(100, step_s)
@@ -40,7 +38,7 @@ def test_half_an_ictal_step_is_ictal() -> None:
 
 
 @pytest.mark.parametrize("labelling", [Detection(0.5, 60), Forecasting(60, 600, 60, 0.5)])
-def test_no_seizure_no_label(labelling: Detection | Forecasting) -> None:
+def test_without_a_seizure_all_windows_are_interictal(labelling: Detection | Forecasting) -> None:
     labels = labelling(window_ends(60, 1), step_s=1, seizures=[])
     assert (labels.label == INTERICTAL).all()
     assert (labels.event == NO_EVENT).all()
@@ -69,15 +67,15 @@ def test_windows_of_an_event_are_kept_together(
 ) -> None:
     seizures = unite([Event(float(a), float(b)) for a, b in spans], duration_s=1200)
     labels = labelling(window_ends(1200, step_s), step_s=step_s, seizures=seizures)
-    # Who has a label of an event has its number, and nobody else.
+    # A window has the number of an event if and only if it is not interictal.
     assert ((labels.label != INTERICTAL) == (labels.event != NO_EVENT)).all()
-    # Each number is one stretch, and they rise.
+    # Each number is one stretch, and numbers rise.
     numbers = labels.event[labels.event != NO_EVENT]
     assert (np.diff(numbers) >= 0).all()
     for number in np.unique(numbers):
         of_it = np.flatnonzero(labels.event == number)
         assert len(of_it) == of_it[-1] - of_it[0] + 1
-        # It begins with the windows of the seizure whose number it is.
+        # It begins with the windows of its first seizure.
         assert seizures[number].onset_s > (of_it[0] - 1) * step_s
 
 
@@ -89,19 +87,19 @@ def test_two_seizures_in_each_others_time_share_a_number() -> None:
     assert set(Detection(0.5, 10)(window_ends(500, 1), step_s=1, seizures=seizures).event) == {-1, 0, 1, 2}
 
 
-def test_alarms_are_right_in_preictal_time() -> None:
+def test_an_alarm_is_true_in_preictal_time() -> None:
     targets = Forecasting(10, 60, 0, 0.5).targets([Event(40, 5), Event(300, 5), Event(350, 5)])
     assert [(t.onset_s, t.end_s, t.kind) for t in targets] == [(0, 30, "preictal"), (230, 340, "preictal")]
     assert all(before.end_s < after.onset_s for before, after in pairwise(targets))
 
 
 @pytest.mark.parametrize("values", [(0, 60), (0.5, -1), (0.5, "60"), (0.5, True)])
-def test_what_cannot_be_meant_is_refused(values: tuple[float, float]) -> None:
+def test_labels_out_of_range_are_refused(values: tuple[float, float]) -> None:
     with pytest.raises(AuraError, match=r"^(min_overlap|postictal_s)=.* is (out of range|not a number); allowed is"):
         Detection(*values)
 
 
-def test_of_all_that_is_annotated_seizures_count_in_any_order() -> None:
+def test_only_seizures_count_in_any_order() -> None:
     end_s = window_ends(100, 1)
     sorted_ones = [Event(10, 5), Event(40, 10)]
     annotated = [Event(0, 10, "bckg"), Event(45, 5, "cpsz"), Event(15, 25, "bckg"), Event(40, 6), Event(10, 5)]
@@ -119,7 +117,7 @@ def test_impossible_events_are_refused(event: Event) -> None:
         Detection(0.5, 60)(window_ends(60, 1), step_s=0, seizures=[])
 
 
-def test_a_seizure_without_duration_is_no_interictal_time() -> None:
+def test_a_seizure_without_duration_is_left_out() -> None:
     """Its step and its postictal time are left out."""
     labels = Detection(min_overlap=0.5, postictal_s=2.0)(np.arange(1.0, 7.0), step_s=1.0, seizures=[Event(2.5, 0.0)])
     assert labels.label.tolist() == [INTERICTAL, INTERICTAL, LEFT_OUT, LEFT_OUT, LEFT_OUT, INTERICTAL]

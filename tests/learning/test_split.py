@@ -26,11 +26,11 @@ def recordings(counts: list[int], per_subject: int = 2) -> pd.DataFrame:
 
 
 @given(st.lists(st.integers(1, 20), min_size=2, max_size=40), st.floats(0.2, 0.8), st.integers(0, 99))
-def test_nobody_is_on_both_sides_and_all_are_on_one(counts: list[int], share: float, seed: int) -> None:
+def test_every_subject_is_on_exactly_one_side(counts: list[int], share: float, seed: int) -> None:
     table = recordings(counts)
     (fold,) = BySubject(share)(table, seed=seed)
     if not fold.test.any() or fold.test.all():
-        # A side without a subject: only where the share of so few is less than one of them.
+        # A side can only be empty if its share is less than one subject.
         assert len(counts) * min(share, 1 - share) < 1
         return
     check_folds([fold], table, personal=False)
@@ -39,7 +39,7 @@ def test_nobody_is_on_both_sides_and_all_are_on_one(counts: list[int], share: fl
     assert np.array_equal(fold.test, BySubject(share)(table, seed=seed)[0].test)
 
 
-def test_subjects_with_and_without_seizures_are_shared_out_alike() -> None:
+def test_both_sides_have_similar_numbers_of_seizures() -> None:
     table = recordings([0] * 15 + [1] * 9 + [10] * 6)
     for seed in range(20):
         (fold,) = BySubject(1 / 3)(table, seed=seed)
@@ -49,7 +49,7 @@ def test_subjects_with_and_without_seizures_are_shared_out_alike() -> None:
 
 @pytest.mark.parametrize("split", [KFold(3), LeaveOneSubjectOut()])
 @given(counts=st.lists(st.integers(0, 9), min_size=3, max_size=20), seed=st.integers(0, 99))
-def test_everybody_is_tested_once(split: Split, counts: list[int], seed: int) -> None:
+def test_every_subject_is_tested_once(split: Split, counts: list[int], seed: int) -> None:
     counts = [*counts, 1, 2, 3]
     table = recordings(counts)
     folds = split(table, seed=seed)
@@ -58,14 +58,14 @@ def test_everybody_is_tested_once(split: Split, counts: list[int], seed: int) ->
     assert all(np.array_equal(fold.train, ~fold.test) for fold in folds)
 
 
-def test_leaving_one_out_tests_each_subject_with_seizures_apart() -> None:
+def test_each_subject_with_seizures_has_a_fold_when_one_is_left_out() -> None:
     table = recordings([2, 0, 1, 0, 3])
     folds = LeaveOneSubjectOut()(table, seed=0)
     having = [set(table["subject"][fold.test & (table["n_seizures"] > 0)]) for fold in folds]
     assert having == [{"s00"}, {"s02"}, {"s04"}]
 
 
-def test_the_official_split_is_that_of_the_corpus() -> None:
+def test_the_official_split_uses_the_sides_of_the_corpus() -> None:
     table = recordings([1, 2, 3, 4])
     table["split"] = np.repeat(["train", "dev", "eval", "eval"], 2)
     (fold,) = Official(["eval", "dev_test"])(table, seed=0)
@@ -79,7 +79,7 @@ def test_the_official_split_is_that_of_the_corpus() -> None:
 
 def test_a_personal_split_trains_on_the_past() -> None:
     table = recordings([1, 0, 1], per_subject=6)
-    # The last subject's recordings are named against the order of time.
+    # The names of the last subject's recordings fall with time.
     table.loc[table["subject"] == "s02", "start"] = [f"2020-01-0{9 - i}T00:00:00" for i in range(6)]
     folds = Personal(0.5)(table, seed=0)
     check_folds(folds, table, personal=True)
@@ -118,7 +118,7 @@ def test_a_side_without_a_seizure_is_refused(train: list[int], test: list[int], 
 
 
 @given(st.lists(st.integers(0, 30), min_size=3, max_size=30), st.integers(2, 5), st.integers(0, 99))
-def test_folds_are_dealt_alike(counts: list[int], n_folds: int, seed: int) -> None:
+def test_folds_have_similar_numbers_of_seizures(counts: list[int], n_folds: int, seed: int) -> None:
     table = recordings(counts)
     n_with = sum(count > 0 for count in counts)
     if n_with < n_folds:
@@ -142,6 +142,6 @@ def test_folds_are_dealt_alike(counts: list[int], n_folds: int, seed: int) -> No
         (lambda: Personal(0.0), r"^past_share=0\.0 is out of range"),
     ],
 )
-def test_what_cannot_be_split_is_refused(make: object, says: str) -> None:
+def test_parameters_of_splits_out_of_range_are_refused(make: object, says: str) -> None:
     with pytest.raises(AuraError, match=says):
         make()  # type: ignore[operator]

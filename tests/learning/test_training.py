@@ -1,4 +1,4 @@
-"""Training on planted feature tables: what is there is found, and what is not there is not."""
+"""Training on planted feature tables finds what was planted, and nothing else."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +21,7 @@ from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
 from aura.learning.training import Training, check_parameters
 from aura.workspace.features import FeatureStore, FeatureWriter
+from tests.support.checkout import copy_checkout, run_in_checkout
 
 pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
@@ -67,7 +68,7 @@ def auc(table: FeatureTable, training: Training = TRAINING) -> float:
     return float(roc_auc_score(truth(table), np.concatenate(training.out_of_fold(table, "subject"))))
 
 
-def test_out_of_fold_finds_what_is_there(tmp_path: Path) -> None:
+def test_a_planted_feature_is_learned_out_of_fold(tmp_path: Path) -> None:
     table = planted(tmp_path, raised)
     assert table.features == [f"f{i}" for i in range(5)]
     assert auc(table) > 0.9
@@ -80,7 +81,7 @@ def test_shuffled_labels_give_chance(tmp_path: Path) -> None:
     assert abs(auc(planted(tmp_path, shuffled)) - 0.5) < 0.07
 
 
-def test_who_it_is_does_not_help(tmp_path: Path) -> None:
+def test_a_feature_that_names_the_subject_does_not_help(tmp_path: Path) -> None:
     """A feature that names the subject, of whom some have much longer seizures than others."""
 
     def named(label: Ints, subject: int, rng: np.random.Generator) -> Floats:
@@ -89,12 +90,12 @@ def test_who_it_is_does_not_help(tmp_path: Path) -> None:
     table = planted(tmp_path, named)
     table.recordings["seizures"] = [[[60.0, 100.0 if i % 2 else 10.0]] for i in range(8)]
     whole = seizure_probability(TRAINING.fit(table), np.concatenate([table.read(i) for i in range(8)]))
-    # Those it was fitted on it tells apart; others it cannot.
+    # It tells apart the subjects it was fitted on, and no others.
     assert roc_auc_score(truth(table), whole) > 0.7
     assert auc(table) < 0.6
 
 
-def test_every_window_is_scored_and_few_are_fitted_on(tmp_path: Path) -> None:
+def test_all_windows_are_predicted_and_a_part_is_fitted_on(tmp_path: Path) -> None:
     table = planted(tmp_path, raised)
     few = Training(FOREST, 2.0, 4, calibrate=False, seed=0, n_threads=1)
     _, labels = few._draw(table)
@@ -103,25 +104,25 @@ def test_every_window_is_scored_and_few_are_fitted_on(tmp_path: Path) -> None:
     found = few.out_of_fold(table, "subject")
     assert [len(one) for one in found] == [N_WINDOWS] * 8
     assert auc(table, few) > 0.9
-    # The same are drawn of a recording whatever others there are.
+    # The drawing of a recording does not depend on the others.
     alone, both = few._draw(table.select(np.arange(8) == 3)), few._draw(table)
     assert set(map(tuple, alone[0])) <= set(map(tuple, both[0]))
 
 
-def test_calibrated_probabilities_mean_what_they_say(tmp_path: Path) -> None:
+def test_calibrated_probabilities_match_the_observed_frequency(tmp_path: Path) -> None:
     table = planted(tmp_path, raised, n_subjects=16)
     drawn = Training(FOREST, 1.0, 4, calibrate=True, seed=0, n_threads=2)
     found = drawn.out_of_fold(table, "subject")
     calibration = drawn.calibration(table, found)
     before, after = np.concatenate(found).mean(), calibration(np.concatenate(found)).mean()
-    # Drawn one to one, the forest takes half of all windows for ictal; 15 % are.
+    # Fitted one to one, the forest takes half of all windows for ictal; 15 % are.
     assert before > 0.25
     assert after == pytest.approx(0.15, abs=0.01)
     assert np.array_equal(np.argsort(calibration(found[0]), kind="stable"), np.argsort(found[0], kind="stable"))
     assert Training(FOREST, 1.0, 4, calibrate=False, seed=0, n_threads=2).calibration(table, found) == Calibration()
 
 
-def test_recordings_of_one_subject_are_tried_apart(tmp_path: Path) -> None:
+def test_recordings_of_a_single_subject_are_separate_groups(tmp_path: Path) -> None:
     table = planted(tmp_path, raised)
     table.recordings["subject"] = "one"
     assert roc_auc_score(truth(table), np.concatenate(TRAINING.out_of_fold(table, "recording"))) > 0.9
@@ -135,7 +136,7 @@ def windows(seed: int = 0) -> tuple[Floats, Ints]:
     return rng.normal(0, 1, (1600, 5)) + labels[:, None], labels
 
 
-def test_windows_left_out_or_without_features_are_not_fitted() -> None:
+def test_windows_left_out_or_without_features_are_not_fitted_on() -> None:
     x, labels = windows()
     spoiled_x, spoiled = x.copy(), labels.copy()
     spoiled[:300], spoiled_x[300:600] = LEFT_OUT, np.nan
@@ -143,7 +144,7 @@ def test_windows_left_out_or_without_features_are_not_fitted() -> None:
     assert np.array_equal(forest.predict_proba(x), other.predict_proba(x))
 
 
-def test_nothing_to_learn_from_is_said() -> None:
+def test_training_without_both_labels_is_refused() -> None:
     x, labels = windows()
     with pytest.raises(AuraError, match="of 1600 windows with a label and a feature, 0 are ictal"):
         fit_classifier(FOREST(), x, np.zeros_like(labels))
@@ -159,7 +160,7 @@ def test_a_window_without_features_has_no_probability() -> None:
 
 
 @pytest.mark.parametrize("kind", [RandomForestClassifier, ExtraTreesClassifier])
-def test_forests_say_what_scikit_learn_says(kind: type[RandomForestClassifier | ExtraTreesClassifier]) -> None:
+def test_forests_predict_exactly_as_scikit_learn(kind: type[RandomForestClassifier | ExtraTreesClassifier]) -> None:
     """To the last bit, with values missing, whole and a row at a time."""
     x, labels = windows()
     x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
@@ -178,7 +179,7 @@ def test_the_same_seed_gives_the_same_forest() -> None:
     assert np.array_equal(one.predict_proba(x), other.predict_proba(x))
 
 
-def test_what_could_not_be_served_is_refused_before_training() -> None:
+def test_an_unknown_type_of_model_is_refused_before_training() -> None:
     with pytest.raises(AuraError, match=r"OurTree cannot be served; it holds .*OurTree"):
         check_parameters(OurTree, 2)
 
@@ -197,6 +198,25 @@ def test_every_model_can_be_fitted_and_served(model: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("wrong", [{"n_estimators": "many"}, {"no_such": 1}])
-def test_wrong_parameters_are_refused_in_one_line(wrong: dict[str, object]) -> None:
+def test_wrong_parameters_of_a_model_are_refused_in_one_line(wrong: dict[str, object]) -> None:
     with pytest.raises(AuraError, match=r"^model: [^\n]+$"):
         check_parameters(lambda: BaggingClassifier(**wrong), 2)
+
+
+USE_OF_THE_NEW_MODEL = """
+from hydra.utils import instantiate
+from aura.config.compose import compose
+from aura.learning.training import check_parameters
+
+config = compose(["model=small_forest", "model.n_estimators=3"])
+check_parameters(lambda: instantiate(config.model, random_state=0), 4)
+print(instantiate(config.model, random_state=0))
+"""
+
+
+def test_a_model_is_added_by_one_file(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path)
+    model = "_target_: sklearn.ensemble.ExtraTreesClassifier\nn_estimators: 10\nmax_depth: 3\n"
+    (checkout / "conf/model/small_forest.yaml").write_text(model)
+    said = run_in_checkout(checkout, USE_OF_THE_NEW_MODEL)
+    assert said == "ExtraTreesClassifier(max_depth=3, n_estimators=3, random_state=0)\n"
