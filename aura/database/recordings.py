@@ -74,11 +74,11 @@ def lock_recording(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: s
 
 def find_recording(connection: "psycopg.Connection[tuple[Any, ...]]", row: Row) -> int | None:
     """Return the id of a recording whose tables already have this content; None otherwise."""
-    found = connection.execute(
+    stored = connection.execute(
         "SELECT recording_id FROM recording WHERE (dataset, name, content) = (%s, %s, %s)",
         (row.dataset, row.name, row.content),
     ).fetchone()
-    return None if found is None else int(found[0])
+    return None if stored is None else int(stored[0])
 
 
 def write_recording(

@@ -29,7 +29,7 @@ def expand(sql: str, values: Mapping[str, str], begin: str, end: str, interval: 
     interval
         Width of a pixel, such as ``1m``.
     """
-    sql = re.sub(r"\$\{(\w+):sqlstring\}", lambda found: "'" + values[found[1]].replace("'", "''") + "'", sql)
+    sql = re.sub(r"\$\{(\w+):sqlstring\}", lambda match: "'" + values[match[1]].replace("'", "''") + "'", sql)
     sql = re.sub(r"\$__timeFilter\(([\w.]+)\)", rf"\1 BETWEEN '{begin}' AND '{end}'", sql)
     sql = sql.replace("$__timeFrom()", f"'{begin}'").replace("$__timeTo()", f"'{end}'")
     return sql.replace("$__interval", interval)
