@@ -129,7 +129,7 @@ class FeatureWriter:
 
     def write(self, summary: dict[str, Any], windows: pd.DataFrame, rr_digest: str) -> None:
         """Write the windows of a recording; the summary has the columns `SUMMARY`."""
-        self._files.write(summary["recording"], windows, {WINDOWS: summary}, rr_digest)
+        self._files.write(summary["recording"], windows, {SOURCE: rr_digest, WINDOWS: summary})
 
     def remove_partials(self) -> None:
         """Remove what killed runs left half-written."""

@@ -65,9 +65,9 @@ class RecordingFiles:
                 return meta
         return None
 
-    def write(self, recording: str, frame: pd.DataFrame, meta: Mapping[str, Any], source: str) -> None:
-        """Write the table of a recording, whole or not at all."""
-        write_table(self.path(recording), frame, {**meta, SOURCE: source})
+    def write(self, recording: str, frame: pd.DataFrame, meta: Mapping[str, Any]) -> None:
+        """Write the table of a recording, whole or not at all; its metadata has the key `SOURCE`."""
+        write_table(self.path(recording), frame, meta)
 
     def remove(self, recording: str) -> None:
         """Remove the file of a recording, if there is one."""

@@ -324,8 +324,9 @@ class PreparedWriter:
             "seizures": _times(seizures),
             "rises_bpm": None if rises_bpm is None else rises_bpm.tolist(),
             "unusable": [[fault.onset_s, fault.duration_s, fault.kind] for fault in unusable],
+            SOURCE: source,
         }
-        self._files.write(row["recording"], _frame(rr), meta, source)
+        self._files.write(row["recording"], _frame(rr), meta)
 
     def remove(self, recording: str) -> None:
         """Remove what an earlier run made of a recording."""

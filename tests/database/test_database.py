@@ -93,7 +93,7 @@ def test_all_that_was_prepared_is_there_to_the_microsecond(trained: Project, imp
     # 25 values a second, of an ECG that is whole.
     n_bins = rows(imported, "SELECT count(*) FROM ecg")[0][0]
     # Of a sampling rate that is no multiple of 25 Hz, a few more.
-    assert 25 * prepared["duration_s"].sum() <= n_bins <= 26 * prepared["duration_s"].sum()
+    assert 25 * prepared.recordings["duration_s"].sum() <= n_bins <= 26 * prepared.recordings["duration_s"].sum()
 
 
 def test_everything_detected_is_imported(trained: Project, imported: str) -> None:
@@ -609,7 +609,7 @@ def test_exported_annotations_equal_the_imported_ones(
         if seizures:
             assert "annotator" in about.read_text()
             assert "UTC" in about.read_text()
-    assert n_seizures == prepared["n_seizures"].sum() > 0
+    assert n_seizures == prepared.recordings["n_seizures"].sum() > 0
 
 
 def test_annotators_are_compared(
