@@ -37,7 +37,7 @@ def cost_of(code: str, folder: Path) -> tuple[Cost, str]:
     return cost, output.read_text()
 
 
-def test_cpu_of_a_process_and_of_those_below_it_counts(tmp_path: Path) -> None:
+def test_cpu_time_includes_child_processes(tmp_path: Path) -> None:
     in_one = f"import subprocess, sys\n{BUSY}"
     below = f"{in_one}\nsubprocess.run([sys.executable, '-c', {in_one + chr(10) + 'print(1)'!r}])"
     further = f"{in_one}\nsubprocess.run([sys.executable, '-c', {below!r}])"
@@ -46,7 +46,7 @@ def test_cpu_of_a_process_and_of_those_below_it_counts(tmp_path: Path) -> None:
     assert cost.wall_s >= 0.99 * cost.cpu_s
 
 
-def test_memory_of_all_processes_at_the_same_time_counts(tmp_path: Path) -> None:
+def test_peak_memory_is_that_of_all_processes_together(tmp_path: Path) -> None:
     # What is measured does not begin with the memory of who measures.
     ballast = b"x" * 500_000_000
     takes = "import time\nx = b'x' * 200_000_000\ntime.sleep(0.6)\n"
@@ -58,7 +58,7 @@ def test_memory_of_all_processes_at_the_same_time_counts(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no such counters; run the tests on Linux")
-def test_bytes_are_those_of_all_processes(tmp_path: Path) -> None:
+def test_bytes_include_child_processes(tmp_path: Path) -> None:
     writes = "open('new', 'wb').write(bytes(30_000_000))"
     below = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {writes!r}])\n"
     nothing, _ = cost_of(below.replace("30_000_000", "0"), tmp_path)
@@ -70,7 +70,7 @@ def test_bytes_are_those_of_all_processes(tmp_path: Path) -> None:
     assert cost.read_bytes - nothing.read_bytes == pytest.approx(30e6, rel=0.01)
 
 
-def test_who_stops_measuring_leaves_nothing_running(tmp_path: Path) -> None:
+def test_an_interrupted_measurement_leaves_no_process_running(tmp_path: Path) -> None:
     sleeps = "import time\nprint('here', flush=True)\ntime.sleep(60)"
     below = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {sleeps!r}])"
     code = (
@@ -107,7 +107,7 @@ def runs_of(setups: dict[str, float], sizes: dict[int, float]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_slopes_are_those_the_numbers_were_made_with() -> None:
+def test_slopes_are_those_of_the_planted_numbers() -> None:
     tables = Tables.of(runs_of({"a": 1.0, "b": 4.0}, {6: 6.0, 24: 24.0, 100: 100.0}))
     np.testing.assert_allclose(tables.slopes["wall_exponent"], 1.5, rtol=1e-12)
     np.testing.assert_allclose(tables.slopes["cpu_s_per_h"], [3, 3, 12, 12], rtol=1e-12)
@@ -128,7 +128,7 @@ def test_the_fastest_of_several_runs_counts_and_a_setup_keeps_its_number() -> No
     assert ours["cores_at_work"].tolist() == [17 / 16, 17 / 8]
 
 
-def test_a_failure_is_told_until_it_has_been_done() -> None:
+def test_a_failure_is_reported_until_the_run_succeeds() -> None:
     runs = runs_of({"a": 1.0}, {6: 4.0, 24: 16.0})
     failed = runs[runs["subjects"] == 6].assign(error="aura prepare: <b>no</b> disk", wall_s=None, cpu_s=None)
     before = Tables.of(pd.concat([failed, runs[runs["subjects"] == 24]], ignore_index=True))
@@ -141,7 +141,7 @@ def test_a_failure_is_told_until_it_has_been_done() -> None:
     assert "Nothing that was measured here has succeeded" in page(Tables.of(failed))
 
 
-def test_the_page_has_all_and_asks_nobody(tmp_path: Path) -> None:
+def test_the_page_is_complete_and_loads_nothing(tmp_path: Path) -> None:
     tables = Tables.of(runs_of({"aaa111": 1.0, "bbb222 + c0ffee": 2.0}, {6: 4.0, 24: 16.0}))
     html = page(tables)
     assert html.count("<svg") == 2 * 3
@@ -230,7 +230,7 @@ def test_without_stages_the_report_is_drawn_again(place: Path, tmp_path: Path) -
     assert "prepare, slope" in html
 
 
-def test_a_stage_that_fails_has_a_sentence_and_no_number(
+def test_a_failed_stage_has_a_reason_and_no_number(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Refused by the stage alone, before it imports what takes seconds; nothing is drawn on a cluster that is not there.
@@ -262,7 +262,7 @@ def test_a_stage_that_fails_has_a_sentence_and_no_number(
         ("dataset=any dataset.root=.", "dataset=any cannot be made in sizes; allowed is dataset=synthetic"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(
+def test_an_impossible_measurement_is_refused(
     word: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", *word.split(), f"workspace={tmp_path}"]) == 1
@@ -270,7 +270,7 @@ def test_what_cannot_be_measured_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_two_do_not_measure_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_measurements_do_not_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bench").mkdir()
     with FileLock(tmp_path / "bench" / "lock"):
         assert main(["bench", f"workspace={tmp_path}"]) == 1

@@ -91,7 +91,7 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_task_passes_overrides_that_its_stage_accepts(dag: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, Config]] = []
 
     def said(stage: str, *own: str, params: dict[str, Any], without: str | None = None) -> list[str]:
@@ -149,7 +149,7 @@ def test_each_stage_is_asked_for_in_words_that_it_knows(dag: ModuleType, monkeyp
         ("tracking.model_name=own", "own"),
     ],
 )
-def test_without_a_name_in_the_form_the_configuration_names_the_model(
+def test_without_a_name_in_the_form_the_model_is_named_by_the_configuration(
     words: str, name: str, dag: ModuleType, asked: list[tuple[str, Config]]
 ) -> None:
     params = {**dag.PARAMS, "words": words}
@@ -164,7 +164,7 @@ def test_without_a_name_in_the_form_the_configuration_names_the_model(
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(("word", "sentence"), [("--help", "--help is no parameter here"), ("=1", "aura train: ")])
-def test_what_is_no_word_is_refused(
+def test_a_form_value_that_is_no_override_is_refused(
     word: str, sentence: str, dag: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--help would end with 0, and nothing done."""
@@ -182,7 +182,7 @@ def test_what_is_no_word_is_refused(
         ("AURA_DATA", r"^AURA_DATA or the parameter root has to be"),
     ],
 )
-def test_what_a_worker_does_not_know_is_not_tried_again(
+def test_a_wrong_setting_of_the_worker_fails_without_a_retry(
     variable: str, sentence: str, dag: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "here")
@@ -191,7 +191,7 @@ def test_what_a_worker_does_not_know_is_not_tried_again(
 
 
 @pytest.mark.usefixtures("worker")
-def test_words_that_are_none_are_not_tried_again(dag: ModuleType) -> None:
+def test_overrides_that_cannot_be_split_fail_without_a_retry(dag: ModuleType) -> None:
     with pytest.raises(FailError, match="the parameter words cannot be split into words: No closing quotation"):
         dag.run("train", params={**dag.PARAMS, "words": "'"})
 
@@ -208,7 +208,7 @@ def test_words_that_are_none_are_not_tried_again(dag: ModuleType) -> None:
         (f"echo '{REGISTERED}'; kill -9 $$", FailError, f"was killed by signal 9: {REGISTERED}"),
     ],
 )
-def test_how_a_stage_ended_decides_whether_it_is_tried_again(
+def test_the_exit_of_a_stage_decides_whether_it_is_retried(
     script: str,
     error: type[Exception],
     sentence: str,
@@ -227,7 +227,7 @@ def test_how_a_stage_ended_decides_whether_it_is_tried_again(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_stage_sees_nothing_of_airflow(dag: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_gets_no_setting_of_airflow(dag: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its settings hold passwords, and its PYTHONPATH other versions of what Aura needs."""
     for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW_HOME", "_AIRFLOW_X", "PYTHONPATH", "PYTHONHOME"):
         monkeypatch.setenv(name, "secret")
@@ -236,7 +236,7 @@ def test_a_stage_sees_nothing_of_airflow(dag: ModuleType, monkeypatch: pytest.Mo
     assert shlex.split(env["AURA_DATA"]) == ["/data"]
 
 
-def test_the_gate_reads_what_the_registry_decides(dag: ModuleType, tracking_uri: str) -> None:
+def test_the_gate_passes_only_a_promoted_version(dag: ModuleType, tracking_uri: str) -> None:
     first = register_version("airflow", make_evaluation(list(range(8))))
     worse = register_version("airflow", make_evaluation([]))
     Task.params = dag.PARAMS

@@ -33,7 +33,7 @@ PROFILES = {
 }
 
 
-def test_there_are_the_services_and_they_say_when_they_are_well() -> None:
+def test_each_profile_starts_its_services_and_each_service_has_a_health_check() -> None:
     for profile, expected in PROFILES.items():
         assert {name for name, one in SERVICES.items() if profile in one.get("profiles", [profile])} == expected
     assert set(SERVICES) == set.union(*PROFILES.values())
@@ -57,13 +57,13 @@ def test_no_service_may_do_more_than_it_needs() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
 
 
-def test_a_stage_has_the_same_host_name_each_time_and_no_other_has_it() -> None:
+def test_a_stage_keeps_a_host_name_of_its_own() -> None:
     """By it the next container finds the lock files of runs that were killed, and metrics tell stages apart."""
     assert {name: SERVICES[name].get("hostname") for name in STAGES} == {name: name for name in STAGES}
 
 
 @pytest.mark.parametrize("words", ["dataset=any dataset.name=ours", "dataset=tusz15 windows.step_s=2"])
-def test_each_stage_is_asked_for_in_words_that_it_knows(words: str) -> None:
+def test_each_service_passes_overrides_that_its_stage_accepts(words: str) -> None:
     """All see the same recordings, and the shares are all of them."""
     configs = {}
     for name in STAGES:
@@ -77,7 +77,7 @@ def test_each_stage_is_asked_for_in_words_that_it_knows(words: str) -> None:
     assert [configs[f"prepare-{index}"].partition for index in range(4)] == [f"{index}/4" for index in range(4)]
 
 
-def test_the_example_names_all_that_has_to_be_set() -> None:
+def test_the_example_environment_lists_every_variable() -> None:
     example = re.findall(r"^(\w+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)
     assert set(example) == set(re.findall(r"\$\{(AURA_\w+)", (PROJECT / "compose.yaml").read_text()))
 
@@ -89,7 +89,7 @@ def test_no_password_has_a_default() -> None:
     assert all(re.fullmatch(r"\$\{AURA_\w+_PASSWORD:\?[^}]+\}", value) for value in found)
 
 
-def test_the_data_source_of_grafana_gets_all_that_it_asks_for() -> None:
+def test_grafana_gets_every_variable_of_its_data_sources() -> None:
     text = (PROJECT / "deploy/grafana/provisioning/datasources/aura.yaml").read_text()
     assert set(re.findall(r"\$(\w+)", text)) <= set(SERVICES["grafana"]["environment"])
     (source,) = yaml.safe_load(text)["datasources"]

@@ -123,7 +123,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Config]]:
     return seen
 
 
-def test_what_is_written_is_of_kubernetes() -> None:
+def test_each_file_is_a_valid_manifest() -> None:
     """Also where there is no kubectl; a patch is a part of a manifest, and as strictly one."""
     found = written()
     assert {one["kind"] for _, one in found} >= {"Job", "CronJob", "Deployment", "StatefulSet", "NetworkPolicy"}
@@ -135,12 +135,12 @@ def test_what_is_written_is_of_kubernetes() -> None:
         check(part)
 
 
-def test_what_is_rendered_is_of_kubernetes(rendered: list[Manifest]) -> None:
+def test_each_overlay_renders_valid_manifests(rendered: list[Manifest]) -> None:
     for one in rendered:
         check(one)
 
 
-def test_validation_finds_what_is_wrong() -> None:
+def test_validation_finds_planted_faults() -> None:
     wrong = named(read(KUBERNETES / "base/jobs.yaml"), "Job", "train")
     wrong["spec"]["completion"] = 4
     with pytest.raises(pytest.fail.Exception, match="'completion' was unexpected"):
@@ -177,21 +177,21 @@ def check_pod(name: str, template: Manifest) -> None:
         assert "cpu" not in container["resources"]["limits"], name
 
 
-def test_no_pod_may_do_more_than_it_needs(rendered: list[Manifest]) -> None:
+def test_no_pod_has_more_rights_than_it_needs(rendered: list[Manifest]) -> None:
     found = dict(pods(rendered))
     for name, template in found.items():
         check_pod(name, template)
     assert found.keys() in ({"serve"}, {*STAGES, "serve", "mlflow", "postgres", "sweep"})
 
 
-def test_the_namespace_lets_no_other_pod_in(whole: list[Manifest]) -> None:
+def test_the_namespace_admits_only_restricted_pods(whole: list[Manifest]) -> None:
     namespace = named(whole, "Namespace", "aura")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     outside = [one for one in whole if one["kind"] not in ("Namespace", "PersistentVolume")]
     assert {one["metadata"].get("namespace") for one in outside} == {"aura"}
 
 
-def test_each_job_is_asked_for_in_words_that_it_knows(render: Render, asked: list[tuple[str, Config]]) -> None:
+def test_each_job_passes_overrides_that_its_stage_accepts(render: Render, asked: list[tuple[str, Config]]) -> None:
     """All see the same recordings, in the same workspace, and those with shares have them all."""
     manifests, seen = render("example"), {}
     for name, template in pods([one for one in manifests if one["kind"] in ("Job", "CronJob")]):
@@ -213,7 +213,7 @@ def test_each_job_is_asked_for_in_words_that_it_knows(render: Render, asked: lis
     assert {name for (name, _), one in seen.items() if one.partition is not None} == set(SHARED)
 
 
-def test_there_are_as_many_shares_as_pods(whole: list[Manifest]) -> None:
+def test_each_pod_of_a_shared_stage_gets_its_share(whole: list[Manifest]) -> None:
     for name in SHARED:
         job = named(whole, "Job", name)["spec"]
         assert job["completionMode"] == "Indexed"
@@ -223,7 +223,7 @@ def test_there_are_as_many_shares_as_pods(whole: list[Manifest]) -> None:
         assert asked == [f"partition={index}/{len(asked)}" for index in range(len(asked))]
 
 
-def test_a_job_waits_for_its_turn_and_is_not_tried_again_for_nothing(whole: list[Manifest]) -> None:
+def test_a_job_starts_suspended_and_a_wrong_setting_is_not_retried(whole: list[Manifest]) -> None:
     jobs = [one for one in whole if one["kind"] == "Job"]
     assert sorted(one["metadata"]["name"] for one in jobs) == sorted(STAGES)
     for one in jobs:
@@ -234,7 +234,7 @@ def test_a_job_waits_for_its_turn_and_is_not_tried_again_for_nothing(whole: list
         assert codes == [{"containerName": container["name"], "operator": "In", "values": [2]}]
 
 
-def test_a_stage_has_the_same_host_name_each_time_and_no_other_has_it() -> None:
+def test_a_stage_keeps_a_host_name_of_its_own() -> None:
     """By it the next pod finds the lock files of runs that were killed. Kubernetes names pods of indexed Jobs so."""
     jobs = [*read(KUBERNETES / "base/jobs.yaml"), *read(KUBERNETES / "base/sweep.yaml")]
     indexed = {one["metadata"]["name"] for one in jobs if one["spec"].get("completionMode") == "Indexed"}
@@ -243,13 +243,13 @@ def test_a_stage_has_the_same_host_name_each_time_and_no_other_has_it() -> None:
     assert found == {name: None if name in indexed else name for name in [*STAGES, "sweep"]}
 
 
-def test_a_night_waits_for_the_one_before(whole: list[Manifest]) -> None:
+def test_nightly_sweeps_do_not_overlap(whole: list[Manifest]) -> None:
     sweep = named(whole, "CronJob", "sweep")["spec"]
     assert sweep["concurrencyPolicy"] == "Forbid"
     assert sweep["jobTemplate"]["spec"]["template"]["spec"]["restartPolicy"] == "Never"
 
 
-def test_services_say_how_they_are(whole: list[Manifest]) -> None:
+def test_each_service_has_health_probes(whole: list[Manifest]) -> None:
     templates = dict(pods(whole))
     for name, path, port in (("serve", "/ping", 5001), ("mlflow", "/health", 5000)):
         (container,) = containers(templates[name])
@@ -275,7 +275,7 @@ def test_services_say_how_they_are(whole: list[Manifest]) -> None:
     assert int(metrics) in [one["containerPort"] for one in container["ports"]]
 
 
-def test_serving_grows_and_keeps_one(whole: list[Manifest]) -> None:
+def test_serving_scales_and_keeps_a_pod_during_disruptions(whole: list[Manifest]) -> None:
     scaler = named(whole, "HorizontalPodAutoscaler", "serve")["spec"]
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "serve"}
     deployment = named(whole, "Deployment", "serve")["spec"]
@@ -286,7 +286,7 @@ def test_serving_grows_and_keeps_one(whole: list[Manifest]) -> None:
     assert 1 <= budget["maxUnavailable"] < scaler["minReplicas"] < scaler["maxReplicas"]
 
 
-def test_who_may_talk_to_whom(whole: list[Manifest]) -> None:
+def test_pods_reach_the_addresses_they_need_and_no_others(whole: list[Manifest]) -> None:
     """Every address of another pod that anybody is given can be reached, and nobody else."""
     policies = {one["metadata"]["name"]: one["spec"] for one in whole if one["kind"] == "NetworkPolicy"}
     assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
@@ -454,7 +454,7 @@ def submit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Manifest]:
     return submitted
 
 
-def test_the_job_that_mlflow_submits(submit: Callable[..., Manifest], whole: list[Manifest]) -> None:
+def test_mlflow_submits_a_valid_job(submit: Callable[..., Manifest], whole: list[Manifest]) -> None:
     job = submit("train", overrides="dataset=any")
     check(job)
     ((_, template),) = pods([job])
@@ -483,7 +483,7 @@ def test_the_job_that_mlflow_submits(submit: Callable[..., Manifest], whole: lis
         ("detect", {"edf": "/data/it's one.edf", "overrides": "windows.step_s=2"}, ["windows.step_s=2"]),
     ],
 )
-def test_what_mlflow_asks_is_understood(
+def test_a_job_of_mlflow_passes_overrides_that_its_stage_accepts(
     submit: Callable[..., Manifest],
     asked: list[tuple[str, Config]],
     entry: str,

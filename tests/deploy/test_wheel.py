@@ -116,12 +116,12 @@ def test_an_installed_wheel_goes_from_edf_files_to_a_served_detector(installatio
     assert int(answered) == 39
 
 
-def test_a_named_question_is_found_in_the_wheel(installation: Installation) -> None:
+def test_the_wheel_holds_the_experiments(installation: Installation) -> None:
     shown = installation.run("aura", "train", "experiments=baseline_heart_rate", "--cfg", "job")
     assert "question: What does a threshold on the heart rate of 10 s find?" in shown
 
 
-def test_what_is_to_be_installed_is_called_by_its_name() -> None:
+def test_install_commands_name_the_distribution() -> None:
     """`aura` on PyPI is somebody else's."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     texts = [PROJECT / "README.md", *(PROJECT / name for name in files("aura", "conf", "docs", "deploy"))]

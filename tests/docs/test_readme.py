@@ -27,7 +27,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURA_DATA", "somewhere")
 
 
-def test_the_python_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_code_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", README + FEATURES, re.DOTALL))
     ecg_mv, fs_hz = get_toy_ecg()
     write_edf(tmp_path / "recording.edf", [Channel("ECG", ecg_mv * 1000, int(fs_hz))], start=datetime(2020, 1, 1))
@@ -80,7 +80,7 @@ def test_make_targets_exist(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
-def test_local_links_lead_somewhere(link: str) -> None:
+def test_local_links_point_to_files(link: str) -> None:
     if "://" not in link:
         assert (PROJECT / link).exists()
 

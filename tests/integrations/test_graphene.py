@@ -56,7 +56,7 @@ def tables(folder: Path) -> dict[str, tuple[pd.DataFrame, dict[str, Any]]]:
     return {name: (frame, {} if name == "recordings.parquet" else meta) for name, (frame, meta) in found.items()}
 
 
-def test_three_processes_make_what_the_stages_make(
+def test_three_nodes_produce_what_the_stages_produce(
     shared: Path, trained: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SHARED_FOLDER_PATH", str(shared))
@@ -99,7 +99,7 @@ def test_three_processes_make_what_the_stages_make(
     assert scores == pytest.approx(expected, nan_ok=True)
 
 
-def test_a_node_listens_to_this_machine_alone_and_its_container_to_others() -> None:
+def test_a_node_listens_only_locally_and_its_container_on_all_addresses() -> None:
     assert serve._parser().parse_args([NODES[0]]).listen == "127.0.0.1:8061"
     entries = re.findall(r"^ENTRYPOINT (.*graphene.*)$", (PROJECT / "Dockerfile").read_text(), re.MULTILINE)
     assert len(entries) == len(NODES)
@@ -141,7 +141,7 @@ def refused(call: Callable[[], Any]) -> tuple[str, str]:
     return caught.value.code().name, caught.value.details()
 
 
-def test_the_databroker_gives_all_once_and_begins_anew_after_the_end(shared: Path) -> None:
+def test_the_databroker_sends_each_recording_once_and_then_starts_again(shared: Path) -> None:
     with served(NODES[0], shared, "--batch", "6") as (_, call):
         for _ in range(2):
             # At the same time: one waits for the other.
@@ -169,7 +169,7 @@ def batch(**more: Any) -> Any:
     return request
 
 
-def test_data_process_refuses_what_is_no_batch(shared: Path) -> None:
+def test_data_process_refuses_an_invalid_batch(shared: Path) -> None:
     """Nothing is opened that is not in the corpus."""
     folders = [f"dataset.root={shared / 'data'}", f"workspace={shared / 'workspace'}"]
     work, node = DataProcess(compose(["dataset=any", *folders, *WORDS]), shared), read_node(proto_of(NODES[1]))
@@ -195,7 +195,7 @@ def test_data_process_refuses_what_is_no_batch(shared: Path) -> None:
     assert failure.reason == "unreadable_edf"
 
 
-def test_sigterm_ends_a_node_at_work(shared: Path) -> None:
+def test_sigterm_ends_a_busy_node(shared: Path) -> None:
     """After calls that it had to refuse; the work can be done again."""
     broker = read_node(proto_of(NODES[0]))
     everything = broker.reply()
@@ -222,7 +222,7 @@ def test_sigterm_ends_a_node_at_work(shared: Path) -> None:
         assert process.stderr.read().endswith("aura aura_data_process: stopped\n")
 
 
-def test_the_trainer_waits_for_all_batches_in_whatever_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trainer_waits_for_all_batches_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = compose(["dataset=any", f"dataset.root={tmp_path}", f"workspace={tmp_path}", *WORDS])
     trainer, node, trained = aura_ml_trainer.Trainer(config, tmp_path), read_node(proto_of(NODES[2])), list[int]()
     monkeypatch.setattr(aura_ml_trainer.Trainer, "_train", lambda self, reply: trained.append(reply.batches))
@@ -245,7 +245,7 @@ def test_the_trainer_waits_for_all_batches_in_whatever_order(tmp_path: Path, mon
         send(1, folder="any/features-0")
 
 
-def test_a_node_that_cannot_begin_says_why(
+def test_a_node_that_cannot_start_reports_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # It sets what the others of these tests have set otherwise.
@@ -262,7 +262,7 @@ def test_a_node_that_cannot_begin_says_why(
         assert capsys.readouterr().err == f"aura {NODES[0]}: {said}\n"
 
 
-def test_a_fault_of_ours_is_said_and_no_answer() -> None:
+def test_an_internal_error_is_reported_without_details() -> None:
     def fail(request: Any, reply: Any) -> None:
         raise KeyError("a name that nobody else is to see")
 
@@ -273,7 +273,7 @@ def test_a_fault_of_ours_is_said_and_no_answer() -> None:
     assert said == "KeyError, which is a fault of Aura's; the node's log has more"
 
 
-def test_the_orchestrator_says_what_it_lacks(
+def test_the_orchestrator_names_a_node_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(orchestrator, "READY_WITHIN_S", 0.1)
@@ -289,7 +289,7 @@ def protos(tmp_path: Path) -> list[Path]:
     return [Path(shutil.copytree(proto_of(name).parent, tmp_path / name)) / "model.proto" for name in NODES]
 
 
-def test_the_nodes_keep_to_the_rules(protos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_nodes_follow_the_rules(protos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert protolint.main([]) == 0
     assert protolint.main([str(protos[1])]) == 0
     assert capsys.readouterr().out == ""
@@ -337,14 +337,14 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("text", "planted", "fault"), PLANTED, ids=[fault for _, _, fault in PLANTED])
-def test_a_fault_in_a_file_is_found(protos: list[Path], text: str, planted: str, fault: str) -> None:
+def test_a_fault_in_a_proto_file_is_found(protos: list[Path], text: str, planted: str, fault: str) -> None:
     path = protos[1]
     assert path.read_text().count(text) >= 1
     path.write_text(path.read_text().replace(text, planted, 1))
     assert any(fault in said for said in protolint.lint(protos)), protolint.lint(protos)
 
 
-def test_a_fault_beside_the_files_is_found(protos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fault_in_the_license_profile_is_found(protos: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     profile = protos[0].with_name("license.json")
     told = json.loads(profile.read_text())
     del told["keyword"], told["contact"]["URL"]

@@ -63,7 +63,7 @@ def timeline(name: str) -> Figure:
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-def test_names_are_drawn_as_they_are() -> None:
+def test_names_are_drawn_literally() -> None:
     drawn = texts(per_subject(list(DRAWN)))
     assert [text for text in DRAWN.values() if text and text not in drawn] == []
     for name, expected in DRAWN.items():
@@ -72,7 +72,7 @@ def test_names_are_drawn_as_they_are() -> None:
         assert len(name) > LONGEST or title.strip() in texts(timeline(name))
 
 
-def test_subjects_whose_labels_are_alike_keep_rows_of_their_own() -> None:
+def test_subjects_with_equal_labels_keep_separate_rows() -> None:
     names = [f"{'a' * 100}{middle}{'b' * 100}" for middle in "xyz"]
     left = per_subject(names).axes[0]
     assert [bar.get_y() + bar.get_height() / 2 for bar in left.patches[:3]] == [0, 1, 2]
@@ -84,7 +84,7 @@ def test_any_number_of_subjects_can_be_drawn() -> None:
     assert per_subject([f"s{i}" for i in range(3000)]).get_size_inches().tolist() == [7.5, 100.0]
 
 
-def test_choices_of_a_sweep_are_drawn_as_they_are() -> None:
+def test_choices_of_a_sweep_are_drawn_literally() -> None:
     study = optuna.create_study(direction="maximize")
     space = {
         "model.word": optuna.distributions.CategoricalDistribution(("p$1_$_0", "plain")),

@@ -150,14 +150,14 @@ def seizures(events: tuple[Event, ...]) -> list[tuple[float, float]]:
     return [(event.onset_s, event.duration_s) for event in events if is_seizure(event.kind)]
 
 
-def test_a_day_is_a_small_file_in_which_names_are_text(html: Path) -> None:
+def test_the_page_of_a_day_is_small_and_escapes_names(html: Path) -> None:
     text = html.read_text(encoding="utf-8")
     assert len(text) < 6_000_000
     assert "<b>night</b>" not in text
 
 
 @IN_A_BROWSER
-def test_it_is_stepped_through_with_the_keyboard(browser: Page) -> None:
+def test_arrow_keys_step_through_events(browser: Page) -> None:
     assert view(browser) == (0, DAY_S)
     browser.keyboard.press("ArrowRight")
     assert "event 1 of 4: 22:39:50, 50 s, reference" in browser.inner_text("#where")
@@ -172,7 +172,7 @@ def test_it_is_stepped_through_with_the_keyboard(browser: Page) -> None:
 
 
 @IN_A_BROWSER
-def test_what_was_detected_is_saved_as_it_is(browser: Page, tmp_path: Path) -> None:
+def test_unedited_detections_are_saved_unchanged(browser: Page, tmp_path: Path) -> None:
     tse, tsv = saved(browser, "#tse", tmp_path), saved(browser, "#tsv", tmp_path)
     expected = [(event.onset_s, event.duration_s) for event in recording(3600).found]
     events = read_tse(tse)
@@ -213,7 +213,7 @@ def test_a_person_annotates_and_nothing_is_lost_on_reload(browser: Page, html: P
 
 
 @IN_A_BROWSER
-def test_what_was_chosen_is_left_again(browser: Page) -> None:
+def test_a_selection_can_be_cleared(browser: Page) -> None:
     choose(browser, 20_000, 30_000)
     assert browser.is_enabled("#seizure")
     drawn = "[...Bokeh.documents[0].all_models].filter((m) => m.type === 'BoxSelectTool' && m.overlay.visible).length"
@@ -238,7 +238,7 @@ def test_times_of_day_are_rounded_to_hundredths(browser: Page) -> None:
 
 
 @IN_A_BROWSER
-def test_paper_has_no_tools(browser: Page) -> None:
+def test_the_printed_page_has_no_tools(browser: Page) -> None:
     tools = browser.locator(".bk-Toolbar").first
     assert tools.is_visible()
     browser.emulate_media(media="print")
@@ -274,7 +274,7 @@ def test_excerpts_without_events_show_the_start() -> None:
     assert excerpts.n_events == 0
 
 
-def test_excerpts_that_do_not_fit_are_left_out_by_rank() -> None:
+def test_excerpts_over_the_limit_are_left_out_by_rank() -> None:
     ecg = beating(40_000)
     detected = [Event(200.0 * i, 80.0, confidence=(i % 7) / 10) for i in range(1, 190)]
     excerpts = cut_excerpts(ecg, [Event(50.0, 20.0)], detected)
@@ -337,7 +337,7 @@ def test_every_sample_around_an_event_is_drawn(browser: Page, tmp_path: Path) ->
 
 
 @IN_A_BROWSER
-def test_seen_as_a_whole_no_peak_is_lost(browser: Page, tmp_path: Path) -> None:
+def test_the_overview_keeps_every_peak(browser: Page, tmp_path: Path) -> None:
     ecg = beating(3600)
     ecg.digital[int((1210 - 20) * FS_HZ) + 3] = 30_000
     found = tuple(Event(100.0 * i, 60.0) for i in range(36))
@@ -510,7 +510,7 @@ def test_the_list_of_pages_says_that_links_need_a_folder(browser: Page, tmp_path
 
 @IN_A_BROWSER
 @pytest.mark.parametrize("fault", ["blocked", "full", "forgetful"])
-def test_only_what_was_read_back_from_storage_counts_as_kept(browser: Page, html: Path, fault: str) -> None:
+def test_only_edits_read_back_from_storage_count_as_kept(browser: Page, html: Path, fault: str) -> None:
     prepared = {
         "blocked": "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException() } })",
         "full": "for (let n = 1 << 23; n; n >>= 1) try { localStorage.setItem('f' + n, 'x'.repeat(n)) } catch {}",

@@ -42,7 +42,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: st
     mlflow.set_tracking_uri(tracking_uri)
 
 
-def test_a_server_of_it_answers_as_it_did(registered: str, tmp_path: Path) -> None:
+def test_an_old_version_is_served_with_its_old_answers(registered: str, tmp_path: Path) -> None:
     """In a process of its own, where its code is the one that is loaded."""
     code = f"""
 import json, mlflow, pandas as pd
@@ -65,7 +65,7 @@ print(answer.to_json())
     assert np.allclose(got, np.array(known["probability"], dtype=np.float64), rtol=1e-9, equal_nan=True)
 
 
-def test_the_code_of_today_reads_it(registered: str, tmp_path: Path) -> None:
+def test_an_old_version_is_loaded_by_current_code(registered: str, tmp_path: Path) -> None:
     loaded = load(registered)
     # It kept nothing of its training but its run and its day.
     assert loaded.name == "old version 1"

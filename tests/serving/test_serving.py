@@ -40,7 +40,7 @@ def model(trained: Project) -> mlflow.pyfunc.PyFuncModel:
     return mlflow.pyfunc.load_model(MODEL)
 
 
-def test_the_model_answers_with_the_features_of_training(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
+def test_the_model_computes_the_features_of_training(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
     detector = load_detector(
         Path(mlflow.artifacts.download_artifacts(f"{MODEL}/{Path(model.metadata.flavors['python_function']['data'])}"))
     )
@@ -94,7 +94,7 @@ def test_a_longer_step_gives_fewer_of_the_same_windows(url: str, trained: Projec
         assert "step_s" in answer["message"]
 
 
-def test_an_answer_can_be_a_column_after_the_other(url: str, trained: Project) -> None:
+def test_an_answer_can_be_a_list_per_column(url: str, trained: Project) -> None:
     rr = read_rr(trained)
     columns = {"t_s": rr["t_s"].tolist(), "rr_ms": rr["rr_ms"].tolist(), "recording": ["a"] * len(rr)}
     status, rows = post(url, {"inputs": columns})
@@ -131,7 +131,7 @@ def test_a_parquet_file_gets_the_answer_of_json(url: str, trained: Project, tmp_
         assert status == 400, answer
 
 
-def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
+def test_each_recording_is_answered_separately(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
     one, other = read_rr(trained, 0), read_rr(trained, 1)
     both = pd.concat([one.assign(recording="a"), other.assign(recording="b")])
     answer = model.predict(both).set_index("recording")
@@ -160,7 +160,7 @@ def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.Py
         ([(800.0 * i, 800.0) for i in range(1, 20)], "t_s has to be in seconds; most intervals are far from the one"),
     ],
 )
-def test_garbage_is_refused_with_a_sentence(
+def test_invalid_beats_are_refused_with_a_reason(
     model: mlflow.pyfunc.PyFuncModel, rows: list[tuple[float, float]], says: str
 ) -> None:
     frame = pd.DataFrame(rows, columns=["t_s", "rr_ms"], dtype=np.float64)
@@ -187,7 +187,7 @@ def test_the_model_is_code_and_data_without_a_pickle(trained: Project) -> None:
     assert all(any(line.startswith(f"{name}==") for line in pinned) for name in REQUIREMENTS)
 
 
-def test_the_model_loads_from_another_folder_with_nothing_else_of_ours(trained: Project, tmp_path: Path) -> None:
+def test_the_model_loads_from_another_folder_without_the_checkout(trained: Project, tmp_path: Path) -> None:
     """In a process that has neither the checkout nor what only the stages need."""
     folder = mlflow.artifacts.download_artifacts(MODEL, dst_path=str(tmp_path))
     code = f"""
@@ -218,7 +218,7 @@ def payload(rows: list[list[object]], columns: tuple[str, ...] = ("t_s", "rr_ms"
     return {"dataframe_split": {"columns": columns, "data": rows}}
 
 
-def test_a_real_ecg_goes_all_the_way(url: str, trained: Project, tmp_path: Path) -> None:
+def test_a_real_ecg_is_answered_from_file_to_probability(url: str, trained: Project, tmp_path: Path) -> None:
     write_real_ecg(tmp_path / "real")
     places = [
         f"dataset.root={tmp_path / 'real'}",
@@ -252,7 +252,7 @@ def test_the_curl_of_the_readme_is_answered(url: str) -> None:
     assert all(0 <= row["probability"] <= 1 for row in answer["predictions"][1:])
 
 
-def test_windows_before_the_first_beat_are_not_answered(model: mlflow.pyfunc.PyFuncModel) -> None:
+def test_windows_before_the_first_beat_get_no_row(model: mlflow.pyfunc.PyFuncModel) -> None:
     t_s = np.arange(1, 61) + 1e6
     answer = model.predict(pd.DataFrame({"t_s": t_s, "rr_ms": np.full(60, 1000.0)}))
     assert answer["t_s"].tolist() == (1e6 + np.arange(4, 61, 4)).tolist()
@@ -284,7 +284,7 @@ def test_windows_without_beats_are_null(url: str) -> None:
         "text",
     ],
 )
-def test_garbage_gets_400_a_sentence_and_no_stack_trace(url: str, body: object) -> None:
+def test_an_invalid_request_gets_400_and_a_reason_without_a_stack_trace(url: str, body: object) -> None:
     status, answer = post(url, body)
     assert status == 400
     assert answer["message"]
@@ -339,7 +339,7 @@ def is_rr(asked: dict[str, Any]) -> bool:
 
 @settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.one_of(PAYLOAD.map(lambda payload: json.dumps(payload).encode()), st.binary(max_size=60)), CONTENT_TYPES)
-def test_no_request_breaks_the_server_or_gets_a_number_it_should_not(url: str, body: bytes, content_type: str) -> None:
+def test_no_request_breaks_the_server_or_gets_a_wrong_number(url: str, body: bytes, content_type: str) -> None:
     status, answer = post_bytes(url, body, content_type)
     assert 200 <= status < 500, answer
     if status != 200:
@@ -353,7 +353,7 @@ def test_no_request_breaks_the_server_or_gets_a_number_it_should_not(url: str, b
         assert row["probability"] is None or 0 <= row["probability"] <= 1
 
 
-def test_the_server_still_answers_the_good_one(url: str) -> None:
+def test_the_server_still_answers_a_valid_request(url: str) -> None:
     status, answer = post(url, payload([[float(t), 1000.0] for t in range(1, 61)]))
     assert status == 200
     assert answer["predictions"][-1]["probability"] is not None
@@ -361,20 +361,20 @@ def test_the_server_still_answers_the_good_one(url: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"null", b"1e999", b"[" * 900, b'{"inputs": [NaN]}'])
-def test_odd_bodies_are_refused(url: str, body: bytes) -> None:
+def test_malformed_bodies_are_refused(url: str, body: bytes) -> None:
     status, answer = post_bytes(url, body, "application/json")
     assert 400 <= status < 500, answer[:300]
-    test_the_server_still_answers_the_good_one(url)
+    test_the_server_still_answers_a_valid_request(url)
 
 
-def test_a_body_that_is_nested_without_end_harms_nobody_else(url: str) -> None:
+def test_a_deeply_nested_body_does_not_affect_other_requests(url: str) -> None:
     """MLflow's parser answers 500 to it, before any code of ours."""
     _, answer = post_bytes(url, b"[" * 100_000, "application/json")
     assert "predictions" not in answer
-    test_the_server_still_answers_the_good_one(url)
+    test_the_server_still_answers_a_valid_request(url)
 
 
-def test_more_than_can_be_answered_is_refused(
+def test_a_request_over_the_limits_is_refused(
     model: mlflow.pyfunc.PyFuncModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aura.serving.requests.MAX_ROWS", 30)

@@ -61,7 +61,7 @@ def refuse_to_score(other: registry.Registered) -> Evaluation:
 
 
 def register_version(name: str, evaluation: Evaluation, digest: str = "same") -> str:
-    """Register a version from a run of its own, and promote it if it is better; return its alias."""
+    """Register a version from a run of its own, and promote it if it is better; return what was decided, in words."""
     config = compose([f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30"])
     with mlflow.start_run(nested=True):
         mlflow.log_param("test.digest", digest)

@@ -41,7 +41,7 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> str:
     return uri
 
 
-def test_waiting_for_a_server_takes_half_a_minute_unless_the_user_says_otherwise() -> None:
+def test_waiting_for_a_server_takes_half_a_minute_by_default() -> None:
     code = "from aura.tracking import runs; from mlflow.environment_variables import {0}; print({0}.get())"
     command = [sys.executable, "-c", code.format("MLFLOW_HTTP_REQUEST_MAX_RETRIES")]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_HTTP")}
@@ -57,7 +57,7 @@ def leave(uri: str) -> None:
     runs.log_metrics({"roc_auc": 0.5})
 
 
-def test_a_server_that_dies_in_a_stage_is_waited_for_once(
+def test_a_stage_waits_once_for_a_server_that_dies(
     trained: Project, gone: str, tracking_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request of the stage is repeated; the ends of its run and of the run around it are tried once."""
@@ -88,7 +88,7 @@ def test_a_server_that_dies_in_a_stage_is_waited_for_once(
         assert mlflow.get_run(active.info.run_id).info.status == "KILLED"
 
 
-def test_a_server_that_is_away_is_not_taken_for_a_model_that_is_not_there(gone: str, tracking_uri: str) -> None:
+def test_an_unreachable_server_is_not_reported_as_a_missing_model(gone: str, tracking_uri: str) -> None:
     mlflow.set_tracking_uri(gone)
     try:
         with pytest.raises(OutageError, match="does not answer"):
@@ -101,9 +101,7 @@ def status(run_id: str) -> str:
     return str(mlflow.get_run(run_id).info.status)
 
 
-def test_runs_of_a_killed_process_are_marked_by_the_next_and_those_at_work_are_not(
-    tracking_uri: str, tmp_path: Path
-) -> None:
+def test_the_next_stage_marks_runs_of_killed_processes_and_no_active_ones(tracking_uri: str, tmp_path: Path) -> None:
     words = [f"workspace={tmp_path}"]
     processes = [
         subprocess.Popen([sys.executable, "-c", OPEN_AND_WAIT, *words], stdout=subprocess.PIPE, text=True)
@@ -130,9 +128,7 @@ def test_runs_of_a_killed_process_are_marked_by_the_next_and_those_at_work_are_n
             process.communicate()
 
 
-def test_a_run_that_ended_leaves_no_lock_and_one_that_failed_keeps_its_status(
-    tracking_uri: str, tmp_path: Path
-) -> None:
+def test_an_ended_run_leaves_no_lock_and_a_failed_one_keeps_its_status(tracking_uri: str, tmp_path: Path) -> None:
     config = compose([f"workspace={tmp_path}"])
     with runs.stage_run("check", config):
         pass
@@ -144,13 +140,13 @@ def test_a_run_that_ended_leaves_no_lock_and_one_that_failed_keeps_its_status(
     assert not list(runs_folder(tmp_path).iterdir())
 
 
-def test_a_run_that_another_tracking_server_has_is_kept_for_it(tracking_uri: str, tmp_path: Path) -> None:
+def test_a_run_of_another_tracking_server_is_left_to_it(tracking_uri: str, tmp_path: Path) -> None:
     (tmp_path / "0123.run").touch()
     settle_dead(tmp_path, runs._mark_killed)
     assert (tmp_path / "0123.run").exists()
 
 
-def test_a_workspace_that_cannot_be_written_costs_the_lock_alone(tmp_path: Path) -> None:
+def test_a_read_only_workspace_costs_only_the_lock(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     began = time.monotonic()
     with held(tmp_path / "file" / "below", "0123"):

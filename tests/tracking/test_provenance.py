@@ -37,7 +37,7 @@ MODEL = "models:/aura-seizure-detector-synthetic@champion"
 MADE_BY = Provenance("m", "3", "0" * 32, Origin("ours", synthetic=False), 0.25, "aura 0.1.0", "2026-11-28")
 
 
-def test_a_detector_in_words() -> None:
+def test_a_detector_is_described_in_words() -> None:
     assert str(MADE_BY) == (
         f"model m version 3 (run {'0' * 32}), trained on the corpus ours, threshold 0.25; aura 0.1.0, 2026-11-28"
     )
@@ -66,7 +66,7 @@ def test_the_warning_depends_on_both_corpora(synthetic: bool | None, synthetic_d
     ("synthetic", "recorded", "warning"),
     [(False, None, UNCONFIRMED_WARNING), (True, True, SYNTHETIC_WARNING), (None, None, UNKNOWN_WARNING)],
 )
-def test_what_a_folder_says_of_its_training_is_its_own_claim(
+def test_training_data_named_by_a_folder_are_an_unconfirmed_claim(
     synthetic: bool | None, recorded: bool | None, warning: str
 ) -> None:
     origin = Origin("ours", synthetic=synthetic)
@@ -93,7 +93,7 @@ def test_a_detector_that_never_alarms_has_no_threshold_in_json() -> None:
         ('model_name: "ours\\x85"\nmodel_version: 3\n', "", "3"),
     ],
 )
-def test_the_files_beside_a_model_give_text_or_nothing(
+def test_files_beside_a_model_are_read_as_text_or_ignored(
     meta: str | None, model: str, version: str, tmp_path: Path
 ) -> None:
     (tmp_path / "MLmodel").write_text("flavors: {}\n")
@@ -154,7 +154,7 @@ def test_every_file_of_detect_names_the_detector(
     assert f"{changed.name} was written or changed by somebody else" in capsys.readouterr().err
 
 
-def test_no_warning_where_synthetic_recordings_are_looked_at(
+def test_synthetic_recordings_get_no_warning_about_synthetic_training(
     trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edf = next(iter(sorted(trained.corpus.rglob("*.edf"))))
@@ -217,7 +217,7 @@ def register(
     mlflow.set_tracking_uri(tracking_uri)
 
 
-def test_the_champion_of_the_corpus_that_is_named(register: Register) -> None:
+def test_the_default_model_is_the_champion_of_the_named_corpus(register: Register) -> None:
     register("aura-seizure-detector-synthetic", synthetic="true")
     register("aura-seizure-detector-ours")
     register("aura-seizure-detector-theirs")
@@ -231,7 +231,7 @@ def test_the_champion_of_the_corpus_that_is_named(register: Register) -> None:
         assert registry.default_address(compose(words)) == expected
 
 
-def test_the_demo_s_model_never_stands_in_for_a_clinic_s(register: Register) -> None:
+def test_the_model_of_the_demo_is_never_used_instead_of_a_real_one(register: Register) -> None:
     register("aura-seizure-detector-synthetic", synthetic="true")
     # The only one there is; what it makes says that it is synthetic.
     demo = "models:/aura-seizure-detector-synthetic@champion"
@@ -249,7 +249,7 @@ def test_the_demo_s_model_never_stands_in_for_a_clinic_s(register: Register) -> 
     )
 
 
-def test_baselines_forecasters_and_models_of_others_do_not_count(register: Register) -> None:
+def test_baselines_forecasters_and_foreign_models_are_no_default(register: Register) -> None:
     with pytest.raises(AuraError, match="no detector is registered at sqlite:"):
         registry.default_address(compose())
     register("aura-baseline-heart-rate-ours", **{"aura.baseline": "heart rate"})
@@ -265,7 +265,7 @@ def test_baselines_forecasters_and_models_of_others_do_not_count(register: Regis
     assert registry.default_address(compose()) == "models:/aura-seizure-detector@champion"
 
 
-def test_a_candidate_is_used_only_where_it_is_named(register: Register) -> None:
+def test_a_candidate_is_used_only_if_named(register: Register) -> None:
     register("aura-seizure-detector-ours-candidate")
     with pytest.raises(AuraError, match="no detector is registered"):
         registry.default_address(compose())

@@ -65,7 +65,7 @@ def register(name: str, workspace: str, found: list[int]) -> str:
         return promotion.register(config, model_id, "# Card", ORIGIN, tested, pd.DataFrame(), refuse_to_score)
 
 
-def test_a_run_killed_at_any_step_leaves_whole_versions_and_the_next_settles_them(
+def test_a_run_killed_at_any_step_leaves_complete_versions_for_the_next_to_settle(
     tracking_uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     subprocess.run([sys.executable, "-c", KILLED_AT, str(tmp_path)], check=True, cwd=PROJECT)
@@ -91,7 +91,7 @@ def test_a_run_killed_at_any_step_leaves_whole_versions_and_the_next_settles_the
         assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"], name
 
 
-def test_a_version_whose_run_is_at_work_is_left_alone(tracking_uri: str) -> None:
+def test_a_version_of_an_active_run_is_left_alone(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
     client = mlflow.MlflowClient()
     client.create_registered_model("at_work")
@@ -105,7 +105,7 @@ def test_a_version_whose_run_is_at_work_is_left_alone(tracking_uri: str) -> None
 
 
 @pytest.mark.parametrize("error", [ValueError("no such symbol"), OSError("no space left on device")])
-def test_a_picture_that_fails_costs_no_model(
+def test_a_failed_figure_does_not_prevent_registration(
     error: Exception,
     trained: Project,
     run_of: RunOf,

@@ -16,7 +16,7 @@ from tests.support.runs import RunOf
 pytestmark = pytest.mark.integration
 
 
-def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: str) -> None:
+def test_only_a_better_version_within_the_alarm_limit_becomes_champion(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
     said = [
         register_version("gate", make_evaluation(list(range(8)))),
@@ -41,7 +41,7 @@ def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: st
     assert tags["aura.promotion"].startswith("champion: event F1")
 
 
-def test_a_champion_that_is_too_loud_sets_no_limit(tracking_uri: str) -> None:
+def test_a_champion_over_the_alarm_limit_is_replaced(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
     assert "it raises 72.0 false alarms per 24 h of assessed time, 30 are allowed" in register_version(
         "loud", make_evaluation([0, 1], 3)
@@ -51,7 +51,7 @@ def test_a_champion_that_is_too_loud_sets_no_limit(tracking_uri: str) -> None:
     assert "is the champion" in register_version("loud", make_evaluation(list(range(20)), 1))
 
 
-def test_a_version_that_is_blind_half_of_the_time_is_not_quiet_for_it(tracking_uri: str) -> None:
+def test_time_without_a_probability_does_not_lower_the_false_alarm_rate(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
     register_version("blind", make_evaluation([0, 1]))
     # One in each recorded hour, which are two in each that was assessed; 30 a day are allowed.
@@ -63,7 +63,7 @@ def test_a_version_that_is_blind_half_of_the_time_is_not_quiet_for_it(tracking_u
     assert float(tags["aura.false_alarms_per_assessed_24h"]) == 48
 
 
-def test_a_champion_of_an_earlier_version_is_scored_anew_for_its_assessed_time(tracking_uri: str) -> None:
+def test_a_champion_without_assessed_time_is_scored_again(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
     with mlflow.start_run(nested=True) as run:
         mlflow.log_param("test.digest", "same")
@@ -76,7 +76,7 @@ def test_a_champion_of_an_earlier_version_is_scored_anew_for_its_assessed_time(t
     assert "the champion cannot be loaded" in register_version("earlier", make_evaluation(list(range(20))))
 
 
-def test_a_champion_that_moves_meanwhile_is_compared_with(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_champion_promoted_meanwhile_is_compared_with(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow.set_experiment("tests")
     register_version("race", make_evaluation([0, 1]))
     compare, compared = promotion._compare, []
@@ -91,7 +91,7 @@ def test_a_champion_that_moves_meanwhile_is_compared_with(tracking_uri: str, mon
     assert "event F1 0.571 against 0.974" in register_version("race", make_evaluation(list(range(8))))
 
 
-def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
+def test_a_champion_is_scored_again_on_subjects_new_to_it(
     trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "tracking.model_name=elsewhere"
@@ -115,7 +115,7 @@ def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
     assert "the champion is to find something else" in capsys.readouterr().out
 
 
-def test_a_registered_version_is_evaluated_on_people_it_has_not_seen(
+def test_a_registered_version_is_evaluated_on_subjects_new_to_it(
     trained: Project, tmp_path: Path, run_of: RunOf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert trained.run("train", "tracking.model_name=evaluated") == 0
@@ -148,7 +148,7 @@ def test_a_registered_version_is_evaluated_on_people_it_has_not_seen(
         (["model=nonsense"], "model=nonsense is no model of"),
     ],
 )
-def test_a_model_that_there_is_not_is_one_line(
+def test_a_missing_model_is_reported_in_one_line(
     words: list[str], says: str, trained: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", *trained.overrides, *words]) == 1
@@ -156,6 +156,6 @@ def test_a_model_that_there_is_not_is_one_line(
     assert says in captured
 
 
-def test_loading_refuses_what_is_no_detector(tracking_uri: str) -> None:
+def test_loading_refuses_a_model_that_is_no_detector(tracking_uri: str) -> None:
     with pytest.raises(AuraError, match="is no model of"):
         registry.load("runs:/0123/model")

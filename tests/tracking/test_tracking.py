@@ -26,7 +26,7 @@ MlflowRun = Callable[..., "subprocess.CompletedProcess[str]"]
 SCORES = ("sensitivity", "precision", "f1", "false_alarms_per_24h", "false_alarms_per_assessed_24h")
 
 
-def test_a_train_run_logs_all_that_is_needed_to_compare(trained: Project, run_of: RunOf) -> None:
+def test_a_train_run_logs_everything_a_comparison_needs(trained: Project, run_of: RunOf) -> None:
     assert trained.run("train") == 0
     run = run_of("train")
     assert run.info.status == "FINISHED"
@@ -65,7 +65,7 @@ def test_a_train_run_logs_all_that_is_needed_to_compare(trained: Project, run_of
     assert sum(name.endswith(".html") for name in artifacts(run.info.run_id)) == 3
 
 
-def test_the_same_recordings_are_the_same_data_whatever_the_features(
+def test_the_digest_of_the_data_does_not_depend_on_the_features(
     trained: Project, project: Project, run_of: RunOf
 ) -> None:
     shutil.copytree(trained.workspace, project.workspace)
@@ -76,7 +76,7 @@ def test_the_same_recordings_are_the_same_data_whatever_the_features(
     assert len(digests) == 1
 
 
-def test_the_logged_configuration_is_the_whole_of_it_but_for_places(trained: Project, run_of: RunOf) -> None:
+def test_the_logged_configuration_is_complete_except_for_paths(trained: Project, run_of: RunOf) -> None:
     assert trained.run("train", "model.n_estimators=7") == 0
     values = yaml.safe_load(mlflow.artifacts.load_text(f"{run_of('train').info.artifact_uri}/config.yaml"))
     config = asdict(compose([*trained.overrides, "model.n_estimators=7"]))
@@ -141,7 +141,7 @@ def test_mlflow_run_trains_and_is_one_run(trained: Project, run_of: RunOf, mlflo
     assert "mlflow.project.entryPoint" in run.data.tags
 
 
-def test_mlflow_run_asks_a_named_question(
+def test_mlflow_run_accepts_an_experiment(
     trained: Project, tmp_path: Path, run_of: RunOf, mlflow_run: MlflowRun
 ) -> None:
     """The smallest experiment, to its end, and a run after it that knows what it has to beat."""
