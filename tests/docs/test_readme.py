@@ -18,7 +18,7 @@ from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 FEATURES = (PROJECT / "docs/features.md").read_text(encoding="utf-8")
-DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs").glob("*.md")))
+DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs").rglob("*.md")))
 CODE = "\n".join(re.findall(r"```bash\n(.*?)```", README + DOCS, re.DOTALL)).replace("\\\n", " ")
 # A command ends with its line, unless a quotation goes on.
 COMMANDS = [shlex.split(text, comments=True) for text in re.findall(r"^(?:[^'\n]|'[^']*')+$", CODE, re.MULTILINE)]
