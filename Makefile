@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test wheel damage bench dashboards lint ui lock files test-containers test-airflow
+.PHONY: help demo test wheel damage bench dashboards docs lint ui lock files test-containers test-airflow
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -55,6 +55,9 @@ bench: $(INSTALLED)  ## after make demo: measure what all of it costs (about two
 dashboards: $(INSTALLED)  ## write Grafana's dashboards anew, after a change of what makes them
 	python -m aura.database.dashboards
 	python -m aura.monitoring.dashboard
+
+docs: $(INSTALLED)  ## build the documentation site into site/, strictly and without network
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --clean
 
 lint: $(INSTALLED)  ## put the code in order and check it
 	ruff check --fix .
