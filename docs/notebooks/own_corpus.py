@@ -52,7 +52,8 @@ assert main(["prepare", *settings]) == 0
 # %%
 import aura
 
-corpus = aura.PreparedCorpus.open(aura.compose(settings))
+(prepared,) = Path("workspace/ours").glob("prepared-*")
+corpus = aura.PreparedCorpus.open(prepared)
 print(corpus.recordings[["recording", "subject", "channel", "duration_s", "annotated", "n_seizures"]])
 print(corpus.failures[["path", "reason", "message"]])
 

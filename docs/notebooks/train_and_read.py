@@ -27,6 +27,7 @@ settings = [
     "model.n_estimators=20",
     "train.folds=2",
     "workspace=workspace",
+    "compute=serial",
 ]
 assert main(["synthesize", *settings]) == 0
 assert main(["main", *settings]) == 0
@@ -57,11 +58,15 @@ seizures.head()
 # The registered version can be loaded without executing anything in it. `predict` returns the probability of each window.
 
 # %%
+from pathlib import Path
+
 import aura
 
 folder = mlflow.artifacts.download_artifacts("models:/aura-seizure-detector-synthetic@champion")
-detector = aura.load_detector(folder)
-corpus = aura.PreparedCorpus.open(aura.compose(settings))
+(saved,) = Path(folder).rglob("detector.json")
+detector = aura.load_detector(saved.parent)
+(prepared,) = Path("workspace/synthetic").glob("prepared-*")
+corpus = aura.PreparedCorpus.open(prepared)
 name = corpus.recordings["recording"].iloc[0]
 predicted = detector.predict(corpus[name].rr)
 predicted.dropna(subset="probability").head()

@@ -1,9 +1,9 @@
-"""The notebooks of the docs run offline on what they make themselves, each in under a minute."""
+"""The notebooks of the docs run offline on what they make themselves, each in under a minute of CPU time."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,10 +22,16 @@ pytestmark = pytest.mark.xfail(
 )
 
 
+def used_s() -> float:
+    """CPU time of all processes that have ended; elapsed time depends on what else the machine does."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> None:
     assert notebook.stat().st_size < 100_000
-    begun = time.monotonic()
+    before_s = used_s()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AURA_"))}
     done = subprocess.run(
         [sys.executable, str(notebook)],
@@ -36,4 +42,4 @@ def test_the_notebook_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert time.monotonic() - begun < 60
+    assert used_s() - before_s < 60

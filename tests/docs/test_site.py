@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,20 @@ def test_pages_reached_from_the_navigation_are_all_there_are() -> None:
     config = yaml.safe_load((PROJECT / "mkdocs.yml").read_text(encoding="utf-8"))
     listed = pages(config["nav"])
     assert sorted(listed) == sorted(PAGES)
+
+
+def test_modules_named_on_the_way_through_train_exist() -> None:
+    page = (DOCS / "how-it-works.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(aura(?:\.\w+)+)`", page))
+    assert len(named) >= 8
+    assert [name for name in sorted(named) if find_spec(name) is None] == []
+
+
+def test_each_way_through_train_passes_five_modules_at_most() -> None:
+    page = (DOCS / "how-it-works.md").read_text(encoding="utf-8")
+    for way in ("recording", "configuration value"):
+        drawing = page.partition(f"## The way of a {way}")[2].partition("\n## ")[0]
+        assert 1 <= len(re.findall(r"^`aura\.", drawing, re.MULTILINE)) <= 5
 
 
 def test_pictures_are_small() -> None:
