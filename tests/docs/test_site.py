@@ -62,6 +62,13 @@ def test_each_command_is_in_the_reference(site: Path) -> None:
     assert all(f"<code>{stage}</code>" in page for stage in STAGES)
 
 
+def test_the_table_of_inputs_and_outputs_has_each_command() -> None:
+    page = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
+    table = page.partition("## What stages read and write")[2].partition("\n## ")[0]
+    first_cells = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`([\w-]+)`", first_cells)) == set(STAGES)
+
+
 def test_each_configuration_file_is_in_the_reference(site: Path) -> None:
     page = (site / "reference" / "configuration.html").read_text(encoding="utf-8")
     options = [path for path in (PROJECT / "conf").glob("*/*.yaml") if path.parent.name != "experiments"]
