@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help check quality demo test wheel damage bench dashboards lint ui lock files test-containers test-airflow
+.PHONY: help check quality demo test wheel damage bench dashboards docs lint ui lock files test-containers test-airflow
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -59,6 +59,9 @@ bench: $(INSTALLED)  ## after make demo: measure time and memory of the stages (
 
 dashboards: $(INSTALLED)  ## write Grafana's dashboards again, after a change in deploy/grafana/generate
 	python -m deploy.grafana.generate
+
+docs: $(INSTALLED)  ## build the documentation site into site/, strictly and without network
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --clean
 
 lint: $(INSTALLED)  ## format the code, fix what can be fixed, and check it
 	ruff check --fix .

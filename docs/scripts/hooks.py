@@ -1,0 +1,68 @@
+"""Fill the pages of the site with what the code and the configuration declare; mkdocs calls it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from aura.cli import OWN, STAGES
+
+PROJECT = Path(__file__).parents[2]
+NOTEBOOKS = PROJECT / "docs" / "notebooks"
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace each ``<!-- insert: NAME [ARGUMENT] -->`` of a page by generated Markdown."""
+    return re.sub(r"<!-- insert: (\S+) ?(\S*) -->", _insert, markdown)
+
+
+def _insert(match: re.Match[str]) -> str:
+    name, argument = match.groups()
+    return INSERTS[name](argument)
+
+
+def describe_stages(_: str) -> str:
+    """Return the table of commands and their shorthand keys."""
+    rows = ["| Command | What it does | Its own keys |", "|---|---|---|"]
+    for stage, summary in STAGES.items():
+        keys = " ".join(f"`{word}=`" for word in OWN.get(stage, {}))
+        rows.append(f"| `{stage}` | {summary} | {keys} |")
+    return "\n".join(rows)
+
+
+def describe_config(_: str) -> str:
+    """Return the configuration's root file as it is."""
+    return _show_yaml(PROJECT / "conf" / "config.yaml")
+
+
+def describe_groups(_: str) -> str:
+    """Return a section per configuration group with all its options."""
+    parts = []
+    for group in sorted(path for path in (PROJECT / "conf").iterdir() if path.is_dir() and path.name != "experiments"):
+        parts.append(f"### `{group.name}`")
+        parts += [f"`{group.name}={path.stem}`\n\n{_show_yaml(path)}" for path in sorted(group.glob("*.yaml"))]
+    return "\n\n".join(parts)
+
+
+def describe_notebook(name: str) -> str:
+    """Return a notebook in percent format as Markdown: text cells as text, code cells as code."""
+    source = (NOTEBOOKS / name).read_text(encoding="utf-8")
+    cells = []
+    for cell in re.split(r"^# %%", source, flags=re.MULTILINE)[1:]:
+        kind, _, body = cell.partition("\n")
+        if "[markdown]" in kind:
+            cells.append(re.sub(r"^# ?", "", body.strip(), flags=re.MULTILINE))
+        else:
+            cells.append(f"```python\n{body.strip()}\n```")
+    return "\n\n".join(cells)
+
+
+def _show_yaml(path: Path) -> str:
+    return f"```yaml\n{path.read_text(encoding='utf-8').strip()}\n```"
+
+
+INSERTS = {
+    "stages": describe_stages,
+    "config": describe_config,
+    "groups": describe_groups,
+    "notebook": describe_notebook,
+}
