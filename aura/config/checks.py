@@ -1,7 +1,7 @@
 """What a configuration may hold, beyond its types."""
 
 import inspect
-from collections.abc import Mapping
+import re
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,39 +16,13 @@ from aura.detection.components import BEAT_DETECTORS, LABELLINGS, labelling
 from aura.features.spec import FAMILIES
 from aura.formats.units import MILLIVOLTS
 
-# What a number may be, beyond its type.
-RANGES: Mapping[str, tuple[float, float]] = {
-    "dataset.min_seizure_s": (0.1, 60),
-    "quality.flat_mv": (0, 1),
-    "quality.max_mv": (0.1, 1_000),
-    "quality.min_agreement": (0, 1),
-    "prepare.max_failed_share": (0, 1),
-    "train.folds": (2, 100),
-    "sweep.n_trials": (1, 1_000_000),
-    "train.interictal_per_ictal": (0.1, 1_000_000),
-    "scoring.tolerance_before_s": (0, 3_600),
-    "scoring.tolerance_after_s": (0, 3_600),
-    "scoring.merge_gap_s": (0, 3_600),
-    "scoring.max_event_s": (1, 604_800),
-    "tracking.champion_confidence": (0.5, 1),
-    "scoring.max_false_alarms_per_24h": (0, 86_400),
-    "dataset.synthesis.subjects": (2, 10_000),
-    "dataset.synthesis.hours_per_subject": (0.1, 1_000),
-    "dataset.synthesis.recording_minutes": (10, 1_440),
-    "dataset.synthesis.seizures_per_subject": (1, 100),
-    "dataset.synthesis.arousals_per_hour": (0, 100),
-    "dataset.synthesis.exercises_per_hour": (0, 20),
-    "dataset.synthesis.eeg_channels": (0, 23),
-    "seed": (0, 2**32 - 1),
-}
 
-
-def check_ranges(config: Config) -> None:
-    """Raise AuraError for a number that is out of its range."""
-    for key, (low, high) in RANGES.items():
-        value = lookup(config, key)
-        if value is not None and not low <= value <= high:
-            raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
+def check_name(key: str, name: str, longest: int) -> None:
+    """Raise AuraError for a name that cannot be a folder or a part of an address."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise AuraError(f"{key}={name!r}; allowed are letters and digits, then also . _ and -")
+    if len(name) > longest:
+        raise AuraError(f"{key} has {len(name)} characters; allowed are {longest}")
 
 
 def check_dataset(dataset: DatasetConfig) -> None:
@@ -97,7 +71,11 @@ def check_families(config: Config) -> None:
         if family not in FAMILIES:
             raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")
         lengths_s = config.windows.lengths_s.get(family)
-        if not isinstance(lengths_s, list) or not lengths_s or not all(_is_number(length) for length in lengths_s):
+        if (
+            not isinstance(lengths_s, list)
+            or not lengths_s
+            or not all(type(length) in (int, float) for length in lengths_s)
+        ):
             raise AuraError(
                 f"windows.lengths_s.{family}={lengths_s}; allowed is a list of window lengths in seconds, such as [60]"
             )
@@ -130,14 +108,3 @@ def _import(key: str, name: str) -> Any:
     except (HydraException, ImportError, ValueError) as error:
         extra = "; pip install 'aura-ecg[lightgbm]'" if name.startswith("lightgbm.") else ""
         raise AuraError(f"{key}: {name!r} cannot be imported{extra}") from error
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def lookup(config: object, key: str) -> Any:
-    """Value under a dotted key; None where a part of the way is None."""
-    for name in key.split("."):
-        config = getattr(config, name) if config is not None else None
-    return config

@@ -1,15 +1,15 @@
 """The configuration: its shape, its types, and what is refused before any work begins."""
 
-import re
 from collections.abc import Sequence
 
 import hydra
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from aura.config.checks import check_components, check_dataset, check_families, check_ranges, check_target, lookup
+from aura.config.build import build, prefixed
+from aura.config.checks import check_components, check_dataset, check_families, check_name, check_target
 from aura.config.messages import sentence
 from aura.config.schema import Config
 from aura.core.errors import AuraError
@@ -26,18 +26,13 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
         One sentence that names the key and what is allowed.
     """
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), composed))
+        config = build(Config, composed)
     except OmegaConfBaseException as error:
         raise AuraError(sentence(error)) from error
-    assert isinstance(config, Config)
     config.overrides = list(overrides)
-    check_ranges(config)
     # The one names a folder, the other a part of an address; the second holds the first.
-    for key, longest in (("dataset.name", 100), ("tracking.model_name", 200)):
-        if not re.fullmatch(r"\w[\w.-]*", lookup(config, key)):
-            raise AuraError(f"{key}={lookup(config, key)!r}; allowed are letters and digits, then also . _ and -")
-        if len(lookup(config, key)) > longest:
-            raise AuraError(f"{key} has {len(lookup(config, key))} characters; allowed are {longest}")
+    check_name("dataset.name", config.dataset.name, 100)
+    check_name("tracking.model_name", config.tracking.model_name, 200)
     # Refuses what is no share.
     share((), config.partition)
     if config.serving.runtime not in (None, "sklearn", "onnx"):
@@ -54,7 +49,9 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
         try:
             instantiate(values)
         except HydraException as error:
-            raise AuraError(str(error.__cause__ or error)) from error
+            cause = error.__cause__
+            with prefixed(f"{group}."):
+                raise (cause if isinstance(cause, AuraError) else AuraError(str(cause or error))) from error
     check_target("model", config.model, free=("random_state",))
     return config
 

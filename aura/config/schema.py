@@ -1,26 +1,13 @@
 """The shape of the configuration."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any
 
 from aura.config.scope import COMPARED, LOGGED, PRIVATE, REPEATED, SEARCHED
+from aura.core.ranges import Range
 from aura.evaluation.scoring import EventRules
 from aura.features.spec import FeatureSpec
-
-
-@dataclass
-class SynthesisConfig:
-    """See `aura.synthetic.corpus.Synthesis`."""
-
-    seed: int
-    subjects: int
-    hours_per_subject: float
-    recording_minutes: float
-    seizures_per_subject: float
-    arousals_per_hour: float
-    exercises_per_hour: float
-    eeg_channels: int
-    layout: str
+from aura.synthetic.synthesis import Synthesis
 
 
 @dataclass
@@ -53,20 +40,20 @@ class DatasetConfig:
     # One file of it, by its path below the root, where the others are to be left aside.
     edf: str | None = field(metadata=PRIVATE)
     pseudonyms: bool = field(metadata=COMPARED)
-    min_seizure_s: float = field(metadata=COMPARED)
+    min_seizure_s: Annotated[float, Range(0.1, 60)] = field(metadata=COMPARED)
     words: WordsConfig = field(metadata=COMPARED)
     # Of the clock of the EDF files, such as Europe/Paris.
     timezone: str | None = field(metadata=COMPARED)
-    synthesis: SynthesisConfig | None = field(metadata=PRIVATE)
+    synthesis: Synthesis | None = field(metadata=PRIVATE)
 
 
 @dataclass
 class QualityConfig:
     """See `aura.ecg.quality`."""
 
-    flat_mv: float
-    max_mv: float
-    min_agreement: float
+    flat_mv: Annotated[float, Range(0, 1)]
+    max_mv: Annotated[float, Range(0.1, 1_000)]
+    min_agreement: Annotated[float, Range(0, 1)]
     second_detector: dict[str, Any] | None
 
 
@@ -74,7 +61,7 @@ class QualityConfig:
 class PrepareConfig:
     """What a corpus has to be for the run not to be taken for a failure."""
 
-    max_failed_share: float
+    max_failed_share: Annotated[float, Range(0, 1)]
     needs_subject: bool
 
 
@@ -110,20 +97,16 @@ class FeaturesConfig:
 class TrainConfig:
     """See `aura.learning.training.Training`."""
 
-    folds: int
-    interictal_per_ictal: float | None
+    folds: Annotated[int, Range(2, 100)]
+    interictal_per_ictal: Annotated[float | None, Range(0.1, 1_000_000)]
     calibrate: bool
 
 
-@dataclass
-class ScoringConfig:
-    """See `aura.evaluation.scoring.EventRules`; and how many false alarms the threshold is chosen for."""
+@dataclass(frozen=True)
+class ScoringConfig(EventRules):
+    """How alarms are matched with seizures, and the false alarms that the threshold is chosen for."""
 
-    tolerance_before_s: float
-    tolerance_after_s: float
-    merge_gap_s: float
-    max_event_s: float
-    max_false_alarms_per_24h: float
+    max_false_alarms_per_24h: Annotated[float, Range(0, 86_400)] = 24.0
 
 
 @dataclass
@@ -147,7 +130,7 @@ class DetectConfig:
 class SweepConfig:
     """What is searched, for what, and where the study is kept."""
 
-    n_trials: int = field(metadata=LOGGED)
+    n_trials: Annotated[int, Range(1, 1_000_000)] = field(metadata=LOGGED)
     objectives: list[str] = field(metadata=LOGGED)
     space: dict[str, Any] | None = field(metadata=LOGGED)
     study: str | None = field(metadata=LOGGED)
@@ -223,7 +206,7 @@ class TrackingConfig:
     uri: str = field(metadata=PRIVATE)
     experiment: str = field(metadata=LOGGED)
     model_name: str = field(metadata=REPEATED)
-    champion_confidence: float = field(metadata=LOGGED)
+    champion_confidence: Annotated[float, Range(0.5, 1)] = field(metadata=LOGGED)
 
 
 @dataclass
@@ -258,7 +241,7 @@ class Config:
     scoring: ScoringConfig = field(metadata=COMPARED)
     tracking: TrackingConfig = field(metadata=LOGGED)
     compute: dict[str, Any] = field(metadata=PRIVATE)
-    seed: int = field(metadata=COMPARED)
+    seed: Annotated[int, Range(0, 2**32 - 1)] = field(metadata=COMPARED)
     workspace: str = field(metadata=PRIVATE)
     # See `aura.execution.shares`.
     partition: str | None = field(metadata=LOGGED)

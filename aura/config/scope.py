@@ -93,14 +93,14 @@ def _parts(kind: type, inherited: Scope) -> dict[str, tuple[Scope, type | None]]
     """Scope of each field, and its class where it is a section."""
     types = get_type_hints(kind)
     otherwise = Scope.PRIVATE if _declares(kind) else inherited
-    return {one.name: (one.metadata.get(KEY, otherwise), _section(types[one.name])) for one in fields(kind)}
+    return {one.name: (one.metadata.get(KEY, otherwise), section_class(types[one.name])) for one in fields(kind)}
 
 
 def _declares(kind: type) -> bool:
     return any(KEY in one.metadata for one in fields(kind))
 
 
-def _section(annotation: Any) -> type | None:
+def section_class(annotation: Any) -> type | None:
     """The dataclass of an annotation, or of one that may be None."""
     for one in (annotation, *get_args(annotation)):
         if isinstance(one, type) and is_dataclass(one):

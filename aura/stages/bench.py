@@ -27,7 +27,7 @@ from aura.core.errors import AuraError
 from aura.core.paths import PACKAGE
 from aura.execution import telemetry
 from aura.stages import synthesize
-from aura.synthetic.corpus import Synthesis, plan
+from aura.synthetic.corpus import plan
 from aura.tracking import runs
 
 EXPERIMENT = "aura-benchmarks"
@@ -118,7 +118,7 @@ def _draw(config: Config, subjects: int, work: Path) -> _Size:
     synthesis = replace(config.dataset.synthesis, subjects=subjects)
     root = work / f"corpus-{subjects}"
     synthesize.run(replace(config, dataset=replace(config.dataset, root=str(root), synthesis=synthesis)))
-    n_recordings = sum(map(len, plan(Synthesis(**asdict(synthesis)))))
+    n_recordings = sum(map(len, plan(synthesis)))
     return _Size(subjects, n_recordings * round(synthesis.recording_minutes * 60) / 3600, root)
 
 

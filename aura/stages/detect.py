@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from aura.config.checks import check_ranges
+from aura.config.build import prefixed
 from aura.config.schema import Config, DatasetConfig, PrepareConfig, QualityConfig
 from aura.core.errors import AuraError
 from aura.core.events import Event
 from aura.core.files import write_whole
 from aura.core.parquet import read_meta, read_table, write_table
 from aura.core.provenance import Provenance
+from aura.core.ranges import check_fields
 from aura.corpora import other_files
 from aura.detection.detector import SeizureDetector
 from aura.evaluation.results import ScoredRecording, evaluate
@@ -169,9 +170,9 @@ def _prepared_alike(config: Config, detector: SeizureDetector, edf: Path) -> Con
     except TypeError as error:
         known = ", ".join(field.name for field in fields(QualityConfig))
         raise AuraError(f"the model names settings of quality that there are not; there are {known}") from error
-    config = replace(config, detector=detector.beats["detector"], quality=quality)
-    check_ranges(config)
-    return config
+    with prefixed("quality."):
+        check_fields(quality)
+    return replace(config, detector=detector.beats["detector"], quality=quality)
 
 
 def _write(

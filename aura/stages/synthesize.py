@@ -12,7 +12,7 @@ from aura.core.errors import AuraError
 from aura.core.files import read_json, write_json
 from aura.execution import telemetry
 from aura.execution.run_all import over
-from aura.synthetic.corpus import MANIFEST, Plan, Synthesis, plan, write_subject
+from aura.synthetic.corpus import MANIFEST, Plan, plan, write_subject
 
 
 @telemetry.measured("synthesize")
@@ -20,7 +20,7 @@ def run(config: Config) -> None:
     """Write the recordings that are not there yet."""
     if config.dataset.synthesis is None:
         raise AuraError(f"dataset={config.dataset.name} cannot be made; allowed is dataset=synthetic")
-    synthesis = Synthesis(**asdict(config.dataset.synthesis))
+    synthesis = config.dataset.synthesis
     root = Path(config.dataset.root)
     manifest = root / MANIFEST
     made = read_json(manifest)

@@ -17,6 +17,7 @@ from aura.corpora.layouts.writing import PLACES, Annotated, Place, write_annotat
 from aura.formats.edf_writer import Channel, write_edf
 from aura.synthetic.ecg import draw_ecg
 from aura.synthetic.heart import Confounder, Person, Seizure, beats, draw_confounder, draw_person, draw_seizure
+from aura.synthetic.synthesis import Synthesis
 
 ECG_LABELS = ("EEG EKG1-REF", "EEG EKG-LE", "EEG EKG-REF", "ECG EKG-REF")
 ECG_LABEL_SHARES = (0.70, 0.24, 0.03, 0.03)
@@ -29,39 +30,6 @@ FIRST_DAY = datetime(2003, 7, 21, 8, 0)
 SPACING_S = 180.0
 # What the corpus was made with, beside it.
 MANIFEST = "synthesis.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Synthesis:
-    """What decides the corpus, to the byte.
-
-    Parameters
-    ----------
-    seed
-        Of all random numbers.
-    subjects
-        How many.
-    hours_per_subject, recording_minutes
-        Length of a subject's recordings together, and of one of them.
-    seizures_per_subject
-        Expected number; at least one each, and no more than a recording has room for.
-    arousals_per_hour, exercises_per_hour
-        Expected number of tachycardias that are no seizures.
-    eeg_channels
-        EEG-like channels beside the ECG and two of 1 Hz.
-    layout
-        A name of `aura.corpora.layouts.writing.PLACES`.
-    """
-
-    seed: int
-    subjects: int
-    hours_per_subject: float
-    recording_minutes: float
-    seizures_per_subject: float
-    arousals_per_hour: float
-    exercises_per_hour: float
-    eeg_channels: int
-    layout: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ from aura.formats.vocabulary import Words
 from aura.processing.bookkeeping import PrepareRecording
 from aura.processing.seizures import find_seizures
 from aura.stages.prepare import preparation
-from aura.synthetic.corpus import Synthesis, plan, write_subject
+from aura.synthetic.corpus import plan, write_subject
+from aura.synthetic.synthesis import Synthesis
 
 LAYOUTS = compose().dataset.layouts
 
