@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aura.config.build import build, prefixed
 from aura.config.checks import check_components, check_dataset, check_families, check_name, check_target
 from aura.config.messages import sentence
-from aura.config.schema import Config
+from aura.config.schema import Config, config_class
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
 from aura.execution.shares import share
@@ -26,7 +26,7 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
         One sentence that names the key and what is allowed.
     """
     try:
-        config = build(Config, composed)
+        config = build(config_class(), composed)
     except OmegaConfBaseException as error:
         raise AuraError(sentence(error)) from error
     config.overrides = list(overrides)

@@ -14,7 +14,7 @@ from aura.core.paths import PROJECT
 
 def public(config: Config) -> dict[str, Any]:
     """Values that are logged: no place, no secret, and, with pseudonyms, no subject by the corpus's own id."""
-    values = select(Config, asdict(config), Scope.LOGGED)
+    values = select(type(config), asdict(config), Scope.LOGGED)
     if config.dataset.pseudonyms:
         values["dataset"].pop("subject_channels")
     return values

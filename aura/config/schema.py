@@ -1,13 +1,17 @@
 """The shape of the configuration."""
 
-from dataclasses import dataclass, field, fields
-from typing import Annotated, Any
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
 from aura.config.scope import COMPARED, LOGGED, PRIVATE, REPEATED, SEARCHED
+from aura.config.stage import find_stages
 from aura.core.ranges import Range
 from aura.evaluation.scoring import EventRules
 from aura.features.spec import FeatureSpec
 from aura.synthetic.synthesis import Synthesis
+
+Section = TypeVar("Section")
 
 
 @dataclass
@@ -110,93 +114,10 @@ class ScoringConfig(EventRules):
 
 
 @dataclass
-class EvaluateConfig:
-    """Address of the model that is evaluated."""
-
-    model: str | None
-
-
-@dataclass
-class DetectConfig:
-    """In what seizures are to be found, by which model, and where what was found is written, in which format."""
-
-    edf: str | None
-    model: str | None
-    output: str
-    format: str
-
-
-@dataclass
-class SweepConfig:
-    """What is searched, for what, and where the study is kept."""
-
-    n_trials: Annotated[int, Range(1, 1_000_000)] = field(metadata=LOGGED)
-    objectives: list[str] = field(metadata=LOGGED)
-    space: dict[str, Any] | None = field(metadata=LOGGED)
-    study: str | None = field(metadata=LOGGED)
-    storage: str | None = field(metadata=PRIVATE)
-
-
-@dataclass
 class ServingConfig:
     """See `aura.detection.detector.save_detector` and `aura.detection.detector.load_detector`."""
 
     runtime: str | None
-
-
-@dataclass
-class LiveConfig:
-    """See `aura.stages.live`."""
-
-    model: str | None
-    source: str
-    output: str
-    state: str | None
-
-
-@dataclass
-class DatabaseConfig:
-    """See `aura.stages.importing`."""
-
-    url: str | None
-    model: str | None
-    ecg: str
-
-
-@dataclass
-class ExportConfig:
-    """See `aura.stages.export_annotations`."""
-
-    dataset: str | None
-    output: str
-    format: str
-    grafana: str | None
-
-
-@dataclass
-class DumpConfig:
-    """See `aura.stages.dump`."""
-
-    dataset: str | None
-    subjects: str | None
-    output: str
-    pseudonyms: bool
-
-
-@dataclass
-class RestoreConfig:
-    """See `aura.stages.restore`."""
-
-    dump: str | None
-
-
-@dataclass
-class BenchConfig:
-    """What is measured, of which sizes, with how many workers; see `aura.stages.bench`."""
-
-    stages: list[str]
-    subjects: list[int]
-    workers: list[int]
 
 
 @dataclass
@@ -211,9 +132,10 @@ class TrackingConfig:
 
 @dataclass
 class Config:
-    """All of it; groups with a ``_target_`` are checked against what that takes.
+    """The configuration without the sections of the entry points, which `config_class` adds.
 
-    Each key declares its scope, see `aura.config.scope`.
+    Groups with a ``_target_`` are checked against the parameters of the target. Each key declares its scope, see
+    `aura.config.scope`.
     """
 
     dataset: DatasetConfig = field(metadata=COMPARED)
@@ -228,16 +150,7 @@ class Config:
     train: TrainConfig = field(metadata=SEARCHED)
     model: dict[str, Any] = field(metadata=SEARCHED)
     alarms: dict[str, Any] = field(metadata=SEARCHED)
-    evaluate: EvaluateConfig = field(metadata=PRIVATE)
-    detect: DetectConfig = field(metadata=PRIVATE)
-    live: LiveConfig = field(metadata=PRIVATE)
     serving: ServingConfig = field(metadata=REPEATED)
-    database: DatabaseConfig = field(metadata=PRIVATE)
-    export: ExportConfig = field(metadata=PRIVATE)
-    dump: DumpConfig = field(metadata=PRIVATE)
-    restore: RestoreConfig = field(metadata=PRIVATE)
-    bench: BenchConfig = field(metadata=PRIVATE)
-    sweep: SweepConfig = field(metadata=LOGGED)
     scoring: ScoringConfig = field(metadata=COMPARED)
     tracking: TrackingConfig = field(metadata=LOGGED)
     compute: dict[str, Any] = field(metadata=PRIVATE)
@@ -250,6 +163,10 @@ class Config:
     baseline: str | None = field(metadata=LOGGED)
     # What was asked for on the command line.
     overrides: list[str] = field(default_factory=list, metadata=PRIVATE)
+
+    def section(self, kind: type[Section]) -> Section:
+        """Return the section that an entry point declared, by its class."""
+        return next(value for value in vars(self).values() if type(value) is kind)
 
     @property
     def event_rules(self) -> EventRules:
@@ -274,3 +191,14 @@ class Config:
             # Without the family they decide nothing, and make no other table.
             pnn_ms=tuple(self.features.pnn_ms) if "pnn" in self.features.families else (),
         )
+
+
+def config_class() -> type[Config]:
+    """Return `Config` with the sections of all entry points; what they do not declare otherwise is private."""
+    return _extended(tuple(item for stage in find_stages().values() for item in stage.sections.items()))
+
+
+@cache
+def _extended(sections: tuple[tuple[str, type], ...]) -> type[Config]:
+    added = [(key, kind, field(metadata=PRIVATE)) for key, kind in sections]
+    return make_dataclass("Config", added, bases=(Config,), kw_only=True)

@@ -7,8 +7,6 @@ from typing import TypeVar
 from aura.core.errors import AuraError
 
 Item = TypeVar("Item")
-# Stages that can be shared: their work is a file per recording.
-STAGES = ("prepare", "featurize")
 
 
 def share(items: Sequence[Item], partition: str | None) -> Sequence[Item]:

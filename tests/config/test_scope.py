@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from aura.config.compose import compose
 from aura.config.disclosure import public
-from aura.config.schema import Config
+from aura.config.schema import config_class
 from aura.config.scope import LOGGED, Scope, dotted, scope_of, select, undeclared
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
@@ -19,6 +19,7 @@ from aura.reports.sweep import experiment
 from aura.search.space import Space
 from aura.tracking.runs import parameters
 
+Config = config_class()
 SECRET = "geheim"
 PLACE = "/home/jane doe"
 # A word for each key that can hold a place or a secret.

@@ -26,7 +26,7 @@ from aura.formats.tse import write_tse
 from aura.formats.vocabulary import Words
 from aura.processing.bookkeeping import PrepareRecording
 from aura.processing.seizures import find_seizures
-from aura.stages.prepare import preparation
+from aura.stages.prepare.run import preparation
 from aura.synthetic.corpus import plan, write_subject
 from aura.synthetic.synthesis import Synthesis
 

@@ -33,7 +33,7 @@ from aura.database.schema import TABLES, migrate, versions
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
-from aura.stages.evaluate import scored
+from aura.stages.evaluate.run import scored
 from aura.workspace.folders import read_rr
 from tests.conftest import Project, new_database
 from tests.stages.test_detect import write_real
@@ -153,7 +153,7 @@ def test_importing_again_changes_nothing_and_what_people_said_stays(
 # It stops in the middle of its second recording, until it is killed.
 DYING = """
 import sys, time
-import aura.stages.importing as importing
+import aura.stages.importing.run as importing
 from aura.cli import main
 real, calls = importing.put_predictions, []
 def put_predictions(*arguments, **more):
@@ -261,7 +261,7 @@ def test_what_is_not_in_the_corpus_any_more_stays_and_is_named(
 def test_whatever_changes_of_a_recording_is_imported(
     trained: Project, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import aura.stages.importing as importing
+    import aura.stages.importing.run as importing
 
     assert trained.run("import", f"url={database}", "ecg=none") == 0
     real = importing.read_table
@@ -465,7 +465,7 @@ def test_a_confidence_that_is_none_is_refused(database: str) -> None:
 def test_one_that_cannot_be_stored_is_written_down_and_the_others_go_on(
     trained: Project, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import aura.stages.importing as importing
+    import aura.stages.importing.run as importing
 
     real = importing.read_rr
     first = read_table(trained.folder("prepared") / "recordings.parquet")[0]["recording"].iloc[0]
@@ -523,7 +523,7 @@ def test_an_annotation_file_without_a_recording_is_a_failure_of_its_own(
 def test_a_connection_that_drops_leaves_whole_recordings(
     trained: Project, imported: str, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import aura.stages.importing as importing
+    import aura.stages.importing.run as importing
 
     real, n_calls = importing.put_predictions, []
 

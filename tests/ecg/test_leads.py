@@ -15,7 +15,7 @@ from aura.core.recordings import RecordingRef
 from aura.ecg.beat_detectors import sleepecg
 from aura.formats.edf import read_ecg
 from aura.formats.edf_writer import Channel, write_edf
-from aura.stages.prepare import preparation
+from aura.stages.prepare.run import preparation
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
 
 DURATION_S = 120

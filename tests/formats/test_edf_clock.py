@@ -11,7 +11,7 @@ from aura.core.recordings import Ecg
 from aura.corpora.discovery import find
 from aura.formats.edf import read_ecg
 from aura.formats.edf_clock import JITTER_S, _longest_chain
-from aura.stages.prepare import preparation
+from aura.stages.prepare.run import preparation
 from tests.support.edf_stamps import FS_HZ, START, write_stamped_edf
 
 BLANK = b""

@@ -12,7 +12,7 @@ from aura.core.errors import AuraError, RecordingError
 from aura.corpora.discovery import find
 from aura.formats.edf import read_ecg, read_ecgs
 from aura.formats.edf_writer import Channel, write_edf
-from aura.stages.prepare import preparation
+from aura.stages.prepare.run import preparation
 from aura.workspace.folders import prepared_folder
 
 START = datetime(2020, 2, 3, 4, 5, 6)

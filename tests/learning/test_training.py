@@ -19,7 +19,7 @@ from aura.learning.classifier import Calibration, fit, seizure_probability
 from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
 from aura.learning.training import Training, check_parameters
-from aura.stages.train import trial_of
+from aura.stages.train.run import trial_of
 
 
 class OurTree(DecisionTreeClassifier):

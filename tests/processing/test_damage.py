@@ -24,7 +24,7 @@ from aura.corpora.names import Names
 from aura.execution.executors import Serial
 from aura.formats.edf_writer import Channel, write_edf
 from aura.processing.bookkeeping import Outcome, PrepareRecording, prepare_all
-from aura.stages.prepare import preparation
+from aura.stages.prepare.run import preparation
 from tests.support.damage import WAYS
 
 N_CORPORA = int(os.environ.get("AURA_DAMAGED_CORPORA", "300"))

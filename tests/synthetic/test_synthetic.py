@@ -11,7 +11,7 @@ from aura.corpora.layouts.writing import tusz15
 from aura.detection.components import labelling
 from aura.evaluation.operating_point import event_curve
 from aura.learning.feature_table import FeatureTable
-from aura.stages.train import trial_of
+from aura.stages.train.run import trial_of
 from aura.synthetic.corpus import ECG_LABELS, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
 from aura.synthetic.synthesis import Synthesis

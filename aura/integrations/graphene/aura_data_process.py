@@ -15,7 +15,7 @@ from aura.execution.run_all import over
 from aura.integrations.graphene.messages import RequestError, below, check_place, check_same, look
 from aura.processing.bookkeeping import PrepareRecording, prepare_all
 from aura.processing.featurization import Featurization, lost
-from aura.stages.prepare import preparation
+from aura.stages.prepare.run import preparation
 from aura.workspace.folders import features_folder, prepared_folder
 
 

@@ -29,8 +29,9 @@ from aura.formats.detections import FORMATS, sidecar, write_detections
 from aura.reports import text
 from aura.reports.page import describe_doubt, index
 from aura.stages import prepare
-from aura.stages.evaluate import scored
-from aura.stages.pages import found, page_of, start_of
+from aura.stages._pages import found, page_of, start_of
+from aura.stages.detect import DetectConfig
+from aura.stages.evaluate.run import scored
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
 from aura.workspace.folders import is_synthetic, prepared_folder
@@ -50,27 +51,27 @@ PROVENANCE = {
 }
 
 
-@telemetry.measured("detect")
 def run(config: Config) -> None:
     """Find seizures in an EDF file, or in those of a folder, and write an annotation file for each.
 
     They are prepared first, as a child run, in the way in which the recordings were that the model was trained on.
     """
-    if config.detect.edf is None:
+    wanted = config.section(DetectConfig)
+    if wanted.edf is None:
         raise AuraError("say in what; write edf=recording.edf, or edf=FOLDER")
-    if config.detect.format not in FORMATS:
-        raise AuraError(f"detect.format={config.detect.format}; allowed are {', '.join(FORMATS)}")
-    edf, output = Path(config.detect.edf), Path(config.detect.output)
+    if wanted.format not in FORMATS:
+        raise AuraError(f"detect.format={wanted.format}; allowed are {', '.join(FORMATS)}")
+    edf, output = Path(wanted.edf), Path(wanted.output)
     _check_places(edf, output)
     with runs.stage_run("detect", config) as active:
-        address = config.detect.model or registry.default_address(config)
+        address = wanted.model or registry.default_address(config)
         registered = registry.load(address, runtime=config.serving.runtime)
         provenance = registered.provenance
-        runs.log_params({"detect.run_id": registered.run_id, "detect.format": config.detect.format})
+        runs.log_params({"detect.run_id": registered.run_id, "detect.format": wanted.format})
         runs.log_json(provenance.to_dict(), "provenance.json")
         config = _prepared_alike(config, registered.detector, edf)
         warning = provenance.warning(synthetic_data=is_synthetic(config))
-        prepare.run(config)
+        prepare.STAGE.run(config)
         folder = prepared_folder(config)
         recordings, _ = read_table(folder / "recordings.parquet")
         failures, _ = read_table(folder / "failures.parquet")
@@ -78,7 +79,7 @@ def run(config: Config) -> None:
         for row in tqdm(recordings.to_dict("records"), desc="detect", unit="recording", dynamic_ncols=True):
             one = scored(config, registered.detector, row)
             events = found(registered.detector.alarms, one)
-            target = output / f"{one.recording}{FORMATS[config.detect.format]}"
+            target = output / f"{one.recording}{FORMATS[wanted.format]}"
             _write(target, one, events, start_of(row), provenance)
             html = page_of(config, row, one, events, provenance)
             write_whole(output / f"{one.recording}.html", partial(Path.write_text, data=html, encoding="utf-8"))

@@ -7,13 +7,13 @@ from aura.core.errors import AuraError
 from aura.corpora.names import key_from_environment
 from aura.database.connection import connected, where
 from aura.database.handover import dump
-from aura.execution import telemetry
+from aura.stages.dump import DumpConfig
+from aura.stages.importing import DatabaseConfig
 
 
-@telemetry.measured("dump")
 def run(config: Config) -> None:
     """Write the recordings of a corpus, or of some of its subjects, with all that is known of them."""
-    url, wanted = config.database.url, config.dump
+    url, wanted = config.section(DatabaseConfig).url, config.section(DumpConfig)
     if url is None:
         raise AuraError("say from which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     key = key_from_environment() if wanted.pseudonyms else None

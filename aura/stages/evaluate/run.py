@@ -17,24 +17,25 @@ from aura.features import extract
 from aura.learning.labels import task
 from aura.reports import figures, text
 from aura.stages import prepare
-from aura.stages.pages import log_pages
+from aura.stages._pages import log_pages
+from aura.stages.evaluate import EvaluateConfig
 from aura.tracking import registry, runs
 from aura.workspace.folders import is_prepared, is_synthetic, prepared_folder, read_rr
 
 
-@telemetry.measured("evaluate")
 def run(config: Config) -> None:
     """Score a registered detector on the corpus of this configuration.
 
     Where its recordings are not prepared, prepare runs first, as a child run.
     """
-    if config.evaluate.model is None:
+    model = config.section(EvaluateConfig).model
+    if model is None:
         raise AuraError(f"evaluate: say which model; write model=models:/{config.tracking.model_name}@champion")
     with runs.stage_run("evaluate", config) as active:
-        registered = registry.load(config.evaluate.model, runtime=config.serving.runtime)
+        registered = registry.load(model, runtime=config.serving.runtime)
         _check_task(config, registered)
         if not is_prepared(config):
-            prepare.run(config)
+            prepare.STAGE.run(config)
         recordings = _unseen(config, registered, _annotated(config))
         evaluation = score(config, registered.detector, recordings)
         scores = evaluation.scores(seed=config.seed)

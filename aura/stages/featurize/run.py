@@ -18,7 +18,6 @@ from aura.workspace.folders import features_folder, is_prepared, prepared_folder
 WINDOWS = ("recording", "n_windows", "missing_share", "coverage", "corrected", "digest", "seizures", "rises_bpm")
 
 
-@telemetry.measured("featurize")
 def run(config: Config) -> None:
     """Compute the features of all prepared recordings that have none yet, or other RR intervals since.
 
@@ -30,7 +29,7 @@ def run(config: Config) -> None:
         if not is_prepared(config):
             if config.partition is not None:
                 raise AuraError("nothing is prepared with these settings; run prepare first, without partition")
-            prepare.run(config)
+            prepare.STAGE.run(config)
         recordings, upstream = read_table(prepared / "recordings.parquet")
         runs.log_upstream({"prepare": upstream["run_id"]})
         work = Featurization(config.feature_spec, prepared, folder)

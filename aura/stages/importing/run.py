@@ -36,8 +36,9 @@ from aura.ecg.envelope import envelope
 from aura.execution import telemetry
 from aura.formats.edf import read_ecg
 from aura.stages import prepare
-from aura.stages.evaluate import scored
-from aura.stages.pages import found, start_of
+from aura.stages._pages import found, start_of
+from aura.stages.evaluate.run import scored
+from aura.stages.importing import DatabaseConfig
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
 from aura.workspace.folders import is_prepared, is_synthetic, prepared_folder, read_rr
@@ -52,28 +53,28 @@ BIN_S, AROUND_S = 0.04, 10.0
 N_SHOWN = 20
 
 
-@telemetry.measured("import")
 def run(config: Config) -> None:
     """Import the recordings of the corpus of this configuration that are not in the database, or have changed.
 
     Where they are not prepared, prepare runs first, as a child run. Each is a transaction of its own: whatever ends a
     run, the next one goes on, and several can share the work.
     """
-    url = config.database.url
+    wanted = config.section(DatabaseConfig)
+    url = wanted.url
     if url is None:
         raise AuraError("say into which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
-    if config.database.ecg not in ECG:
-        raise AuraError(f"ecg={config.database.ecg}; allowed are {', '.join(ECG)}")
-    if config.dataset.pseudonyms and config.database.ecg != "none":
+    if wanted.ecg not in ECG:
+        raise AuraError(f"ecg={wanted.ecg}; allowed are {', '.join(ECG)}")
+    if config.dataset.pseudonyms and wanted.ecg != "none":
         raise AuraError("the files of pseudonyms cannot be found again for their ECG; give ecg=none")
     with runs.stage_run("import", config), connected(url) as connection:
         migrate(connection)
         if not is_prepared(config):
-            prepare.run(config)
+            prepare.STAGE.run(config)
         recordings, meta = read_table(prepared_folder(config) / "recordings.parquet")
         runs.log_upstream({"prepare": meta["run_id"]})
-        runs.log_params({"import.ecg": config.database.ecg})
-        address = config.database.model
+        runs.log_params({"import.ecg": wanted.ecg})
+        address = wanted.model
         teller = None
         if address is not None:
             registered = registry.load(address, runtime=config.serving.runtime)
@@ -189,7 +190,7 @@ class _Import:
             recording_id = put(self.connection, entry, rr, seizures=seizures, faults=faults)
             n_beats, new = len(rr.t_s), True
         # The same recording can be asked for with another ECG, which takes nothing from what detectors said.
-        ecg = self.config.database.ecg
+        ecg = self.config.section(DatabaseConfig).ecg
         ecg_content = "" if ecg == "none" else digest(content, meta["source"], row["signal"], ecg)
         if not has_ecg(self.connection, recording_id, ecg_content):
             put_ecg(self.connection, recording_id, entry.start_at, self._ecg(row, seizures), ecg_content)
@@ -219,11 +220,11 @@ class _Import:
 
     def _ecg(self, row: Mapping[Any, Any], seizures: Sequence[Event]) -> Iterator[tuple[Floats, Floats, Floats]]:
         """Pieces of the ECG, as the configuration wants it."""
-        if self.config.database.ecg == "none":
+        if self.config.section(DatabaseConfig).ecg == "none":
             return
         edf = Path(self.config.dataset.root) / row["edf"]
         ecg = read_ecg(edf, [row["channel"]], row["unit"], row["signal"])
-        if self.config.database.ecg == "envelope":
+        if self.config.section(DatabaseConfig).ecg == "envelope":
             yield from envelope(ecg, 0.0, row["duration_s"], BIN_S)
             return
         yield from _with_detail(ecg, seizures, row["duration_s"])

@@ -80,7 +80,6 @@ COUNTED = {
 }
 
 
-@telemetry.measured("prepare")
 def run(config: Config) -> None:
     """Prepare all recordings of the corpus that are not, or have changed since.
 

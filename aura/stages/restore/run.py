@@ -6,13 +6,13 @@ from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.database.connection import connected, where
 from aura.database.handover import LICENCE, restore
-from aura.execution import telemetry
+from aura.stages.importing import DatabaseConfig
+from aura.stages.restore import RestoreConfig
 
 
-@telemetry.measured("restore")
 def run(config: Config) -> None:
     """Fill an empty database from a dump, and see that it holds what it should."""
-    url, path = config.database.url, config.restore.dump
+    url, path = config.section(DatabaseConfig).url, config.section(RestoreConfig).dump
     if url is None:
         raise AuraError("say into which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     if path is None or not Path(path).is_file():

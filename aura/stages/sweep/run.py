@@ -22,40 +22,47 @@ from aura.core.parquet import read_table
 from aura.evaluation.operating_point import event_curve, operating_point
 from aura.evaluation.results import ScoredRecording
 from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS
-from aura.execution import telemetry
 from aura.learning.feature_table import FeatureTable
 from aura.reports.sweep import best_trial, experiment, figures, table
 from aura.search.space import Space
 from aura.search.study import DIRECTIONS, PARENT, RUN, SharedStudy, shared_study
-from aura.stages import prepare, train
+from aura.stages import prepare
+from aura.stages.sweep import SweepConfig
+from aura.stages.train import STAGE as TRAIN
+from aura.stages.train import run as train
 from aura.tracking import runs
 from aura.workspace.folders import channels_digest, features_folder, is_prepared, prepared_folder
 
 REPORTED = "reported_trials"
 
 
-@telemetry.measured("sweep")
 def run(config: Config) -> None:
     """Do trials until the study has as many as asked for, then train the best configuration and test it once.
 
     Processes that are started alike share the study; what one leaves when it is killed is tried again by another.
     """
-    space = Space.of(config.sweep.space)
+    space = Space.of(config.section(SweepConfig).space)
     _check(config, space)
     with runs.stage_run("sweep", config) as active:
         with FileLock(_lock(config, prepared_folder(config))):
             if not is_prepared(config):
-                prepare.run(config)
+                prepare.STAGE.run(config)
         made_of = _made_of(config)
-        name = config.sweep.study or f"sweep-{digest(made_of)}"
+        name = config.section(SweepConfig).study or f"sweep-{digest(made_of)}"
         folder = Path(config.workspace) / config.dataset.name
-        url = config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
+        url = config.section(SweepConfig).storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
         with shared_study(
-            name, url, config.sweep.objectives, made_of, _bury, partial(public_error, config=config)
+            name, url, config.section(SweepConfig).objectives, made_of, _bury, partial(public_error, config=config)
         ) as shared:
             parent = _parent(shared, active.info.run_id)
-            print(f"sweep: study {name}, {len(shared.finished())} of {config.sweep.n_trials} trials done")
-            shared.work(space.suggest, partial(_attempt, config, parent, made_of["data.digest"]), config.sweep.n_trials)
+            print(
+                f"sweep: study {name}, {len(shared.finished())} of {config.section(SweepConfig).n_trials} trials done"
+            )
+            shared.work(
+                space.suggest,
+                partial(_attempt, config, parent, made_of["data.digest"]),
+                config.section(SweepConfig).n_trials,
+            )
             # One process at a time: whoever comes second finds it done.
             with shared.lock:
                 if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
@@ -65,9 +72,11 @@ def run(config: Config) -> None:
 
 def _check(config: Config, space: Space) -> None:
     """Refuse a space that no configuration has, and objectives that there are not, before any trial."""
-    unknown = [objective for objective in config.sweep.objectives if objective not in DIRECTIONS]
-    if unknown or not config.sweep.objectives:
-        raise AuraError(f"sweep.objectives={config.sweep.objectives}; allowed are {', '.join(DIRECTIONS)}")
+    unknown = [objective for objective in config.section(SweepConfig).objectives if objective not in DIRECTIONS]
+    if unknown or not config.section(SweepConfig).objectives:
+        raise AuraError(
+            f"sweep.objectives={config.section(SweepConfig).objectives}; allowed are {', '.join(DIRECTIONS)}"
+        )
     compose([*config.overrides, *space.suggest(FixedTrial(space.first()))])
 
 
@@ -87,8 +96,8 @@ def _made_of(config: Config) -> dict[str, str]:
     compared = dotted(select(Config, asdict(config), Scope.COMPARED))
     return {
         **{key: str(value) for key, value in compared},
-        "sweep.objectives": str(config.sweep.objectives),
-        "sweep.space": str(config.sweep.space),
+        "sweep.objectives": str(config.section(SweepConfig).objectives),
+        "sweep.space": str(config.section(SweepConfig).space),
         # By a digest, as they name subjects by their own ids.
         "subject_channels.digest": channels_digest(config),
         "data.digest": train.data_digest(recordings, config.labels),
@@ -114,7 +123,7 @@ def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list
     one = compose([*config.overrides, *words])
     with runs.stage_run("trial", one, parent=parent, name=f"trial {trial.number}") as active:
         trial.set_user_attr(RUN, active.info.run_id)
-        found = _out_of_fold(one, trial, corpus, prunable=len(config.sweep.objectives) == 1)
+        found = _out_of_fold(one, trial, corpus, prunable=len(config.section(SweepConfig).objectives) == 1)
         if found is not None:
             runs.log_metrics({f"train_event_{name}": value for name, value in found.items()})
             for name, value in found.items():
@@ -126,7 +135,7 @@ def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list
         f"sweep: trial {trial.number}: F1 {found['f1']:.3f} with {found[FALSE_ALARM_RATE]:.1f} false alarms "
         f"per 24 h of assessed time; {' '.join(words)}"
     )
-    return [found[objective] for objective in config.sweep.objectives]
+    return [found[objective] for objective in config.section(SweepConfig).objectives]
 
 
 def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -> dict[str, float] | None:
@@ -134,7 +143,7 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
     how = train.trial_of(config)
     with FileLock(_lock(config, prepared_folder(config))):
         if not is_prepared(config):
-            prepare.run(config)
+            prepare.STAGE.run(config)
     with FileLock(_lock(config, features_folder(config))):
         found = train.table_of(config)
     # Another detector of beats may fail on other recordings; then the sides would not be the same.
@@ -152,7 +161,7 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
         runs.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
         # After the last one there is nothing to save.
         if prunable and fold < config.train.folds - 1:
-            trial.report(scores[config.sweep.objectives[0]], fold)
+            trial.report(scores[config.section(SweepConfig).objectives[0]], fold)
             if trial.should_prune():
                 raise TrialPruned
 
@@ -185,14 +194,14 @@ def _report(config: Config, shared: SharedStudy, parent: str) -> None:
     if not complete:
         errors = {str(t.user_attrs.get("error")) for t in shared.finished()}
         raise AuraError(f"no trial came to an end with a score: {'; '.join(sorted(errors))}")
-    best: FrozenTrial = best_trial(complete, config.sweep.objectives)
-    words = Space.of(config.sweep.space).suggest(FixedTrial(best.params))
+    best: FrozenTrial = best_trial(complete, config.section(SweepConfig).objectives)
+    words = Space.of(config.section(SweepConfig).space).suggest(FixedTrial(best.params))
     with runs.resumed(parent):
         runs.log_table(table(shared.finished()), "trials.json")
-        runs.log_figures(figures(shared.study, config.sweep.objectives))
+        runs.log_figures(figures(shared.study, config.section(SweepConfig).objectives))
         runs.log_text(experiment(config.overrides, words, best), "best.yaml")
         runs.log_metrics(
             {f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS if name in best.user_attrs}
         )
         print(f"sweep: the best is trial {best.number}: {' '.join(words)}")
-        train.run(compose([*config.overrides, *words]))
+        TRAIN.run(compose([*config.overrides, *words]))

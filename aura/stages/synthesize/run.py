@@ -15,7 +15,6 @@ from aura.execution.run_all import over
 from aura.synthetic.corpus import MANIFEST, Plan, plan, write_subject
 
 
-@telemetry.measured("synthesize")
 def run(config: Config) -> None:
     """Write the recordings that are not there yet."""
     if config.dataset.synthesis is None:

@@ -6,12 +6,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.files import write_whole
 from aura.formats.detections import FORMATS
 from aura.stages import detect
+from aura.stages.detect import DetectConfig
 
 # Where the benchmark mounts its recordings, and takes the answer from.
 DATA, OUTPUT = Path("/data"), Path("/output")
@@ -28,8 +30,9 @@ def run(config: Config) -> None:
         raise AuraError(f"OUTPUT={target.name}: there is no folder {target.parent}; mount one there")
     with TemporaryDirectory() as scratch:
         found = Path(scratch) / "found"
-        asked = replace(config.detect, edf=str(edf), output=str(found), format=FORMAT)
-        detect.run(replace(config, detect=asked, workspace=scratch))
+        wanted = replace(config.section(DetectConfig), edf=str(edf), output=str(found), format=FORMAT)
+        changes: dict[str, Any] = {"workspace": scratch, "detect": wanted}
+        detect.STAGE.run(replace(config, **changes))
         (made,) = found.glob(f"*{FORMATS[FORMAT]}")
         write_whole(target, partial(shutil.copyfile, made))
 

@@ -27,7 +27,6 @@ from aura.evaluation.operating_point import event_curve
 from aura.evaluation.recipe import Trained, Trial
 from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
 from aura.evaluation.scoring import FALSE_ALARM_RATE
-from aura.execution import telemetry
 from aura.features import names_of
 from aura.learning import splits
 from aura.learning.classifier import Classifier
@@ -38,9 +37,9 @@ from aura.learning.splits import Fold
 from aura.learning.training import Training, check_parameters
 from aura.reports import figures, text
 from aura.reports.model_card import model_card
-from aura.stages import evaluate as evaluate_stage
 from aura.stages import featurize
-from aura.stages.pages import log_pages
+from aura.stages._pages import log_pages
+from aura.stages.evaluate.run import count, score
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
 from aura.workspace.folders import (
@@ -58,7 +57,6 @@ N_TIMELINES = 3
 AROUND_S = 240.0
 
 
-@telemetry.measured("train")
 def run(config: Config) -> None:
     """Train, score and register a detector on the feature table of this configuration.
 
@@ -86,7 +84,7 @@ def run(config: Config) -> None:
             final = trained[0] if len(folds) == 1 or personal else trial.train(table, groups_of(config))
         evaluation = evaluate(scored, trial.alarms, trial.rules)
         scores = evaluation.scores(seed=config.seed)
-        evaluate_stage.count(evaluation)
+        count(evaluation)
         runs.log_metrics({**scores, **_counts(scored), "threshold": final.threshold})
         runs.log_json(_sides(config, table, folds), "split.json")
         _log_tables(evaluation, trained)
@@ -174,7 +172,7 @@ def trial_of(config: Config) -> Trial:
 def table_of(config: Config) -> FeatureTable:
     """Feature table of the annotated recordings; where there is none, featurize runs first, as a child run."""
     if not _is_current(config):
-        featurize.run(config)
+        featurize.STAGE.run(config)
     folder = features_folder(config)
     found, meta = read_table(folder / "recordings.parquet")
     runs.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
@@ -217,7 +215,7 @@ def test_digest(config: Config, recordings: pd.DataFrame) -> str:
 
 def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
     """Score another detector on the recordings that this one was tested on."""
-    return evaluate_stage.score(config, other.detector, recordings)
+    return score(config, other.detector, recordings)
 
 
 def _sides(config: Config, table: FeatureTable, folds: Sequence[Fold]) -> dict[str, list[str]]:
