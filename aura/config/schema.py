@@ -5,7 +5,9 @@ from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from aura.config.scope import COMPARED, LOGGED, PRIVATE, REPEATED, SEARCHED
+from aura.config.spec_keys import in_config_keys
 from aura.config.stage import find_stages
+from aura.core.errors import AuraError, InvalidInput
 from aura.core.ranges import Range
 from aura.evaluation.scoring import EventRules
 from aura.features.spec import FeatureSpec
@@ -175,22 +177,25 @@ class Config:
 
     @property
     def feature_spec(self) -> FeatureSpec:
-        """What `aura.features.extract` is to compute."""
-        return FeatureSpec(
-            lengths_s=tuple(
-                (family, tuple(float(length) for length in self.windows.lengths_s[family]))
-                for family in self.features.families
-            ),
-            step_s=self.windows.step_s,
-            min_coverage=self.windows.min_coverage,
-            low_ms=self.cleaning.low_ms,
-            high_ms=self.cleaning.high_ms,
-            max_change=self.cleaning.max_change,
-            engine=self.features.engine,
-            cleaning=self.cleaning.method,
-            # Without the family they decide nothing, and make no other table.
-            pnn_ms=tuple(self.features.pnn_ms) if "pnn" in self.features.families else (),
-        )
+        """What `aura.features.extract_features` computes."""
+        try:
+            return FeatureSpec(
+                lengths_s=tuple(
+                    (family, tuple(float(length) for length in self.windows.lengths_s[family]))
+                    for family in self.features.families
+                ),
+                step_s=self.windows.step_s,
+                min_coverage=self.windows.min_coverage,
+                low_ms=self.cleaning.low_ms,
+                high_ms=self.cleaning.high_ms,
+                max_change=self.cleaning.max_change,
+                engine=self.features.engine,
+                cleaning=self.cleaning.method,
+                # Without the family they decide nothing, and make no other table.
+                pnn_ms=tuple(self.features.pnn_ms) if "pnn" in self.features.families else (),
+            )
+        except InvalidInput as error:
+            raise AuraError(in_config_keys(str(error))) from error
 
 
 def config_class() -> type[Config]:

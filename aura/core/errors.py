@@ -1,5 +1,9 @@
 """What Aura raises for a person to read: one sentence that says what, where, and what is allowed."""
 
+import re
+from numbers import Real
+from typing import Any
+
 
 class AuraError(Exception):
     """Something the caller can put right; its message is one sentence."""
@@ -13,7 +17,7 @@ class InvalidInput(AuraError, ValueError):  # noqa: N818 - the public name, as s
     """
 
 
-def check_range(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: Any, low: float, high: float) -> None:
     """Raise InvalidInput unless ``low <= value <= high``.
 
     Examples
@@ -22,10 +26,10 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
     Traceback (most recent call last):
     aura.core.errors.InvalidInput: min_coverage=2 is out of range; allowed is 0 to 1
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InvalidInput(f"{name}={value!r} is not a number; allowed is {low:g} to {high:g}")
-    if not low <= value <= high:
-        raise InvalidInput(f"{name}={value:g} is out of range; allowed is {low:g} to {high:g}")
+    if not low <= float(value) <= high:
+        raise InvalidInput(f"{name}={float(value):g} is out of range; allowed is {low:g} to {high:g}")
 
 
 class RecordingError(AuraError):
@@ -53,3 +57,14 @@ class RecordingError(AuraError):
 
 class OutageError(AuraError):
     """A server could not be used: of tracking, of a cluster. Whatever was tried meanwhile is not to blame."""
+
+
+def without_credentials(text: str) -> str:
+    """Remove user and password from all addresses in a text.
+
+    Examples
+    --------
+    >>> without_credentials("cannot reach postgresql://me:secret@host/aura")
+    'cannot reach postgresql://host/aura'
+    """
+    return re.sub(r"(://)[^/\s]*@", r"\1", text)

@@ -1,4 +1,4 @@
-"""Sets of events and masks: the two ways to say when something happens."""
+"""Events, and their conversion from masks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from aura.core.arrays import Bools
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A stretch of a recording that means something, such as a seizure.
+    """A stretch of a recording, such as a seizure.
 
     Parameters
     ----------
     onset_s, duration_s
-        Start on the recording's clock and length, in seconds.
+        Start from the start of the recording, and length, in seconds.
     kind
         ``seiz`` for a seizure, as TUSZ and SzCORE write it.
     confidence
@@ -29,27 +29,27 @@ class Event:
 
     @property
     def end_s(self) -> float:
-        """End on the recording's clock, in seconds."""
+        """End from the start of the recording, in seconds."""
         return self.onset_s + self.duration_s
 
 
 @dataclass(frozen=True, slots=True)
 class OutsideSegments(Event):
-    """An event that lies in no segment of its record, where the times of the annotations are known to be right."""
+    """An event that lies in no segment of its record, although the times of the annotations are right."""
 
 
 def unite(events: Iterable[Event], *, duration_s: float) -> tuple[Event, ...]:
-    """Sort events, clip them to the recording, and unite those that touch or overlap.
+    """Sort events, clip them to the recording, and merge those that touch or overlap.
 
-    A united event keeps the kind of its first part and the highest confidence of all. An event without duration is
-    kept; one that has a duration and no part within the recording is dropped.
+    A merged event has the kind of its first part and the highest confidence of its parts. An event without duration is
+    kept; an event with a duration that lies outside the recording is dropped.
 
     Parameters
     ----------
     events
-        In any order.
+        Events in any order.
     duration_s
-        Length of the recording.
+        Length of the recording in seconds.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def unite(events: Iterable[Event], *, duration_s: float) -> tuple[Event, ...]:
 
 
 def merge(events: Iterable[Event]) -> tuple[Event, ...]:
-    """Sort events, and unite those that touch or overlap, as `unite` does, wherever they lie.
+    """Sort events and merge those that touch or overlap, as `unite` does, without clipping.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def merge(events: Iterable[Event]) -> tuple[Event, ...]:
 
 
 def from_mask(mask: Bools, *, step_s: float) -> tuple[Event, ...]:
-    """Turn the runs of True in a mask into events.
+    """Convert the runs of True in a mask to events.
 
     Parameters
     ----------

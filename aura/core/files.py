@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and digests of plain values."""
+"""Atomic writing of files, and digests of plain values."""
 
 import hashlib
 import json
@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+# Age from which a half-written file is left over from a killed run.
 PARTIAL_AGE_S = 86_400.0
 
 
@@ -18,7 +19,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Read plain values; None where there is no file."""
+    """Read plain values from JSON; None if the file is missing."""
     if not path.is_file():
         return None
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -26,12 +27,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def digest(*values: Any) -> str:
-    """Short name for plain values: the same for the same values, on any machine."""
+    """Compute a digest of plain values, 16 hexadecimal digits that are the same on any machine."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have ``write`` fill a file beside ``path``, then put it in place in one step."""
+    """Let ``write`` fill a temporary file beside ``path``, then rename it: readers see the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
@@ -42,7 +43,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove what killed runs left half-written, a day ago or more: what is younger may be another run's at work."""
+    """Remove half-written files of killed runs; files younger than a day may belong to a run that is at work."""
     for partial in folder.rglob(".*.part"):
         with suppress(FileNotFoundError):
             if partial.stat().st_mtime < time.time() - PARTIAL_AGE_S:

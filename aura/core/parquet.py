@@ -1,4 +1,4 @@
-"""Parquet files that say what they were made from, written whole or not at all."""
+"""Parquet files with metadata of what they were made from, written atomically."""
 
 import hashlib
 import json
@@ -16,16 +16,16 @@ META_KEY = b"aura"
 
 
 def write_table(path: Path, frame: pd.DataFrame, meta: Mapping[str, Any]) -> None:
-    """Write a table with plain values as metadata; readers see the old file or the new one, never a part.
+    """Write a table with plain values as metadata, atomically.
 
     Parameters
     ----------
     path
-        Where to; its folder is made.
+        The file; its folder is created.
     frame
         Columns named with their units.
     meta
-        What the table was made from, for JSON.
+        Values that describe what the table was made from; JSON can hold them.
     """
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata({META_KEY: json.dumps(meta)})
     write_whole(path, lambda partial: pq.write_table(table, partial))
@@ -37,9 +37,9 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     Returns
     -------
     frame
-        Missing text is None, as in the row that was written; pandas would give NaN, which is true.
+        Missing text is None, as it was written; pandas would return NaN, which counts as true.
     meta
-        What the table was made from.
+        Metadata that it was written with.
     """
     table = pq.read_table(path)
     frame = table.replace_schema_metadata(None).to_pandas()
@@ -49,7 +49,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def read_meta(path: Path) -> dict[str, Any] | None:
-    """Read the metadata of a table; None where there is no whole table of ours."""
+    """Read the metadata of a table; None if the file is missing or damaged."""
     try:
         return _meta(pq.read_schema(path))
     except (FileNotFoundError, pa.ArrowInvalid):
@@ -57,7 +57,7 @@ def read_meta(path: Path) -> dict[str, Any] | None:
 
 
 def frame_digest(frame: pd.DataFrame) -> str:
-    """Short name for the numbers in a table."""
+    """Compute a digest of the values in a table, 16 hexadecimal digits."""
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:16]
 
 

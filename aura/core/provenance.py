@@ -1,4 +1,4 @@
-"""Which detector made a result, and what it was trained on: written with every result."""
+"""The detector that made a result, and what it was trained on; every result is written with it."""
 
 import math
 import re
@@ -10,7 +10,7 @@ import yaml
 
 from aura.core.errors import AuraError
 
-# Files that MLflow keeps beside a model.
+# Files that MLflow writes beside a model.
 MLMODEL, REGISTERED_META = "MLmodel", "registered_model_meta"
 MAX_BYTES, MAX_TEXT = 1_000_000, 200
 SYNTHETIC_WARNING = (
@@ -24,16 +24,16 @@ UNCONFIRMED_WARNING = (
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a detector was trained on, and by which software.
+    """The corpus and the software that a detector was trained with.
 
     Parameters
     ----------
     corpus
-        Name of the corpus; empty where it is not recorded.
+        Name of the corpus; empty if it is not recorded.
     synthetic
-        Whether the corpus is synthetic; None where it is not recorded.
+        Whether the corpus is synthetic; None if it is not recorded.
     software, date
-        Version that trained the detector, and the day; empty where they are not recorded.
+        Version of Aura and day of the training; empty if they are not recorded.
     """
 
     corpus: str = ""
@@ -42,7 +42,7 @@ class Origin:
     date: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse text that would not stay on its line in the header of a file."""
+        """Raise for a text that would not stay on its line in the header of a file."""
         for name in ("corpus", "software", "date"):
             value = getattr(self, name)
             if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
@@ -51,7 +51,7 @@ class Origin:
             raise AuraError(f"origin.synthetic={self.synthetic!r}; allowed are true, false and null")
 
     def __str__(self) -> str:
-        """In words."""
+        """Return it in words."""
         if not self.corpus:
             return "an unknown corpus"
         kind = {True: "the synthetic corpus", False: "the corpus", None: "the corpus"}[self.synthetic]
@@ -60,22 +60,22 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Which detector made a result, when, and with which software.
+    """The detector that made a result, the day and the software.
 
     Parameters
     ----------
     model, version
-        Registered name and version. A detector that is not registered has its address as the name and no version.
+        Registered name and version. A detector that is not registered has its address as its name, and no version.
     run_id
-        MLflow run that trained the detector; empty where the tracking server does not confirm it.
+        MLflow run that trained the detector; empty if the tracking server does not confirm it.
     origin
         What it was trained on.
     threshold
-        Score from which on it raises an alarm.
+        Score at which it raises an alarm.
     software, date
         Version of Aura that made the result, and the day.
     is_confirmed
-        Whether the detector was read from the tracking server. Another one makes its own claims about its origin.
+        Whether the detector was read from the tracking server. If not, its origin is its own claim.
     """
 
     model: str
@@ -94,11 +94,11 @@ class Provenance:
 
     @property
     def address(self) -> str:
-        """Address by which MLflow finds this very detector again, where it is registered."""
+        """Address of this version for MLflow; the name if it is not registered."""
         return f"models:/{self.model}/{self.version}" if self.version else self.model
 
     def __str__(self) -> str:
-        """On one line."""
+        """Return it on one line."""
         run = f" (run {self.run_id})" if self.run_id else ""
         trained = "trained" if self.is_confirmed else "by its own claim trained"
         return (
@@ -108,14 +108,14 @@ class Provenance:
 
     @property
     def synthetic_training(self) -> bool | None:
-        """Whether it was trained on synthetic data; None where this is not recorded, or denied without proof."""
+        """Whether it was trained on synthetic data; None if this is not recorded, or denied without proof."""
         return None if not self.is_confirmed and self.origin.synthetic is False else self.origin.synthetic
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, columns and comments.
+        """Return plain values for JSON, columns and comments.
 
-        None where something is not recorded, and as the threshold of a detector that never raises an alarm, since JSON
-        has no infinity.
+        A value is None if it is not recorded. The threshold of a detector that never raises an alarm is None as well,
+        since JSON has no infinity.
         """
         return {
             "model": self.model,
@@ -131,7 +131,7 @@ class Provenance:
         }
 
     def warning(self, *, synthetic_data: bool) -> str | None:
-        """Return the warning that goes with results on such data, where there is one."""
+        """Return the warning for results on such data; None if there is none."""
         if self.origin.synthetic is None:
             return UNKNOWN_WARNING
         if self.synthetic_training is None:
@@ -141,7 +141,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """What MLflow wrote beside a model: the run that logged it, when, and the version it was registered as."""
+    """What MLflow wrote beside a model: the run that logged it, the day, and the registered version."""
 
     run_id: str
     date: str
@@ -150,12 +150,12 @@ class ModelFolder:
 
     @classmethod
     def read(cls, folder: Path) -> "ModelFolder":
-        """Read it; the files may come from a stranger, so values that MLflow would not write are left out.
+        """Read it from a folder; the files may come from a stranger, so unexpected values are left out.
 
         Raises
         ------
         AuraError
-            Where the folder holds no model of MLflow.
+            If the folder holds no MLflow model.
         """
         if not (folder / MLMODEL).is_file():
             raise AuraError(f"it has no file {MLMODEL}")
@@ -169,7 +169,7 @@ class ModelFolder:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    """Plain values of a file of MLflow; none where there is no such file."""
+    """Read plain values from a file of MLflow; empty if the file is missing."""
     if not path.is_file():
         return {}
     if path.stat().st_size > MAX_BYTES:
@@ -182,6 +182,6 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _matching(pattern: str, value: object) -> str:
-    """Return a text or whole number that matches the pattern; for all else, such as None, an empty text."""
+    """Return a text or whole number that matches the pattern; an empty text for anything else."""
     text = str(value) if isinstance(value, str | int) else ""
     return text if text.isprintable() and re.fullmatch(pattern, text) else ""

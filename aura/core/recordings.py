@@ -12,22 +12,23 @@ from aura.core.events import Event
 
 @dataclass(frozen=True, slots=True)
 class RecordingRef:
-    """Where a recording is, and whose: dataset > subject > session > recording.
+    """Names and files of a recording: dataset > subject > session > recording.
 
     Parameters
     ----------
     dataset, subject, session, recording
-        Names, the corpus's own; ``recording`` is unique in the corpus.
+        Names in the corpus; ``recording`` is unique in it.
     edf
-        The file with the ECG.
+        File with the ECG.
     annotations
-        The file with its events, where there is one.
+        File with its events; None if there is none.
     split
-        Side of the corpus's official split, where it has one.
+        Side of the official split of the corpus; None if it has no such split.
     layout
-        Name of the module in `aura.corpora.layouts` that knows how to read the annotations.
+        Name of the layout in `aura.corpora.layouts` that found the recording and reads its annotations.
     others
-        Further files of the recording, which are not read: its EEG beside its ECG, its annotations in another form.
+        Further files of the recording, which are read only if the first cannot be: its EEG beside its ECG, its
+        annotations in another format.
     siblings
         EDF files of other recordings that share the annotations. Their headers say which events lie in them.
     """
@@ -46,7 +47,7 @@ class RecordingRef:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Samples ``[first, stop)`` that follow each other without a gap, the first of them at ``onset_s``."""
+    """Samples ``[first, stop)`` without a gap, the first of them at ``onset_s`` seconds."""
 
     first: int
     stop: int
@@ -57,32 +58,32 @@ class Segment:
 class Ecg:
     """One ECG channel of a recording, as the file holds it.
 
-    A day at 1000 Hz is 170 MB so, and 690 MB in millivolts: those are made where they are needed, by `mv`.
+    A day at 1000 Hz takes 170 MB, and 690 MB in millivolts; `mv` converts a part when it is needed.
 
     Parameters
     ----------
     digital
-        (n_samples,) samples as the converter gave them.
+        (n_samples,) values of the converter.
     mv_per_step, zero_mv
-        What they mean: ``zero_mv + digital * mv_per_step``.
+        Scale: a sample is ``zero_mv + digital * mv_per_step`` millivolts.
     limits
         Smallest and largest value of the converter.
     fs_hz
         Sampling rate in hertz.
     channel
-        The label it has in the file.
+        Label in the file.
     signal
-        Number of its signal in the file, from 0; labels can repeat.
+        Number of the signal in the file, from 0, since labels can repeat.
     start
-        Start of the recording on the wall clock, where the file says it.
+        Start of the recording on the wall clock; None if the file does not tell.
     segments
-        Stretches without a gap, in their order; one, where the recording was never interrupted.
+        Stretches without a gap, in order; a single one if the recording was never interrupted.
     unit, written_unit
-        Unit that the samples were read in, and what the file says of it.
+        Unit that the samples were read in, and unit in the file.
     n_excluded
-        Data records whose samples are in no segment, as their place in time is not known.
+        Number of data records that are in no segment, since their time is not known.
     remarks
-        Codes of what was wrong with the file, but did not keep it from being read.
+        Codes of faults of the file that did not prevent reading it.
     """
 
     digital: Int16s
@@ -101,12 +102,12 @@ class Ecg:
 
     @property
     def duration_s(self) -> float:
-        """Length of the recording in seconds, its gaps included."""
+        """Length of the recording in seconds, including gaps."""
         last = self.segments[-1]
         return last.onset_s + (last.stop - last.first) / self.fs_hz
 
     def gaps(self) -> tuple[Event, ...]:
-        """Return the stretches between segments; where the clock jumps by less than a sample, nothing is missing."""
+        """Return the stretches between segments; a jump of the clock by less than a sample is no gap."""
         ends_s = [segment.onset_s + (segment.stop - segment.first) / self.fs_hz for segment in self.segments]
         return tuple(
             Event(end_s, after.onset_s - end_s, "gap")
@@ -115,6 +116,6 @@ class Ecg:
         )
 
     def mv(self, first: int, stop: int) -> Floats:
-        """Samples ``[first, stop)`` in millivolts."""
+        """Return the samples ``[first, stop)`` in millivolts."""
         ecg_mv: Floats = self.digital[first:stop].astype(np.float64) * self.mv_per_step + self.zero_mv
         return ecg_mv

@@ -1,1 +1,1 @@
-"""Which files of a folder are recordings, and whose."""
+"""Corpora: which files of a folder are recordings, and of which subjects."""

@@ -1,4 +1,4 @@
-"""The names that outputs go by: the corpus's own ids and paths below its root, or keyed hashes of them."""
+"""Names of recordings and files in outputs: ids and paths of the corpus, or keyed hashes of them."""
 
 import hashlib
 import hmac
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aura.core.errors import AuraError
 from aura.core.recordings import RecordingRef
-from aura.corpora.discovery import text
+from aura.corpora.discovery import escape_name
 
 KEY_VARIABLE = "AURA_PSEUDONYM_KEY"
 MIN_KEY = 16
@@ -16,29 +16,29 @@ MIN_KEY = 16
 
 @dataclass(frozen=True)
 class Names:
-    """What files and recordings are called in everything that is written.
+    """The names of recordings and files in all outputs.
 
     Parameters
     ----------
     root
-        Of the corpus. What is above it is never told.
+        Folder of the corpus. No output contains the path above it.
     key
-        Of the hash that replaces all ids and paths; None leaves them.
+        Key of the hash that replaces ids and paths. None keeps them.
     """
 
     root: Path
     key: bytes | None = field(repr=False)
 
     def path(self, path: Path) -> str:
-        """Name of a file or folder of the corpus."""
-        below = text(path.relative_to(self.root).as_posix())
+        """Return the name of a file or folder of the corpus."""
+        below = escape_name(path.relative_to(self.root).as_posix())
         return below if self.key is None else self._pseudonym(f"path {below}")
 
     def ref(self, ref: RecordingRef) -> RecordingRef:
-        """Give a recording the names it is known by."""
+        """Return a recording with the names that outputs have."""
         if self.key is None:
             return ref
-        # Within a corpus the same subject is always the same; nothing tells what it was called.
+        # A subject has the same pseudonym in all its recordings.
         subject = self._pseudonym(f"subject {ref.subject}") if ref.subject else ""
         return replace(
             ref,
@@ -53,17 +53,17 @@ class Names:
 
 
 def pseudonym(key: bytes, name: str) -> str:
-    """Give the name that stands for another one; without the key nobody can tell which."""
+    """Return the pseudonym of a name: 16 hexadecimal digits that reveal nothing without the key."""
     return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def key_from_environment() -> bytes:
-    """Give the key of the pseudonyms, which has no place in a configuration that is logged.
+    """Return the key of the pseudonyms. It is no key of the configuration, because configurations are logged.
 
     Raises
     ------
     AuraError
-        Where there is none, or one that can be tried out.
+        If the variable is not set, or so short that the key could be guessed.
     """
     key = os.environ.get(KEY_VARIABLE, "")
     if len(key) < MIN_KEY:

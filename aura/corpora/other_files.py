@@ -1,9 +1,9 @@
-"""Kinds of files that are passed over in a corpus, by suffixes that name a format and no person."""
+"""Kinds of files that discovery passes over. Only known suffixes are reported, as others can name a person."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-# Of recordings that have to be converted to EDF first.
+# Recordings that have to be converted to EDF first.
 RECORDINGS = frozenset(
     (
         *(
@@ -57,7 +57,7 @@ RECORDINGS = frozenset(
         *(".21e", ".pnt", ".log", ".m00", ".sig", ".plg", ".ari", ".qrs", ".apn", ".avro", ".parquet", ".npy", ".npz"),
     )
 )
-# Of archives and copies that have to be unpacked or renamed first.
+# Archives and copies that have to be unpacked or renamed first.
 PACKED = frozenset(
     (".gz", ".zip", ".bz2", ".xz", ".7z", ".zst", ".rar", ".tar", ".tgz", ".lz4", ".bak", ".part", ".tmp")
 )
@@ -71,7 +71,7 @@ OTHERS = frozenset(
 
 
 def kind_of(name: str) -> str:
-    """Return the suffix of a file, with the one before it where the file is packed, or ``other``.
+    """Return the suffix of a file, ``other`` if it is unknown; for a packed recording, the suffix of the recording too.
 
     Examples
     --------
@@ -85,12 +85,12 @@ def kind_of(name: str) -> str:
 
 
 def describe(kinds: Iterable[tuple[str, int]]) -> str:
-    """Say how many files there are of each kind."""
+    """List the number of files of each kind."""
     return ", ".join(f"{n} {kind}" for kind, n in kinds)
 
 
 def advice(kinds: Sequence[str]) -> str:
-    """Say what helps to have files of these kinds read."""
+    """Return what to do so that files of these kinds can be read; empty if nothing helps."""
     packed = any(kind.endswith(tuple(PACKED)) for kind in kinds)
     parts = (("unpack them", packed), ("convert them to EDF", any(kind in RECORDINGS for kind in kinds)))
     return " or ".join(what for what, holds in parts if holds)

@@ -1,4 +1,4 @@
-"""The parts that a saved model may name: a fixed table of short names, so that no data name code to import.
+"""The parts that a saved model may name: fixed tables of short names, so that no file names code to import.
 
 A configuration names a part by its import path under ``_target_``; ``detector.json`` names it by its short name under
 ``name``. Models that were registered before hold import paths, which are aliases of the short names.
@@ -11,14 +11,13 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from aura.core.arrays import Floats, Ints
-from aura.core.errors import AuraError
+from aura.core.errors import AuraError, InvalidInput
 from aura.core.former_paths import current_path
 from aura.ecg import beat_detectors
+from aura.ecg.beat_detectors import BeatDetector
 from aura.learning.labels import Detection, Forecasting, Labelling
 
 NAME, TARGET = "name", "_target_"
-BeatDetector = Callable[[Floats, float], Ints]
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Components:
     Parameters
     ----------
     parts
-        Function or class of each short name. A new part is a line here.
+        Function or class of each short name.
     given
         Parameters that the caller of the part passes, so that a configuration cannot.
     """
@@ -100,23 +99,21 @@ class Components:
         return {TARGET: self.path(name), **parameters}
 
 
-BEAT_DETECTORS = Components(
-    MappingProxyType(
-        {one.__name__: one for one in (beat_detectors.sleepecg, beat_detectors.neurokit, beat_detectors.manikandan)}
-    ),
-    given=("ecg_mv", "fs_hz"),
-)
+BEAT_DETECTORS = Components(beat_detectors.BEAT_DETECTORS, given=("ecg_mv", "fs_hz"))
 LABELLINGS = Components(MappingProxyType({"detection": Detection, "forecasting": Forecasting}))
 
 
 def beat_detector(key: str, values: object) -> BeatDetector:
-    """Give the beat detector that a configuration or a model names."""
+    """Return the beat detector that a configuration or a model names."""
     name, parameters = BEAT_DETECTORS.resolve(key, values)
     return partial(BEAT_DETECTORS.parts[name], **parameters)
 
 
 def labelling(key: str, values: object) -> Labelling:
-    """Make the labelling that a configuration or a model names."""
+    """Return the labelling that a configuration or a model names."""
     name, parameters = LABELLINGS.resolve(key, values)
-    made: Labelling = LABELLINGS.parts[name](**parameters)
+    try:
+        made: Labelling = LABELLINGS.parts[name](**parameters)
+    except InvalidInput as error:
+        raise AuraError(f"{key}.{error}") from error
     return made

@@ -20,8 +20,10 @@ from aura.core.series import RRSeries
 from aura.detection.alarms import Alarms
 from aura.detection.detector_file import DetectorFile
 from aura.detection.onnx import export, load_onnx
-from aura.features import BESIDE, FeatureSpec, extract, names_of
-from aura.learning.classifier import Calibration, Classifier, Predictor, load_classifier, seizure_probability
+from aura.features import CONTEXT_COLUMNS, FeatureSpec, extract_features, list_features
+from aura.learning.calibration import Calibration
+from aura.learning.classifier import Classifier, Predictor, seizure_probability
+from aura.learning.classifier_file import load_classifier
 
 MODEL_FILE, ONNX_FILE, DETECTOR_FILE = "model.skops", "model.onnx", "detector.json"
 # Not all that Aura needs: what a server of the model does.
@@ -117,9 +119,9 @@ class SeizureDetector:
     origin: Origin
 
     def probability(self, windows: pd.DataFrame) -> Floats:
-        """Probability of each window of `aura.features.extract`; NaN where it has no feature."""
+        """Probability of each window of `aura.features.extract_features`; NaN where it has no feature."""
         # Features are the last columns; to choose them by name takes as long as half of them.
-        x = windows.iloc[:, len(BESIDE) :].to_numpy()
+        x = windows.iloc[:, len(CONTEXT_COLUMNS) :].to_numpy()
         return self.calibration(seizure_probability(self.model, x))
 
     def predict(self, rr: RRSeries) -> pd.DataFrame:
@@ -155,7 +157,7 @@ class SeizureDetector:
 
     def _part(self, rr: RRSeries, from_s: float, until_s: float) -> pd.DataFrame:
         """Rows of the windows that end after one time and up to another."""
-        windows = extract(rr, self.spec, from_s=from_s, until_s=until_s)
+        windows = extract_features(rr, self.spec, from_s=from_s, until_s=until_s)
         probability = self.probability(windows)
         # A window without features has no probability: null in JSON, where NaN would be no JSON.
         why = pd.Series(reasons(windows, probability), dtype=object)
@@ -188,7 +190,7 @@ def load_detector(folder: Path, *, runtime: str | None = None) -> SeizureDetecto
     """
     saved = DetectorFile.read(folder / DETECTOR_FILE)
     model = _load_model(folder, saved.features, runtime or saved.runtime)
-    extract(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), saved.features)
+    extract_features(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), saved.features)
     return SeizureDetector(
         model,
         saved.features,
@@ -204,9 +206,9 @@ def load_detector(folder: Path, *, runtime: str | None = None) -> SeizureDetecto
 def _load_model(folder: Path, spec: FeatureSpec, runtime: str) -> Predictor:
     """The model, in the runtime that is wanted."""
     if runtime == "onnx" and (folder / ONNX_FILE).exists():
-        return load_onnx((folder / ONNX_FILE).read_bytes(), n_features=len(names_of(spec)))
-    model = load_classifier(folder / MODEL_FILE, n_features=len(names_of(spec)))
-    return load_onnx(export(model, spec), n_features=len(names_of(spec))) if runtime == "onnx" else model
+        return load_onnx((folder / ONNX_FILE).read_bytes(), n_features=len(list_features(spec)))
+    model = load_classifier(folder / MODEL_FILE, n_features=len(list_features(spec)))
+    return load_onnx(export(model, spec), n_features=len(list_features(spec))) if runtime == "onnx" else model
 
 
 def first_s(rr: RRSeries) -> float:

@@ -16,7 +16,7 @@ from aura.core.provenance import Origin
 from aura.detection.alarms import Alarms
 from aura.detection.components import BEAT_DETECTORS, LABELLINGS, labelling
 from aura.features import FeatureSpec
-from aura.learning.classifier import Calibration
+from aura.learning.calibration import Calibration
 
 RUNTIMES = ("sklearn", "onnx")
 # A file of ours has 3 kB.

@@ -12,7 +12,7 @@ from aura.core.errors import AuraError
 from aura.detection.alarm_stream import AlarmStream
 from aura.detection.detector import SeizureDetector, reasons
 from aura.detection.quarantine import CONFIRMED_BY, Entry, Quarantine
-from aura.features import Stream
+from aura.features import FeatureStream
 
 Line = dict[str, Any]
 # What a beat may say of itself.
@@ -32,7 +32,7 @@ class Live:
 
     def __init__(self, detector: SeizureDetector) -> None:
         self._detector = detector
-        self._stream = Stream(detector.spec)
+        self._stream = FeatureStream(detector.spec)
         self._alarms = AlarmStream(detector.alarms, threshold=detector.threshold, step_s=detector.spec.step_s)
         self._quarantine = Quarantine()
         # Time of the last interval that was accepted; None before there is any.

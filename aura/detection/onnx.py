@@ -12,7 +12,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from aura.core.arrays import Floats, Singles
 from aura.core.errors import AuraError
 from aura.core.series import RRSeries
-from aura.features import FeatureSpec, extract, feature_names
+from aura.features import FeatureSpec, extract_features, feature_names
 
 # ONNX adds up the trees in single precision.
 TOLERANCE = 1e-5
@@ -168,7 +168,7 @@ def _rows(spec: FeatureSpec) -> Floats:
     rr_ms[rng.random(n) < 0.02] *= 0.6
     gap_s = np.where(rng.random(n) < 0.003, 40.0, 0.0)
     t_s = np.cumsum(rr_ms / 1000 + gap_s)
-    windows = extract(RRSeries(t_s, rr_ms, float(t_s[-1])), spec)
+    windows = extract_features(RRSeries(t_s, rr_ms, float(t_s[-1])), spec)
     x = windows[feature_names(windows)].to_numpy()
     spoilt = np.where(rng.random(x.shape) < 0.1, np.nan, x)
     both: Floats = np.concatenate((x, spoilt))

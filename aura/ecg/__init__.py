@@ -1,1 +1,1 @@
-"""Samples of an ECG to RR intervals."""
+"""ECG samples to RR intervals."""

@@ -1,6 +1,6 @@
-"""Beats of a whole recording, however long it is and however often it was interrupted."""
+"""Detect the beats of a whole recording, of any length and with any number of interruptions."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,54 +8,56 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from aura.core.arrays import Bools, Floats, Ints
-from aura.core.errors import RecordingError
+from aura.core.errors import InvalidInput, RecordingError
 from aura.core.events import Event
 from aura.core.recordings import Ecg
-from aura.ecg.beat_detectors import sleepecg
+from aura.ecg.beat_detectors import BeatDetector, sleepecg
 
-# A detector needs several times the memory of what it is given; of a day it would be gigabytes.
+# A detector needs several times the memory of its input, which would be gigabytes for a day.
 BLOCK_S, BLOCK_SAMPLES = 3600.0, 8_000_000
-# What a detector needs to settle, and what it loses at an end.
+# Overlap of blocks: a detector needs time to settle, and loses beats at an end.
 MARGIN_S = 30.0
-# Shorter stretches are not searched: no detector can set its thresholds on them.
+# Shorter stretches are not searched, since no detector can set its thresholds on them.
 MIN_STRETCH_S = 5.0
-# A detector sees a straight line in a gap up to this, if the segment before it is as long.
+# Gaps up to this are bridged by a straight line, if the segment before the gap is at least as long.
 BRIDGE_S = 2.0
-# A T wave comes no later: after a gap it looks like a beat, if the gap hides the beat before it.
+# Latest T wave after a beat. After a gap that hides the beat, its T wave looks like a beat.
 T_WAVE_S = 0.4
-# Nearer to a gap, part of a QRS complex is missing, and its peak may be elsewhere.
+# Closer to a gap, part of a QRS complex may be missing, and its peak may be elsewhere.
 EDGE_S = 0.06
-# A gap up to this is spanned by an interval that is no longer than the others around it: none of its beats is missing.
+# An interval may span a gap up to this if it is at most 1.2 times the median interval around it: no beat is missing.
 SPAN_S, STEADY, N_AROUND = 0.3, 1.2, 11
-# No heart beats twice in this time; a beat where two blocks meet can be found in both.
+# No heart beats twice within this time; a beat at the edge of two blocks may be detected in both.
 REFRACTORY_S = 0.2
 UNDETECTABLE = "undetectable"
-# What the detectors' libraries raise on signals that are too short or sampled too slowly for their filters.
+# Errors of the detectors' libraries for signals that are too short, or sampled too slowly, for their filters.
 DETECTOR_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError)
 
 
-def detect(ecg: Ecg, detector: Callable[[Floats, float], Ints] = sleepecg) -> tuple[Floats, tuple[Event, ...]]:
-    """Find the beats of a recording in blocks of an hour; a straight line bridges short gaps.
+def detect_beats(ecg: Ecg, detector: BeatDetector = sleepecg) -> tuple[Floats, tuple[Event, ...]]:
+    """Detect the beats of a recording, in blocks of an hour, with short gaps bridged by straight lines.
 
     Parameters
     ----------
     ecg
         The recording.
     detector
-        One of `aura.ecg.beat_detectors`, or any function like them.
+        A function of `aura.ecg.beat_detectors`, or any other with their signature.
 
     Returns
     -------
     beats_s : (n_beats,) Floats
-        Times on the recording's clock in seconds, rising. Not among them is what is found within 0.06 s of a gap, and
-        within 0.4 s after a gap that no steady interval spans: it may be the T wave of a beat in the gap.
+        Times on the recording's clock in seconds, rising. Beats within 0.06 s of a gap are left out, and beats within
+        0.4 s after a gap that no steady interval spans, since they may be T waves of beats in the gap.
     undetectable : tuple of Event
-        Stretches too short to be searched, and blocks on which the detector failed: a flat hour, say.
+        Stretches too short to be searched, and blocks on which the detector failed, such as a flat hour.
 
     Raises
     ------
     RecordingError
-        ``undetectable``, where that is all of the recording.
+        ``undetectable`` if no part of the recording could be searched.
+    InvalidInput
+        If ``ecg`` is not an `Ecg`.
 
     Examples
     --------
@@ -69,41 +71,45 @@ def detect(ecg: Ecg, detector: Callable[[Floats, float], Ints] = sleepecg) -> tu
     >>> with TemporaryDirectory() as folder:
     ...     edf = Path(folder) / "recording.edf"
     ...     write_edf(edf, [Channel("ECG", ecg_mv * 1000, int(fs_hz))], start=datetime(2020, 1, 1))
-    ...     beats_s, undetectable = detect(read_ecg(edf))
+    ...     beats_s, undetectable = detect_beats(read_ecg(edf))
     >>> len(beats_s), beats_s[:3].round(2), undetectable
     (478, array([0.35, 0.95, 1.53]), ())
     """
+    if not isinstance(ecg, Ecg):
+        raise InvalidInput(
+            f"ecg is of type {type(ecg).__name__}; allowed is an Ecg, as aura.formats.edf.read_ecg returns"
+        )
     parts, failed, why = [], [], f"it is shorter than {MIN_STRETCH_S:g} s, or nowhere that long without a gap"
     for stretch in _stretches(ecg):
         for low, high, first, stop in _blocks(stretch, ecg.fs_hz):
             try:
                 if stop - first < MIN_STRETCH_S * ecg.fs_hz:
                     raise ValueError(why)
-                found = detector(_bridged_mv(ecg, stretch, first, stop), ecg.fs_hz) + first
+                r_peaks = detector(_bridged_mv(ecg, stretch, first, stop), ecg.fs_hz) + first
             except DETECTOR_ERRORS as error:
                 why = " ".join(str(error).split())
                 onset_s = float(stretch.onsets_s[0]) + low / ecg.fs_hz
                 failed.append(Event(onset_s, (high - low) / ecg.fs_hz, UNDETECTABLE))
                 continue
-            parts.append(stretch.times_s(found[(found >= low) & (found < high)], ecg.fs_hz))
+            parts.append(stretch.times_s(r_peaks[(r_peaks >= low) & (r_peaks < high)], ecg.fs_hz))
     if not parts:
         raise RecordingError("undetectable", f"no beats can be detected at {ecg.fs_hz:g} Hz: {why}")
     beats_s = np.unique(np.concatenate(parts))
-    beats_s = _trust(beats_s, ecg.gaps())
+    beats_s = _drop_uncertain(beats_s, ecg.gaps())
     if len(parts) > 1 and len(beats_s):
         beats_s = beats_s[np.diff(beats_s, prepend=-np.inf) >= REFRACTORY_S]
     return beats_s, tuple(failed)
 
 
 def span_gaps(faults: Sequence[Event], beats_s: Floats) -> tuple[Event, ...]:
-    """Leave out the short gaps that a steady interval spans, so that it counts.
+    """Drop the short gaps that a steady interval spans, so that the interval counts.
 
-    A beat in such a gap would make the interval over it at least half as long again as those around it.
+    A missed beat in such a gap would make the interval across it at least 1.5 times as long as its neighbours.
 
     Parameters
     ----------
     faults
-        Unusable stretches, gaps among them.
+        Unusable stretches, including gaps.
     beats_s
         (n_beats,) times of the beats in seconds, rising.
 
@@ -119,7 +125,7 @@ def span_gaps(faults: Sequence[Event], beats_s: Floats) -> tuple[Event, ...]:
 
 
 def _are_steady(beats_s: Floats, before: Ints) -> Bools:
-    """Whether the intervals that begin with these beats are no longer than those around them."""
+    """Whether the intervals that begin with these beats are at most 1.2 times the median interval around them."""
     steady = np.zeros(len(before), dtype=np.bool_)
     if len(beats_s) > N_AROUND:
         rr_s = np.diff(beats_s)
@@ -128,8 +134,8 @@ def _are_steady(beats_s: Floats, before: Ints) -> Bools:
     return steady
 
 
-def _trust(beats_s: Floats, gaps: Sequence[Event]) -> Floats:
-    """Leave out the beats at gaps that may be elsewhere, or none."""
+def _drop_uncertain(beats_s: Floats, gaps: Sequence[Event]) -> Floats:
+    """Drop the beats at gaps whose time is uncertain, or that may be T waves."""
     onsets_s = np.array([*(gap.onset_s for gap in gaps), np.inf])
     ends_s = np.array([-np.inf, *(gap.end_s for gap in gaps)])
     since_s = beats_s - ends_s[np.searchsorted(ends_s, beats_s + 1e-9) - 1]
@@ -142,16 +148,16 @@ def _trust(beats_s: Floats, gaps: Sequence[Event]) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Stretch:
-    """Segments with short gaps between them, as a detector sees them: samples at a constant rate.
+    """Segments with short gaps between them, as a detector gets them: samples at a constant rate.
 
     Parameters
     ----------
     firsts, lengths
-        (n_segments,) first sample of each segment in the recording, and its length in samples.
+        (n_segments,) first sample of each segment in the recording, and the segment's length in samples.
     onsets_s
         (n_segments,) times on the recording's clock.
     starts
-        (n_segments,) index in the stretch at which each begins.
+        (n_segments,) index in the stretch at which each segment begins.
     """
 
     firsts: Ints
@@ -161,11 +167,11 @@ class _Stretch:
 
     @property
     def n_samples(self) -> int:
-        """Length in samples, gaps included."""
+        """Length in samples, including gaps."""
         return int(self.starts[-1] + self.lengths[-1])
 
     def times_s(self, indices: Ints, fs_hz: float) -> Floats:
-        """Times of samples on the recording's clock, without those in gaps."""
+        """Return the times of samples on the recording's clock, without samples in gaps."""
         number = np.searchsorted(self.starts, indices, side="right") - 1
         within = indices - self.starts[number]
         times_s: Floats = (self.onsets_s[number] + within / fs_hz)[within < self.lengths[number]]
@@ -173,7 +179,7 @@ class _Stretch:
 
 
 def _stretches(ecg: Ecg) -> Iterator[_Stretch]:
-    """Join segments whose gaps are bridged; bridges at most double the samples."""
+    """Join segments whose gaps are bridged; bridges at most double the number of samples."""
     firsts = np.array([segment.first for segment in ecg.segments])
     lengths = np.array([segment.stop - segment.first for segment in ecg.segments])
     onsets_s = np.array([segment.onset_s for segment in ecg.segments])
@@ -181,7 +187,7 @@ def _stretches(ecg: Ecg) -> Iterator[_Stretch]:
     cuts = np.flatnonzero(gaps_s > np.minimum(BRIDGE_S, lengths[:-1] / ecg.fs_hz) + 1e-6) + 1
     for first, stop in pairwise([0, *cuts.tolist(), len(firsts)]):
         part = slice(first, stop)
-        # On the grid of the first segment, but not before the last one ended.
+        # On the grid of the first segment, but not before the end of the previous one.
         before = np.cumsum(lengths[part]) - lengths[part]
         on_grid = np.round((onsets_s[part] - onsets_s[first]) * ecg.fs_hz).astype(np.int64)
         starts = before + np.maximum.accumulate(on_grid - before)
@@ -189,7 +195,7 @@ def _stretches(ecg: Ecg) -> Iterator[_Stretch]:
 
 
 def _bridged_mv(ecg: Ecg, stretch: _Stretch, first: int, stop: int) -> Floats:
-    """Samples ``[first, stop)`` of a stretch, with straight lines in its gaps."""
+    """Return the samples ``[first, stop)`` of a stretch in mV, with straight lines in its gaps."""
     bridged_mv = np.full(stop - first, np.nan)
     begin, end = np.searchsorted(stretch.starts, (first, stop), side="right")
     for number in range(max(int(begin) - 1, 0), int(end)):
@@ -205,7 +211,7 @@ def _bridged_mv(ecg: Ecg, stretch: _Stretch, first: int, stop: int) -> Floats:
 
 
 def _blocks(stretch: _Stretch, fs_hz: float) -> Iterator[tuple[int, int, int, int]]:
-    """Samples of a stretch that each block answers for, and those a detector sees for it."""
+    """Yield the samples of a stretch that each block is responsible for, and those its detector gets."""
     block, margin = min(round(BLOCK_S * fs_hz), BLOCK_SAMPLES), round(MARGIN_S * fs_hz)
     for low in range(0, stretch.n_samples, block):
         high = min(low + block, stretch.n_samples)

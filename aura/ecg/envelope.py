@@ -1,4 +1,4 @@
-"""The lowest and highest value of short stretches of an ECG: fewer numbers, and no peak is lost."""
+"""Reduce an ECG to the lowest and highest value of short bins, so that no peak is lost."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -8,26 +8,26 @@ import numpy as np
 from aura.core.arrays import Floats
 from aura.core.recordings import Ecg
 
-# Samples that are read at once, to bound the memory.
+# Samples read at once, to bound the memory.
 AT_ONCE = 4_000_000
 
 
-def envelope(ecg: Ecg, from_s: float, to_s: float, bin_s: float) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Give the bins of a part of an ECG, one piece after the other.
+def compute_envelope(ecg: Ecg, from_s: float, to_s: float, bin_s: float) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Compute the bins of a part of an ECG, piece by piece.
 
     Parameters
     ----------
     ecg
-        Of which it is a part.
+        The recording.
     from_s, to_s
-        Where it begins and ends, on the recording's clock.
+        Start and end of the part on the recording's clock, in seconds.
     bin_s
-        Length of a bin; every sample is one where that is no more than a sample.
+        Length of a bin in seconds; at most a sample makes every sample a bin.
 
     Yields
     ------
     t_s, low_mv, high_mv : (n_bins,) Floats
-        Time of the first sample, and the lowest and highest of them. No bin reaches from one segment to the next.
+        Time of the first sample of each bin, and its lowest and highest value. No bin spans two segments.
     """
     n = max(int(bin_s * ecg.fs_hz + 1e-9), 1)
     for first, stop, onset_s in runs_between(ecg, from_s, to_s):
@@ -39,12 +39,12 @@ def envelope(ecg: Ecg, from_s: float, to_s: float, bin_s: float) -> Iterator[tup
 
 
 def runs_between(ecg: Ecg, from_s: float, to_s: float) -> Iterator[tuple[int, int, float]]:
-    """Give the samples between two times, without a search through all segments, of which there can be many.
+    """Yield the runs of samples between two times, without a search through all segments.
 
     Yields
     ------
     first, stop, onset_s
-        Samples ``[first, stop)`` that follow each other without a gap, and the time of the first of them.
+        Samples ``[first, stop)`` without a gap, and the time of the first in seconds.
     """
     at = max(bisect_right(ecg.segments, from_s, key=lambda segment: segment.onset_s) - 1, 0)
     for number in range(at, len(ecg.segments)):

@@ -1,4 +1,4 @@
-"""Whose heart says that a seizure is there: responders (Jeppesen 2020)."""
+"""Rises of the heart rate in seizures; a rise above 50 bpm makes a responder (Jeppesen 2020)."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from aura.core.events import Event
 from aura.core.series import RRSeries
 
 RESPONDER_BPM = 50.0
-# The rise is that of means of 10 s, from the onset to a while after the end, over the minutes before.
+# The rise is the highest 10-s mean from the onset to 30 s after the end, minus the mean of the minutes before.
 MEAN_S, AFTER_S, BEFORE_S, MARGIN_S = 10.0, 30.0, 300.0, 30.0
 MIN_BEATS = 5
 
 
-def rises_bpm(rr: RRSeries, seizures: Sequence[Event]) -> Floats:
-    """How far the heart rate rises in each seizure.
+def measure_rises_bpm(rr: RRSeries, seizures: Sequence[Event]) -> Floats:
+    """Measure the rise of the heart rate in each seizure.
 
     Parameters
     ----------
@@ -27,13 +27,13 @@ def rises_bpm(rr: RRSeries, seizures: Sequence[Event]) -> Floats:
     Returns
     -------
     (n_seizures,) Floats
-        Highest mean heart rate of 10 s between the onset and 30 s after the end, over the mean of the 5 min that end
-        30 s before the onset; NaN where there are not enough beats to say.
+        Highest 10-s mean heart rate between the onset and 30 s after the end, minus the mean of the 5 min that end 30 s
+        before the onset; NaN with fewer than 5 beats in either.
 
     Examples
     --------
     >>> rr_ms = np.concatenate((np.full(400, 1000.0), np.full(200, 500.0)))
-    >>> rises_bpm(RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 500.0), [Event(400.0, 60.0)])
+    >>> measure_rises_bpm(RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 500.0), [Event(400.0, 60.0)])
     array([60.])
     """
     bpm, rises = 60_000.0 / rr.rr_ms, np.full(len(seizures), np.nan)

@@ -1,20 +1,23 @@
-"""From beats to RR intervals, and from RR to NN intervals."""
+"""Beats to RR intervals, and RR to NN intervals."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from aura.core.arrays import Bools, Floats, Ints
-from aura.core.errors import AuraError
+from aura.core.errors import InvalidInput, check_range
 from aura.core.events import Event
 from aura.core.series import CLOCK_S, NNSeries, RRSeries
 
 # 250 bpm: most seizures raise the heart rate (doi:10.1016/j.seizure.2014.02.012), and young hearts reach 220 bpm.
 LOW_MS = 240.0
-# 20 bpm: an interval above 3 s is asystole, and no longer a slow heart (doi:10.1111/epi.13644).
+# 20 bpm: an interval above 3 s is asystole, no longer bradycardia (doi:10.1111/epi.13644).
 HIGH_MS = 3000.0
-# Malik's 20 % removes breaths of young hearts and onsets of tachycardia; see docs/features.md for the numbers.
+# Malik's 20 % removes respiratory arrhythmia of the young and onsets of tachycardia; docs/features.md has the numbers.
 MAX_CHANGE = 0.3
+
+# Sampling rates outside of this range are not in hertz.
+MIN_FS_HZ, MAX_FS_HZ = 0.001, 1_000_000
 
 
 def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] = ()) -> RRSeries:
@@ -27,29 +30,34 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     duration_s
         Length of the recording in seconds.
     unusable
-        Stretches in which nothing is to be believed: beats within them do not count, though those at their edges do,
-        and no interval reaches over one.
+        Stretches without valid beats: beats inside them do not count, beats at their edges do, and no interval spans
+        one.
 
     Returns
     -------
     RRSeries
-        Each interval timed at its second beat, to a nanosecond: so the same two beats have the same interval between
-        them, however late in the recording they are.
+        Intervals timed at their second beat. Their lengths are rounded to a nanosecond, so that the same two beats have
+        the same interval wherever they are in the recording.
 
     Raises
     ------
+    InvalidInput
+        For times that are not numbers or do not rise.
     AuraError
-        For times that do not rise, or are not within the recording.
+        For times outside of the recording.
 
     Examples
     --------
     >>> rr_from_beats(np.array([1.0, 2.0, 2.8, 9.0, 9.5]), 10.0, [Event(3.0, 5.0)]).rr_ms
     array([1000.,  800.,  500.])
     """
-    beats_s = np.array(beats_s, dtype=np.float64)
-    if not (np.isfinite(beats_s).all() and (np.diff(beats_s) > 0).all()):
-        raise AuraError("the times of beats have to be numbers of seconds that rise from beat to beat")
-    # Of each gap between beats, how many stretches began before it and how many ended.
+    try:
+        beats_s = np.array(beats_s, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"beats_s has to hold numbers ({error})") from error
+    if not (beats_s.ndim == 1 and np.isfinite(beats_s).all() and (np.diff(beats_s) > 0).all()):
+        raise InvalidInput("beats_s has to hold times in seconds that rise from beat to beat")
+    # Number of stretches that began, and that ended, before each beat.
     onsets_s = np.sort([event.onset_s for event in unusable])
     ends_s = np.sort([event.end_s for event in unusable])
     begun = np.searchsorted(onsets_s, beats_s, side="left")
@@ -62,7 +70,7 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
 
 
 def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
-    """Turn the samples at which a detector found beats into RR intervals.
+    """Turn R-peaks into RR intervals on the recording's own clock.
 
     Parameters
     ----------
@@ -75,8 +83,10 @@ def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
 
     Raises
     ------
+    InvalidInput
+        For values that are not sample indices, or a sampling rate that is not in hertz.
     AuraError
-        For what are no sample indices, and as `rr_from_beats`.
+        As `rr_from_beats`.
 
     Examples
     --------
@@ -84,31 +94,32 @@ def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
     array([1000.,  800.])
     """
     r_peaks = np.asarray(r_peaks)
-    if r_peaks.dtype == np.bool_ or not (np.mod(r_peaks, 1) == 0).all():
-        raise AuraError("R-peaks have to be sample indices, whole numbers; for times in seconds there is rr_from_beats")
-    if not fs_hz > 0:
-        raise AuraError(f"fs_hz={fs_hz}; allowed are sampling rates above 0")
+    if r_peaks.dtype.kind not in "iuf" or not (np.mod(r_peaks, 1) == 0).all():
+        raise InvalidInput(
+            "r_peaks has to hold sample indices, whole numbers; for times in seconds there is rr_from_beats"
+        )
+    check_range("fs_hz", fs_hz, MIN_FS_HZ, MAX_FS_HZ)
     return rr_from_beats(r_peaks / fs_hz, duration_s)
 
 
-def clean(
+def clean_intervals(
     rr: RRSeries, *, low_ms: float = LOW_MS, high_ms: float = HIGH_MS, max_change: float = MAX_CHANGE
 ) -> NNSeries:
-    """Leave out the intervals that no sinus rhythm makes: RR to NN.
+    """Drop the intervals that are not of a sinus rhythm: RR to NN.
 
-    Intervals out of range go first, then ectopic ones by Malik's rule: an interval that differs from the one before
-    it by more than ``max_change`` is left out, and the next is kept without a test, as hrv-analysis does. Unlike
-    there, what is left out is not interpolated but stays a gap, and nothing is compared across a gap.
-    Each interval is judged by itself and its past alone.
+    Intervals out of range are dropped first, then ectopic ones by Malik's rule: an interval that differs from the one
+    before it by more than ``max_change`` is dropped, and the next is kept untested, as in hrv-analysis. Unlike there,
+    dropped intervals are not interpolated but leave a gap, and no interval is compared across a gap. The decision on an
+    interval depends only on it and its past.
 
     Parameters
     ----------
     rr
         All intervals of a recording.
     low_ms, high_ms
-        Shortest and longest plausible interval.
+        Shortest and longest plausible interval in ms.
     max_change
-        Largest change against the interval before, as a share of that interval.
+        Largest change from the interval before, as a share of that interval.
 
     References
     ----------
@@ -118,7 +129,7 @@ def clean(
     Examples
     --------
     >>> rr = RRSeries(np.array([1.0, 1.8, 2.2, 3.4]), np.array([800.0, 800.0, 400.0, 1200.0]), 5.0)
-    >>> clean(rr).nn_ms
+    >>> clean_intervals(rr).nn_ms
     array([ 800.,  800., 1200.])
     """
     keep = is_normal(rr, low_ms=low_ms, high_ms=high_ms, max_change=max_change)
@@ -128,14 +139,14 @@ def clean(
 def is_normal(
     rr: RRSeries, *, low_ms: float = LOW_MS, high_ms: float = HIGH_MS, max_change: float = MAX_CHANGE
 ) -> Bools:
-    """Say which intervals `clean` keeps; its parameters are the same."""
+    """Return (n_intervals,) whether `clean_intervals`, with the same parameters, keeps an interval."""
     plausible = (rr.rr_ms >= low_ms) & (rr.rr_ms <= high_ms)
     keep: Bools = plausible & ~_ectopic(rr, plausible, max_change)
     return keep
 
 
 def _ectopic(rr: RRSeries, plausible: Bools, max_change: float) -> Bools:
-    """Intervals that Malik's rule leaves out."""
+    """Return (n_intervals,) whether Malik's rule drops an interval."""
     n = len(rr.rr_ms)
     if n < 2:
         return np.zeros(n, dtype=np.bool_)
@@ -143,7 +154,7 @@ def _ectopic(rr: RRSeries, plausible: Bools, max_change: float) -> Bools:
     before_ms = np.concatenate(([np.nan], rr.rr_ms[:-1]))
     with np.errstate(invalid="ignore"):
         jumps = adjacent & (np.abs(rr.rr_ms - before_ms) > max_change * before_ms)
-    # The interval after one that was left out is kept untested, so of a run of jumps every second one goes.
+    # The interval after a dropped one is kept untested, so every second interval of a run of jumps is dropped.
     index = np.arange(n)
     run_start = np.maximum.accumulate(np.where(jumps & ~np.concatenate(([False], jumps[:-1])), index, 0))
     ectopic: Bools = jumps & ((index - run_start) % 2 == 0)
@@ -151,7 +162,7 @@ def _ectopic(rr: RRSeries, plausible: Bools, max_change: float) -> Bools:
 
 
 def _follows(t_s: Floats, rr_ms: Floats) -> Bools:
-    """Intervals that begin where the one before ended, to within the rounding of clocks."""
+    """Return (n_intervals,) whether an interval begins where the one before ended, up to the rounding of clocks."""
     follow = np.zeros(len(t_s), dtype=np.bool_)
     follow[1:] = np.abs(np.diff(t_s) - rr_ms[1:] / 1000.0) <= CLOCK_S
     return follow

@@ -1,4 +1,4 @@
-"""What a detector said of recordings it has not seen, against what is true: counts first, ratios after."""
+"""Scores of a detector on recordings: counts first, which add up; ratios after."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -11,56 +11,129 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from aura.core.arrays import Floats, Ints
-from aura.core.events import Event
+from aura.core.events import Event, from_mask, unite
 from aura.detection.alarms import Alarms
 from aura.ecg.heart_rate import RESPONDER_BPM
 from aura.evaluation import bootstrap
-from aura.evaluation.scoring import RATIOS, Counts, EventRules, pool, ratio, score_events, score_samples
-from aura.learning.labels import TARGET
+from aura.evaluation.scoring import RATIOS, Counts, EventRules, compute_ratio, pool, score_events, score_samples
+from aura.features.windows import window_ends
+from aura.learning.labels import TARGET, Labelling
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ScoredRecording:
-    """What a detector said of a recording, and what it should have.
+class AnnotatedRecording:
+    """A recording and what is true of it.
 
     Parameters
     ----------
-    recording, subject, duration_s
-        Which, whose, and how long.
-    step_s
-        Time from one window to the next.
-    probability
-        (n_windows,) of what is to be found.
-    score
-        (n_windows,) what is compared with a threshold, by `aura.detection.alarms.Alarms.score`.
-    threshold
-        Chosen without this recording.
-    labels
-        (n_windows,) as in `aura.learning.labels.Labels`.
+    recording, subject
+        Names of the recording and of its subject.
+    duration_s
+        Length of the recording in seconds.
     seizures
-        As annotated.
-    targets
-        Stretches in which an alarm is right.
+        Annotated seizures.
     rises_bpm
-        (n_seizures,) how far the heart rate rose in each.
+        (n_seizures,) rise of the heart rate in each seizure.
     """
 
     recording: str
     subject: str
     duration_s: float
+    seizures: tuple[Event, ...]
+    rises_bpm: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredRecording(AnnotatedRecording):
+    """A recording with the scores of a detector beside what is true.
+
+    Parameters
+    ----------
+    step_s
+        Time from one window to the next in seconds.
+    probability
+        (n_windows,) probability of what the detector was taught.
+    score
+        (n_windows,) smoothed probability that is compared with the threshold, see `aura.detection.alarms.Alarms.score`.
+    threshold
+        Chosen without this recording.
+    labels
+        (n_windows,) as in `aura.learning.labels.Labels`.
+    targets
+        Stretches in which an alarm is right.
+    """
+
     step_s: float
     probability: Floats
     score: Floats
     threshold: float
     labels: Ints
-    seizures: tuple[Event, ...]
     targets: tuple[Event, ...]
-    rises_bpm: Floats
 
     @property
     def assessed_s(self) -> float:
-        """Time in which an alarm was possible: the steps that have a score."""
+        """Time in which an alarm was possible, in seconds: the steps that have a score."""
         return min(float(np.count_nonzero(~np.isnan(self.score)) * self.step_s), self.duration_s)
+
+
+def score_recording(
+    recording: AnnotatedRecording,
+    probability: Floats,
+    *,
+    step_s: float,
+    alarms: Alarms,
+    threshold: float,
+    labelling: Labelling,
+) -> ScoredRecording:
+    """Put the probabilities of a detector beside what is true of a recording.
+
+    Parameters
+    ----------
+    recording
+        What is true.
+    probability
+        (n_windows,) one per window; window i ends at ``(i + 1) * step_s``.
+    step_s
+        Time from one window to the next in seconds.
+    alarms, threshold
+        How the detector turns probabilities into alarms.
+    labelling
+        What the detector was taught.
+    """
+    ends_s = window_ends(recording.duration_s, step_s)
+    return ScoredRecording(
+        recording=recording.recording,
+        subject=recording.subject,
+        duration_s=recording.duration_s,
+        seizures=recording.seizures,
+        rises_bpm=recording.rises_bpm,
+        step_s=step_s,
+        probability=probability,
+        score=alarms.score(probability, step_s=step_s),
+        threshold=threshold,
+        labels=labelling(ends_s, step_s=step_s, seizures=recording.seizures).label,
+        targets=labelling.targets(recording.seizures),
+    )
+
+
+def raise_alarms(
+    recordings: Sequence[ScoredRecording], alarms: Alarms, threshold: float | None = None
+) -> list[tuple[Event, ...]]:
+    """Raise the alarms of each recording, at its own threshold or at a common one."""
+    return [
+        alarms.events(r.score, threshold=r.threshold if threshold is None else threshold, step_s=r.step_s)
+        for r in recordings
+    ]
+
+
+def count_events(
+    recordings: Sequence[ScoredRecording], raised: Sequence[tuple[Event, ...]], rules: EventRules
+) -> list[Counts]:
+    """Count detected events and false alarms of each recording."""
+    return [
+        replace(score_events(r.targets, alarms, duration_s=r.duration_s, rules=rules), assessed_s=r.assessed_s)
+        for r, alarms in zip(recordings, raised, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +164,9 @@ class Evaluation:
         for kind, counts in (("event", self.events), ("sample", self.samples)):
             ratios, sums = pool(counts).ratios(), _sums(self.by_subject(counts))
             for name in RATIOS:
-                low, high = bootstrap.interval(bootstrap.scores_of_draws(sums, partial(ratio, name=name), seed=seed))
+                low, high = bootstrap.interval(
+                    bootstrap.scores_of_draws(sums, partial(compute_ratio, name=name), seed=seed)
+                )
                 key = f"{kind}_{name}"
                 found |= {key: ratios[name], f"{key}_low": low, f"{key}_high": high}
         seizures = self.seizures()
@@ -190,26 +265,39 @@ class Evaluation:
 
 
 def evaluate(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: EventRules) -> Evaluation:
-    """Raise the alarms of each recording at its threshold, and count."""
-    raised = [alarms.events(r.score, threshold=r.threshold, step_s=r.step_s) for r in recordings]
+    """Raise the alarms of each recording at its threshold, and count them."""
+    raised = raise_alarms(recordings, alarms)
     samples = [
-        replace(score_samples(r.targets, found, duration_s=r.duration_s), assessed_s=r.assessed_s)
-        for r, found in zip(recordings, raised, strict=True)
+        replace(score_samples(r.targets, hyp, duration_s=r.duration_s), assessed_s=r.assessed_s)
+        for r, hyp in zip(recordings, raised, strict=True)
     ]
-    return Evaluation(recordings, raised, _event_counts(recordings, raised, rules), samples, rules)
+    return Evaluation(recordings, raised, count_events(recordings, raised, rules), samples, rules)
+
+
+def describe_alarms(alarms: Alarms, scored: ScoredRecording) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+    """Return the alarms of a recording with their confidence, and the stretches that were not assessed.
+
+    Returns
+    -------
+    alarms : tuple of Event
+        The confidence of an alarm is the highest probability of its windows.
+    not_assessed : tuple of Event
+        Stretches without a score, sorted and disjoint.
+    """
+    raised, step_s = [], scored.step_s
+    for alarm in alarms.events(scored.score, threshold=scored.threshold, step_s=step_s):
+        steps = slice(int(alarm.onset_s / step_s), int(np.ceil(alarm.end_s / step_s)))
+        highest = float(np.nanmax(scored.probability[steps], initial=0.0))
+        raised.append(Event(alarm.onset_s, alarm.duration_s, "seiz", highest))
+    blind = from_mask(np.isnan(scored.score), step_s=step_s)
+    # The last step of a recording may be cut short.
+    end_s = len(scored.score) * step_s
+    rest = (Event(end_s, scored.duration_s - end_s),) if end_s < scored.duration_s else ()
+    return tuple(raised), unite((*blind, *rest), duration_s=scored.duration_s)
 
 
 def _sums(counts: Sequence[Counts]) -> Floats:
     return np.array([(c.n_ref, c.tp, c.fp, c.duration_s, c.assessed_s) for c in counts], dtype=np.float64)
-
-
-def _event_counts(
-    recordings: Sequence[ScoredRecording], alarms: Sequence[tuple[Event, ...]], rules: EventRules
-) -> list[Counts]:
-    return [
-        replace(score_events(r.targets, found, duration_s=r.duration_s, rules=rules), assessed_s=r.assessed_s)
-        for r, found in zip(recordings, alarms, strict=True)
-    ]
 
 
 def _responders(seizures: pd.DataFrame) -> dict[str, float]:

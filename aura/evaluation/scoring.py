@@ -1,8 +1,8 @@
 """Scores under the rules of SzCORE (doi:10.1111/epi.18113): counts first, which add up; ratios after."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from timescoring.annotations import Annotation
@@ -15,6 +15,27 @@ from aura.core.ranges import Range, check_fields
 SAMPLE_HZ = 1
 # The rate at which timescoring scores events.
 EVENT_HZ = 10
+
+
+# Numerator and denominator of each score, by name. A new score is a line here; counts of events and of seconds, their
+# intervals, the tables and MLflow's metrics follow.
+RATIOS: Mapping[str, Callable[[Floats, Floats, Floats, Floats, Floats], tuple[Floats, Floats]]] = {
+    "sensitivity": lambda n_ref, tp, fp, duration_s, assessed_s: (tp, n_ref),
+    "precision": lambda n_ref, tp, fp, duration_s, assessed_s: (tp, tp + fp),
+    "f1": lambda n_ref, tp, fp, duration_s, assessed_s: (2 * tp, n_ref + tp + fp),
+    "false_alarms_per_24h": lambda n_ref, tp, fp, duration_s, assessed_s: (fp, duration_s / 86_400),
+    "false_alarms_per_assessed_24h": lambda n_ref, tp, fp, duration_s, assessed_s: (fp, assessed_s / 86_400),
+}
+# Thresholds are chosen and versions compared by this rate: a detector that is blind half of the time must not look
+# better for it.
+FALSE_ALARM_RATE = "false_alarms_per_assessed_24h"
+# Scores that a search can optimise, and the direction in which each improves. The false alarm rate is that of assessed
+# time: a search for few alarms per recorded day would find settings under which little is assessed.
+OBJECTIVES: Mapping[str, Literal["maximize", "minimize"]] = {
+    "f1": "maximize",
+    "sensitivity": "maximize",
+    FALSE_ALARM_RATE: "minimize",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,40 +86,30 @@ class Counts:
             self.assessed_s + other.assessed_s,
         )
 
-    @property
-    def sensitivity(self) -> float:
-        """Share of the reference that was found; NaN where there is none."""
-        return self.tp / self.n_ref if self.n_ref else float("nan")
-
-    @property
-    def precision(self) -> float:
-        """Share of the detections that are right; NaN where there is none."""
-        return self.tp / (self.tp + self.fp) if self.tp + self.fp else float("nan")
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of both; NaN where there is neither reference nor detection."""
-        return 2 * self.tp / (self.n_ref + self.tp + self.fp) if self.n_ref + self.fp else float("nan")
-
-    @property
-    def false_alarms_per_24h(self) -> float:
-        """False alarms (or seconds of them) per day of recording; NaN where nothing was recorded."""
-        return self.fp / (self.duration_s / 86_400) if self.duration_s else float("nan")
-
-    @property
-    def false_alarms_per_assessed_24h(self) -> float:
-        """False alarms (or seconds of them) per day of assessed time; NaN where nothing was assessed."""
-        return self.fp / (self.assessed_s / 86_400) if self.assessed_s else float("nan")
-
     def ratios(self) -> dict[str, float]:
-        """All scores by name."""
-        return {
-            "sensitivity": self.sensitivity,
-            "precision": self.precision,
-            "f1": self.f1,
-            "false_alarms_per_24h": self.false_alarms_per_24h,
-            "false_alarms_per_assessed_24h": self.false_alarms_per_assessed_24h,
-        }
+        """Return each of `RATIOS` by name; NaN where it is not defined."""
+        totals = np.array([[self.n_ref, self.tp, self.fp, self.duration_s, self.assessed_s]], dtype=np.float64)
+        return {name: float(compute_ratio(totals, name)[0]) for name in RATIOS}
+
+
+def compute_ratio(totals: Floats, name: str) -> Floats:
+    """Compute one score of several sums of counts.
+
+    Parameters
+    ----------
+    totals
+        (n, 5) reference events, detected ones among them, false alarms, seconds, and assessed seconds.
+    name
+        Of `RATIOS`.
+
+    Returns
+    -------
+    Floats
+        (n,) scores; NaN where the denominator is 0.
+    """
+    part, whole = RATIOS[name](*totals.T)
+    score: Floats = np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+    return score
 
 
 def score_events(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: float, rules: EventRules) -> Counts:
@@ -169,25 +180,3 @@ def _annotation(events: Sequence[Event], fs_hz: int, n_samples: int) -> Annotati
         for event in unite(events, duration_s=duration_s)
     ]
     return Annotation([(e.onset_s, e.end_s) for e in unite(long, duration_s=duration_s)], fs_hz, n_samples)
-
-
-RATIOS = ("sensitivity", "precision", "f1", "false_alarms_per_24h", "false_alarms_per_assessed_24h")
-
-
-# By this one thresholds are chosen and versions compared: who is blind half of the time must not look better for it.
-FALSE_ALARM_RATE = "false_alarms_per_assessed_24h"
-
-
-def ratio(totals: Floats, name: str) -> Floats:
-    """A score of (n, 5) sums of reference events, events found, false alarms, seconds and assessed seconds."""
-    n_ref, tp, fp, duration_s, assessed_s = totals.T
-    ratios = {
-        "sensitivity": (tp, n_ref),
-        "precision": (tp, tp + fp),
-        "f1": (2 * tp, n_ref + tp + fp),
-        "false_alarms_per_24h": (fp, duration_s / 86_400),
-        "false_alarms_per_assessed_24h": (fp, assessed_s / 86_400),
-    }
-    part, whole = ratios[name]
-    found: Floats = np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
-    return found

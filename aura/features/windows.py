@@ -1,4 +1,4 @@
-"""Which beats are in which window. A window is stamped with its end and sees nothing after it."""
+"""Which intervals are in which window. A window is stamped with its end and contains nothing after it."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from aura.core.arrays import Floats, Ints
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NNWindows:
-    """NN intervals, and which of them are in which window: what a family of features is computed from.
+    """NN intervals, and which of them are in which window: the input of a feature family.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ class NNWindows:
 
     @classmethod
     def one(cls, nn_ms: Floats) -> "NNWindows":
-        """One window that holds all intervals, one after the other."""
+        """Return a single window that contains all intervals, one after the other."""
         t_s = np.cumsum(nn_ms) / 1000.0
         return cls(t_s, nn_ms, t_s[-1:], np.zeros(1, dtype=np.int64), np.array([len(nn_ms)], dtype=np.int64))
 
 
 def window_ends(duration_s: float, step_s: float) -> Floats:
-    """Ends of the windows of a recording: one after each full step.
+    """Return the ends of the windows of a recording: one after each full step.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ def window_ends(duration_s: float, step_s: float) -> Floats:
     >>> window_ends(7.0, 2.0)
     array([2., 4., 6.])
     """
-    # A recording of 0.3 s holds three steps of 0.1 s, which 0.3 // 0.1 does not say.
+    # A recording of 0.3 s contains three steps of 0.1 s, though 0.3 // 0.1 is 2.
     n_windows = int(np.floor(duration_s / step_s + 1e-9))
     return np.arange(1, n_windows + 1, dtype=np.float64) * step_s
 
 
-def beats_in_windows(t_s: Floats, end_s: Floats, length_s: float) -> tuple[Ints, Ints]:
-    """First and one past the last interval of each window ``(end - length, end]``.
+def find_intervals(t_s: Floats, end_s: Floats, length_s: float) -> tuple[Ints, Ints]:
+    """Find the intervals of each window ``(end - length, end]``.
 
     Parameters
     ----------

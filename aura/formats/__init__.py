@@ -1,1 +1,1 @@
-"""Files of recordings and annotations to objects and back, whatever corpus they are of."""
+"""Readers and writers of recordings and annotations, independent of any corpus."""

@@ -1,4 +1,4 @@
-"""Times of day as seconds from the start of a recording, with and without time zones."""
+"""Convert times of day to seconds from the start of a recording, with and without time zones."""
 
 from datetime import UTC, datetime
 
@@ -6,24 +6,24 @@ from aura.core.errors import RecordingError
 
 
 def readings_s(time: datetime, start: datetime) -> tuple[float, ...]:
-    """Return the seconds from a start to a time of day.
+    """Return the possible seconds from the start of a recording to a time of day.
 
     Parameters
     ----------
     time
-        With a zone, or on the same clock as the start.
+        Time of day with a zone, or on the same clock as the start.
     start
-        Start of the recording; with a zone where it is known.
+        Start of the recording; with a zone if it is known.
 
     Returns
     -------
     tuple of float
-        One number. Two in the hour that a clock repeats in autumn, none in the hour that it skips in spring.
+        One number; two in the hour that a clock repeats in autumn, none in the hour that it skips in spring.
 
     Raises
     ------
     RecordingError
-        ``unknown_zone`` where only ``time`` has a zone; ``ambiguous_start`` where ``start`` lies in one of those hours.
+        ``unknown_zone`` if only ``time`` has a zone; ``ambiguous_start`` if ``start`` lies in one of those hours.
     """
     if start.tzinfo is None:
         if time.tzinfo is not None:
@@ -43,7 +43,7 @@ def readings_s(time: datetime, start: datetime) -> tuple[float, ...]:
 
 
 def _instants(time: datetime) -> list[datetime]:
-    """All instants at which a clock of that zone shows that time, in UTC."""
-    both = (time.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    """Return all instants, in UTC, at which a clock of the zone shows the time."""
+    instants = (time.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
     shown = time.replace(tzinfo=None, fold=0)
-    return sorted({one for one in both if one.astimezone(time.tzinfo).replace(tzinfo=None, fold=0) == shown})
+    return sorted({utc for utc in instants if utc.astimezone(time.tzinfo).replace(tzinfo=None, fold=0) == shown})

@@ -1,4 +1,4 @@
-"""What a detector found, in the annotation formats of those who look at it; what it could not assess is said apart."""
+"""Write detections in annotation formats, with the stretches that the detector could not assess."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,51 +13,51 @@ from aura.formats.tabular import write_csv_bi, write_events_tsv
 from aura.formats.tse import write_tse
 
 FORMATS = {"tse_bi": ".tse_bi", "csv_bi": ".csv_bi", "events_tsv": "_events.tsv"}
-# TUSZ calls so what nobody annotated; readers of TUSZ take it for neither a seizure nor background.
+# Label of TUSZ for stretches without annotation; readers of TUSZ treat it as neither seizure nor background.
 NOT_ASSESSED = "null"
-# Of files that say no start.
+# Start in events.tsv if the recording has none.
 NO_DATE = datetime(1985, 1, 1)
 
 
 def write_detections(
     path: Path,
-    found: Sequence[Event],
+    detected: Sequence[Event],
     not_assessed: Sequence[Event],
     *,
     start: datetime | None,
     duration_s: float,
     about: Mapping[str, Any],
 ) -> None:
-    """Write an annotation file, in the format that its name says, whole or not at all.
+    """Write an annotation file atomically, in the format of its suffix.
 
-    ``.tse_bi`` and ``.csv_bi`` say of each stretch of the recording what it is: ``seiz``, ``bckg``, or ``null`` where
-    the detector could not see. ``events.tsv`` names seizures, and what could not be assessed as background with a
-    confidence of 0, since readers of SzCORE know no other types.
+    ``.tse_bi`` and ``.csv_bi`` files label the whole recording: ``seiz``, ``bckg``, or ``null`` where the detector
+    could not assess it. ``events.tsv`` files list seizures, and as ``bckg`` with confidence 0 what could not be
+    assessed, since readers of SzCORE know no other types.
 
     Parameters
     ----------
     path
-        Ends in ``.tse_bi``, ``.csv_bi`` or ``_events.tsv``; its folder is made.
-    found, not_assessed
-        Sorted and disjoint.
+        Path that ends in ``.tse_bi``, ``.csv_bi`` or ``_events.tsv``; its folder is created.
+    detected, not_assessed
+        Events, sorted and disjoint.
     start
-        Of the recording on the wall clock.
+        Start of the recording on the wall clock.
     duration_s
-        Of the recording.
+        Length of the recording in seconds.
     about
-        Who annotated it and when, or which detector; plain values. They are comments below the first line of
-        ``.tse_bi`` and ``.csv_bi``, which their readers skip. ``events.tsv`` can hold none, so BIDS has them in
-        ``_events.json`` beside it.
+        Plain values that describe the annotator or the detector. They become comments below the first line of
+        ``.tse_bi`` and ``.csv_bi`` files, which readers skip. ``events.tsv`` allows no comments, so they go to
+        ``_events.json`` beside it, as BIDS has it.
     """
-    blind = [replace(event, kind=NOT_ASSESSED, confidence=1.0) for event in not_assessed]
+    unseen = [replace(event, kind=NOT_ASSESSED, confidence=1.0) for event in not_assessed]
     if path.name.endswith(FORMATS["events_tsv"]):
-        named = [replace(event, kind="sz") for event in found] or [Event(0.0, duration_s, "bckg")]
+        named = [replace(event, kind="sz") for event in detected] or [Event(0.0, duration_s, "bckg")]
         named += [replace(event, kind="bckg", confidence=0.0) for event in not_assessed]
         events = sorted(named, key=lambda event: event.onset_s)
         write_whole(path, lambda part: write_events_tsv(part, events, start or NO_DATE, duration_s))
         write_json(sidecar(path), about)
         return
-    events = _filled([*found, *blind], duration_s)
+    events = _with_background([*detected, *unseen], duration_s)
 
     def write(part: Path) -> None:
         if path.suffix == FORMATS["csv_bi"]:
@@ -74,17 +74,17 @@ def write_detections(
 
 
 def _comment(key: str, value: str) -> str:
-    """Return a comment of one line, whatever line breaks the value holds."""
+    """Return a comment of one line; line breaks of the value become spaces."""
     return f"# {key} = {' '.join(value.split())}"
 
 
 def sidecar(path: Path) -> Path:
-    """Path of the JSON file that BIDS has beside an ``events.tsv``."""
+    """Return the path of the JSON file that BIDS has beside an ``events.tsv``."""
     return path.with_name(path.name.replace(FORMATS["events_tsv"], "_events.json"))
 
 
-def _filled(events: Sequence[Event], duration_s: float) -> list[Event]:
-    """Events, and background between them."""
+def _with_background(events: Sequence[Event], duration_s: float) -> list[Event]:
+    """Return the events and the background between them."""
     filled: list[Event] = []
     at_s = 0.0
     for event in sorted(events, key=lambda event: event.onset_s):

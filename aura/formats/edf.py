@@ -1,7 +1,7 @@
-"""Read one channel of an EDF file, whatever else is wrong with it (format: doi:10.1016/j.clinph.2003.09.004).
+"""Read single channels of an EDF file, also of a damaged one (format: doi:10.1016/j.clinph.2003.09.004).
 
-The readers that exist were made for sound files: pyedflib refuses one with an impossible date, a memory map brings a
-file of 7 GB into memory to read one channel of 40, and none keeps the gaps of EDF+D on the clock.
+Existing readers assume undamaged files: pyedflib refuses a file with an impossible date. A memory map loads 7 GB to
+read one channel of 40, and no reader keeps the gaps of EDF+D at their times.
 """
 
 import math
@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from aura.core.arrays import Int16s
-from aura.core.errors import AuraError, RecordingError
+from aura.core.errors import InvalidInput, RecordingError
 from aura.core.recordings import Ecg, Segment
 from aura.formats.edf_clock import Clock, read_clock
 from aura.formats.edf_header import (
@@ -27,26 +27,26 @@ from aura.formats.edf_header import (
     PHYSICAL_MIN,
     UNIT,
     Header,
-    number,
+    parse_number,
     read_header,
 )
 from aura.formats.units import MILLIVOLTS, is_voltage, quote_unit, read_unit
 
 ANY_ECG = ("*EKG*", "*ECG*")
-# A QRS complex reaches to 30 Hz, where the band of the beat detectors ends; faster, it is not an ECG.
+# Beat detectors need QRS frequencies up to 30 Hz, hence 61 samples per second. No ECG has more than 100 000.
 FS_HZ = (61.0, 100_000.0)
-# Ten days at 256 Hz: more does not fit into 1 GiB with what a detector needs.
+# Ten days at 256 Hz. More does not fit into 1 GiB together with the memory of a beat detector.
 MAX_SAMPLES = 240_000_000
-# No converter has smaller or larger steps.
+# Millivolts per digital step; no converter has smaller or larger steps.
 SCALES_MV = (1e-15, 1e15)
-# Records that are shorter are read many at a time.
+# Shorter data records are read many at a time.
 SMALL_BYTES = 4096
 
 
 def read_ecg(
     edf: Path | str, channels: Sequence[str] = ANY_ECG, unit: str | None = None, signal: int | None = None
 ) -> Ecg:
-    """Read the ECG of an EDF file: of `read_ecgs`, the one that is preferred.
+    """Read the ECG of an EDF file: the first channel that `read_ecgs` yields.
 
     Parameters
     ----------
@@ -70,43 +70,43 @@ def read_ecg(
     ('EEG EKG1-REF', 256.0, 10.0, array([0.5, 0.5]))
     """
     if isinstance(channels, str):
-        raise AuraError(f"channels is a list of patterns; write [{channels!r}]")
+        raise InvalidInput(f"channels is a list of patterns; write [{channels!r}]")
     return next(read_ecgs(Path(edf), channels, unit, signal))
 
 
 def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None, signal: int | None = None) -> Iterator[Ecg]:
-    """Read the channels of an EDF file that can be its ECG, and nothing of the others.
+    """Read the channels of an EDF file that can be its ECG; no other channel is read.
 
     Parameters
     ----------
     edf
         The file.
     channels
-        Patterns of channel labels in order of preference; ``*`` stands for anything, case does not count. A pattern
-        that is a label stands for that label alone, whatever signs are in it.
+        Patterns of channel labels in order of preference; ``*`` matches anything, case does not count. A pattern that
+        equals a label matches that label alone, whatever special characters it has.
     unit
-        Unit of the samples, ``uV``, ``mV``, ``V`` or ``nV``, whatever the file says; None is what the file says, and
-        microvolts where it says nothing, as EEG amplifiers write.
+        Unit of the samples that overrides the file: ``uV``, ``mV``, ``V`` or ``nV``. None takes the unit in the file,
+        and microvolts if it has none, as EEG amplifiers write.
     signal
-        Number of the one signal to read, from 0, where several can have the same label; its label has to match as well.
-        None reads all that match.
+        Number of the only signal to read, from 0, since labels can repeat; its label has to match as well. None reads
+        all signals that match.
 
     Yields
     ------
     Ecg
-        At least one, in the order of preference, of the channels in a unit of voltage. Time begins with the first data
+        Channels in a unit of voltage, at least one, in the order of preference. Time begins with the first data
         record; the gaps of an EDF+D file stay gaps.
 
     Raises
     ------
     RecordingError
         ``unreadable_edf``, ``no_ecg_channel``, ``unknown_unit``, ``bad_scaling``, ``bad_rate``, ``bad_clock``,
-        ``too_large`` or ``empty_ecg``: of the preferred channel, where none can be read.
+        ``too_large`` or ``empty_ecg``: the error of the preferred channel, if no channel can be read.
     """
     try:
         if edf.is_dir():
             raise RecordingError("unreadable_edf", "is a folder")
-        # A named pipe would wait for ever.
+        # Reading a named pipe would block.
         if not stat.S_ISREG(edf.stat().st_mode):
             raise RecordingError("unreadable_edf", "is not a file")
         with edf.open("rb", buffering=0) as file:
@@ -114,36 +114,36 @@ def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None, signa
             indices = _find_channels(header, channels, signal)
             yield from _read_all(file, header, indices, read_clock(file, header), unit)
     except OSError as error:
-        gone = isinstance(error, FileNotFoundError)
-        what = "is not there, or is a link to nothing" if gone else f"cannot be read: {error.strerror}"
-        raise RecordingError("unreadable_edf", what) from error
+        is_missing = isinstance(error, FileNotFoundError)
+        problem = "is not there, or is a link to nothing" if is_missing else f"cannot be read: {error.strerror}"
+        raise RecordingError("unreadable_edf", problem) from error
 
 
 def _find_channels(header: Header, channels: Sequence[str], signal: int | None) -> list[int]:
-    """Signals that match a pattern, by the order of the patterns and then of the file."""
+    """Return the signals that match a pattern, in the order of the patterns and then of the file."""
     labels = {index: _plain(label) for index, label in enumerate(header.labels) if not header.is_annotation(index)}
-    found: dict[int, None] = {}
+    matches: dict[int, None] = {}
     for pattern in map(_plain, channels):
         exact = [index for index, label in labels.items() if label == pattern]
-        found |= dict.fromkeys(exact or (index for index, label in labels.items() if fnmatchcase(label, pattern)))
-    if not found:
+        matches |= dict.fromkeys(exact or (index for index, label in labels.items() if fnmatchcase(label, pattern)))
+    if not matches:
         message = f"none of its channels {list(header.labels)} matches dataset.channels, {list(channels)}"
         raise RecordingError("no_ecg_channel", message)
     if signal is None:
-        return list(found)
-    if signal not in found:
-        message = f"signal {signal} matches none of {list(channels)}; the signals that do are {sorted(found)}"
+        return list(matches)
+    if signal not in matches:
+        message = f"signal {signal} matches none of {list(channels)}; the signals that do are {sorted(matches)}"
         raise RecordingError("no_ecg_channel", message)
     return [signal]
 
 
 def _plain(label: str) -> str:
-    """Spell a label in small letters with single blanks."""
+    """Return a label in lower case with single spaces."""
     return " ".join(label.lower().split())
 
 
 def _read_all(file: BinaryIO, header: Header, indices: Sequence[int], clock: Clock, unit: str | None) -> Iterator[Ecg]:
-    """Read those signals that can be read; the error of the first where there is none."""
+    """Yield the signals that can be read; raise the error of the first if there are none."""
     errors, n_read = [], 0
     for index in indices:
         try:
@@ -152,25 +152,25 @@ def _read_all(file: BinaryIO, header: Header, indices: Sequence[int], clock: Clo
         except RecordingError as error:
             errors.append(error)
     if not n_read:
-        # Of a channel in volts, where there is one.
+        # The error of a channel in volts, if there is one.
         raise min(errors, key=lambda error: error.reason == "no_ecg_channel")
 
 
 def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_unit: str | None) -> Ecg:
-    """Read one signal."""
+    """Read one signal, scaled to millivolts."""
     label, written = header.labels[index], header.fields[UNIT][index]
     if not is_voltage(written):
-        raise RecordingError("no_ecg_channel", f"channel {label!r} is in {quote_unit(written)}, which is no voltage")
+        raise RecordingError("no_ecg_channel", f"channel {label!r} is in {quote_unit(written)}, which is not a voltage")
     unit = set_unit or read_unit(written)
     if unit is None:
         message = (
-            f"channel {label!r} is in {quote_unit(written)}, which is no unit that is known; set dataset.unit to one "
+            f"channel {label!r} is in {quote_unit(written)}, which is not a known unit; set dataset.unit to one "
             f"of {', '.join(MILLIVOLTS)}"
         )
         raise RecordingError("unknown_unit", message)
     per_step_mv = MILLIVOLTS[unit]
     low, high, first, last = (
-        number(header.fields[field][index]) for field in (PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN, DIGITAL_MAX)
+        parse_number(header.fields[field][index]) for field in (PHYSICAL_MIN, PHYSICAL_MAX, DIGITAL_MIN, DIGITAL_MAX)
     )
     if low is None or high is None or first is None or last is None or low == high or first == last:
         raise RecordingError("bad_scaling", f"channel {label!r} has no range, so its samples have no scale")
@@ -205,9 +205,9 @@ def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_u
 
 
 def _read_samples(file: BinaryIO, header: Header, index: int, clock: Clock) -> Int16s:
-    """Read a signal's part of every data record, and only that: the file can be many times the memory."""
+    """Read one signal's part of every data record and nothing else: the file can be larger than the memory."""
     n, at, descriptor = header.samples[index], 2 * sum(header.samples[:index]), file.fileno()
-    # Of the record in which a file was truncated, what there is of the signal; without gaps its time is known.
+    # The signal's samples in a truncated last record; their time is known only without gaps.
     n_rest = 0 if not clock.contiguous else min(max(header.rest_bytes - at, 0) // 2, n)
     n_samples = n * header.n_records + n_rest
     if n_samples > MAX_SAMPLES:
@@ -239,7 +239,7 @@ def _read_samples(file: BinaryIO, header: Header, index: int, clock: Clock) -> I
 
 
 def _segments(clock: Clock, n: int, n_samples: int) -> tuple[Segment, ...]:
-    """Stretches of the samples of a signal without a gap, for ``n`` samples in a data record."""
+    """Return the segments without a gap of a signal with ``n`` samples per data record."""
     segments = [Segment(run.first * n, run.stop * n, run.onset_s) for run in clock.runs]
     if clock.contiguous:
         segments[-1] = replace(segments[-1], stop=n_samples)

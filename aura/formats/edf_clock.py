@@ -1,7 +1,7 @@
-"""When the data records of an EDF+ file begin (format: doi:10.1016/S1388-2457(03)00123-8).
+"""Read when the data records of an EDF+ file begin (format: doi:10.1016/S1388-2457(03)00123-8).
 
-Each data record starts its annotation signal with a time stamp. A file that claims to be contiguous can have gaps all
-the same, and single stamps can be missing or wrong, so stamps are compared with each other before they are used.
+The annotation signal of each data record starts with a time stamp. A file that claims to be contiguous can still have
+gaps, and single stamps can be missing or wrong, so stamps are compared with each other before they are used.
 """
 
 import math
@@ -20,20 +20,20 @@ from aura.formats.edf_header import Header
 
 # The first annotation of a data record: its onset, perhaps a duration, and no text.
 STAMP = re.compile(rb"[\s\0]*([+-]?\d{1,12}(?:[.,]\d{0,20})?)(?:\x15[\d.,]*)?\x14\x14")
-# Longer than any stamp.
+# No stamp is longer.
 STAMP_BYTES = 96
 # A month of one-second records has fewer.
 MAX_STAMPS = 3_000_000
-# Clocks of records jitter by less, and a run of records is followed by its own clock until that is off by more.
+# Onsets of records jitter by less than JITTER_S. A run of records keeps its own clock until it is off by DRIFT_S.
 JITTER_S = 0.02
 DRIFT_S = 0.25
-# A clock that was set back by more than this went on from another time; less costs the records that overlap.
+# A clock set back by more than this continues from another time; a smaller step costs the overlapping records.
 SET_BACK_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Data records ``[first, stop)`` that follow each other without a gap, the first of them at ``onset_s``."""
+    """Data records ``[first, stop)`` without a gap between them; the first begins at ``onset_s``."""
 
     first: int
     stop: int
@@ -47,13 +47,13 @@ class Clock:
     Parameters
     ----------
     runs
-        In their order; one of all records, where the recording was never interrupted.
+        Runs in the order of time; a single one if the recording was never interrupted.
     start_s
-        Start of the first run, from the start in the header; None where the stamps count from another time.
+        Start of the first run in seconds from the start in the header; None if the stamps count from another time.
     contiguous
-        Whether there is no gap, so that part of a last record can be placed as well.
+        Whether there is no gap, so that a truncated last record has a known time.
     n_excluded
-        Data records without a place in time.
+        Number of data records without a known time.
     remarks
         Codes, as in `aura.core.recordings.Ecg`.
     """
@@ -68,13 +68,12 @@ class Clock:
 def read_clock(file: BinaryIO, header: Header) -> Clock:
     """Read when the data records of a file begin.
 
-    Of a file that claims to be contiguous, the first and the last stamp are read, and all of them where these two
-    disagree with that.
+    If a file claims to be contiguous, the first and the last stamp are read; if they contradict the claim, all are.
 
     Raises
     ------
     RecordingError
-        ``bad_clock`` for a file that is too long, or one with gaps (EDF+D) whose stamps do not tell where.
+        ``bad_clock`` if the file is too long, or if it has gaps (EDF+D) and its stamps do not tell where.
     """
     n = header.n_records
     if (n + (header.rest_bytes > 0)) * header.record_s > MAX_DURATION_S:
@@ -95,26 +94,26 @@ def read_clock(file: BinaryIO, header: Header) -> Clock:
 
 
 def _contiguous(n_records: int, first_s: float | None, *remarks: str) -> Clock:
-    """Clock of a file without a gap, whose first stamp says the fraction of a second at which it began."""
+    """Return the clock of a file without gaps; its first stamp is the fraction of the second at which it began."""
     start_s = first_s if first_s is not None and abs(first_s) < 1 else None
     return Clock((Run(0, n_records, 0.0),), start_s, contiguous=True, remarks=remarks)
 
 
 def _read_stamps(file: BinaryIO, header: Header, records: range | list[int]) -> Floats:
-    """Read the stamps of some data records in seconds from the start in the header; NaN where there is none."""
+    """Read stamps of data records in seconds from the start in the header, (len(records),); NaN if missing."""
     assert header.timekeeping is not None
     at = header.data_at + 2 * sum(header.samples[: header.timekeeping])
     n_bytes = min(2 * header.samples[header.timekeeping], STAMP_BYTES)
     stamps_s = np.full(len(records), np.nan)
     for i, record in enumerate(records):
-        found = STAMP.match(os.pread(file.fileno(), n_bytes, at + record * header.record_bytes))
-        if found:
-            stamps_s[i] = float(found[1].replace(b",", b"."))
+        match = STAMP.match(os.pread(file.fileno(), n_bytes, at + record * header.record_bytes))
+        if match:
+            stamps_s[i] = float(match[1].replace(b",", b"."))
     return stamps_s
 
 
 def _place_records(stamps_s: Floats, header: Header) -> Clock:
-    """Place the data records in time by all of their stamps."""
+    """Place the data records in time by their stamps."""
     n, record_s = len(stamps_s), header.record_s
     jitter_s = min(JITTER_S, record_s / 2)
     usable_s, set_back = _rising_stamps(stamps_s, record_s, jitter_s)
@@ -133,19 +132,19 @@ def _place_records(stamps_s: Floats, header: Header) -> Clock:
     start_s = float(onsets_s[runs[0].first])
     if not header.gaps and len(runs) == 1 and not n_excluded:
         return _contiguous(n, start_s, *bad_stamps)
-    # By its header a recording begins in the second of its first stamp, unless it was cut out of a longer one.
-    known = abs(start_s) < (MAX_DURATION_S if header.gaps else 1)
+    # A recording begins in the second that its header names, unless it was cut out of a longer one.
+    is_known = abs(start_s) < (MAX_DURATION_S if header.gaps else 1)
     remarks = (
         *(() if header.gaps else ("undeclared_gaps",)),
         *bad_stamps,
         *(("excluded_records",) if n_excluded else ()),
         *(("clock_set_back",) if set_back else ()),
     )
-    return Clock(runs, start_s if known else None, contiguous=False, n_excluded=n_excluded, remarks=remarks)
+    return Clock(runs, start_s if is_known else None, contiguous=False, n_excluded=n_excluded, remarks=remarks)
 
 
 def _rising_stamps(stamps_s: Floats, record_s: float, jitter_s: float) -> tuple[Floats, bool]:
-    """Keep the stamps that rise, as many as possible; NaN for the others, and whether the clock was set back."""
+    """Keep as many rising stamps as possible, NaN for the others; return them and whether the clock was set back."""
     onsets_s = np.where(_is_odd(stamps_s, record_s, jitter_s), np.nan, stamps_s)
     kept = _longest_chain(onsets_s, record_s - jitter_s)
     valid = np.isfinite(onsets_s)
@@ -153,7 +152,7 @@ def _rising_stamps(stamps_s: Floats, record_s: float, jitter_s: float) -> tuple[
         index = np.flatnonzero(valid)
         late_s = np.diff(onsets_s[index]) - np.diff(index) * record_s
         near = np.concatenate(([False], np.abs(late_s) <= jitter_s, [False]))
-        # A clock that was set, and not a wrong stamp: records adjoin before and after the step.
+        # If records adjoin before and after the step, the clock was set back; otherwise the stamp is wrong.
         back_s = np.where((late_s < -SET_BACK_S) & near[:-2] & near[2:], late_s, 0.0)
         unbroken_s = onsets_s.copy()
         unbroken_s[index[1:]] -= np.cumsum(back_s)
@@ -164,7 +163,7 @@ def _rising_stamps(stamps_s: Floats, record_s: float, jitter_s: float) -> tuple[
 
 
 def _is_odd(stamps_s: Floats, record_s: float, jitter_s: float) -> Bools:
-    """Whether each stamp disagrees with its two neighbours, which agree with each other, or is far from all."""
+    """Whether each stamp contradicts two neighbours that agree with each other, or is far from all others."""
     if not np.isfinite(stamps_s).any():
         return np.zeros(len(stamps_s), dtype=np.bool_)
     odd: Bools = np.abs(stamps_s - np.nanmedian(stamps_s)) > MAX_DURATION_S
@@ -178,13 +177,13 @@ def _is_odd(stamps_s: Floats, record_s: float, jitter_s: float) -> Bools:
 
 
 def _longest_chain(onsets_s: Floats, apart_s: float) -> Bools:
-    """Choose as many onsets as possible of which each is at least ``apart_s`` after the one before; NaN is not one."""
+    """Choose as many onsets as possible that are each at least ``apart_s`` after the last chosen one; never a NaN."""
     valid = np.flatnonzero(np.isfinite(onsets_s))
     kept = np.zeros(len(onsets_s), dtype=np.bool_)
     if (np.diff(onsets_s[valid]) >= apart_s).all():
         kept[valid] = True
         return kept
-    # Patience sorting: the smallest last onset of a chain of each length, the record it is of, and the one before it.
+    # Patience sorting: for each length, the smallest last onset of a chain, its record, and the record before that.
     lasts_s: list[float] = []
     records: list[int] = []
     before = np.full(len(onsets_s), -1)
@@ -206,15 +205,15 @@ def _longest_chain(onsets_s: Floats, apart_s: float) -> Bools:
 
 
 def _place_most(usable: Bools) -> bool:
-    """Whether stamps place half of the records, or at least two neighbours; one stamp of many is no clock."""
+    """Whether stamps place half of the records, or two neighbours; a single stamp is not enough."""
     return bool(usable.any() and (2 * usable.sum() >= len(usable) or (usable[1:] & usable[:-1]).any()))
 
 
 def _contradict(stamps_s: Floats, record_s: float, jitter_s: float) -> bool:
-    """Whether stamps are a clock that is believed against the claim of a file to be contiguous.
+    """Whether stamps outweigh the claim of a file to be contiguous.
 
-    They place at least half of the records, and half of these adjoin or half of the time is recorded; stamps in
-    milliseconds do not.
+    They do if they place at least half of the records, and half of these adjoin or half of the time is recorded. Stamps
+    in milliseconds do not.
     """
     index = np.flatnonzero(np.isfinite(stamps_s))
     if len(index) < 2 or 2 * len(index) < len(stamps_s):
@@ -225,7 +224,7 @@ def _contradict(stamps_s: Floats, record_s: float, jitter_s: float) -> bool:
 
 
 def _fill_between(stamps_s: Floats, header: Header, jitter_s: float) -> Floats:
-    """Place records without a usable stamp where the stamps around them leave room for just these."""
+    """Place records without a usable stamp if the stamps around them leave room for exactly these records."""
     onsets_s, record_s, records = stamps_s.copy(), header.record_s, np.arange(len(stamps_s))
     stamped = np.flatnonzero(np.isfinite(stamps_s))
     first, last = stamped[0], stamped[-1]
@@ -242,10 +241,10 @@ def _fill_between(stamps_s: Floats, header: Header, jitter_s: float) -> Floats:
 
 
 def _runs(onsets_s: Floats, record_s: float, jitter_s: float) -> tuple[Run, ...]:
-    """Join records that each begin where the last one ended, but for jitter; the first run begins at 0 s.
+    """Join records that begin, up to jitter, where the one before ended; the first run begins at 0 s.
 
-    Records without an onset belong to no run, nor does one that begins before the last one ended since the clock is
-    slower than the sampling rate says.
+    A record without an onset belongs to no run. Nor does a record that begins before the one before ended, which
+    happens if the clock is slower than the sampling rate.
     """
     runs: list[Run] = []
     origin_s, end_s, before_s = math.nan, 0.0, math.nan

@@ -20,11 +20,12 @@ class Channel:
     Parameters
     ----------
     label
-        Up to 16 ASCII characters.
+        Label of up to 16 ASCII characters.
     samples_uv
-        (duration_s * fs_hz,) samples in microvolts; what lies outside the physical range is clipped, as amplifiers do.
+        (duration_s * fs_hz,) samples in microvolts; values outside the physical range of 5 mV are clipped, as in
+        amplifiers.
     fs_hz
-        Sampling rate, a whole number of hertz.
+        Sampling rate in whole hertz.
     """
 
     label: str

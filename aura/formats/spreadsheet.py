@@ -1,4 +1,4 @@
-"""CSV files that people open in spreadsheets, in which no text of others becomes a formula.
+"""CSV files for spreadsheets, in which no text becomes a formula.
 
 https://owasp.org/www-community/attacks/CSV_Injection
 """
@@ -8,13 +8,14 @@ import re
 
 import pandas as pd
 
-# A cell that begins so is a formula; the wide signs are so in Japanese versions. A cell begins where a text does, and
-# after each sign that some spreadsheet takes for a separator: the semicolon where the comma is the decimal sign.
+# A cell that begins with one of these signs is a formula; the wide signs count in Japanese versions. A cell begins at
+# the start of a text, and after each sign that a spreadsheet may take for a separator: the semicolon where the comma is
+# the decimal sign.
 FORMULA = re.compile("(^|[,;|\t\r\n])(?=[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 
 
 def as_text(text: str) -> str:
-    """Text that a spreadsheet shows as it is, by the apostrophe that stands for text in front of a cell.
+    """Return text that a spreadsheet shows literally, with an apostrophe before each formula.
 
     Examples
     --------
@@ -25,6 +26,6 @@ def as_text(text: str) -> str:
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """Write a table as CSV; text is in quotes, which pandas leaves out around a lone carriage return."""
+    """Return a table as CSV. All text is quoted, as pandas would not quote a lone carriage return."""
     safe = frame.map(lambda value: as_text(value) if isinstance(value, str) else value)
     return str(safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC))

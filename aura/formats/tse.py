@@ -1,4 +1,4 @@
-"""The ``.tse`` and ``.tse_bi`` formats: an event per line, ``onset end kind confidence``."""
+"""The annotation formats ``.tse`` and ``.tse_bi``: one event per line, ``onset end kind confidence``."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from aura.formats.vocabulary import NO_WORDS, Words
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An event as text, and the number of its line."""
+    """The fields of an event as text, and the number of its line."""
 
     number: int
     onset: str
@@ -22,21 +22,22 @@ class Line:
 
 
 def read_tse(path: Path, words: Words = NO_WORDS) -> tuple[Event, ...]:
-    """Read all events of a file, with times in seconds.
+    """Read all events of a file with times in seconds.
 
     Raises
     ------
     RecordingError
-        ``bad_annotations`` for a line that is no event, ``empty_annotations`` for a file without an event.
+        ``bad_annotations`` for a line that is not an event, ``empty_annotations`` for a file without events.
     """
     lines = read_event_lines(path)
     return checked_events(
-        path, (read_event(path, one.number, one.onset, one.end, one.kind, one.confidence, words) for one in lines)
+        path,
+        (read_event(path, line.number, line.onset, line.end, line.kind, line.confidence, words) for line in lines),
     )
 
 
 def read_event_lines(path: Path) -> Iterator[Line]:
-    """Read the lines of events; the kind may be several words.
+    """Yield the lines with events; the kind may be several words.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def read_event_lines(path: Path) -> Iterator[Line]:
 
 
 def write_tse(path: Path, events: Sequence[Event], start: datetime | None = None) -> None:
-    """Write events as a ``.tse_bi`` file: in seconds, or where ``start`` is given as times of day, as La Teppe does."""
+    """Write events as a ``.tse_bi`` file: in seconds, or as times of day (La Teppe) if ``start`` is given."""
 
     def time(seconds: float) -> str:
         return (

@@ -2,7 +2,7 @@
 
 import re
 
-# What a unit can be set to.
+# Millivolts per unit; dataset.unit allows these units.
 MILLIVOLTS = {"nV": 1e-6, "uV": 1e-3, "mV": 1.0, "V": 1e3}
 PREFIXES = {
     "": "V",
@@ -13,7 +13,7 @@ PREFIXES = {
 }
 # The field has eight characters: "millivol" and "microvol" are cut, "microvlt" is short for it.
 VOLT = re.compile(r"(?P<prefix>.*?)v(?:o(?:l(?:t(?:s)?)?)?|lts?)?")
-# A micro sign in any character set, or what is left of one: all other prefixes are ASCII letters.
+# A micro sign in any character set, or its damaged form: all other prefixes are ASCII letters.
 LOST_MICRO = re.compile(r"[^\x00-\x7f]{1,4}|[.?_*#~]")
 PLAIN_LETTERS = str.maketrans({"м": "m", "к": "k", "н": "n", "в": "v", "㎵": "nv", "㎶": "uv", "㎷": "mv"})
 BRACKETS = "[](){}<>\"'` \t"
@@ -27,19 +27,19 @@ NOT_VOLTAGES = frozenset(
     )
 )
 
-# Longer words of a field that messages may repeat; any other could be a name.
+# Longer words that messages may quote; any other could be a name.
 WORDS = frozenset(
     ("counts", "count", "bits", "digit", "digits", "unit", "units", "none", "null", "unknown", "undefine", "volt")
 )
 
 
 def read_unit(text: str) -> str | None:
-    """Return the unit of an ECG channel, of those in `MILLIVOLTS`; None for what is ambiguous or unknown.
+    """Return the unit of an ECG channel as a key of `MILLIVOLTS`; None if it is ambiguous or unknown.
 
     Parameters
     ----------
     text
-        The field of the header. An empty one is microvolts, as EEG amplifiers write.
+        Field of the header. An empty field means microvolts, as EEG amplifiers write.
 
     Examples
     --------
@@ -49,26 +49,26 @@ def read_unit(text: str) -> str | None:
     plain = _plain(text)
     if not plain:
         return "uV"
-    found = VOLT.fullmatch(plain.rstrip(".,;:"))
-    if found is None:
+    match = VOLT.fullmatch(plain.rstrip(".,;:"))
+    if match is None:
         return None
-    prefix = found["prefix"]
+    prefix = match["prefix"]
     return "uV" if LOST_MICRO.fullmatch(prefix) else PREFIXES.get(prefix)
 
 
 def is_voltage(text: str) -> bool:
-    """Whether a channel in this unit may be an ECG: not if it is in beats per minute, percent or degrees."""
+    """Whether a channel in this unit may be an ECG; one in beats per minute, percent or degrees is not."""
     return _plain(text) not in NOT_VOLTAGES
 
 
 def quote_unit(text: str) -> str:
-    """Return a unit for a message, without a word that could be the name of a person."""
+    """Return a unit for a message, without words that could be the name of a person."""
     words = re.findall(r"[^\W\d_]+", text.lower())
-    known = _plain(text) in NOT_VOLTAGES or read_unit(text) is not None
-    may_repeat = known or all(len(word) <= 3 or word in WORDS for word in words)
+    is_unit = _plain(text) in NOT_VOLTAGES or read_unit(text) is not None
+    may_repeat = is_unit or all(len(word) <= 3 or word in WORDS for word in words)
     return repr(text) if may_repeat else f"a word of {len(text)} letters"
 
 
 def _plain(text: str) -> str:
-    """Spell a unit in small letters, without brackets and blanks."""
+    """Return a unit in lower case, without brackets and spaces."""
     return "".join(text.strip(BRACKETS).lower().translate(PLAIN_LETTERS).split())

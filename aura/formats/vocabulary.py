@@ -1,9 +1,9 @@
-"""What the text of an annotation means: a seizure, its start or end, background, or something else.
+"""Classify the text of an annotation: a seizure, its start or end, background, or something else.
 
 Texts are compared word by word, without case, accents and digits: ``SZ3``, ``sz`` and ``Sz #3`` are the same. Phrases
-such as ``no seizure`` and ``post-ictal`` refuse the seizure word that they hold and no other: they are taken out first.
-A seizure word that is left names a seizure (``seizure, postictal confusion``), or an uncertain one where a refusal
-stands before it (``baseline, seizure``).
+such as ``no seizure`` and ``post-ictal`` are removed first: they refuse the seizure word within them and no other. A
+remaining seizure word names a seizure (``seizure, postictal confusion``); after a refusal, it is uncertain
+(``baseline, seizure``).
 
 References
 ----------
@@ -21,31 +21,31 @@ from functools import lru_cache
 
 
 class Meaning(Enum):
-    """What an annotation says happened."""
+    """What an annotation describes."""
 
     SEIZURE = auto()
     SEIZURE_START = auto()
     SEIZURE_END = auto()
-    # A hard negative: psychogenic, for example.
+    # A hard negative, such as a psychogenic event.
     NON_EPILEPTIC = auto()
-    # Somebody looked for seizures and saw none here. Artefacts of TUSZ and SeizeIT2 belong here.
+    # An annotator looked for seizures and saw none. Artefacts of TUSZ and SeizeIT2 belong here.
     BACKGROUND = auto()
     # A possible or a reported seizure.
     UNCERTAIN = auto()
-    # Says nothing about seizures in this stretch: postictal, calibration, medication.
+    # Tells nothing about seizures in this stretch: postictal, calibration, medication.
     NOTE = auto()
     UNKNOWN = auto()
 
 
 @dataclass(frozen=True)
 class Words:
-    """Words of a clinic's own, which win over the vocabulary.
+    """A clinic's own words, which take precedence over the vocabulary.
 
     Parameters
     ----------
     seizure, background
-        A text that equals one of these has that meaning. In a longer text, a seizure word counts as ``seizure`` does
-        (``no WORD``, ``WORD end``), and a background word makes it background.
+        A text that equals one of these words has that meaning. Within a longer text, a seizure word counts like
+        ``seizure`` (``no WORD``, ``WORD end``), and a background word makes the text background.
     """
 
     seizure: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class Words:
 NO_WORDS = Words()
 MISSING = frozenset(("", "n/a", "na", "none", "null", "nan", "-"))
 
-# Each is a name of a seizure wherever it stands.
+# Each of these names a seizure in any context.
 SEIZURE = (
     r"seiz|[fg]nsz|[sc]psz|absz|tnsz|cnsz|tcsz|atsz|mysz"
     r"|seizures?|siezures?|szr?s?|convulsions?|convulsive|ictal|s?gtcs?|fbtcs?|btcs?|tcs|fi?as|fia|w?ias|ncse"
@@ -64,7 +64,7 @@ SEIZURE = (
     r"|(?:krampf)?anfae?ll(?:e|en|s)?|iktal(?:e[nrs]?)?|gtka"
     r"|crisis|convulsiones|estado epileptico|crisi|convulsion[ei]|stato epilettico"
 )
-# Each names a type of seizure; beside other words it need not.
+# Each of these names a type of seizure, but only by itself or beside words of BESIDE_TYPE.
 TYPE = (
     r"focal|focale|fokal|generali[sz]ed|generalisee|generalisiert|generalizada|generalizzata|bilateral|tonic|clonic"
     r"|atonic|myoclonic|tonisch|klonisch|hyperkinetic|absences?|absencen|ausencias?|assenz[ae]|fits?|cps|sps|status"
@@ -80,12 +80,12 @@ START = (
 END = (
     r"offset|ends?|ended|ending|stops?|stopped|stopping|finish|finished|cessation|termination|terminated|resolved"
     r"|fin|arret|terminee?|ende|endet|beendet|vorbei|final(?= de)|termina|fine(?= (?:\w+ )?crisi)|(?<=crisi )fine"
-    # Elsewhere these are prepositions: `seizure over the left temporal lobe`.
+    # Only at the end of a text; elsewhere they are prepositions: `seizure over the left temporal lobe`.
     r"|(?:over|off)$"
 )
-# Runs of words are bounded, so that a long text takes no longer than its length.
+# Repetitions are bounded, so that the time grows with the length of a text and no faster.
 SEIZURES = rf"(?:{SEIZURE})(?: (?:{SEIZURE})){{0,3}}"
-# Words between a refusal and the seizure word that it refuses: `no clinical seizure`.
+# Words allowed between a refusal and the seizure word that it refuses: `no clinical seizure`.
 BETWEEN = (
     r"an?|any|the|further|more|new|other|another|evidence|signs?|of|recorded|definite|obvious|overt|clear|typical|habitual"
     r"|clinical|subclinical|electrographic|electroclinical|electrical|eeg|ecg|epilep\w*|actual|real|true|had|have|has|been"
@@ -97,14 +97,14 @@ BETWEEN = (
     r"|hinweise? auf|las?|el|nuev\w*|clinic[ao]s?|parcial\w*|ultim\w*|primer\w*|della|delle|alcun\w*|nuov\w*|cliniche"
     r"|ulterior\w*"
 )
-# A seizure word, where a refusal stands before it and is attached to it.
+# A seizure word that is attached to the refusal before it.
 ATTACHED = rf"(?: (?:{BETWEEN})){{0,5}} {SEIZURES}"
 NON_EPILEPTIC_NAME = r"nesz|p?nes|pnea|nead|cnep|cpne|pseudo ?(?:seizures?|crises?|crisis|crisi|anfall\w*)"
 NON_EPILEPTIC_KIND = (
     r"psychogen\w*|psicogen\w*|dissoziat\w*|dissociat\w*|disociat\w*"
     r"|(?:non|not|nicht|no) ?epile[pt](?!tiform)\w*|funktionell\w*|functional|hysteri\w*|isteric\w*|histeric\w*"
 )
-# Crises of other kinds, beside a word for a crisis.
+# Other kinds of crises, beside a word for a crisis.
 OTHER_CRISIS = (
     r"angoisse|panique|panik|panic\w*|ansiedad|ansia|anxiety|nerfs|nervios|larmes|asthm\w*|asma|cardiaque|cardiaca"
     r"|hypertensi\w*|hipertensi\w*|ipertensi\w*|toux|tosse|syncop\w*|sincop\w*"
@@ -112,7 +112,7 @@ OTHER_CRISIS = (
 AROUND = (
     r"after|following|before|since|until|between|apres|avant|depuis|nach|vor|seit|despues de|antes de|dopo|prima di"
 )
-# What treats, tests or records seizures, beside a word for a seizure: `seizure medication`.
+# Treatment, tests and topics beside a word for a seizure: `seizure medication`.
 TREATMENT = (
     r"asms?|aeds?|meds?|medication|medikation|medikament\w*|medicament\w*|medicacion|farmac\w*|drugs?|dose|tablets?"
     r"|pills?"
@@ -126,7 +126,7 @@ NEGATION = (
     r"no|not|without|w o|never|free of|absence (?:of|de|d)|denies|denied|negative for"
     r"|pas|sans|aucune?|kein\w*|ohne|nicht|sin|ningun\w*|ausencia de|senza|nessun\w*|assenza di"
 )
-# What a negation beside a seizure is about: `patient not responding, seizure`.
+# States that a negation beside a seizure is about: `patient not responding, seizure`.
 STATE = (
     r"respon\w*|reacti\w*|react\w*|aware\w*|conscious\w*|awake|speaking|talking|moving|verbal|auras?|warnings?|prodrom\w*"
     r"|ansprechbar\w*|reagi\w*|wach|bei bewusstsein|bewusst\w*|vorboten|vorwarnung|repons\w*|repond\w*|reagit"
@@ -139,12 +139,12 @@ DOUBT = (
     r"|artig\w*|suspectee?|douteu\w*|posible|sospech\w*|dudos\w*|possibile|probabile|sospett\w*|dubbi[ao]"
     r"|alarms?|alerts?|detect\w*|alarme|reports?|reported|says|said|told|history|hx|yesterday|previous|prior|family"
     r"|mother|father|husband|wife|nurse|asks|asked|gave|given|home"
-    # The semicolon is a refusal: `seizure or PNES`.
+    # The semicolon stands for a removed refusal: `seizure or PNES`.
     rf"|(?:or|oder|ou) ;|(?:{TREATMENT}) (?:{GIVEN})"
 )
-# Somebody pressed a button, or felt an aura: weak evidence.
+# A pressed button or an aura is weak evidence.
 REPORTED = r"(?:push ?|event )?buttons?|pushbutton|druckknopf|bouton|boton|pulsante|patient event|auras?"
-# A longer text is a sentence about a seizure, not the name of one.
+# A longer text is a sentence about a seizure, not its name.
 MAX_WORDS = 8
 ARTEFACT = r"artf|eyem|eybl|chew|shiv|musc|elpp|elst|elec|calb|hphs|trip|impd|intr|slow"
 INTERICTAL = r"inter ?(?:ict|ikt|cri)\w+"
@@ -164,10 +164,10 @@ _NUMBER = re.compile(r"\bn(?:o|r|um|umber|umero|ummer)?[\s.:°#]*\d+(?![a-z\d])"
 _COMPOUND = re.compile(
     r"\b(?:(?:krampf)?(anfall)s?(?=[a-z]{3})|(seizure|seiz|sz)(?=(?:onset|start|begin|offset|end|stop|over|off)\b))"
 )
-# The point of a word with fewer letters can be that of an abbreviation.
+# The point after a shorter word may belong to an abbreviation.
 _CLAUSE_END = re.compile(r"[;:|!]| [-\u2013\u2014]+ |(?<=\w{5})\.(?= )")
 _SEIZURE, _START, _END = _any(SEIZURE), _any(START), _any(END)
-# Phrases that refuse a seizure, with what they say of the time; a comma stands for the end of a clause.
+# Phrases that refuse a seizure, with the meaning that they have themselves; a comma is the end of a clause.
 _REFUSALS = (
     (
         _any(
@@ -203,13 +203,13 @@ _REFUSALS = (
         Meaning.BACKGROUND,
     ),
 )
-# No refusals: these say nothing about the seizure beside them.
+# Negations that do not refuse the seizure beside them.
 _BESIDE = _any(
     rf"(?:{NEGATION}|non)(?: (?:an?|any|de|d|bei))? (?:{STATE})|(?:{STATE}) (?:nicht|pas|not|no)(?= ,|$)"
     rf"|(?<=, )(?:\w+ )?(?:{TREATMENT})(?: \w+)? (?:{GIVEN})"
 )
 _NON_EPILEPTIC, _TOPIC = _any(rf"{NON_EPILEPTIC_NAME}|{NON_EPILEPTIC_KIND}"), _any(TOPIC)
-# A seizure word after one of these is uncertain, where they are no known phrase: `baseline, seizure`.
+# A seizure word after one of these is uncertain, unless both are a known phrase: `baseline, seizure`.
 _BEFORE = _any(
     rf"{NEGATION}|non(?! (?:motor|convuls|focal|\w+(?:ed|al|ing|ive|ous|ant))\b)|{AROUND}|{BACKGROUND}|{OTHER_CRISIS}"
     rf"|{TEST}|{TREATMENT}|focus|clinic|risk"
@@ -221,23 +221,23 @@ _NORMAL = re.compile(r"(?:(?:normal|eeg|ecg|ekg|sinus|rhythm|recording)(?: |$))*
 # `EEG onset JB`, and `Z EVENT OVER`, whose first letter was cut off.
 _EDGE_OF_EEG = re.compile(r"(?:(?:eeg|clin\w*|klin\w*|electro?\w*) )+(on|off)set(?: \w{1,2})?")
 _CUT_END = re.compile(rf"z (?:event )?(?:{END})")
-# An end in a clause of its own; of `seizure, stops talking` it is not the seizure that ends.
+# An end in a clause of its own; in `seizure, stops talking` the seizure does not end.
 _OWN_END = re.compile(rf"(?:\w+ )?(?:{END})(?: \w)?(?: (?:after|at|by|with|in|nach|apres|um|durch) .*)?")
-# These are marks of seizures only in a file that has both a start and an end.
+# Marks of seizures only if a file has both a start and an end.
 _BARE_ONSET = re.compile(r"(?:definite )?onset(?: \w)?|dc")
 _BARE_OFFSET = re.compile(r"(?:definite )?offset(?: \w)?|definite off|offset with \w+|fc")
-# So are these, if a seizure is named in it as well: a start and an end can be those of the recording.
+# The same, and only if the file names a seizure as well: they can be marks of the recording.
 _BARE_START = re.compile(r"(?:definite )?(?:start|begin|beginn|debut|inicio|inizio)(?: \w)?")
 _BARE_END = re.compile(r"(?:definite )?(?:end|off|stop|ende|fin|fine)(?: \w)?|end fast")
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell of a table says nothing, as ``n/a`` does."""
+    """Whether a cell of a table has no value, such as ``n/a``."""
     return text.strip().casefold() in MISSING
 
 
 def is_seizure(text: str, own: Words = NO_WORDS) -> bool:
-    """Whether a text names a seizure, or its start.
+    """Whether a text names a seizure or its start.
 
     Examples
     --------
@@ -247,8 +247,8 @@ def is_seizure(text: str, own: Words = NO_WORDS) -> bool:
     return meaning(text, own) in (Meaning.SEIZURE, Meaning.SEIZURE_START)
 
 
-def says_no_seizure(text: str, own: Words = NO_WORDS) -> bool:
-    """Whether a text is known to be about something else than a seizure."""
+def is_no_seizure(text: str, own: Words = NO_WORDS) -> bool:
+    """Whether a text is known not to name a seizure; False for uncertain and unknown texts."""
     return meaning(text, own) in (Meaning.BACKGROUND, Meaning.NON_EPILEPTIC, Meaning.NOTE)
 
 
@@ -260,7 +260,7 @@ def meaning(text: str, own: Words = NO_WORDS) -> Meaning:
     text
         Type or comment of an event.
     own
-        Words of the clinic that wrote it.
+        The clinic's own words.
 
     Examples
     --------
@@ -270,9 +270,9 @@ def meaning(text: str, own: Words = NO_WORDS) -> Meaning:
     'SEIZURE'
     """
     folded, clauses = _folded(text), _clauses(text)
-    for phrases, said in ((own.seizure, Meaning.SEIZURE), (own.background, Meaning.BACKGROUND)):
+    for phrases, own_meaning in ((own.seizure, Meaning.SEIZURE), (own.background, Meaning.BACKGROUND)):
         if any(folded == _folded(phrase) for phrase in phrases):
-            return said
+            return own_meaning
     if folded in MISSING:
         return Meaning.NOTE
     if any(_holds(clauses, phrase) for phrase in own.background):
@@ -286,25 +286,25 @@ def meaning(text: str, own: Words = NO_WORDS) -> Meaning:
 def meanings(texts: Iterable[str], own: Words = NO_WORDS) -> dict[str, Meaning]:
     """Return what each text of a file means.
 
-    Marks such as ``onset`` and ``end`` that name nothing are of seizures where both a start and an end occur. A
-    ``start`` and an ``end`` are uncertain where no other text names a seizure, its onset or its offset.
+    Bare marks such as ``onset`` and ``end`` belong to seizures if the file has both a start and an end. ``start`` and
+    ``end`` are uncertain if no other text names a seizure, its onset or its offset.
     """
-    known = {text: meaning(text, own) for text in dict.fromkeys(texts)}
-    bare = {text: edge for text, said in known.items() if said is Meaning.UNKNOWN and (edge := _bare_edge(text))}
-    if len({said for said, _ in bare.values()}) < 2:
-        return known
-    named = {Meaning.SEIZURE, Meaning.SEIZURE_START, Meaning.SEIZURE_END} & set(known.values())
+    alone = {text: meaning(text, own) for text in dict.fromkeys(texts)}
+    bare = {text: edge for text, kind in alone.items() if kind is Meaning.UNKNOWN and (edge := _bare_edge(text))}
+    if len({kind for kind, _ in bare.values()}) < 2:
+        return alone
+    named = {Meaning.SEIZURE, Meaning.SEIZURE_START, Meaning.SEIZURE_END} & set(alone.values())
     clear = named or any(clear for _, clear in bare.values())
-    return known | {text: said if clear else Meaning.UNCERTAIN for text, (said, _) in bare.items()}
+    return alone | {text: kind if clear else Meaning.UNCERTAIN for text, (kind, _) in bare.items()}
 
 
 def is_bare_edge(text: str) -> bool:
-    """Whether a text is a mark such as ``onset`` or ``End 2``, which does not say of what."""
+    """Whether a text is a bare mark such as ``onset`` or ``End 2``, without the word for what begins or ends."""
     return _bare_edge(text) is not None
 
 
 def _bare_edge(text: str) -> tuple[Meaning, bool] | None:
-    """Whether a bare mark is a start or an end, and whether its word is one for seizures; None for other texts."""
+    """Return whether a bare mark is a start or an end, and whether its word is typical of seizures; else None."""
     words = _joined(_clauses(text))
     for start, end, clear in ((_BARE_ONSET, _BARE_OFFSET, True), (_BARE_START, _BARE_END, False)):
         if start.fullmatch(words):
@@ -316,27 +316,27 @@ def _bare_edge(text: str) -> tuple[Meaning, bool] | None:
 
 @lru_cache(maxsize=4096)
 def _meaning(clauses: str, questioned: bool) -> Meaning:
-    """Return the meaning of words in lower case; ``questioned`` where a question mark was among them."""
+    """Return the meaning of words in lower case; ``questioned`` if a question mark was among them."""
     rest, refused = _BESIDE.sub(",", clauses), None
-    for refusal, said in _REFUSALS:
+    for refusal, refusal_meaning in _REFUSALS:
         rest, n_refused = refusal.subn(";", rest)
-        refused = refused or (said if n_refused else None)
+        refused = refused or (refusal_meaning if n_refused else None)
     seizure = _SEIZURE.search(rest)
     if seizure is None:
         return _meaning_of_others(rest, refused, questioned)
     loose = _BEFORE.search(rest)
     after_refusal = ";" in rest[: seizure.start()] or (loose is not None and loose.start() < seizure.start())
-    doubted = questioned or any(one.search(rest) for one in (_DOUBT, _REPORTED, _NON_EPILEPTIC))
+    doubted = questioned or any(pattern.search(rest) for pattern in (_DOUBT, _REPORTED, _NON_EPILEPTIC))
     if after_refusal or doubted or len(_joined(clauses).split()) > MAX_WORDS:
         return Meaning.UNCERTAIN
     return _edge(rest)
 
 
 def _meaning_of_others(rest: str, refused: Meaning | None, questioned: bool) -> Meaning:
-    """Return the meaning of words none of which names a seizure by itself, but in a phrase that is ``refused``."""
+    """Return the meaning of words without a seizure word; ``refused`` is the meaning of a removed refusal, if any."""
     words = _joined(rest)
     loose = ((_NON_EPILEPTIC, Meaning.NON_EPILEPTIC), (_TOPIC, Meaning.NOTE), (_BACKGROUND, Meaning.BACKGROUND))
-    refused = refused or next((said for pattern, said in loose if pattern.search(words)), None)
+    refused = refused or next((kind for pattern, kind in loose if pattern.search(words)), None)
     if refused:
         # `absence, postictal confusion`
         first, *others = rest.split(" ,")
@@ -355,12 +355,12 @@ def _meaning_of_others(rest: str, refused: Meaning | None, questioned: bool) -> 
 
 
 def _names_type(words: str) -> bool:
-    """Whether words are the name of a type of seizure, and nothing else."""
+    """Whether words are the name of a type of seizure and nothing else."""
     return _TYPE.search(words) is not None and _ONLY_TYPE.fullmatch(words) is not None
 
 
 def _edge(rest: str) -> Meaning:
-    """Whether a text that names a seizure is about its start, its end, or all of it, as where it names both."""
+    """Return whether a text with a seizure word means the start, the end or, as with both words, the seizure."""
     starts = _START.search(rest) is not None
     if not starts:
         for clause in re.split(r"[,;]", rest):
@@ -371,30 +371,30 @@ def _edge(rest: str) -> Meaning:
 
 
 def _holds(clauses: str, phrase: str) -> re.Pattern[str] | None:
-    """Pattern of a phrase, where it is among the words."""
+    """Return the pattern of a phrase if the words contain it."""
     words = _joined(_clauses(phrase)).split()
     pattern = re.compile(rf"\b{'(?: ,)? '.join(map(re.escape, words))}\b")
     return pattern if words and pattern.search(clauses) else None
 
 
 def _joined(clauses: str) -> str:
-    """Words without the marks between them."""
+    """Return the words without the marks between them."""
     return " ".join(re.findall(r"\w+", clauses))
 
 
 def _clauses(text: str) -> str:
-    """Words in lower case, without numbers, with a comma between clauses.
+    """Return the words in lower case, without numbers, with a comma between clauses.
 
-    Compounds such as Anfallsende and seizureStart are taken apart.
+    Compounds such as Anfallsende and seizureStart are split.
     """
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", text)
     plain = _COMPOUND.sub(r"\1\2 ", _NUMBER.sub(" ", _folded(spaced)))
-    found = re.findall(r"[^\W\d_]+|,", _CLAUSE_END.sub(" , ", plain))
-    return re.sub(r"(?: ,)+", " ,", " ".join(found)).strip(" ,")
+    words = re.findall(r"[^\W\d_]+|,", _CLAUSE_END.sub(" , ", plain))
+    return re.sub(r"(?: ,)+", " ,", " ".join(words)).strip(" ,")
 
 
 def _folded(text: str) -> str:
-    """Text in lower case without accents and repeated blanks."""
+    """Return the text in lower case, without accents and repeated spaces."""
     if not text.isascii():
-        text = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+        text = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
     return " ".join(text.casefold().split())

@@ -1,1 +1,1 @@
-"""Rows and labels to a fitted classifier."""
+"""Rows and labels to a fitted, calibrated classifier."""

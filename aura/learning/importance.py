@@ -1,4 +1,4 @@
-"""Which features a detector relies on, on subjects it has not seen."""
+"""Permutation importance of features, on subjects the model has not seen."""
 
 import numpy as np
 import pandas as pd
@@ -8,42 +8,45 @@ from aura.learning.classifier import Classifier, seizure_probability
 from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, TARGET
 
-# Windows that are looked at, of each label, and how often each feature is shuffled.
+# Windows drawn of each label, and shuffles of each feature.
 N_WINDOWS, N_REPEATS = 4000, 3
 
 
-def permutation_importance(model: Classifier, table: FeatureTable, *, seed: int) -> pd.DataFrame:
-    """Say how much worse a model gets when a feature is shuffled among windows (Breiman 2001).
+def compute_importance(model: Classifier, table: FeatureTable, *, seed: int) -> pd.DataFrame:
+    """Measure the loss of average precision when a feature is shuffled among windows (Breiman 2001).
+
+    The loop is Aura's own, since scikit-learn's function draws other shuffles: the importances of earlier runs stay
+    reproducible.
 
     Parameters
     ----------
     model
-        Fitted.
+        A fitted model.
     table
-        Recordings it was not fitted on.
+        Recordings that the model was not fitted on.
     seed
-        Of the windows that are drawn, and of the shuffling.
+        Seed of the drawing of windows, and of the shuffles.
 
     Returns
     -------
     DataFrame
-        A row per feature, the most important first: ``feature``, ``importance``, the mean loss in average precision,
-        and ``spread``, its standard deviation over shuffles.
+        One row per feature, sorted by importance: ``feature``; ``importance``, the mean loss of average precision; and
+        ``spread``, its standard deviation over shuffles.
     """
     rng = np.random.default_rng(seed)
     labels = [table.labels(number) for number in range(len(table))]
-    counts = {label: max(sum(int((of_one == label).sum()) for of_one in labels), 1) for label in (TARGET, INTERICTAL)}
+    counts = {label: max(sum(int((values == label).sum()) for values in labels), 1) for label in (TARGET, INTERICTAL)}
     parts = []
-    for number, of_one in enumerate(labels):
-        share = np.zeros(len(of_one))
+    for number, values in enumerate(labels):
+        share = np.zeros(len(values))
         for label, count in counts.items():
-            share[of_one == label] = N_WINDOWS / count
-        chosen = rng.random(len(of_one)) < share
+            share[values == label] = N_WINDOWS / count
+        chosen = rng.random(len(values)) < share
         if chosen.any():
-            parts.append((table.read(number)[chosen], of_one[chosen] == TARGET))
+            parts.append((table.read(number)[chosen], values[chosen] == TARGET))
     x, is_target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    known = ~np.isnan(x).all(axis=1)
-    x, is_target = x[known], is_target[known]
+    has_features = ~np.isnan(x).all(axis=1)
+    x, is_target = x[has_features], is_target[has_features]
     whole = average_precision_score(is_target, seizure_probability(model, x))
     rows = []
     for column, feature in enumerate(table.features):
@@ -52,8 +55,8 @@ def permutation_importance(model: Classifier, table: FeatureTable, *, seed: int)
             shuffled = x.copy()
             shuffled[:, column] = rng.permutation(shuffled[:, column])
             probability = seizure_probability(model, shuffled)
-            found = ~np.isnan(probability)
-            losses.append(whole - average_precision_score(is_target[found], probability[found]))
+            assessed = ~np.isnan(probability)
+            losses.append(whole - average_precision_score(is_target[assessed], probability[assessed]))
         rows.append((feature, float(np.mean(losses)), float(np.std(losses))))
     frame = pd.DataFrame(rows, columns=["feature", "importance", "spread"])
     return frame.sort_values("importance", ascending=False, ignore_index=True)

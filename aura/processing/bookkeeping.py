@@ -1,4 +1,4 @@
-"""What became of every recording: prepared, or failed with a reason."""
+"""The outcome of every recording: prepared, or failed with a reason."""
 
 import traceback
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from typing import Any
 
 from aura.core.errors import RecordingError
 from aura.core.files import digest
-from aura.core.parquet import read_meta, write_table
 from aura.core.recordings import RecordingRef
 from aura.corpora.discovery import Corpus, Reject
 from aura.corpora.names import Names
 from aura.execution.executors import Compute
-from aura.execution.run_all import over
-from aura.processing.preparation import Preparation
+from aura.execution.run_all import run_all
+from aura.processing.preparation import Preparation, Prepared
+from aura.workspace.prepared import PreparedWriter
 
-# What damage may raise that nobody has thought of; a disk that is full is none of it.
+# Errors that a damaged file may raise in unforeseen places. Not OSError: a full disk must stop the run.
 UNEXPECTED = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a recording: a row of the one table or of the other."""
+    """The outcome of a recording: a row of the table of recordings or of failures."""
 
     row: dict[str, Any]
     failed: bool
@@ -32,54 +32,65 @@ class Outcome:
 
 @dataclass(frozen=True)
 class PrepareRecording:
-    """Prepare one recording, unless it is; picklable, so that other processes can do it."""
+    """Prepares one recording, unless it is unchanged; picklable, so that other processes can do it."""
 
     preparation: Preparation
     names: Names
-    folder: Path
+    writer: PreparedWriter
 
     def __call__(self, ref: RecordingRef) -> Outcome:
-        """Read, detect, write; a recording that cannot be used becomes a failure with its reason."""
+        """Prepare a recording and write its file; one that cannot be used becomes a failure with its reason."""
         named = self.names.ref(ref)
-        target = self.folder / "rr" / f"{named.recording}.parquet"
         try:
-            source = self._source(ref)
-            meta = read_meta(target)
-            if meta is not None and meta.get("source") == source:
-                return Outcome(meta["recording"], failed=False, new=False)
-            used, frame, meta = self.preparation.prepare(ref)
+            source = self._digest_source(ref)
+            row = self.writer.find(named.recording, source)
+            if row is not None:
+                return Outcome(row, failed=False, new=False)
+            prepared = self.preparation.prepare(ref)
         except RecordingError as error:
-            return self._fail(ref, target, error)
+            return self._fail(ref, error)
         except UNEXPECTED as error:
-            # No file stops the others; what the error says may quote the file.
-            message = f"{type(error).__name__} in {_place(error)}, which is a fault of Aura's: please report it"
-            return self._fail(ref, target, RecordingError("unexpected_error", message))
+            # The message of the error is left out, since it may quote the file.
+            message = f"{type(error).__name__} in {_locate(error)}, which is a fault of Aura's: please report it"
+            return self._fail(ref, RecordingError("unexpected_error", message))
+        row = self._build_row(named, prepared)
+        self.writer.write(
+            row,
+            prepared.rr,
+            seizures=prepared.seizures,
+            rises_bpm=prepared.rises_bpm,
+            unusable=prepared.unusable,
+            source=source,
+        )
+        return Outcome(row, failed=False, new=True)
+
+    def _build_row(self, named: RecordingRef, prepared: Prepared) -> dict[str, Any]:
+        used = prepared.ref
         row = {
             "recording": named.recording,
             "subject": named.subject,
             "session": named.session,
             "edf": self.names.path(used.edf),
             "annotations": self.names.path(used.annotations) if used.annotations else None,
-            "others": _joined(used.others, self.names),
-            **meta["recording"],
+            "others": _join(used.others, self.names),
+            **prepared.facts,
         }
         if self.names.key is not None:
             # Texts of annotations can name people.
             row["unknown"] = None
-        write_table(target, frame, {**meta, "recording": row, "source": source})
-        return Outcome(row, failed=False, new=True)
+        return row
 
-    def _fail(self, ref: RecordingRef, target: Path, error: RecordingError) -> Outcome:
-        # What it once was is no longer true.
-        target.unlink(missing_ok=True)
-        return _failure(ref, self.names, error)
+    def _fail(self, ref: RecordingRef, error: RecordingError) -> Outcome:
+        # A result of an earlier run no longer holds.
+        self.writer.remove(self.names.ref(ref).recording)
+        return _build_failure(ref, self.names, error)
 
-    def _source(self, ref: RecordingRef) -> str:
-        """What changes when a file of the recording does: its place, its size, the time it was changed."""
+    def _digest_source(self, ref: RecordingRef) -> str:
+        """Compute a digest that changes with the path, size and time of each file, and with the subject's channel."""
         files = [path for path in (ref.edf, ref.annotations, *ref.others, *ref.siblings) if path is not None]
         channel = self.preparation.subject_channels.get(ref.subject)
         return digest(
-            [(self.names.path(path), *_stamp(path)) for path in files],
+            [(self.names.path(path), *_read_stamp(path)) for path in files],
             self.names.ref(ref).subject,
             ref.split,
             asdict(channel) if channel else None,
@@ -87,43 +98,44 @@ class PrepareRecording:
 
 
 def prepare_all(corpus: Corpus, work: PrepareRecording, compute: Compute) -> list[Outcome]:
-    """Prepare what can be; give what became of everything that was found."""
-    outcomes = over(corpus.refs, work, compute=compute, title="prepare", lost=partial(_lost, names=work.names))
-    return [*outcomes, *(_rejected(reject, work.names) for reject in corpus.rejects)]
+    """Prepare all recordings of a corpus; return the outcome of each, and of each file that belongs to none."""
+    on_death = partial(_build_death, names=work.names)
+    outcomes = run_all(corpus.refs, work, compute=compute, title="prepare", on_death=on_death)
+    return [*outcomes, *(_build_reject(reject, work.names) for reject in corpus.rejects)]
 
 
-def _failure(ref: RecordingRef, names: Names, error: RecordingError) -> Outcome:
+def _build_failure(ref: RecordingRef, names: Names, error: RecordingError) -> Outcome:
     others = (*([ref.annotations] if ref.annotations else []), *ref.others)
-    row = _failure_row(names.ref(ref).recording, ref.edf, others, names, error.reason, error.message)
+    row = _build_failure_row(names.ref(ref).recording, ref.edf, others, names, error.reason, error.message)
     return Outcome({**row, "stage": "prepare"}, failed=True, new=False)
 
 
-def _lost(ref: RecordingRef, names: Names) -> Outcome:
+def _build_death(ref: RecordingRef, names: Names) -> Outcome:
     message = "killed the process that worked on it, twice, perhaps for want of memory"
-    return _failure(ref, names, RecordingError("worker_died", message))
+    return _build_failure(ref, names, RecordingError("worker_died", message))
 
 
-def _rejected(reject: Reject, names: Names) -> Outcome:
+def _build_reject(reject: Reject, names: Names) -> Outcome:
     message = reject.message + (f" ({names.path(reject.like)})" if reject.like else "")
-    row = _failure_row(None, reject.path, reject.others, names, reject.reason, message)
+    row = _build_failure_row(None, reject.path, reject.others, names, reject.reason, message)
     return Outcome({**row, "stage": "index"}, failed=True, new=False)
 
 
-def _failure_row(
+def _build_failure_row(
     recording: str | None, path: Path, others: Sequence[Path], names: Names, reason: str, message: str
 ) -> dict[str, Any]:
     name = names.path(path)
     return {
         "recording": recording,
         "path": name,
-        "others": _joined(others, names),
+        "others": _join(others, names),
         "reason": reason,
         "message": f"{name}: {message}",
     }
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size of a file and the time it was changed; of one that is not there, which its reader will say, nothing."""
+def _read_stamp(path: Path) -> tuple[int, int]:
+    """Return size in bytes and time of change in ns; (0, 0) if the file is missing, which its reader reports."""
     try:
         status = path.stat()
     except OSError:
@@ -131,12 +143,12 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _joined(paths: Sequence[Path], names: Names) -> str | None:
-    """Names of files in one cell, a line each."""
+def _join(paths: Sequence[Path], names: Names) -> str | None:
+    """Join the names of files for one cell, a line each; None without any."""
     return "\n".join(names.path(path) for path in paths) or None
 
 
-def _place(error: BaseException) -> str:
-    """Module and line where an error was raised."""
+def _locate(error: BaseException) -> str:
+    """Return the module and line where an error was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{Path(frame.filename).name}, line {frame.lineno}"

@@ -3,86 +3,60 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-import pandas as pd
-
-from aura.core.arrays import Floats, Ints
-from aura.core.errors import AuraError, RecordingError
+from aura.core.arrays import Floats
+from aura.core.errors import RecordingError
 from aura.core.events import Event
-from aura.core.files import digest
-from aura.core.parquet import frame_digest
 from aura.core.recordings import Ecg, RecordingRef
-from aura.corpora.layouts import Layout
+from aura.core.series import RRSeries
+from aura.corpora.layouts import get_layout
 from aura.ecg import heart_rate, quality
-from aura.ecg.beat_shape import judge_beats
-from aura.ecg.beats import detect, span_gaps
-from aura.ecg.intervals import is_normal, rr_from_beats
-from aura.formats.edf import read_ecgs
-from aura.formats.units import quote_unit, read_unit
+from aura.ecg.beats import detect_beats
+from aura.ecg.intervals import rr_from_beats
+from aura.formats.units import read_unit
 from aura.formats.vocabulary import Words
+from aura.processing.leads import BeatDetector, EcgChannel, Lead, describe_faults, find_best_lead
 from aura.processing.seizures import Annotated, find_seizures
+from aura.workspace.prepared import digest_rr, digest_rr_and_seizures
 
-Detector = Callable[[Floats, float], Ints]
-# A channel gives way to one that is less preferred where that shows the heart for so much more of the recording.
-MIN_GAIN = 0.02
-# Beats are doubtful where fewer intervals are normal and fewer beats are alike: ectopic beats cause the one, and
-# pacing the other, but taking other waves for beats causes both.
+# Beats are doubtful if fewer intervals are normal and fewer beats are alike. Ectopic beats cause the first and pacing
+# the second, but only other waves taken for beats cause both.
 DOUBTFUL_NORMAL, DOUBTFUL_ALIKE = 0.9, 0.85
-# No beat is believed where fewer are alike: on 13 MIT-BIH records 71 % or more are; of heart rates, markers and slow
-# waves that are taken for an ECG, 33 % at most.
-MIN_ALIKE = 0.5
 Result = TypeVar("Result")
-# Files that can stand in for each other.
+# Suffixes of files that can stand in for each other.
 EDF, ANNOTATIONS = (".edf",), (".tse_bi", ".tse", ".csv_bi", ".csv", "_events.tsv")
-# Texts that were not understood are named up to this number and length.
+# Texts that were not understood are quoted up to this number and length.
 MAX_TEXTS, MAX_TEXT_LENGTH = 5, 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lead:
-    """A channel and the beats that were found in it.
+class Prepared:
+    """What `Preparation.prepare` makes of a recording.
 
     Parameters
     ----------
-    ecg
-        The channel.
-    faults
-        Stretches of it that are unusable.
-    beats_s
-        (n_beats,) times of the beats in seconds, rising.
-    coverage
-        Share of the recording that normal intervals cover.
-    normal_share
-        Share of the intervals that are normal; 0 without an interval.
-    alike_share
-        See `aura.ecg.beat_shape.judge_beats`.
+    ref
+        The recording with the files that were read.
+    rr
+        RR intervals.
+    seizures
+        Annotated seizures; None if the recording is not annotated.
+    rises_bpm
+        (n_seizures,) rise of the heart rate in each seizure, in beats per minute; None if it is not annotated.
+    unusable
+        Stretches without a usable ECG, by onset; `kind` is the fault.
+    facts
+        The columns of `aura.workspace.prepared.RECORDINGS` from ``layout`` on, but for the names of the files.
     """
 
-    ecg: Ecg
-    faults: tuple[Event, ...]
-    beats_s: Floats
-    coverage: float
-    normal_share: float
-    alike_share: float
-
-
-@dataclass(frozen=True)
-class EcgChannel:
-    """Which channel is the ECG, and in which unit.
-
-    Parameters
-    ----------
-    patterns
-        Patterns of channel labels in order of preference.
-    unit
-        See `aura.formats.edf.read_ecgs`.
-    """
-
-    patterns: tuple[str, ...]
-    unit: str | None = None
+    ref: RecordingRef
+    rr: RRSeries
+    seizures: tuple[Event, ...] | None
+    rises_bpm: Floats | None
+    unusable: tuple[Event, ...]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,21 +70,21 @@ class Preparation:
     subject_channels
         The same for single subjects, by the corpus's own id.
     detector
-        Detector of beats.
+        Beat detector.
     second_detector
-        Another, to compare it with; None saves its time.
+        Beat detector to compare the first with; None saves its time.
     flat_mv, max_mv, min_agreement
         See `aura.ecg.quality`.
     min_seizure_s, words
         See `aura.processing.seizures.find_seizures`.
     timezone
-        Zone of the clock of the EDF files; None where it is not known.
+        Time zone of the clock of the EDF files; None if it is not known.
     """
 
     channel: EcgChannel
     subject_channels: dict[str, EcgChannel]
-    detector: Detector
-    second_detector: Detector | None
+    detector: BeatDetector
+    second_detector: BeatDetector | None
     flat_mv: float
     max_mv: float
     min_agreement: float
@@ -118,176 +92,134 @@ class Preparation:
     words: Words
     timezone: ZoneInfo | None
 
-    def prepare(self, ref: RecordingRef) -> tuple[RecordingRef, pd.DataFrame, dict[str, Any]]:
+    def prepare(self, ref: RecordingRef) -> Prepared:
         """Read a recording and find its beats.
 
-        Where the ECG cannot be read from the file it should be in, the recording's other EDF files are tried; where
-        the annotations cannot be, its annotations in another form. A recording whose annotations cannot be used is
-        prepared as one that nobody annotated.
+        If the ECG cannot be read from its file, the recording's other EDF files are tried; if the annotations cannot,
+        its annotations in another format. A recording whose annotations cannot be used is prepared as not annotated.
 
         Parameters
         ----------
         ref
             The recording, by the corpus's own names.
 
-        Returns
-        -------
-        ref : RecordingRef
-            The recording with the files that were read.
-        intervals : DataFrame
-            (n_intervals,) ``t_s`` and ``rr_ms``, as in `aura.core.series.RRSeries`.
-        meta : dict
-            Of plain values: ``recording``, what is known of it; ``seizures``, onset and duration in seconds, and
-            ``rises_bpm``, how far the heart rate rose in each, None where it is not known; ``unusable``, onset,
-            duration and fault of each stretch without a usable ECG.
-
         Raises
         ------
         RecordingError
-            With the reason why it cannot be used.
+            If it cannot be used, with the reason.
         """
         if not ref.subject:
-            message = (
-                "whose it is cannot be told; allowed is SUBJECT/NAME.edf or SUBJECT/SESSION/NAME.edf below the root"
-            )
+            message = "its subject is not known; allowed is SUBJECT/NAME.edf or SUBJECT/SESSION/NAME.edf below the root"
             raise RecordingError("no_subject", message)
-        first = ref
-        ref, (lead, remarks) = _first_that_works(ref, "edf", EDF, self._best_lead)
-        ecg = lead.ecg
-        ref, annotated = self._annotated(ref, ecg)
-        seizures = annotated.seizures
-        faults = lead.faults
-        if self.second_detector is not None:
-            others_s, undetectable = detect(ecg, self.second_detector)
-            faults += undetectable
-            faults += quality.disagreement(
-                lead.beats_s, others_s, duration_s=ecg.duration_s, min_agreement=self.min_agreement
-            )
-        faults = tuple(sorted(faults, key=lambda fault: fault.onset_s))
-        rr = rr_from_beats(lead.beats_s, ecg.duration_s, faults)
+        used, (lead, remarks) = _read_first(ref, "edf", EDF, self._find_best_lead)
+        used, annotated = self._read_annotations(used, lead.ecg)
+        unusable = self._find_unusable(lead)
+        rr = rr_from_beats(lead.beats_s, lead.ecg.duration_s, unusable)
         if not len(rr.rr_ms):
-            raise RecordingError("no_beats", f"no two heartbeats in a row in channel {ecg.channel!r}{_faults(faults)}")
-        # A second detector removes intervals; the beats that remain are no better for it.
-        doubtful = lead.normal_share < DOUBTFUL_NORMAL and lead.alike_share < DOUBTFUL_ALIKE
-        frame = pd.DataFrame({"t_s": rr.t_s, "rr_ms": rr.rr_ms})
-        rr_digest = digest(frame_digest(frame), ecg.duration_s)
-        events = None if seizures is None else [[s.onset_s, s.duration_s] for s in seizures]
-        remarks += tuple(
-            code
-            for code, holds in (
-                ("doubtful_beats", doubtful),
-                ("other_edf", ref.edf != first.edf),
-                ("other_annotations", ref.annotations != first.annotations),
-                ("unit_set", read_unit(ecg.written_unit) not in (None, ecg.unit) and ecg.written_unit),
-            )
-            if holds
-        )
-        remarks += tuple(code for code in annotated.remarks if code not in remarks)
-        row = {
-            "layout": ref.layout.rpartition(".")[2],
-            "split": ref.split,
-            "channel": ecg.channel,
-            "signal": ecg.signal,
-            "unit": ecg.unit,
-            "start": ecg.start.isoformat() if ecg.start else None,
-            "fs_hz": ecg.fs_hz,
-            "duration_s": ecg.duration_s,
-            "usable_share": quality.usable_share(faults, ecg.duration_s),
-            "n_beats": len(lead.beats_s),
-            "normal_share": lead.normal_share,
-            "alike_share": lead.alike_share,
-            "n_gaps": len(ecg.segments) - 1,
-            "n_excluded": ecg.n_excluded,
-            "annotated": seizures is not None,
-            "n_seizures": None if seizures is None else len(seizures),
-            "seizure_s": None if seizures is None else sum(s.duration_s for s in seizures),
-            "n_clipped": annotated.n_clipped,
-            "n_united": annotated.n_united,
-            "n_extended": annotated.n_extended,
-            "n_outside": annotated.n_outside,
-            "n_uncertain": annotated.n_uncertain,
-            "n_unknown": sum(n for _, n in annotated.unknown),
-            "unknown": _named(annotated.unknown),
-            "problem": annotated.problem,
-            "remarks": ";".join(remarks),
+            message = f"no two heartbeats in a row in channel {lead.ecg.channel!r}{describe_faults(unusable)}"
+            raise RecordingError("no_beats", message)
+        seizures = annotated.seizures
+        rr_digest = digest_rr(rr)
+        facts = {
+            "layout": used.layout,
+            "split": used.split,
+            **_describe_lead(lead, unusable),
+            **_describe_annotations(annotated),
+            "remarks": ";".join(_collect_remarks(ref, used, lead, remarks, annotated)),
             "rr_digest": rr_digest,
-            "digest": digest(rr_digest, events),
+            "digest": digest_rr_and_seizures(rr_digest, seizures),
         }
-        unusable = [[fault.onset_s, fault.duration_s, fault.kind] for fault in faults]
-        rises_bpm = None if seizures is None else heart_rate.rises_bpm(rr, seizures).tolist()
-        return ref, frame, {"recording": row, "seizures": events, "rises_bpm": rises_bpm, "unusable": unusable}
+        rises_bpm = None if seizures is None else heart_rate.measure_rises_bpm(rr, seizures)
+        return Prepared(used, rr, seizures, rises_bpm, unusable, facts)
 
-    def _annotated(self, ref: RecordingRef, ecg: Ecg) -> tuple[RecordingRef, Annotated]:
+    def _find_best_lead(self, ref: RecordingRef) -> tuple[Lead, tuple[str, ...]]:
+        channel = self.subject_channels.get(ref.subject, self.channel)
+        return find_best_lead(ref.edf, channel, self.detector, flat_mv=self.flat_mv, max_mv=self.max_mv)
+
+    def _read_annotations(self, ref: RecordingRef, ecg: Ecg) -> tuple[RecordingRef, Annotated]:
         """Read the seizures; annotations that cannot be used cost the seizures, not the recording."""
         if ref.annotations is None:
             return ref, Annotated(None, remarks=("no_annotations",))
         start = ecg.start.replace(tzinfo=self.timezone) if ecg.start else None
 
-        def read(one: RecordingRef) -> Annotated:
-            layout: Layout = import_module(one.layout)
-            events = layout.read_events(one, start, ecg.duration_s, self.words)
+        def read(ref: RecordingRef) -> Annotated:
+            events = get_layout(ref.layout).read_events(ref, start, ecg.duration_s, self.words)
             return find_seizures(events, duration_s=ecg.duration_s, min_seizure_s=self.min_seizure_s, words=self.words)
 
         try:
-            return _first_that_works(ref, "annotations", ANNOTATIONS, read)
+            return _read_first(ref, "annotations", ANNOTATIONS, read)
         except RecordingError as error:
             return ref, Annotated(None, remarks=(error.reason,), problem=error.message)
 
-    def _best_lead(self, ref: RecordingRef) -> tuple[Lead, tuple[str, ...]]:
-        """The lead in which a heart is seen for most of the recording; of much the same, the one that is preferred."""
-        best, failure, n_leads = None, None, 0
-        wanted = self.subject_channels.get(ref.subject, self.channel)
-        for ecg in read_ecgs(ref.edf, wanted.patterns, wanted.unit):
-            n_leads += 1
-            try:
-                lead = self._look_for_beats(ecg)
-            except RecordingError as error:
-                failure = failure or error
-                continue
-            if best is None or lead.coverage > best.coverage + MIN_GAIN:
-                best = lead
-        if best is None:
-            assert failure is not None
-            raise failure
-        return best, (*best.ecg.remarks, *(("several_channels",) if n_leads > 1 else ()))
-
-    def _look_for_beats(self, ecg: Ecg) -> Lead:
-        """Find the beats of a channel, and the stretches in which they cannot be believed."""
-        faults = quality.unusable(ecg, flat_mv=self.flat_mv, max_mv=self.max_mv)
-        _check_usable(ecg, faults)
-        beats_s, undetectable = detect(ecg, self.detector)
-        noise, alike_share = judge_beats(ecg, beats_s)
-        faults = (*span_gaps(faults, beats_s), *undetectable, *noise)
-        faults += quality.silences(beats_s, faults, duration_s=ecg.duration_s)
-        _check_usable(ecg, faults)
-        try:
-            rr = rr_from_beats(beats_s, ecg.duration_s, faults)
-        except AuraError as error:
-            message = f"what was found in channel {ecg.channel!r} are no heartbeats: {error}"
-            raise RecordingError("no_beats", message) from error
-        if alike_share < MIN_ALIKE:
-            message = (
-                f"what was found in channel {ecg.channel!r} are no heartbeats: {100 * alike_share:.0f} % of them look "
-                f"alike; of a heart, at least {100 * MIN_ALIKE:.0f} % do"
+    def _find_unusable(self, lead: Lead) -> tuple[Event, ...]:
+        """Return the faults of a lead, and the stretches in which the second detector finds other beats, by onset."""
+        faults = lead.faults
+        if self.second_detector is not None:
+            others_s, undetectable = detect_beats(lead.ecg, self.second_detector)
+            faults += undetectable
+            faults += quality.find_disagreement(
+                lead.beats_s, others_s, duration_s=lead.ecg.duration_s, min_agreement=self.min_agreement
             )
-            raise RecordingError("no_beats", message)
-        normal = is_normal(rr)
-        coverage = float(rr.rr_ms[normal].sum()) / 1000.0 / ecg.duration_s
-        normal_share = float(normal.mean()) if len(normal) else 0.0
-        return Lead(ecg, faults, beats_s, coverage, normal_share, alike_share)
+        return tuple(sorted(faults, key=lambda fault: fault.onset_s))
 
 
-def _check_usable(ecg: Ecg, faults: Sequence[Event]) -> None:
-    """Refuse a channel of which nothing can be used, to within the rounding of a sum."""
-    if quality.usable_share(faults, ecg.duration_s) < 1e-9:
-        message = f"nothing of channel {ecg.channel!r} can be used{_faults(faults)}{_scale(ecg)}"
-        raise RecordingError("unusable_ecg", message)
+def _describe_lead(lead: Lead, unusable: Sequence[Event]) -> dict[str, Any]:
+    ecg = lead.ecg
+    return {
+        "channel": ecg.channel,
+        "signal": ecg.signal,
+        "unit": ecg.unit,
+        "start": ecg.start.isoformat() if ecg.start else None,
+        "fs_hz": ecg.fs_hz,
+        "duration_s": ecg.duration_s,
+        "usable_share": quality.usable_share(unusable, ecg.duration_s),
+        "n_beats": len(lead.beats_s),
+        "normal_share": lead.normal_share,
+        "alike_share": lead.alike_share,
+        "n_gaps": len(ecg.segments) - 1,
+        "n_excluded": ecg.n_excluded,
+    }
 
 
-def _first_that_works(
+def _describe_annotations(annotated: Annotated) -> dict[str, Any]:
+    seizures = annotated.seizures
+    return {
+        "annotated": seizures is not None,
+        "n_seizures": None if seizures is None else len(seizures),
+        "seizure_s": None if seizures is None else sum(s.duration_s for s in seizures),
+        "n_clipped": annotated.n_clipped,
+        "n_united": annotated.n_united,
+        "n_extended": annotated.n_extended,
+        "n_outside": annotated.n_outside,
+        "n_uncertain": annotated.n_uncertain,
+        "n_unknown": sum(n for _, n in annotated.unknown),
+        "unknown": _quote_texts(annotated.unknown),
+        "problem": annotated.problem,
+    }
+
+
+def _collect_remarks(
+    wanted: RecordingRef, used: RecordingRef, lead: Lead, remarks: Sequence[str], annotated: Annotated
+) -> tuple[str, ...]:
+    """Return the codes of the file, then those of the lead, then those of the annotations, each once."""
+    ecg = lead.ecg
+    # The share of normal intervals is that of the first detector: a second one removes intervals, which makes the
+    # remaining beats no better.
+    doubtful = lead.normal_share < DOUBTFUL_NORMAL and lead.alike_share < DOUBTFUL_ALIKE
+    codes = {
+        "doubtful_beats": doubtful,
+        "other_edf": used.edf != wanted.edf,
+        "other_annotations": used.annotations != wanted.annotations,
+        "unit_set": ecg.written_unit and read_unit(ecg.written_unit) not in (None, ecg.unit),
+    }
+    collected = (*remarks, *(code for code, holds in codes.items() if holds))
+    return (*collected, *(code for code in annotated.remarks if code not in collected))
+
+
+def _read_first(
     ref: RecordingRef, field: str, suffixes: tuple[str, ...], read: Callable[[RecordingRef], Result]
 ) -> tuple[RecordingRef, Result]:
-    """Read from the file that a field names, or else from the first of the others of its kind that can be read."""
+    """Read from the file that a field names, or from the first readable of the others of its kind."""
     try:
         return ref, read(ref)
     except RecordingError as error:
@@ -300,33 +232,9 @@ def _first_that_works(
         raise error
 
 
-def _scale(ecg: Ecg) -> str:
-    """Say what the samples of an ECG are in millivolts, and how that is known."""
-    low_mv, high_mv = sorted(
-        ecg.zero_mv + float(end) * ecg.mv_per_step for end in (ecg.digital.min(), ecg.digital.max())
-    )
-    if low_mv == high_mv:
-        return ""
-    written = f"the file says {quote_unit(ecg.written_unit)}" if ecg.written_unit else "the file has no unit"
-    return (
-        f"; read as {ecg.unit} ({written}) it is {low_mv:.4g} to {high_mv:.4g} mV: is the unit right? "
-        "dataset.unit sets another"
-    )
-
-
-def _named(unknown: Sequence[tuple[str, int]]) -> str | None:
-    """Name texts with their counts, the most frequent first."""
-    said = [f"{text[:MAX_TEXT_LENGTH]!r} {n}" for text, n in unknown[:MAX_TEXTS]]
-    if len(unknown) > MAX_TEXTS:
-        said.append(f"and {len(unknown) - MAX_TEXTS} other texts")
-    return ", ".join(said) or None
-
-
-def _faults(faults: Sequence[Event]) -> str:
-    """What is wrong with an ECG, in words."""
-    seconds: dict[str, float] = {}
-    for fault in faults:
-        seconds[fault.kind] = seconds.get(fault.kind, 0.0) + fault.duration_s
-    most_first = sorted(seconds.items(), key=lambda item: -item[1])
-    said = ", ".join(f"{kind.replace('_', ' ')} for {s:.0f} s" for kind, s in most_first)
-    return f": {said}" if said else ""
+def _quote_texts(texts: Sequence[tuple[str, int]]) -> str | None:
+    """Quote texts with their counts, the most frequent first; None without any."""
+    quoted = [f"{text[:MAX_TEXT_LENGTH]!r} {n}" for text, n in texts[:MAX_TEXTS]]
+    if len(texts) > MAX_TEXTS:
+        quoted.append(f"and {len(texts) - MAX_TEXTS} other texts")
+    return ", ".join(quoted) or None

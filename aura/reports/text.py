@@ -32,10 +32,13 @@ def summary(scores: Mapping[str, float], of: str = "held-out subjects") -> str:
     return "\n".join(lines)
 
 
-def against(scores: Mapping[str, float], baselines: pd.DataFrame) -> str:
-    """Say which baselines a detector beats: in event F1, at no more false alarms."""
+def compare_with_baselines(scores: Mapping[str, float], baselines: pd.DataFrame) -> str:
+    """Say which baselines a detector beats: by its event F1, without more false alarms."""
     if not len(baselines):
-        return "no baseline was scored on these recordings; experiments=baseline_heart_rate and the like do"
+        return (
+            "No baseline has been scored on these recordings yet. To compare: "
+            "aura train experiments=baseline_heart_rate"
+        )
     lines = []
     for row in baselines.sort_values("f1", ascending=False).to_dict("records"):
         if math.isnan(row[FALSE_ALARM_RATE]):

@@ -1,138 +1,117 @@
-"""What was found in recordings, and the pages to look at it."""
+"""The pages of recordings: ECG, heart rate, alarms and annotations to look at."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from aura.config.schema import Config
 from aura.core.errors import RecordingError
-from aura.core.events import Event, from_mask, unite
-from aura.core.parquet import read_meta
+from aura.core.events import Event
 from aura.core.provenance import Provenance
 from aura.core.recordings import Ecg
 from aura.detection.alarms import Alarms
-from aura.evaluation.results import Evaluation, ScoredRecording
-from aura.formats.edf import read_ecg
+from aura.evaluation.results import Evaluation, ScoredRecording, describe_alarms
 from aura.reports.page import Recording, describe_doubt, page
 from aura.tracking import runs
-from aura.workspace.folders import is_synthetic, prepared_folder, read_rr
+from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
-# Pages of those recordings in which most went wrong.
+# Recordings whose pages are logged: those with the most errors.
 N_PAGES = 3
 
 
 def log_pages(
-    config: Config, evaluation: Evaluation, recordings: pd.DataFrame, alarms: Alarms, provenance: Provenance
+    corpus: PreparedCorpus,
+    evaluation: Evaluation,
+    alarms: Alarms,
+    provenance: Provenance,
+    *,
+    synthetic_data: bool,
 ) -> None:
-    """Log pages of the recordings with the most events that were missed and the most false alarms.
+    """Log the pages of the recordings with the most missed events and false alarms.
 
     Parameters
     ----------
-    config
-        By which they were prepared.
+    corpus
+        The prepared recordings.
     evaluation
-        What was found in them.
-    recordings
-        Their rows of the table of recordings, in any order.
+        Alarms and counts of some of them.
     alarms
-        How they were raised.
+        How alarms are raised.
     provenance
-        Of the detector.
+        Provenance of the detector.
+    synthetic_data
+        Whether the corpus is synthetic.
     """
-    rows = recordings.set_index("recording", drop=False)
     with TemporaryDirectory() as folder:
-        for number in sorted(range(len(evaluation.recordings)), key=lambda i: -_n_wrong(evaluation, i))[:N_PAGES]:
-            one = evaluation.recordings[number]
-            path = Path(folder) / f"{one.recording}.html"
-            html = page_of(config, rows.loc[one.recording].to_dict(), one, found(alarms, one), provenance)
+        for number in sorted(range(len(evaluation.recordings)), key=lambda i: -_count_errors(evaluation, i))[:N_PAGES]:
+            scored = evaluation.recordings[number]
+            path = Path(folder) / f"{scored.recording}.html"
+            html = draw_page(
+                corpus[scored.recording],
+                scored,
+                *describe_alarms(alarms, scored),
+                provenance,
+                synthetic_data=synthetic_data,
+            )
             path.write_text(html, encoding="utf-8")
             runs.log_files([path], "pages")
 
 
-def _n_wrong(evaluation: Evaluation, number: int) -> int:
-    """Events that were missed in a recording, and false alarms."""
-    return evaluation.found(number).count(False) + evaluation.right(number).count(False)
-
-
-def found(alarms: Alarms, one: ScoredRecording) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
-    """Alarms, each with its highest probability for a confidence; and stretches that could not be assessed."""
-    events = []
-    for alarm in alarms.events(one.score, threshold=one.threshold, step_s=one.step_s):
-        steps = slice(int(alarm.onset_s / one.step_s), int(np.ceil(alarm.end_s / one.step_s)))
-        highest = float(np.nanmax(one.probability[steps], initial=0.0))
-        events.append(Event(alarm.onset_s, alarm.duration_s, "seiz", highest))
-    blind = from_mask(np.isnan(one.score), step_s=one.step_s)
-    # The last step of a recording may be cut short.
-    end_s = len(one.score) * one.step_s
-    rest = (Event(end_s, one.duration_s - end_s),) if end_s < one.duration_s else ()
-    return tuple(events), unite((*blind, *rest), duration_s=one.duration_s)
-
-
-def start_of(row: Mapping[Any, Any]) -> datetime | None:
-    """Start of a prepared recording on the wall clock, where it is known."""
-    return datetime.fromisoformat(row["start"]) if isinstance(row["start"], str) else None
-
-
-def _ecg(config: Config, row: Mapping[Any, Any]) -> Ecg | None:
-    """The ECG; None where the file has gone or changed since, or is not found by its pseudonym."""
-    edf = Path(config.dataset.root) / row["edf"]
-    if config.dataset.pseudonyms:
-        return None
-    try:
-        return read_ecg(edf, [row["channel"]], row["unit"], row["signal"])
-    except RecordingError:
-        return None
-
-
-def page_of(
-    config: Config,
-    row: Mapping[Any, Any],
-    one: ScoredRecording,
-    events: tuple[Sequence[Event], Sequence[Event]],
+def draw_page(
+    recording: PreparedRecording,
+    scored: ScoredRecording,
+    alarms: Sequence[Event],
+    not_assessed: Sequence[Event],
     provenance: Provenance,
+    *,
+    synthetic_data: bool,
 ) -> str:
-    """Draw the page of a prepared recording.
+    """Draw the page of a prepared recording, as HTML.
 
     Parameters
     ----------
-    config
-        By which it was prepared.
-    row
-        Of the table of recordings.
-    one
-        What the detector said of it.
-    events
-        As `found` gives them.
+    recording
+        The prepared recording.
+    scored
+        Scores of its windows.
+    alarms, not_assessed
+        See `aura.evaluation.results.describe_alarms`.
     provenance
-        Of the detector.
+        Provenance of the detector.
+    synthetic_data
+        Whether the recording is synthetic.
     """
-    folder = prepared_folder(config)
-    rr, seizures, _ = read_rr(folder, one.recording)
-    meta = read_meta(folder / "rr" / f"{one.recording}.parquet")
-    assert meta is not None
+    normal_share = recording.row["normal_share"]
     return page(
         Recording(
-            name=one.recording,
-            duration_s=one.duration_s,
-            start=start_of(row),
-            rr=rr,
-            step_s=one.step_s,
-            score=one.score,
-            threshold=one.threshold,
-            found=events[0],
-            not_assessed=events[1],
-            reference=seizures if row["annotated"] else None,
-            faults=[Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]],
-            normal_share=row["normal_share"],
-            doubt=describe_doubt(row["normal_share"], row["remarks"]),
-            ecg=_ecg(config, row),
+            name=recording.name,
+            duration_s=scored.duration_s,
+            start=recording.start,
+            rr=recording.rr,
+            step_s=scored.step_s,
+            score=scored.score,
+            threshold=scored.threshold,
+            found=alarms,
+            not_assessed=not_assessed,
+            reference=recording.seizures if recording.is_annotated else None,
+            faults=recording.unusable,
+            normal_share=normal_share,
+            doubt=describe_doubt(normal_share, recording.row["remarks"]),
+            ecg=_read_ecg(recording),
             model=provenance.name,
             provenance=str(provenance),
-            warning=provenance.warning(synthetic_data=is_synthetic(config)),
+            warning=provenance.warning(synthetic_data=synthetic_data),
         )
     )
+
+
+def _count_errors(evaluation: Evaluation, number: int) -> int:
+    """Count the missed events and the false alarms of a recording."""
+    return evaluation.found(number).count(False) + evaluation.right(number).count(False)
+
+
+def _read_ecg(recording: PreparedRecording) -> Ecg | None:
+    """Read the ECG; None if its file is missing, has changed, or has a pseudonym."""
+    try:
+        return recording.ecg()
+    except RecordingError:
+        return None

@@ -1,4 +1,4 @@
-"""Recordings of the synthetic corpus: EDF and annotations in any layout, and the truth beside them."""
+"""Write the synthetic corpus: EDF files and annotations in any layout, and the true beats and events beside them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ from scipy.signal import lfilter
 from aura.core.arrays import Floats, Ints
 from aura.core.events import Event
 from aura.core.files import write_whole
-from aura.corpora.layouts.writing import PLACES, Annotated, Place, write_annotations
+from aura.corpora.layout import AnnotatedRecording, Place
+from aura.corpora.layouts import writable_layouts
 from aura.formats.edf_writer import Channel, write_edf
 from aura.synthetic.ecg import draw_ecg
-from aura.synthetic.heart import Confounder, Person, Seizure, beats, draw_confounder, draw_person, draw_seizure
+from aura.synthetic.heart import Confounder, Person, Seizure, draw_beats, draw_confounder, draw_person, draw_seizure
 from aura.synthetic.synthesis import Synthesis
 
 ECG_LABELS = ("EEG EKG1-REF", "EEG EKG-LE", "EEG EKG-REF", "ECG EKG-REF")
@@ -28,13 +29,13 @@ EEG_SITES = (
 SLOW_LABELS = ("IBI", "BURSTS")
 FIRST_DAY = datetime(2003, 7, 21, 8, 0)
 SPACING_S = 180.0
-# What the corpus was made with, beside it.
+# File with the parameters of the corpus, in its root.
 MANIFEST = "synthesis.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One recording to make; its annotations are written with those of the subject's others."""
+    """A recording to write; its annotations are written together with those of the subject's other recordings."""
 
     subject: int
     recording: int
@@ -42,9 +43,9 @@ class Plan:
 
 
 def plan(synthesis: Synthesis) -> Iterator[list[Plan]]:
-    """Say, subject by subject, which recordings the corpus has and how many seizures each gets.
+    """Yield the recordings of each subject, with their numbers of seizures.
 
-    Seizures per subject are uneven, as in life: a few subjects have most of them.
+    As in real corpora, a few subjects have most of the seizures.
     """
     n_recordings = max(round(synthesis.hours_per_subject * 60 / synthesis.recording_minutes), 1)
     most = int(synthesis.recording_minutes * 60 // (3 * SPACING_S))
@@ -56,30 +57,29 @@ def plan(synthesis: Synthesis) -> Iterator[list[Plan]]:
 
 
 def write_subject(plans: Sequence[Plan], synthesis: Synthesis, root: Path) -> int:
-    """Write a subject's recordings, their annotations and their truth, unless they are there.
+    """Write the recordings of a subject, their annotations and their truth, unless they exist.
 
     Returns
     -------
     int
-        Recordings that were written now.
+        Number of recordings written now.
     """
-    places = [PLACES[synthesis.layout](one.subject, one.recording) for one in plans]
-    annotations = [root / place.annotations if place.annotations else None for place in places]
+    layout = writable_layouts()[synthesis.layout]
+    assert layout.place is not None
+    places = [layout.place(plan.subject, plan.recording) for plan in plans]
     missing = [not all(path.is_file() for path in (*_edfs(root, place), *_truth(root, place))) for place in places]
-    if not any(missing) and all(path is None or path.is_file() for path in annotations):
+    if not any(missing) and all(place.annotations is None or (root / place.annotations).is_file() for place in places):
         return 0
-    drawn = [
-        _write_recording(one, synthesis, root, place) if lacks else _draw_events(one, synthesis)[1]
-        for one, place, lacks in zip(plans, places, missing, strict=True)
-    ]
-    write_annotations(
-        synthesis.layout,
-        annotations,
-        [
-            Annotated(_start(one), _duration_s(synthesis), tuple(Event(s.onset_s, s.duration_s) for s in seizures))
-            for one, seizures in zip(plans, drawn, strict=True)
-        ],
-    )
+    annotated: dict[Path, list[AnnotatedRecording]] = {}
+    for plan, place, is_missing in zip(plans, places, missing, strict=True):
+        drawn = _write_recording(plan, synthesis, root, place) if is_missing else _draw_events(plan, synthesis)[1]
+        seizures = tuple(Event(seizure.onset_s, seizure.duration_s) for seizure in drawn)
+        if place.annotations is not None:
+            recording = AnnotatedRecording(_start(plan), _duration_s(synthesis), seizures)
+            annotated.setdefault(root / place.annotations, []).append(recording)
+    for path, recordings in annotated.items():
+        assert layout.write_events is not None
+        layout.write_events(path, recordings)
     return max(sum(missing), 1)
 
 
@@ -100,13 +100,13 @@ def _start(plan: Plan) -> datetime:
 
 
 def _write_recording(plan: Plan, synthesis: Synthesis, root: Path, place: Place) -> list[Seizure]:
-    """Write one recording and its truth; give its seizures."""
+    """Write a recording, its true beats and events; return its seizures."""
     duration_s = _duration_s(synthesis)
     rng, seizures, confounders, person = _draw_events(plan, synthesis)
     fs_hz = (250, 256, 512)[
         int(np.random.default_rng([synthesis.seed, plan.subject, 2]).choice(3, p=[0.45, 0.4, 0.15]))
     ]
-    beats_s, kinds = beats(rng, person, duration_s, seizures, confounders)
+    beats_s, kinds = draw_beats(rng, person, duration_s, seizures, confounders)
     ecg_mv = draw_ecg(rng, person, beats_s, kinds, seizures, fs_hz=fs_hz, duration_s=duration_s)
 
     ecg_label = str(rng.choice(ECG_LABELS, p=ECG_LABEL_SHARES))
@@ -123,7 +123,10 @@ def _write_recording(plan: Plan, synthesis: Synthesis, root: Path, place: Place)
 def _draw_events(
     plan: Plan, synthesis: Synthesis
 ) -> tuple[np.random.Generator, list[Seizure], list[Confounder], Person]:
-    """Draw seizures that leave each other room, and tachycardias anywhere; and what draws the rest."""
+    """Draw the events of a recording: seizures apart from each other, and tachycardias anywhere.
+
+    The generator is returned as well, since the rest of the recording continues its sequence of random numbers.
+    """
     person = draw_person(np.random.default_rng([synthesis.seed, plan.subject, 1]))
     rng = np.random.default_rng([synthesis.seed, plan.subject, 3, plan.recording])
     duration_s = _duration_s(synthesis)
@@ -144,7 +147,7 @@ def _draw_events(
 
 
 def _eeg(rng: np.random.Generator, n_channels: int, fs_hz: int, ecg_mv: Floats) -> list[Channel]:
-    """Slow noise and a little of the ECG, as electrodes on a head see it."""
+    """Draw EEG-like channels: slow noise and a small share of the ECG, as scalp electrodes record it."""
     channels = []
     for site in EEG_SITES[:n_channels]:
         noise = rng.standard_normal(len(ecg_mv), dtype=np.float32)
@@ -154,14 +157,14 @@ def _eeg(rng: np.random.Generator, n_channels: int, fs_hz: int, ecg_mv: Floats) 
 
 
 def _slow(rng: np.random.Generator, duration_s: float) -> list[Channel]:
-    """Channels of 1 Hz, as TUH files mix in."""
+    """Draw channels of 1 Hz, which TUH files contain as well."""
     return [Channel(label, rng.integers(0, 50, int(duration_s)).astype(np.float64), 1) for label in SLOW_LABELS]
 
 
 def _write_truth(
     paths: list[Path], beats_s: Floats, kinds: Ints, seizures: list[Seizure], confounders: list[Confounder]
 ) -> None:
-    """Write the beats and the events as CSV: what no detector is told."""
+    """Write the true beats and events as CSV files; no detector reads them."""
     names = np.array(["normal", "ventricular", "supraventricular"])
     beat_table = pd.DataFrame({"t_s": np.round(beats_s, 6), "kind": names[kinds]})
     event_table = pd.DataFrame(

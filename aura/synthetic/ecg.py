@@ -1,4 +1,4 @@
-"""An ECG that is drawn from beats: Gaussian waves (McSharry 2003, doi:10.1109/TBME.2003.808805) and real-life noise."""
+"""Draw an ECG from beats: Gaussian waves (McSharry 2003, doi:10.1109/TBME.2003.808805) and realistic noise."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from aura.core.arrays import Bools, Floats, Ints
 from aura.ecg.intervals import LOW_MS
 from aura.synthetic.heart import VENTRICULAR, Person, Seizure
 
-# Of each wave: height in mV, centre and width in seconds from the R-peak at a heart rate of 60 bpm.
+# For each wave: height in mV, centre and width in seconds from the R-peak at a heart rate of 60 bpm.
 SINUS_WAVES = (
     (0.12, -0.17, 0.025),
     (-0.10, -0.030, 0.009),
@@ -31,27 +31,27 @@ def draw_ecg(
     fs_hz: int,
     duration_s: float,
 ) -> Floats:
-    """Draw an ECG.
+    """Draw the ECG of a recording.
 
     Parameters
     ----------
     rng
-        Source of all noise.
+        Generator of all noise.
     person
-        Whose it is.
+        The subject.
     beats_s, kinds
-        (n_beats,) times and kinds of the beats.
+        (n_beats,) times of the R-peaks in seconds, and kinds of the beats.
     seizures
-        Motor ones add muscle noise.
+        Seizures of the recording; motor seizures add muscle noise.
     fs_hz
-        Sampling rate.
+        Sampling rate in hertz.
     duration_s
         Length in seconds.
 
     Returns
     -------
     (duration_s * fs_hz,) Floats
-        In millivolts.
+        ECG in millivolts.
     """
     n = round(duration_s * fs_hz)
     ecg_mv = _waves(beats_s, kinds, fs_hz, n) * rng.uniform(0.7, 1.3)
@@ -64,7 +64,7 @@ def draw_ecg(
 
 
 def _waves(beats_s: Floats, kinds: Ints, fs_hz: int, n: int) -> Floats:
-    """The clean ECG: each beat adds its waves, which draw together as the heart beats faster."""
+    """Return the clean ECG in millivolts, (n,): the sum of the waves of all beats, closer together at a fast rate."""
     ecg_mv = np.zeros(n)
     rr_s = np.diff(beats_s, prepend=beats_s[0] - 1.0)
     pace = np.sqrt(np.clip(rr_s, LOW_MS / 1000, 1.2))[:, None]
@@ -79,6 +79,7 @@ def _waves(beats_s: Floats, kinds: Ints, fs_hz: int, n: int) -> Floats:
 
 
 def _sum(waves: Sequence[tuple[float, float, float]], t_s: Floats, pace: Floats) -> Floats:
+    """Return the sum of Gaussian waves in millivolts at times relative to the R-peaks, (n_beats, n_offsets)."""
     total = np.zeros_like(t_s)
     for height_mv, centre_s, width_s in waves:
         # The QRS complex keeps its shape; the P and T waves move with the pace.
@@ -88,6 +89,7 @@ def _sum(waves: Sequence[tuple[float, float, float]], t_s: Floats, pace: Floats)
 
 
 def _baseline_wander(rng: np.random.Generator, person: Person, fs_hz: int, n: int) -> Floats:
+    """Draw the baseline in millivolts, (n,): breathing, and slow drift between knots every 5 s."""
     t_s = np.arange(n) / fs_hz
     knots_s = np.arange(0.0, n / fs_hz + 10, 5.0)
     wander: Floats = 0.08 * np.sin(2 * np.pi * person.breathing_hz * t_s) + np.interp(
@@ -97,7 +99,7 @@ def _baseline_wander(rng: np.random.Generator, person: Person, fs_hz: int, n: in
 
 
 def _muscle(rng: np.random.Generator, person: Person, seizures: Sequence[Seizure], fs_hz: int, n: int) -> Floats:
-    """Muscle noise: a floor, bursts of movement at any time, and the jerks of motor seizures."""
+    """Draw muscle noise in millivolts, (n,): constant noise, bursts of movement, and the jerks of motor seizures."""
     level_mv = np.full(n, person.noise_mv)
     duration_s = n / fs_hz
     for _ in range(rng.poisson(duration_s / 3600 * 12)):
@@ -111,12 +113,13 @@ def _muscle(rng: np.random.Generator, person: Person, seizures: Sequence[Seizure
 
 
 def _raise(level_mv: Floats, fs_hz: int, onset_s: float, duration_s: float, to_mv: float) -> None:
+    """Raise a stretch of the noise level to at least ``to_mv``, in place."""
     span = slice(int(onset_s * fs_hz), int((onset_s + duration_s) * fs_hz))
     level_mv[span] = np.maximum(level_mv[span], to_mv)
 
 
 def _pops(rng: np.random.Generator, fs_hz: int, n: int) -> Floats:
-    """Electrode pops: a jump of several millivolts that decays within a second."""
+    """Draw electrode pops in millivolts, (n,): jumps of several millivolts that decay within a second."""
     steps = np.zeros(n)
     n_pops = rng.poisson(n / fs_hz / 3600 * 4)
     steps[rng.integers(0, n, n_pops)] = rng.normal(0, 3, n_pops)
@@ -126,7 +129,7 @@ def _pops(rng: np.random.Generator, fs_hz: int, n: int) -> Floats:
 
 
 def _lead_off(rng: np.random.Generator, ecg_mv: Floats, fs_hz: int) -> None:
-    """A loose electrode: some seconds to minutes of nothing."""
+    """Set a stretch of 5 to 90 s to zero, in place, as a loose electrode does."""
     length = min(int(rng.uniform(5, 90) * fs_hz), len(ecg_mv) // 4)
     first = int(rng.integers(0, len(ecg_mv) - length))
     ecg_mv[first : first + length] = 0.0

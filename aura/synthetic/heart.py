@@ -1,7 +1,7 @@
-"""A heart rate over time, with seizures and with what looks like them, and the beats it makes.
+"""Draw a heart rate over time, with seizures and with similar tachycardias, and the beats that follow from it.
 
-The priors (how often, how high, how long) are those of the literature on ictal tachycardia, which Eggleston 2014
-reviews (doi:10.1016/j.seizure.2014.02.012).
+How often, how high and how long the heart rate rises is taken from the literature on ictal tachycardia, reviewed by
+Eggleston 2014 (doi:10.1016/j.seizure.2014.02.012).
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from aura.core.arrays import Bools, Floats, Ints
 from aura.ecg.intervals import HIGH_MS, LOW_MS
 
 GRID_HZ = 20.0
-# What a heart can do, as the cleaning has it: 20 to 250 bpm.
+# Limits of the heart rate, the same as in the cleaning: 20 to 250 bpm.
 RATES_BPM = (60_000 / HIGH_MS, 60_000 / LOW_MS)
 NORMAL, VENTRICULAR, SUPRAVENTRICULAR = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What stays the same over a subject's recordings."""
+    """The traits of a subject, the same in all recordings."""
 
     resting_bpm: float
     responder: bool
@@ -35,7 +35,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Seizure:
-    """A seizure and the heart's answer to it; ``rise_bpm`` 0 is a silent one."""
+    """A seizure and the response of the heart; ``rise_bpm`` is 0 if there is none."""
 
     onset_s: float
     duration_s: float
@@ -49,7 +49,7 @@ class Seizure:
 
 @dataclass(frozen=True, slots=True)
 class Confounder:
-    """A rise of the heart rate that is no seizure: an arousal or exercise."""
+    """A rise of the heart rate without a seizure: an arousal or exercise."""
 
     kind: str
     onset_s: float
@@ -58,7 +58,7 @@ class Confounder:
 
 
 def draw_person(rng: np.random.Generator) -> Person:
-    """Draw a subject."""
+    """Draw the traits of a subject."""
     return Person(
         resting_bpm=float(np.clip(rng.normal(74, 9), 52, 100)),
         responder=bool(rng.random() < 0.5),
@@ -73,7 +73,7 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 
 def draw_seizure(rng: np.random.Generator, person: Person, onset_s: float, duration_s: float) -> Seizure:
-    """Draw the heart's answer to a seizure: responders rise nearly always and high, others seldom and little."""
+    """Draw the response of the heart to a seizure: often and strong in responders, rare and weak in others."""
     rises = rng.random() < (0.92 if person.responder else 0.4)
     if person.temporal:
         height_bpm, raised_s = rng.normal(60, 26), rng.normal(94, 55)
@@ -84,7 +84,7 @@ def draw_seizure(rng: np.random.Generator, person: Person, onset_s: float, durat
     motor = bool(duration_s > 20 and rng.random() < 0.4)
     if motor and rises:
         height_bpm = max(height_bpm, rng.normal(132, 12) - person.resting_bpm)
-    # In 45 % the rise leads the onset in the EEG, by a median of 7 s.
+    # In 45 % of seizures the rise precedes the onset in the EEG, by a median of 7 s.
     early = rng.random() < 0.45
     lead_s = rng.lognormal(np.log(7), 0.6) if early else -rng.exponential(6)
     return Seizure(
@@ -100,7 +100,7 @@ def draw_seizure(rng: np.random.Generator, person: Person, onset_s: float, durat
 
 
 def draw_confounder(rng: np.random.Generator, kind: str, onset_s: float) -> Confounder:
-    """Draw an arousal (fast and short, at times as high as a seizure) or exercise (slow and long)."""
+    """Draw an arousal (fast and short, sometimes as high as in a seizure) or exercise (slow and long)."""
     if kind == "arousal":
         return Confounder(
             kind, onset_s, float(rng.uniform(8, 60)), float(np.clip(rng.lognormal(np.log(18), 0.5), 6, 60))
@@ -108,7 +108,7 @@ def draw_confounder(rng: np.random.Generator, kind: str, onset_s: float) -> Conf
     return Confounder(kind, onset_s, float(rng.uniform(90, 360)), float(rng.uniform(20, 60)))
 
 
-def beats(
+def draw_beats(
     rng: np.random.Generator,
     person: Person,
     duration_s: float,
@@ -117,10 +117,21 @@ def beats(
 ) -> tuple[Floats, Ints]:
     """Draw the beats of a recording by integral pulse frequency modulation.
 
+    Parameters
+    ----------
+    rng
+        Generator of all random numbers.
+    person
+        The subject.
+    duration_s
+        Length of the recording in seconds.
+    seizures, confounders
+        Events that raise the heart rate.
+
     Returns
     -------
     beats_s : (n_beats,) Floats
-        Times of the R-peaks, rising.
+        Times of the R-peaks in seconds, rising.
     kinds : (n_beats,) Ints
         `NORMAL`, `VENTRICULAR` or `SUPRAVENTRICULAR`.
     """
@@ -141,7 +152,7 @@ def beats(
 
 
 def _responses(t_s: Floats, seizures: Sequence[Seizure], confounders: Sequence[Confounder]) -> tuple[Floats, Floats]:
-    """Rise of the heart rate in bpm, and what is left of the vagal tone (1 is all of it)."""
+    """Return the rise of the heart rate in bpm and the remaining share of the vagal tone, (n,) each."""
     rise_bpm, vagal = np.zeros_like(t_s), np.ones_like(t_s)
     for s in seizures:
         if s.rise_bpm:
@@ -163,7 +174,7 @@ def _responses(t_s: Floats, seizures: Sequence[Seizure], confounders: Sequence[C
 
 
 def _plateau(t_s: Floats, onset_s: float, duration_s: float, *, up_s: float, down_s: float) -> Floats:
-    """A rise from 0 to 1 at the onset, held, then an exponential return."""
+    """Return a curve, (n,), that rises from 0 to 1 at the onset, stays there, and returns exponentially."""
     up = 1 - np.exp(-np.clip(t_s - onset_s, 0, None) / up_s)
     down = np.exp(-np.clip(t_s - onset_s - duration_s, 0, None) / down_s)
     shape: Floats = up * down
@@ -171,19 +182,19 @@ def _plateau(t_s: Floats, onset_s: float, duration_s: float, *, up_s: float, dow
 
 
 def _smooth_noise(rng: np.random.Generator, t_s: Floats, scale_s: float, sd: float) -> Floats:
-    """Noise that changes over ``scale_s`` seconds: knots of white noise, joined by straight lines."""
+    """Draw noise, (n,), that changes over ``scale_s`` seconds: white noise at knots, interpolated linearly."""
     knots_s = np.arange(0.0, t_s[-1] + 2 * scale_s, scale_s)
     noise: Floats = np.interp(t_s, knots_s, rng.normal(0, sd, len(knots_s)))
     return noise
 
 
 def _drift(rng: np.random.Generator, t_s: Floats, sd_bpm: float) -> Floats:
-    """Slow wandering of the heart rate over minutes."""
+    """Draw slow changes of the heart rate in bpm, (n,), over minutes."""
     return _smooth_noise(rng, t_s, 180.0, sd_bpm) + _smooth_noise(rng, t_s, 45.0, sd_bpm / 2)
 
 
 def _ectopy(rng: np.random.Generator, beats_s: Floats, expected: float) -> tuple[Floats, Ints]:
-    """Move some beats forward: premature ones, with the pause after them."""
+    """Make some beats premature, with the pause after them; return the times in seconds and the kinds, (n_beats,)."""
     kinds = np.zeros(len(beats_s), dtype=np.int64)
     early: Bools = rng.random(len(beats_s)) < expected / max(len(beats_s), 1)
     early[:1] = False

@@ -8,7 +8,7 @@ from aura.core.ranges import Range, check_fields
 
 @dataclass(frozen=True, slots=True)
 class Synthesis:
-    """Parameters that determine the synthetic corpus to the byte.
+    """The parameters of a synthetic corpus; the same parameters give the same bytes.
 
     Parameters
     ----------
@@ -17,15 +17,15 @@ class Synthesis:
     subjects
         Number of subjects.
     hours_per_subject, recording_minutes
-        Total length of the recordings of a subject, and length of one recording.
+        Total length of a subject's recordings, and length of each.
     seizures_per_subject
-        Expected number of seizures; each subject has at least one, and a recording at most as many as fit into it.
+        Expected number of seizures. Each subject has at least one, and no recording has more than it has room for.
     arousals_per_hour, exercises_per_hour
         Expected number of tachycardias that are not seizures.
     eeg_channels
-        Number of EEG-like channels, in addition to the ECG and two channels of 1 Hz.
+        Number of EEG-like channels beside the ECG and two channels of 1 Hz.
     layout
-        Layout in which the files are written.
+        Name in `aura.corpora.layouts.writable_layouts`.
     """
 
     seed: int

@@ -1,1 +1,1 @@
-"""What stages left on disk, and whether it is current."""
+"""What prepare and featurize leave on disk: its files, its tables, and whether it is current."""

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from aura.core.paths import PROJECT
-from tests.conftest import SMALL_CORPUS, SMALL_WORK
+from tests.support.project import SMALL_CORPUS, SMALL_WORK
 
 WITHIN_S = 900
 SHARES = 3

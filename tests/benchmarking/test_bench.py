@@ -23,6 +23,8 @@ from aura.cli import main
 from aura.core.paths import PROJECT
 from aura.stages.bench import run as bench
 
+pytestmark = pytest.mark.integration
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 TINY = ["dataset.synthesis.hours_per_subject=0.5", "dataset.synthesis.eeg_channels=0"]
 BUSY = "import time\nwhile time.process_time() < 1: pass\n"

@@ -15,9 +15,8 @@ from aura.config.schema import config_class
 from aura.config.scope import LOGGED, Scope, dotted, scope_of, select, undeclared
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
-from aura.reports.sweep import experiment
-from aura.search.space import Space
-from aura.tracking.runs import parameters
+from aura.reports.sweep import write_experiment
+from aura.stages.sweep.run import search_space
 
 Config = config_class()
 SECRET = "geheim"
@@ -117,7 +116,10 @@ def test_how_far_a_key_reaches(key: str, scope: Scope) -> None:
     assert scope_of(Config, key) is scope
 
 
+@pytest.mark.integration
 def test_no_place_and_no_secret_is_logged() -> None:
+    from aura.tracking.runs import parameters
+
     config = compose(["dataset=any", *PRIVATE_WORDS])
     logged = f"{yaml.safe_dump(public(config))}{parameters(config)}"
     assert "n_estimators" in logged
@@ -142,7 +144,9 @@ tracking: {{uri: "http://aura:{SECRET}@mlflow", model_name: ours}}
     monkeypatch.setattr("aura.reports.sweep.CONF", tmp_path / "conf")
     words = ["experiments=ours", "dataset=any", *PRIVATE_WORDS, "compute=dask", f"compute.address=tcp://{SECRET}@x:1"]
     people = f"dataset.subject_channels='[{{subject: \"{SECRET}\", channels: [x]}}]'"
-    text = experiment([*words, people.replace("'", ""), "labels.postictal_s=9"], ["alarms=adaptive", "seed=3"], best())
+    text = write_experiment(
+        [*words, people.replace("'", ""), "labels.postictal_s=9"], ["alarms=adaptive", "seed=3"], best()
+    )
     for private in (SECRET, PLACE, "jane"):
         assert private not in text
     kept = yaml.safe_load(text)
@@ -171,4 +175,4 @@ tracking: {{uri: "http://aura:{SECRET}@mlflow", model_name: ours}}
 )
 def test_what_decides_no_detector_is_not_searched(key: str) -> None:
     with pytest.raises(AuraError, match="has to be the same in all trials of a sweep"):
-        Space.of({key: {"choices": ["a", "b"]}})
+        search_space({key: {"choices": ["a", "b"]}})

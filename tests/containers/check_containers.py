@@ -25,8 +25,7 @@ import pytest
 from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
 from aura.demo import post
-from tests.conftest import SMALL_CORPUS, SMALL_WORK
-from tests.execution.test_partition import files
+from tests.support.project import SMALL_CORPUS, SMALL_WORK, read_files
 
 HERE = Path(__file__).parent
 # Whose the recordings are; nobody else may read them.
@@ -140,8 +139,8 @@ def equal(workspace: Path, plain: Plain) -> None:
     """
     for kind in ("prepared", "features"):
         (made,), (expected,) = (list(one.glob(f"synthetic/{kind}-*")) for one in (workspace, plain.workspace))
-        assert files(made) == files(expected)
-        assert len(files(made)) >= 12
+        assert read_files(made) == read_files(expected)
+        assert len(read_files(made)) >= 12
         for table in ("recordings.parquet", "failures.parquet"):
             pd.testing.assert_frame_equal(read_table(made / table)[0], read_table(expected / table)[0])
 

@@ -16,9 +16,11 @@ from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.core.errors import AuraError, RecordingError
 from aura.core.parquet import read_table
-from aura.corpora.discovery import find
+from aura.corpora.discovery import find_recordings
 from aura.corpora.names import KEY_VARIABLE, Names
 from aura.formats.edf_writer import Channel, write_edf
+
+pytestmark = pytest.mark.integration
 
 PLANTED = ("Hochwald", "Griselda", "02-MAR-1951", "19510302", "KLINIK-77", "Dr_Quatermass", "Vault_of_Hospital")
 KEY = "a secret of more than sixteen characters"
@@ -115,7 +117,7 @@ def full_run(
     return everything_written(out) + (said.out + said.err).encode()
 
 
-def test_what_a_header_says_of_a_person_is_written_nowhere(
+def test_patient_data_in_headers_are_written_nowhere(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     written = full_run(corpus, tmp_path / "out", monkeypatch, capfd)
@@ -147,7 +149,7 @@ def test_pseudonyms_replace_every_id_and_path(
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in recordings["recording"])
 
 
-def test_words_that_were_not_understood_stay_on_this_machine(
+def test_unknown_labels_stay_on_this_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Without pseudonyms they are named in the table and on the screen, with pseudonyms they are only counted."""
@@ -176,7 +178,7 @@ def test_words_that_were_not_understood_stay_on_this_machine(
 
 
 def test_the_same_key_gives_the_same_names_and_another_others(corpus: Path) -> None:
-    ref = find(corpus, ["aura.corpora.layouts.tusz15"], "any").refs[0]
+    ref = find_recordings(corpus, ["tusz15"], "any").refs[0]
     one, again, other = (Names(corpus, key).ref(ref) for key in (b"1" * 16, b"1" * 16, b"2" * 16))
     assert one == again
     assert one.subject != other.subject
@@ -191,7 +193,7 @@ def test_pseudonyms_need_a_key(
     assert f"at least 16 characters in the environment variable {KEY_VARIABLE}" in capsys.readouterr().err
 
 
-def test_an_error_that_is_logged_names_nobody_behind_pseudonyms(
+def test_with_pseudonyms_a_logged_error_names_nobody(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -217,7 +219,7 @@ def test_an_error_that_is_logged_names_nobody_behind_pseudonyms(
         run.data.tags["aura.error"],
     )
     said = capfd.readouterr()
-    assert "no subject of the name that entry 1 gives; its 7 subjects are not named" in said.err
+    assert "no subject with the name in entry 1; its 7 subjects are not listed" in said.err
     written = everything_written(out) + (said.out + said.err).encode()
     for name in (*PLANTED, "00000258", "00000259", "00000300", "s002", "2003_07_21", "sub-01", "tcp_ar", KEY):
         assert name.encode() not in written, name

@@ -19,12 +19,16 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from aura.cli import main
 from aura.core.paths import PROJECT
-from aura.database import dashboards
 from aura.database.annotations import Recording
-from aura.database.grafana import Region, assign
-from aura.database.queries import HEART_RATE, VARIABLES, expanded, lane
+from aura.database.grafana import Region, assign_regions
 from aura.formats.tse import read_tse
-from tests.conftest import Project, new_database
+from deploy.grafana.generate import recordings
+from deploy.grafana.generate.__main__ import files
+from deploy.grafana.generate.queries import HEART_RATE, VARIABLES, expand, lane
+from tests.support.postgresql import new_database
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 GRAFANA = PROJECT / "deploy" / "grafana"
@@ -40,13 +44,13 @@ def imported(trained: Project, postgresql_server: str) -> str:
     return url
 
 
-def test_the_files_are_those_that_are_made() -> None:
-    for path, text in dashboards.files().items():
+def test_the_files_are_up_to_date() -> None:
+    for path, text in files().items():
         assert (GRAFANA / path).read_text(encoding="utf-8") == text, f"{path} is old; run make dashboards"
 
 
-@pytest.mark.parametrize("name", sorted(dashboards.dashboards()))
-def test_a_dashboard_is_one_by_grafana_s_own_types(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(recordings.dashboards()))
+def test_a_dashboard_is_valid_by_grafana_s_own_types(name: str) -> None:
     """The SDK's models are generated from Grafana's schema: what they read and write again is by it."""
     register_default_plugins()
     text = json.loads((GRAFANA / "dashboards" / f"{name}.json").read_text())
@@ -85,7 +89,7 @@ def queries_of(board: Any) -> list[str]:
 
 ALL = {
     f"{name} {number}": sql
-    for name in dashboards.dashboards()
+    for name in recordings.dashboards()
     for number, sql in enumerate(queries_of(json.loads((GRAFANA / "dashboards" / f"{name}.json").read_text())))
 }
 ALL |= {f"variable {name}": sql for name, sql in VARIABLES.items()}
@@ -96,13 +100,13 @@ ALL |= {
 
 
 def ask(connection: psycopg.Connection[Any], sql: str, values: dict[str, str], begin: str, end: str) -> Any:
-    text = expanded(sql, values, begin, end, "10s")
+    text = expand(sql, values, begin, end, "10s")
     assert "$" not in text
     return connection.execute(text.encode())
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_query_is_answered_to_the_reader(name: str, imported: str) -> None:
+def test_the_reader_can_run_every_query(name: str, imported: str) -> None:
     with psycopg.connect(imported, autocommit=True) as connection:
         connection.execute("SET ROLE aura_reader")
         connection.execute("SET TIME ZONE 'UTC'")
@@ -190,7 +194,7 @@ def mark(number: int, start: Any, from_s: float, to_s: float, *tags: str, **more
     return {**fixed, **times, "login": "dr.who", "tags": list(tags), "created": 1_790_000_000_000 + number, **more}
 
 
-def test_what_is_marked_in_grafana_comes_back_as_files(
+def test_marks_in_grafana_are_exported_as_files(
     imported: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with psycopg.connect(imported) as connection:
@@ -247,11 +251,11 @@ def test_what_is_marked_in_grafana_comes_back_as_files(
     assert "annotators disagree" in said
 
 
-def test_the_only_recording_of_that_time_is_meant() -> None:
+def test_a_mark_belongs_to_the_only_recording_of_that_time() -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     days = [Recording(i, "any", f"r{i}", at + timedelta(days=i), True, 3600.0, False) for i in range(3)]
     region = Region(1, "me", "seiz", at + timedelta(days=1, seconds=5), at + timedelta(days=1, seconds=9), at, None)
-    by_recording, left = assign([region], days)
+    by_recording, left = assign_regions([region], days)
     assert not left
     assert [(one.event.onset_s, one.event.end_s) for one in by_recording[1]] == [(5, 9)]
 
@@ -266,7 +270,7 @@ def test_the_only_recording_of_that_time_is_meant() -> None:
         ("right", "/elsewhere", "answers 302"),
     ],
 )
-def test_a_grafana_that_does_not_answer_is_one_line(
+def test_a_grafana_that_does_not_answer_gives_one_line(
     token: str, path: str, says: str, imported: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AURA_GRAFANA_TOKEN", token)
@@ -295,7 +299,7 @@ timestamptz '2024-01-01 00:00:00+00' + make_interval(secs => b), kind FROM (VALU
 """
 
 
-def test_a_lane_shows_all_that_goes_on_and_ends(postgresql_server: str) -> None:
+def test_a_lane_shows_all_current_events(postgresql_server: str) -> None:
     sql = lane("stretch_", "x", "kind", where="recording_id = 1")
     with psycopg.connect(postgresql_server) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
@@ -306,13 +310,13 @@ def test_a_lane_shows_all_that_goes_on_and_ends(postgresql_server: str) -> None:
     assert shown == expected
 
 
-def test_the_threshold_is_drawn_and_links_are_of_text() -> None:
+def test_the_threshold_is_drawn_and_link_columns_are_text() -> None:
     boards = {
         name: json.loads((GRAFANA / "dashboards" / f"{name}.json").read_text()) for name in ("recording", "corpus")
     }
     (panel,) = [one for one in boards["recording"]["panels"] if one["title"] == "Probability and score"]
     assert panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"] == {"mode": "line"}
-    (panel,) = [one for one in boards["corpus"]["panels"] if one["title"] == "What deserves a look"]
+    (panel,) = [one for one in boards["corpus"]["panels"] if one["title"] == "Recordings to look at first"]
     sql = panel["targets"][0]["rawSql"]
     assert "recording_id::text" in sql
     assert sql.count("::bigint::text") == 2

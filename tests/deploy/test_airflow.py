@@ -15,7 +15,9 @@ from aura.config.schema import Config
 from aura.config.stage import Stage
 from aura.core.paths import PROJECT
 from aura.tracking.registry import CANDIDATE
-from tests.tracking.test_registry import evaluation, registered
+from tests.support.registry import make_evaluation, register_version
+
+pytestmark = pytest.mark.integration
 
 DAG = PROJECT / "deploy" / "airflow" / "dags" / "aura.py"
 REGISTERED = "x version 3 is the challenger: it is not better"
@@ -194,7 +196,7 @@ def test_words_that_are_none_are_not_tried_again(dag: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("script", "error", "sentence"),
     [
-        ("exit 2", FailError, "ended with exit code 2: it said nothing"),
+        ("exit 2", FailError, "ended with exit code 2: no output"),
         ("echo out; echo err >&2; exit 1", Exception, "ended with exit code 1: err"),
         ("echo 'half a line'; kill -9 $$", Exception, "was killed by signal 9: half a line"),
         # A version is registered before pictures are made: another try would register one more.
@@ -231,8 +233,8 @@ def test_a_stage_sees_nothing_of_airflow(dag: ModuleType, monkeypatch: pytest.Mo
 
 
 def test_the_gate_reads_what_the_registry_decides(dag: ModuleType, tracking_uri: str) -> None:
-    first = registered("airflow", evaluation(list(range(8))))
-    worse = registered("airflow", evaluation([]))
+    first = register_version("airflow", make_evaluation(list(range(8))))
+    worse = register_version("airflow", make_evaluation([]))
     Task.params = dag.PARAMS
     dag.promotion(first)
     for outcome in (worse, "nothing is registered: each model is for one subject"):

@@ -13,8 +13,10 @@ import yaml
 from aura.config.compose import compose
 from aura.config.stage import find_stages
 from aura.core.paths import PROJECT
-from tests.conftest import Project
-from tests.database.test_database import MAKES
+from tests.support.postgresql import MAKES
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 COMPOSE = yaml.safe_load((PROJECT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]

@@ -15,7 +15,9 @@ import pytest
 
 from aura import __version__
 from aura.core.paths import PROJECT
-from tests.conftest import SMALL_CORPUS, SMALL_WORK
+from tests.support.project import SMALL_CORPUS, SMALL_WORK
+
+pytestmark = pytest.mark.integration
 
 LOAD = """
 import mlflow, numpy as np, pandas as pd

@@ -32,10 +32,12 @@ from aura.detection.alarms import Alarms
 from aura.detection.detector import SeizureDetector
 from aura.detection.live import Live
 from aura.detection.quarantine import Entry, Quarantine
-from aura.features import Stream
+from aura.features import FeatureStream
 from aura.tracking.registry import load
-from tests.conftest import Project
-from tests.features.test_stream import SPEC, heart
+from tests.support.project import Project
+from tests.support.rr import SPEC, heart
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 SETTINGS = st.builds(
@@ -79,11 +81,11 @@ def test_alarms_of_a_stream_are_those_of_the_batch(
 
 @pytest.mark.parametrize("at", [0, 1, 57, 399])
 def test_a_stream_goes_on_where_another_was(at: int) -> None:
-    rr, whole, stream = heart(400), Stream(SPEC), Stream(SPEC)
+    rr, whole, stream = heart(400), FeatureStream(SPEC), FeatureStream(SPEC)
     for number, (t_s, rr_ms) in enumerate(zip(rr.t_s.tolist(), rr.rr_ms.tolist(), strict=True)):
         if number == at:
             state = json.loads(json.dumps(stream.state()))
-            stream = Stream(SPEC)
+            stream = FeatureStream(SPEC)
             stream.restore(state)
         pd.testing.assert_frame_equal(stream.push(t_s, rr_ms), whole.push(t_s, rr_ms), check_exact=True)
 
@@ -247,7 +249,7 @@ def test_a_gap_is_confirmed_by_the_lines_after_it_and_nothing_is_lost(detector: 
     before, after = beats_at(*range(1, 61)), beats_at(*range(7200, 7300))
     if tick:
         after.insert(0, '{"t_s": 7199.5}')
-    live, stream = Live(detector), Stream(detector.spec)
+    live, stream = Live(detector), FeatureStream(detector.spec)
     n_waiting = 0
     for text in [*before, *after]:
         live.take(text)

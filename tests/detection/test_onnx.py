@@ -20,8 +20,9 @@ from aura.detection.onnx import TOLERANCE, export, load_onnx
 from aura.features import FeatureSpec, feature_names
 from aura.learning.classifier import Classifier, seizure_probability
 from aura.tracking.registry import load
-from tests.conftest import Project
-from tests.serving.test_serving import rr_of
+from tests.support.project import Project, read_rr
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 # Of `time_domain`.
@@ -88,8 +89,8 @@ def test_train_writes_it_beside_the_model_and_serving_uses_it(trained: Project, 
     assert (data / ONNX_FILE).is_file()
     assert "onnxruntime==" in (folder / "requirements.txt").read_text()
     # The same training, so the same forest.
-    expected = mlflow.pyfunc.load_model(MODEL).predict(rr_of(trained))
-    answer = mlflow.pyfunc.load_model(str(folder)).predict(rr_of(trained))
+    expected = mlflow.pyfunc.load_model(MODEL).predict(read_rr(trained))
+    answer = mlflow.pyfunc.load_model(str(folder)).predict(read_rr(trained))
     pd.testing.assert_frame_equal(answer, expected, rtol=0, atol=1e-6)
     # It needs no other copy of the model.
     (data / MODEL_FILE).unlink()

@@ -30,12 +30,14 @@ from aura.core.errors import AuraError
 from aura.core.provenance import UNCONFIRMED_WARNING
 from aura.detection.components import BEAT_DETECTORS, LABELLINGS, beat_detector, labelling
 from aura.detection.detector_file import DetectorFile
-from aura.learning.classifier import load_classifier
+from aura.learning.classifier_file import load_classifier
 from aura.learning.labels import Detection
 from aura.serving.pyfunc import Pyfunc
 from aura.tracking import registry
-from tests.conftest import Project
-from tests.stages.test_detect import write_real
+from tests.support.project import Project
+from tests.support.real_ecg import write_real
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 Values = dict[str, Any]

@@ -15,13 +15,10 @@ from aura.config.stage import find_stages
 from aura.core.paths import PROJECT
 from aura.formats.edf_writer import Channel, write_edf
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET
+from tests.support.documentation import COMMANDS, README, commands
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
 FEATURES = (PROJECT / "docs/features.md").read_text(encoding="utf-8")
-DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs").glob("*.md")))
-CODE = "\n".join(re.findall(r"```bash\n(.*?)```", README + DOCS, re.DOTALL)).replace("\\\n", " ")
 # A command ends with its line, unless a quotation goes on.
-COMMANDS = [shlex.split(text, comments=True) for text in re.findall(r"^(?:[^'\n]|'[^']*')+$", CODE, re.MULTILINE)]
 
 
 @pytest.fixture(autouse=True)
@@ -40,10 +37,6 @@ def test_the_python_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(names["features"]) == 300
     assert names["features"]["rmssd__10s"].notna().any()
     assert set(names["labels"].label) == {INTERICTAL, TARGET, LEFT_OUT}
-
-
-def commands(*start: str) -> list[list[str]]:
-    return [words for words in COMMANDS if words[: len(start)] == list(start)]
 
 
 @pytest.mark.parametrize("words", commands("python", "-m", "aura"), ids=" ".join)
@@ -74,7 +67,7 @@ def test_entry_points_and_their_overrides_are_accepted(words: list[str]) -> None
 
 
 def test_the_table_of_the_stages_names_each_of_them() -> None:
-    (table,) = re.findall(r"^\| Stage \|.*\n\|[-|]+\n((?:\|.*\n)+)", README + DOCS, re.MULTILINE)
+    (table,) = re.findall(r"^\| Stage \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
     named = [name for row in table.splitlines() for name in re.findall(r"`([\w-]+)`", row.split("|")[1])]
     # szcore runs in containers only, which docs/szcore.md explains.
     assert sorted(named) == sorted(find_stages().keys() - {"szcore"})

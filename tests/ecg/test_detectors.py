@@ -11,8 +11,7 @@ from aura.core.errors import RecordingError
 from aura.core.events import Event
 from aura.core.recordings import Ecg, Segment
 from aura.ecg import beat_detectors
-from aura.ecg.beats import detect as detect_beats
-from aura.ecg.beats import span_gaps
+from aura.ecg.beats import detect_beats, span_gaps
 from aura.ecg.intervals import rr_from_beats
 from aura.formats.edf import read_ecgs
 
@@ -39,6 +38,7 @@ def test_two_detectors_agree_on_a_real_ecg() -> None:
     assert share_matched(other, one) > 0.9
 
 
+@pytest.mark.slow
 @ALL
 def test_nearly_all_true_beats_of_the_corpus_are_found(detect: Detector, corpus: Path) -> None:
     found, true = [], []
@@ -138,6 +138,7 @@ def test_an_interval_that_hides_a_beat_does_not_span_its_gap() -> None:
     assert span_gaps([steady], beats_s[:5]) == (steady,)
 
 
+@pytest.mark.slow
 def test_beats_of_a_hundred_thousand_segments_do_not_take_hours() -> None:
     n, fs_hz = 100_000, 128.0
     digital = np.resize(np.round(get_toy_ecg()[0] * 1000).astype(np.int16), n * 128)

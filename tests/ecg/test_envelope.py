@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aura.core.recordings import Ecg, Segment
-from aura.ecg.envelope import envelope, runs_between
+from aura.ecg.envelope import compute_envelope, runs_between
 
 FS_HZ = 250.0
 
@@ -20,12 +20,12 @@ def interrupted() -> Ecg:
 
 
 def test_no_peak_is_lost_and_no_bin_reaches_over_a_gap() -> None:
-    before, after = envelope(interrupted(), 10.0, 40.0, 0.2)
+    before, after = compute_envelope(interrupted(), 10.0, 40.0, 0.2)
     t_s, low_mv, high_mv = before
     assert (low_mv.max(), high_mv.max()) == (0.0, 1.5)
     assert t_s[high_mv.argmax()] == pytest.approx(4321 / FS_HZ, abs=0.2)
     assert (t_s[0], len(t_s), after[0][0]) == (10.0, 50, 30.0)
-    ((t_s, low_mv, high_mv),) = envelope(interrupted(), 10.0, 12.0, 1 / FS_HZ)
+    ((t_s, low_mv, high_mv),) = compute_envelope(interrupted(), 10.0, 12.0, 1 / FS_HZ)
     assert t_s == pytest.approx(10 + np.arange(501) / FS_HZ)
     assert np.array_equal(low_mv, high_mv)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aura.assembly import preparation
 from aura.config.compose import compose
 from aura.core.arrays import Floats
 from aura.core.errors import RecordingError
@@ -15,8 +16,9 @@ from aura.core.recordings import RecordingRef
 from aura.ecg.beat_detectors import sleepecg
 from aura.formats.edf import read_ecg
 from aura.formats.edf_writer import Channel, write_edf
-from aura.stages.prepare.run import preparation
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
+
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
 DURATION_S = 120
 BEATS_S = steady_beats(75, 0.5, DURATION_S - 0.5)
@@ -42,12 +44,10 @@ def prepare(folder: Path, leads: dict[str, Floats], channels: list[str] | None =
     """The row of a recording that has these leads, in mV."""
     edf = folder / "night.edf"
     write_edf(edf, [Channel(label, x_mv * 1000, FS_HZ) for label, x_mv in leads.items()], start=datetime(2020, 1, 1))
-    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.corpora.layouts.plain")
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
     config = compose(["dataset=any", f"dataset.root={folder}"])
     config.dataset.channels = channels or config.dataset.channels
-    _, _, meta = preparation(config).prepare(ref)
-    row: dict[str, Any] = meta["recording"]
-    return row
+    return preparation(config).prepare(ref).facts
 
 
 @pytest.mark.parametrize("what", NO_LEADS)
@@ -70,9 +70,8 @@ def test_leads_of_one_label_are_told_apart_by_their_number(tmp_path: Path) -> No
     edf = tmp_path / "night.edf"
     leads = [Channel("ECG", x_mv * 1000, FS_HZ) for x_mv in (noise(0), GOOD)]
     write_edf(edf, leads, start=datetime(2020, 1, 1))
-    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.corpora.layouts.plain")
-    _, _, meta = preparation(compose(["dataset=any", f"dataset.root={tmp_path}"])).prepare(ref)
-    row = meta["recording"]
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
+    row = preparation(compose(["dataset=any", f"dataset.root={tmp_path}"])).prepare(ref).facts
     assert (row["channel"], row["signal"], row["n_beats"]) == ("ECG", 1, len(BEATS_S))
     ecg = read_ecg(edf, ["ECG"], signal=1)
     assert ecg.signal == 1
@@ -112,7 +111,7 @@ def test_a_stretch_without_beats_is_no_usable_ecg(tmp_path: Path) -> None:
 def test_a_detector_that_takes_other_waves_for_beats_is_seen(tmp_path: Path) -> None:
     edf = tmp_path / "night.edf"
     write_edf(edf, [Channel("ECG", GOOD * 1000, FS_HZ)], start=datetime(2020, 1, 1))
-    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.corpora.layouts.plain")
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
 
     def with_t_waves(ecg_mv: Floats, fs_hz: float) -> Any:
         peaks = sleepecg(ecg_mv, fs_hz)
@@ -120,8 +119,7 @@ def test_a_detector_that_takes_other_waves_for_beats_is_seen(tmp_path: Path) -> 
 
     for detector, doubtful in ((sleepecg, False), (with_t_waves, True)):
         how = preparation(compose(["dataset=any", f"dataset.root={tmp_path}"]))
-        _, _, meta = replace(how, detector=detector).prepare(ref)
-        row = meta["recording"]
+        row = replace(how, detector=detector).prepare(ref).facts
         assert ("doubtful_beats" in row["remarks"].split(";")) is doubtful
         assert (row["normal_share"] < 0.9) is doubtful
 
@@ -130,7 +128,7 @@ def test_a_second_detector_does_not_hide_doubtful_beats(tmp_path: Path) -> None:
     """It disputes each stretch with T waves among the beats, and leaves only normal intervals."""
     edf = tmp_path / "night.edf"
     write_edf(edf, [Channel("ECG", GOOD * 1000, FS_HZ)], start=datetime(2020, 1, 1))
-    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "aura.corpora.layouts.plain")
+    ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
 
     def with_some_t_waves(ecg_mv: Floats, fs_hz: float) -> Any:
         peaks = sleepecg(ecg_mv, fs_hz)
@@ -140,11 +138,11 @@ def test_a_second_detector_does_not_hide_doubtful_beats(tmp_path: Path) -> None:
     rows = []
     for words in ([], ["quality=two_detectors", "quality.min_agreement=0.9"]):
         how = preparation(compose(["dataset=any", f"dataset.root={tmp_path}", *words]))
-        _, frame, meta = replace(how, detector=with_some_t_waves).prepare(ref)
-        rows.append(meta["recording"])
+        prepared = replace(how, detector=with_some_t_waves).prepare(ref)
+        rows.append(prepared.facts)
     assert rows[1]["usable_share"] == 0.5
     # The intervals that are left are those of 75 bpm.
-    assert frame["rr_ms"].between(770, 830).all()
+    assert ((prepared.rr.rr_ms >= 770) & (prepared.rr.rr_ms <= 830)).all()
     assert rows[0]["normal_share"] == rows[1]["normal_share"] < 0.8
     assert [row["remarks"] for row in rows] == ["doubtful_beats;no_annotations"] * 2
 

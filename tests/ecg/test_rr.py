@@ -12,8 +12,8 @@ from aura.core.arrays import Floats
 from aura.core.errors import AuraError
 from aura.core.events import Event
 from aura.core.series import RRSeries
-from aura.ecg.intervals import clean, rr_from_beats, rr_from_peaks
-from aura.features.hrv_analysis import hrvanalysis
+from aura.ecg.intervals import clean_intervals, rr_from_beats, rr_from_peaks
+from aura.features.hrv_analysis import import_hrvanalysis
 
 LIMITS = {"low_ms": 300.0, "high_ms": 1800.0, "max_change": 0.2}
 RR_MS = hnp.arrays(np.float64, st.integers(1, 120), elements=st.floats(200, 2200))
@@ -26,29 +26,29 @@ def series(rr_ms: Floats) -> RRSeries:
 
 @given(RR_MS.map(lambda rr: np.clip(rr, 300, 1800)))
 def test_ectopic_beats_are_those_of_hrv_analysis(rr_ms: Floats) -> None:
-    kept = hrvanalysis().remove_ectopic_beats(list(rr_ms), method="malik", verbose=False)
-    assert np.array_equal(clean(series(rr_ms), **LIMITS).nn_ms, [nn for nn in kept if not np.isnan(nn)])
+    kept = import_hrvanalysis().remove_ectopic_beats(list(rr_ms), method="malik", verbose=False)
+    assert np.array_equal(clean_intervals(series(rr_ms), **LIMITS).nn_ms, [nn for nn in kept if not np.isnan(nn)])
 
 
 @given(RR_MS, st.integers(1, 40))
 def test_later_beats_change_nothing_before_them(rr_ms: Floats, n_more: int) -> None:
     longer = np.concatenate((rr_ms, np.full(n_more, 1000.0)))
-    before, after = clean(series(rr_ms), **LIMITS), clean(series(longer), **LIMITS)
+    before, after = clean_intervals(series(rr_ms), **LIMITS), clean_intervals(series(longer), **LIMITS)
     assert np.array_equal(before.nn_ms, after.nn_ms[: len(before.nn_ms)])
 
 
 def test_nothing_is_compared_across_a_gap() -> None:
     # 1000 ms, 30 s of nothing, then 600 ms: by Malik's rule an ectopic beat, were it the next one.
     rr = RRSeries(np.array([1.0, 2.0, 32.0, 32.6]), np.array([1000.0, 1000.0, 600.0, 600.0]), 40.0)
-    assert np.array_equal(clean(rr, **LIMITS).nn_ms, rr.rr_ms)
+    assert np.array_equal(clean_intervals(rr, **LIMITS).nn_ms, rr.rr_ms)
 
 
 def test_intervals_from_20_to_250_bpm_are_kept() -> None:
     for bpm in (20, 33, 60, 200, 220, 250):
         rr = series(np.full(50, 60_000 / bpm))
-        assert np.array_equal(clean(rr).nn_ms, rr.rr_ms), bpm
+        assert np.array_equal(clean_intervals(rr).nn_ms, rr.rr_ms), bpm
     for bpm in (19, 260):
-        assert not len(clean(series(np.full(50, 60_000 / bpm))).nn_ms), bpm
+        assert not len(clean_intervals(series(np.full(50, 60_000 / bpm))).nn_ms), bpm
 
 
 def beats_of(rate_bpm: Floats, step_s: float = 0.001) -> RRSeries:
@@ -62,20 +62,20 @@ def test_breathing_and_a_sudden_tachycardia_are_kept() -> None:
     time_s = np.arange(0, 300, 0.001)
     # The rate swings by 20 % with each breath, as in young people; Malik's 20 % removes two intervals of five.
     breathing = beats_of(60 * (1 + 0.2 * np.sin(2 * np.pi * 0.2 * time_s)))
-    assert len(clean(breathing).nn_ms) == len(breathing.rr_ms)
-    assert len(clean(breathing, **LIMITS).nn_ms) < 0.65 * len(breathing.rr_ms)
+    assert len(clean_intervals(breathing).nn_ms) == len(breathing.rr_ms)
+    assert len(clean_intervals(breathing, **LIMITS).nn_ms) < 0.65 * len(breathing.rr_ms)
     # From 75 to 150 bpm with a time constant of 1 s.
     onset = beats_of(75 + 75 * (1 - np.exp(-np.clip(time_s - 150, 0, None))))
-    assert len(clean(onset).nn_ms) == len(onset.rr_ms)
+    assert len(clean_intervals(onset).nn_ms) == len(onset.rr_ms)
     # From 75 to 220 bpm at once: one interval is lost, not all that follow.
     jump = beats_of(np.where(time_s < 150, 75.0, 220.0))
-    assert len(clean(jump).nn_ms) >= len(jump.rr_ms) - 1
+    assert len(clean_intervals(jump).nn_ms) >= len(jump.rr_ms) - 1
 
 
 def test_premature_beats_are_left_out() -> None:
     rr_ms = np.full(100, 800.0)
     rr_ms[20::10], rr_ms[21::10] = 500.0, 1100.0
-    nn_ms = clean(series(rr_ms)).nn_ms
+    nn_ms = clean_intervals(series(rr_ms)).nn_ms
     assert 500.0 not in nn_ms
 
 
@@ -115,20 +115,23 @@ def test_the_same_beats_have_the_same_intervals_wherever_they_are() -> None:
 
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
-    "seconds": (lambda: RRSeries([0.8, 1.6], [0.8, 0.8], 2.0), "has to be in milliseconds; the median is 0.8"),
-    "unsorted": (lambda: RRSeries([1.6, 0.8], [800, 800], 2.0), "t_s has to rise from row to row; row 1"),
-    "missing": (lambda: RRSeries([0.8, np.nan], [800, 800], 2.0), "some are missing or not finite"),
-    "negative": (lambda: RRSeries([0.8, 1.6], [800, -800], 2.0), "rr_ms has to be positive; the smallest is -800"),
-    "milliseconds": (lambda: RRSeries([800, 1600], [800, 800], 2.0), "t_s has to be in seconds"),
-    "overlapping": (lambda: RRSeries([0.8, 1.05], [800, 800], 2.0), "cannot begin before the one before it ended"),
-    "lengths": (lambda: RRSeries([0.8], [800, 800], 2.0), "have to be as long as each other"),
-    "words": (lambda: RRSeries(["a"], [800], 2.0), "t_s has to hold numbers"),
-    "duration": (lambda: RRSeries([], [], -1.0), "duration_s=-1; allowed are seconds"),
+    "seconds": (lambda: RRSeries([0.8, 1.6], [0.8, 0.8], 2.0), "must be in milliseconds; the median is 0.8"),
+    "unsorted": (lambda: RRSeries([1.6, 0.8], [800, 800], 2.0), "t_s must rise from row to row; row 1"),
+    "missing": (lambda: RRSeries([0.8, np.nan], [800, 800], 2.0), "some values are missing or infinite"),
+    "negative": (lambda: RRSeries([0.8, 1.6], [800, -800], 2.0), "rr_ms must be positive; the smallest is -800"),
+    "milliseconds": (lambda: RRSeries([800, 1600], [800, 800], 2.0), "t_s must be in seconds"),
+    "overlapping": (lambda: RRSeries([0.8, 1.05], [800, 800], 2.0), "begins after the previous one has ended"),
+    "lengths": (lambda: RRSeries([0.8], [800, 800], 2.0), "must have the same length"),
+    "words": (lambda: RRSeries(["a"], [800], 2.0), "t_s must hold numbers"),
+    "duration": (lambda: RRSeries([], [], -1.0), "duration_s=-1 is out of range"),
     "falling beats": (lambda: rr_from_beats([2.0, 1.0], 3.0), "that rise from beat to beat"),
-    "peaks in seconds": (lambda: rr_from_peaks(np.array([0.5, 1.3]), 250.0, 3.0), "have to be sample indices"),
-    "a mask of peaks": (lambda: rr_from_peaks(np.array([True, False]), 250.0, 3.0), "have to be sample indices"),
+    "peaks in seconds": (lambda: rr_from_peaks(np.array([0.5, 1.3]), 250.0, 3.0), "^r_peaks must hold sample indices"),
+    "a mask of peaks": (
+        lambda: rr_from_peaks(np.array([True, False]), 250.0, 3.0),
+        "^r_peaks must hold sample indices",
+    ),
     "no rate": (lambda: rr_from_peaks(np.array([100, 300]), 0.0, 3.0), "fs_hz=0.0"),
-    "too late": (lambda: rr_from_peaks(np.array([100, 300]), 10.0, 3.0), "t_s has to be in seconds"),
+    "too late": (lambda: rr_from_peaks(np.array([100, 300]), 10.0, 3.0), "t_s must be in seconds"),
 }
 
 

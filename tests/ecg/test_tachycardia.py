@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aura.assembly import open_prepared
 from aura.cli import main
 from aura.config.compose import compose
 from aura.core.arrays import Floats
-from aura.core.parquet import read_table
-from aura.features import FeatureSpec, extract
+from aura.features import FeatureSpec, extract_features
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import read_tse
-from aura.workspace.folders import prepared_folder, read_rr
-from tests.conftest import SMALL_WORK, Project
 from tests.support.made_ecg import FS_HZ, place_beats
+from tests.support.project import SMALL_WORK, Project
+
+pytestmark = pytest.mark.integration
 
 ONSET_S, END_S, DURATION_S = 400.0, 470.0, 800.0
 
@@ -43,12 +44,11 @@ def edf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_heart_at_220_bpm_has_features(edf: Path, tmp_path: Path, quality: str) -> None:
     words = ["dataset=plain", f"dataset.root={edf.parent}", f"workspace={tmp_path}", f"quality={quality}"]
     assert main(["prepare", *words, "compute=serial"]) == 0
-    folder = prepared_folder(compose(words))
-    (row,) = read_table(folder / "recordings.parquet")[0].to_dict("records")
+    (recording,) = open_prepared(compose(words)).values()
+    row = recording.row
     assert row["usable_share"] == 1.0
     assert row["normal_share"] > 0.99
-    rr, _, _ = read_rr(folder, row["recording"])
-    features = extract(rr, FeatureSpec())
+    features = extract_features(recording.rr, FeatureSpec())
     peak = features[(features["t_s"] > ONSET_S + 30) & (features["t_s"] < END_S)]
     assert peak["mean_hr__10s"].to_numpy() == pytest.approx(np.full(len(peak), 220.0), abs=1.5)
     assert (peak["corrected"] < 0.02).all()

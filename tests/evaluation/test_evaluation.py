@@ -12,12 +12,12 @@ from aura.core.arrays import Floats
 from aura.core.events import Event
 from aura.core.series import RRSeries
 from aura.detection.alarms import Alarms
-from aura.ecg.heart_rate import rises_bpm
+from aura.ecg.heart_rate import measure_rises_bpm
 from aura.evaluation import bootstrap
-from aura.evaluation.operating_point import event_curve, operating_point
+from aura.evaluation.operating_point import choose_threshold, compute_event_curve
 from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
-from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS, EventRules, ratio
-from aura.reports.text import against, summary
+from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS, EventRules, compute_ratio
+from aura.reports.text import compare_with_baselines, summary
 
 ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
 RULES = EventRules()
@@ -40,9 +40,18 @@ def scored(
         label[int(seizure.onset_s) : int(seizure.end_s)] = 1
     rises_bpm = np.array(rises if rises is not None else [np.nan] * len(seizures))
     return ScoredRecording(
-        f"{subject}_r", subject, float(HOUR_S), 1.0, probability, probability, threshold, label, tuple(seizures),
-        tuple(seizures), rises_bpm,
-    )  # fmt: skip
+        f"{subject}_r",
+        subject,
+        float(HOUR_S),
+        tuple(seizures),
+        rises_bpm,
+        1.0,
+        probability,
+        probability,
+        threshold,
+        label,
+        tuple(seizures),
+    )
 
 
 def test_counts_are_pooled_and_ratios_come_after() -> None:
@@ -141,7 +150,7 @@ def test_baselines_are_beaten_in_f1_at_no_more_false_alarms_per_assessed_time() 
             {**row, "baseline": "earlier", FALSE_ALARM_RATE: np.nan},
         ]
     )
-    said = against(scores, baselines).splitlines()
+    said = compare_with_baselines(scores, baselines).splitlines()
     assert said[0].startswith("beats loud: F1 0.500, sensitivity 50.0%, 12.0 false alarms per 24 h of assessed time")
     assert said[1].startswith("does not beat quiet")
     assert said[2] == "earlier was scored by an earlier version, without assessed time; run it again"
@@ -154,8 +163,8 @@ def test_being_blind_does_not_help_to_keep_to_the_limit_of_false_alarms() -> Non
         seeing.probability[begin : begin + 30] = 0.7
     kept = []
     for recording in (seeing, blind(seeing, 1800, HOUR_S)):
-        curve = event_curve([recording], ALARMS, RULES)
-        row = curve[curve["threshold"] == operating_point(curve, 30)].iloc[0]
+        curve = compute_event_curve([recording], ALARMS, RULES)
+        row = curve[curve["threshold"] == choose_threshold(curve, 30)].iloc[0]
         kept.append((row["sensitivity"], row["false_alarms_per_24h"], row[FALSE_ALARM_RATE]))
     # Per 24 h of recording the blind one would keep to the limit like the other; per assessed time it raises 48.
     assert kept == [(1, 24, 24), (0.5, 0, 0)]
@@ -179,7 +188,7 @@ def test_draws_are_paired() -> None:
     counts = np.array([[3.0, 1, 0, 3600, 3600], [1, 1, 2, 3600, 3600], [2, 0, 1, 3600, 1800]])
 
     def f1(sums: Floats) -> Floats:
-        return ratio(sums, "f1")
+        return compute_ratio(sums, "f1")
 
     one, other = (bootstrap.scores_of_draws(counts, f1, seed=5) for _ in range(2))
     assert np.array_equal(one, other, equal_nan=True)
@@ -198,18 +207,18 @@ def test_the_operating_point_keeps_to_the_limit() -> None:
             "false_alarms_per_assessed_24h": [90, 40, 20, 10, 2],
         }
     )
-    assert operating_point(curve, 50) == 0.2
+    assert choose_threshold(curve, 50) == 0.2
     # As sensitive, and quieter.
-    assert operating_point(curve, 20) == 0.4
+    assert choose_threshold(curve, 20) == 0.4
     # Nothing is as quiet: the quietest.
-    assert operating_point(curve, 1) == 0.5
-    assert operating_point(curve.iloc[:0], 1) == float("inf")
+    assert choose_threshold(curve, 1) == 0.5
+    assert choose_threshold(curve.iloc[:0], 1) == float("inf")
 
 
 def test_a_seizure_that_stands_out_is_found_without_a_false_alarm() -> None:
     recordings = [scored(f"s{i}", [(1000, 1040)], [Event(1000, 40)]) for i in range(4)]
-    curve = event_curve(recordings, ALARMS, RULES)
-    row = curve[curve["threshold"] == operating_point(curve, 1.0)].iloc[0]
+    curve = compute_event_curve(recordings, ALARMS, RULES)
+    row = curve[curve["threshold"] == choose_threshold(curve, 1.0)].iloc[0]
     assert (row["sensitivity"], row["false_alarms_per_24h"]) == (1, 0)
 
 
@@ -238,6 +247,17 @@ def test_rises_of_thousands_of_seizures_are_exact() -> None:
     rr_ms = np.tile(np.concatenate((np.full(540, 1000.0), np.full(120, 500.0))), 600)
     rr = RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 360_000.0)
     seizures = [Event(600.0 * i + 540, 60.0) for i in range(600)]
-    assert rises_bpm(rr, seizures) == pytest.approx(np.full(600, 60.0))
+    assert measure_rises_bpm(rr, seizures) == pytest.approx(np.full(600, 60.0))
     # A seizure at the start has no minutes before it to compare with.
-    assert np.isnan(rises_bpm(rr, [Event(10.0, 20.0)])).all()
+    assert np.isnan(measure_rises_bpm(rr, [Event(10.0, 20.0)])).all()
+
+
+def test_a_score_is_added_by_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RATIOS, "miss_rate", lambda n_ref, tp, fp, duration_s, assessed_s: (n_ref - tp, n_ref))  # type: ignore[arg-type]
+    recordings = [scored("a", [(1010, 1030)], [Event(1000, 40)]), scored("b", [], [Event(500, 20)])]
+    evaluation = evaluate(recordings, ALARMS, RULES)
+    scores = evaluation.scores(seed=0)
+    assert [scores[f"event_miss_rate{end}"] for end in ("", "_low", "_high")] == [0.5, 0.0, 1.0]
+    assert scores["sample_miss_rate"] == pytest.approx(40 / 60)
+    assert evaluation.per_subject()["event_miss_rate"].tolist() == [0.0, 1.0]
+    assert "miss_rate" in compute_event_curve(recordings, ALARMS, RULES).columns

@@ -29,12 +29,13 @@ from aura.core.paths import PROJECT
 from aura.demo import post, served
 from aura.execution import telemetry
 from aura.execution.executors import Serial
-from aura.execution.pushgateway import is_untrue
-from aura.execution.run_all import over
+from aura.execution.pushgateway import is_outdated
+from aura.execution.run_all import run_all
 from aura.execution.telemetry import measured, usage
-from aura.monitoring import dashboard
 from aura.serving.metrics import Meters
-from tests.conftest import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 DEPLOY = PROJECT / "deploy" / "prometheus"
@@ -189,7 +190,7 @@ def damaged(project: Project, tmp_path: Path) -> Project:
 
 
 @NEED_THEM
-def test_prometheus_knows_what_became_of_every_recording(
+def test_prometheus_has_the_outcome_of_every_recording(
     gateway: Prometheus, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = damaged(project, tmp_path)
@@ -220,7 +221,9 @@ def test_prometheus_knows_what_became_of_every_recording(
 
 
 @NEED_THEM
-def test_a_stage_that_fails_says_so_until_it_succeeds(gateway: Prometheus, project: Project, tmp_path: Path) -> None:
+def test_a_failed_stage_raises_an_alert_until_it_succeeds(
+    gateway: Prometheus, project: Project, tmp_path: Path
+) -> None:
     moved = replace(project, corpus=tmp_path / "moved")
     assert project.run("prepare") == 0
     ((_, succeeded_s),) = until(gateway.series("stage:aura_last_success_timestamp_seconds:max"), "the success")
@@ -240,7 +243,7 @@ def test_a_stage_that_fails_says_so_until_it_succeeds(gateway: Prometheus, proje
 
 
 @NEED_THEM
-def test_shares_stand_beside_each_other(gateway: Prometheus, project: Project) -> None:
+def test_shares_do_not_overwrite_each_other(gateway: Prometheus, project: Project) -> None:
     for share in ("0/2", "1/2"):
         assert project.run("prepare", f"partition={share}") == 0
     assert project.run("prepare") == 0
@@ -253,7 +256,7 @@ def test_shares_stand_beside_each_other(gateway: Prometheus, project: Project) -
 @pytest.mark.parametrize(
     "address", ["http://127.0.0.1:1", "http://me:secret@127.0.0.1:1", "no address at all", "ftp://x"]
 )
-def test_a_gateway_that_is_away_costs_a_sentence(
+def test_a_missing_gateway_gives_one_warning(
     address: str, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AURA_PUSHGATEWAY", address)
@@ -261,12 +264,12 @@ def test_a_gateway_that_is_away_costs_a_sentence(
     assert project.run("prepare") == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "AURA_PUSHGATEWAY" in line]
     assert len(said) == 1
-    assert said[0].endswith("the work goes on")
+    assert said[0].endswith("the stage continues")
     assert "secret" not in said[0]
 
 
 @NEED_THEM
-def test_something_else_than_a_gateway_costs_a_sentence(
+def test_another_server_in_place_of_the_gateway_gives_one_warning(
     prometheus: Prometheus, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It answers, as whoever listens at a mistaken port does."""
@@ -274,11 +277,11 @@ def test_something_else_than_a_gateway_costs_a_sentence(
     assert project.run("prepare") == 0
     monkeypatch.setenv("AURA_PUSHGATEWAY", f"http://127.0.0.1:{prometheus.port}")
     assert project.run("prepare") == 0
-    assert capsys.readouterr().err.count("the work goes on") == 2
+    assert capsys.readouterr().err.count("the stage continues") == 2
 
 
 @NEED_THEM
-def test_the_queue_of_a_stage_at_work_is_seen(gateway: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queue_of_a_running_stage_is_visible(gateway: Prometheus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telemetry, "PUSH_EVERY_S", 0.0)
     monkeypatch.setattr(telemetry, "SAMPLE_EVERY_S", 0.05)
     seen = []
@@ -295,7 +298,7 @@ def test_the_queue_of_a_stage_at_work_is_seen(gateway: Prometheus, monkeypatch: 
 
     @measured("prepare")
     def stage(config: Any) -> None:
-        over(range(5), work, compute=Serial(), title="prepare", lost=int)
+        run_all(range(5), work, compute=Serial(), title="prepare", on_death=int)
 
     stage(compose([]))
     assert seen == [{("aura_prepare", "running")}] * 5
@@ -304,7 +307,7 @@ def test_the_queue_of_a_stage_at_work_is_seen(gateway: Prometheus, monkeypatch: 
 
 
 @NEED_THEM
-def test_who_is_asked_to_end_has_not_failed(gateway: Prometheus) -> None:
+def test_a_stage_ended_by_sigterm_has_not_failed(gateway: Prometheus) -> None:
     @measured("train")
     def stage(config: Any) -> None:
         raise KeyboardInterrupt
@@ -318,7 +321,7 @@ OWN = {"job": "aura_prepare", "dataset": "a", "instance": "here", "state": "succ
 
 
 @pytest.mark.parametrize(
-    ("other", "pushed_s", "own", "untrue"),
+    ("other", "pushed_s", "own", "outdated"),
     [
         ({}, 200, {}, False),
         ({"state": "running"}, 200, {}, True),
@@ -343,13 +346,13 @@ OWN = {"job": "aura_prepare", "dataset": "a", "instance": "here", "state": "succ
         ({"dataset": "b", "state": "failed"}, 50, {}, False),
     ],
 )
-def test_a_push_makes_some_groups_untrue(
-    other: dict[str, str], pushed_s: float, own: dict[str, str], untrue: bool
+def test_the_end_of_a_stage_makes_some_groups_outdated(
+    other: dict[str, str], pushed_s: float, own: dict[str, str], outdated: bool
 ) -> None:
-    assert is_untrue(OWN | other, pushed_s, OWN | own, began_s=100) == untrue
+    assert is_outdated(OWN | other, pushed_s, OWN | own, began_s=100) == outdated
 
 
-def test_what_has_ended_counts() -> None:
+def test_finished_children_count() -> None:
     before = usage()
     work = "x = bytearray(10**7); open('/dev/null', 'wb').write(x); sum(range(6 * 10**6))"
     subprocess.run([sys.executable, "-c", work], check=True)
@@ -430,7 +433,7 @@ def anxious(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @NEED_THEM
-def test_live_counts_what_it_says(
+def test_live_counts_its_output(
     anxious: Path, trained: Project, prometheus: Prometheus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AURA_METRICS_PORT", f"127.0.0.1:{prometheus.live_port}")
@@ -497,7 +500,7 @@ if __name__ == "__main__":
 """
 
 
-def test_one_port_speaks_for_all_workers_of_a_server(tmp_path: Path) -> None:
+def test_one_port_serves_the_metrics_of_all_workers(tmp_path: Path) -> None:
     port, server = free_port(), tmp_path / "server.py"
     server.write_text(SERVER, encoding="utf-8")
     env = {**os.environ, "PYTHONPATH": str(PROJECT), "TMPDIR": str(tmp_path), "AURA_METRICS_PORT": f"127.0.0.1:{port}"}
@@ -522,7 +525,7 @@ def test_one_port_speaks_for_all_workers_of_a_server(tmp_path: Path) -> None:
         ("10.0.0.7:9101", ("10.0.0.7", 9101)),
     ],
 )
-def test_metrics_are_for_this_machine_unless_a_host_is_given(
+def test_metrics_are_served_to_this_machine_unless_a_host_is_given(
     value: str, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
@@ -533,7 +536,7 @@ def test_metrics_are_for_this_machine_unless_a_host_is_given(
 
 
 @NEED_THEM
-def test_a_port_that_is_taken_costs_a_sentence_and_a_bad_one_is_refused(
+def test_a_taken_port_gives_a_warning_and_an_invalid_one_is_refused(
     prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AURA_METRICS_PORT", f"127.0.0.1:{prometheus.port}")
@@ -570,7 +573,7 @@ def test_metrics_are_named_as_prometheus_wants_them(gateway: Prometheus, serving
 
 
 @NEED_THEM
-def test_the_rules_fire_when_they_should() -> None:
+def test_each_alert_fires_when_it_should_and_only_then() -> None:
     tests = [str(path) for path in sorted((DEPLOY / "tests").glob("*.yml"))]
     for command in (["check", "config", str(DEPLOY / "prometheus.yml")], ["test", "rules", *tests]):
         done = subprocess.run(["promtool", *command], capture_output=True, text=True, check=False)
@@ -586,10 +589,6 @@ def test_the_rules_fire_when_they_should() -> None:
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert set(rule["annotations"]) == {"summary", "description"}
         assert {bool(case["exp_alerts"]) for case in cases if case["alertname"] == rule["alert"]} == {True, False}, rule
-
-
-def test_the_dashboard_is_the_one_that_is_made() -> None:
-    assert dashboard.FILE.read_text(encoding="utf-8") == dashboard.text(), "it is old; run make dashboards"
 
 
 BOARD = json.loads((PROJECT / "deploy" / "grafana" / "dashboards" / "operations.json").read_text())

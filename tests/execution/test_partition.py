@@ -18,7 +18,9 @@ from mlflow.entities import RunStatus
 from aura.core.errors import AuraError
 from aura.core.parquet import read_table
 from aura.execution.shares import share
-from tests.conftest import Project
+from tests.support.project import Project, read_files
+
+pytestmark = pytest.mark.integration
 
 WITHIN_S = 60
 
@@ -31,31 +33,21 @@ def test_each_item_is_in_one_share(items: list[int], count: int) -> None:
 
 
 @pytest.mark.parametrize("bad", ["4/4", "5/4", "0/0", "-1/4", "1", "1/", "a/b", "1/4/5", "0/1000000000"])
-def test_what_is_no_share_is_refused(bad: str, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_share_is_refused(bad: str, project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(AuraError, match="allowed is INDEX/COUNT"):
         share("abc", bad)
     assert project.run("prepare", f"partition={bad}") == 2
     assert f"partition={bad} is no share" in capsys.readouterr().err
 
 
-def test_other_stages_are_not_shared(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_stages_refuse_a_share(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert project.run("train", "partition=0/2") == 2
     assert "aura train: partition is for prepare and featurize alone" in capsys.readouterr().err
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """What is kept of each recording; the tables name the run that wrote them."""
-    tables = ("recordings.parquet", "failures.parquet")
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*.parquet")
-        if path.name not in tables
-    }
-
-
 # More shares than recordings: some have nothing to do.
 @pytest.mark.parametrize("count", [3, 14])
-def test_shares_make_what_the_whole_makes(trained: Project, project: Project, count: int) -> None:
+def test_all_shares_together_give_the_files_of_the_whole(trained: Project, project: Project, count: int) -> None:
     for stage in ("prepare", "featurize"):
         for index in range(count):
             assert project.run(stage, f"partition={index}/{count}") == 0
@@ -66,13 +58,13 @@ def test_shares_make_what_the_whole_makes(trained: Project, project: Project, co
         # It only writes the tables.
         assert before == {path: path.stat().st_mtime_ns for path in before}
         assert project.folder(kind).name == trained.folder(kind).name
-        assert files(project.folder(kind)) == files(trained.folder(kind))
+        assert read_files(project.folder(kind)) == read_files(trained.folder(kind))
         for table in ("recordings.parquet", "failures.parquet"):
             made, expected = (read_table(one.folder(kind) / table)[0] for one in (project, trained))
             assert made.equals(expected)
 
 
-def test_a_share_of_the_features_asks_for_the_tables(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_share_of_the_features_needs_the_tables(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert project.run("featurize", "partition=0/2") == 1
     assert "run prepare first, without partition" in capsys.readouterr().err
 
@@ -81,7 +73,7 @@ def command(project: Project, stage: str, *more: str) -> list[str]:
     return [sys.executable, "-m", "aura", stage, *project.overrides, *more]
 
 
-def test_shares_work_at_the_same_time_from_nothing(project: Project, tmp_path: Path) -> None:
+def test_shares_can_start_at_the_same_time(project: Project, tmp_path: Path) -> None:
     """In processes that make the tracking database at once, as containers on one volume do."""
     # On a file of their own, in the experiment of the configuration.
     env = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
@@ -100,7 +92,7 @@ def test_shares_work_at_the_same_time_from_nothing(project: Project, tmp_path: P
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_who_is_asked_to_end_does_so_and_goes_on_later(
+def test_a_stage_ended_by_sigterm_continues_later(
     number: signal.Signals, code: int, project: Project, trained: Project
 ) -> None:
     """With processes of its own, which end as well."""
@@ -133,4 +125,4 @@ def test_who_is_asked_to_end_does_so_and_goes_on_later(
     assert run.info.status == RunStatus.to_string(RunStatus.KILLED)
     assert project.run("prepare") == 0
     assert all(path.stat().st_mtime_ns == made for path, made in done.items())
-    assert files(folder) == files(trained.folder("prepared"))
+    assert read_files(folder) == read_files(trained.folder("prepared"))

@@ -17,7 +17,9 @@ import pytest
 from aura.cli import main
 from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
-from tests.conftest import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration
 
 N_COPIES = 6
 
@@ -88,7 +90,7 @@ def test_kill_9_of_a_worker_loses_nothing(
     assert_same(tmp_path, undisturbed)
 
 
-def test_kill_9_of_the_whole_run_leaves_no_worker_behind(larger: Path, tmp_path: Path) -> None:
+def test_kill_9_of_a_run_leaves_no_worker_behind(larger: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "aura", "prepare", *words(larger, tmp_path, "compute.workers=2")]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not any(tmp_path.glob("any/prepared-*/rr/*.parquet")):
@@ -101,7 +103,7 @@ def test_kill_9_of_the_whole_run_leaves_no_worker_behind(larger: Path, tmp_path:
     assert not alive
 
 
-def test_dask_makes_the_same_features_and_the_same_forest(
+def test_dask_gives_the_same_features_and_the_same_forest(
     trained: Project, project: Project, run_of: Callable[[str], mlflow.entities.Run]
 ) -> None:
     on_dask = [word for word in project.overrides if word != "compute=serial"]

@@ -12,49 +12,22 @@ from hypothesis import strategies as st
 from aura.core.arrays import Floats
 from aura.core.errors import AuraError
 from aura.core.series import RRSeries
-from aura.features import FeatureSpec, Stream, extract
+from aura.features import FeatureSpec, FeatureStream, extract_features
 from aura.features.spec import CLEANINGS
-
-SPEC = FeatureSpec(
-    lengths_s=(
-        ("time_domain", (10.0, 30.0)),
-        ("poincare", (60.0,)),
-        ("entropy", (60.0,)),
-        ("frequency_domain", (150.0,)),
-        ("robust", (30.0,)),
-        ("pnn", (30.0,)),
-        ("complexity", (60.0,)),
-        ("jeppesen", (150.0,)),
-        ("adaptive", (120.0,)),
-    ),
-    step_s=1.0,
-    min_coverage=0.5,
-    low_ms=300.0,
-    high_ms=1800.0,
-    max_change=0.2,
-    pnn_ms=(20.0,),
-)
+from tests.support.rr import SPEC, heart
 
 
 def streamed(rr: RRSeries, spec: FeatureSpec) -> pd.DataFrame:
-    stream = Stream(spec)
+    stream = FeatureStream(spec)
     parts = [stream.push(float(t_s), float(rr_ms)) for t_s, rr_ms in zip(rr.t_s, rr.rr_ms, strict=True)]
     return pd.concat([*parts, stream.advance(rr.duration_s)], ignore_index=True)
-
-
-def heart(n: int, seed: int = 0) -> RRSeries:
-    rng = np.random.default_rng(seed)
-    rr_ms = 800 + 60 * np.sin(np.arange(n) / 4) + rng.normal(0, 30, n)
-    rr_ms[rng.integers(0, n, n // 20 + 1)] *= 0.6
-    t_s = np.cumsum(rr_ms) / 1000
-    return RRSeries(t_s, rr_ms, float(t_s[-1]) + 7.3)
 
 
 @pytest.mark.parametrize("cleaning", CLEANINGS)
 @pytest.mark.parametrize("step_s", [0.1, 0.7, 1.0, 5.0])
 def test_a_stream_gives_the_rows_of_the_batch(step_s: float, cleaning: str) -> None:
     rr, spec = heart(400), replace(SPEC, step_s=step_s, cleaning=cleaning)
-    pd.testing.assert_frame_equal(streamed(rr, spec), extract(rr, spec), rtol=1e-12, atol=1e-12)
+    pd.testing.assert_frame_equal(streamed(rr, spec), extract_features(rr, spec), rtol=1e-12, atol=1e-12)
 
 
 INTERVALS = hnp.arrays(np.float64, st.integers(1, 60), elements=st.floats(200, 2500))
@@ -68,18 +41,18 @@ def test_whatever_the_beats_are(rr_ms: Floats, pauses_s: Floats, step_s: float, 
     rr = RRSeries(t_s, rr_ms.copy(), float(t_s[-1]) + 2.0)
     lengths_s = (("time_domain", (10.0,)), ("poincare", (30.0,)), ("robust", (10.0,)), ("adaptive", (60.0,)))
     spec = replace(SPEC, lengths_s=lengths_s, step_s=step_s, cleaning=cleaning)
-    pd.testing.assert_frame_equal(streamed(rr, spec), extract(rr, spec), rtol=1e-12, atol=1e-12)
+    pd.testing.assert_frame_equal(streamed(rr, spec), extract_features(rr, spec), rtol=1e-12, atol=1e-12)
 
 
 def test_beats_on_the_ends_of_windows_are_in_them() -> None:
     rr = RRSeries(np.arange(1.0, 41.0), np.full(40, 1000.0), 40.0)
     spec = replace(SPEC, lengths_s=(("time_domain", (10.0,)),))
-    pd.testing.assert_frame_equal(streamed(rr, spec), extract(rr, spec))
+    pd.testing.assert_frame_equal(streamed(rr, spec), extract_features(rr, spec))
 
 
 def test_the_memory_is_bounded() -> None:
     spec = replace(SPEC, lengths_s=(("time_domain", (10.0,)),), step_s=10.0)
-    stream = Stream(spec)
+    stream = FeatureStream(spec)
     most = 0
     for i in range(1, 20_001):
         stream.push(0.8 * i, 800.0)
@@ -89,7 +62,7 @@ def test_the_memory_is_bounded() -> None:
 
 
 def test_a_column_that_is_added_to_a_row_is_in_no_other() -> None:
-    stream = Stream(SPEC)
+    stream = FeatureStream(SPEC)
     row = stream.push(1.0, 800.0)
     row["mine"] = 1.0
     assert "mine" not in stream.push(1.8, 800.0)
@@ -109,7 +82,7 @@ def test_a_column_that_is_added_to_a_row_is_in_no_other() -> None:
     ],
 )
 def test_what_is_no_interval_is_refused(t_s: float, rr_ms: float) -> None:
-    stream = Stream(SPEC)
+    stream = FeatureStream(SPEC)
     stream.push(1.0, 800.0)
     with pytest.raises(AuraError):
         stream.push(t_s, rr_ms)

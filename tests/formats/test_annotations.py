@@ -35,7 +35,7 @@ def written(tmp_path: Path, name: str, text: str) -> Path:
         ("n/a 5.0 Turnus 1\n", "line 1"),
     ],
 )
-def test_what_is_no_tse_is_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_tse_is_refused(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(RecordingError, match=says) as error:
         read_tse(written(tmp_path, "a.tse_bi", text))
     assert error.value.reason == "bad_annotations"
@@ -50,22 +50,22 @@ def test_what_is_no_tse_is_refused(tmp_path: Path, text: str, says: str) -> None
         (CSV + "TERM,1,2\n", "line 5 has 3 columns; the header has 5"),
         (CSV + "TERM,1,x,seiz,1\n", "line 5 has a time"),
         (CSV + "TERM,5,1,seiz,1\n", "line 5 has an event that ends before it begins"),
-        (CSV + 'TERM,5,6,"seiz,1\n', "no table"),
+        (CSV + 'TERM,5,6,"seiz,1\n', "not a table"),
     ],
 )
-def test_what_is_no_csv_is_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_csv_is_refused(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(RecordingError, match=says) as error:
         read_csv(written(tmp_path, "a.csv_bi", text))
     assert error.value.reason == "bad_annotations"
 
 
 @pytest.mark.parametrize("row", ["n/a\t1\tsz\t1\tn/a\tn/a\t9\n", "1\t2\n", "1\tlong\tsz\t1\tn/a\tn/a\t9\n"])
-def test_what_is_no_events_tsv_is_refused(tmp_path: Path, row: str) -> None:
+def test_an_invalid_events_tsv_is_refused(tmp_path: Path, row: str) -> None:
     with pytest.raises(RecordingError, match="line 2 has"):
         read_events_tsv(written(tmp_path, "a_events.tsv", TSV + row))
 
 
-def test_what_stands_in_a_file_is_never_quoted(tmp_path: Path) -> None:
+def test_messages_never_quote_a_file(tmp_path: Path) -> None:
     for name, read in (("a.tse_bi", read_tse), ("a.csv_bi", read_csv), ("a_events.tsv", read_events_tsv)):
         for text in ("Doe, Jane 1951 seen", f"{CSV}Doe\tJane,1,2\n", f"{TSV}Doe, Jane\t2\t3\t4\t5\t6\t7\n"):
             with pytest.raises(RecordingError) as error:
@@ -79,12 +79,12 @@ def test_any_usual_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     assert read_tse(tmp_path / "a.tse_bi") == (Event(1.0, 1.0),)
 
 
-def test_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tse_bi").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RecordingError, match="annotation file"):
         read_tse(tmp_path / "a.tse_bi")
     (tmp_path / "b.tse_bi").mkdir()
-    with pytest.raises(RecordingError, match="is no file"):
+    with pytest.raises(RecordingError, match="is not a regular file"):
         read_tse(tmp_path / "b.tse_bi")
 
 
@@ -101,7 +101,7 @@ def test_a_file_without_an_event_is_not_yet_annotated(tmp_path: Path) -> None:
         assert error.value.reason == "empty_annotations"
 
 
-def test_an_end_that_is_not_known_leaves_the_onset(tmp_path: Path) -> None:
+def test_an_event_without_an_end_keeps_its_onset(tmp_path: Path) -> None:
     for name, read, text in (
         ("a.tse_bi", read_tse, "30 n/a seiz 1\n80 None Focal seizure n/a\n"),
         ("a.csv_bi", read_csv, f"{CSV}TERM,30,,seiz,1\nTERM,80,n/a,Focal seizure,\n"),
@@ -122,7 +122,7 @@ def test_an_end_that_is_not_known_leaves_the_onset(tmp_path: Path) -> None:
         ("onset\tduration\tevent_type", "30\t30\tsz", "sz"),
     ],
 )
-def test_columns_of_bids_that_say_what_an_event_is(tmp_path: Path, header: str, row: str, kind: str) -> None:
+def test_columns_of_bids_with_the_type_of_an_event(tmp_path: Path, header: str, row: str, kind: str) -> None:
     assert read_events_tsv(written(tmp_path, "a_events.tsv", f"{header}\n{row}\n")) == (Event(30.0, 30.0, kind),)
 
 
@@ -131,7 +131,7 @@ def test_events_without_a_kind_are_refused(tmp_path: Path) -> None:
         read_events_tsv(written(tmp_path, "a_events.tsv", "onset\tduration\n30\t30\n"))
 
 
-def test_columns_that_are_missing_or_more_do_no_harm(tmp_path: Path) -> None:
+def test_missing_or_additional_columns_are_accepted(tmp_path: Path) -> None:
     text = "onset\tduration\teventType\tlateralization\tvigilance\n10\t5\tsz_foc_ia\tleft\tawake\n"
     text += "0\t1\timpd\tn/a\tn/a\n0\tn/a\timpd\tn/a\tn/a\n"
     seizure, impedance, another = read_events_tsv(written(tmp_path, "a_events.tsv", text))
@@ -153,7 +153,7 @@ def test_every_format_gives_the_same_events(times: list[int]) -> None:
         write_csv_bi(folder / "a.csv_bi", events, 1e4, "a")
         write_events_tsv(folder / "a_events.tsv", events, START, 1e4)
         assert list(read_tse(folder / "a.tse_bi")) == events
-        ref = RecordingRef("a", "1", "1", "b", folder / "b.edf", folder / "b.tse_bi", None, teppe.__name__)
+        ref = RecordingRef("a", "1", "1", "b", folder / "b.edf", folder / "b.tse_bi", None, "teppe")
         assert list(teppe.read_events(ref, START, 1e4)) == events
         assert list(read_csv(folder / "a.csv_bi")) == events
         assert list(read_events_tsv(folder / "a_events.tsv")) == events
@@ -170,7 +170,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.one_of(st.binary(max_size=300), st.lists(PIECES, max_size=30).map(lambda pieces: "".join(pieces).encode())))
-def test_whatever_the_bytes_are_events_come_out_or_a_reason(content: bytes) -> None:
+def test_any_bytes_give_events_or_a_reason(content: bytes) -> None:
     with TemporaryDirectory() as name:
         path = Path(name) / "a.tse_bi"
         path.write_bytes(content)

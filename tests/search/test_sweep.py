@@ -19,10 +19,12 @@ from optuna.trial import FixedTrial, TrialState
 from aura.config.compose import compose
 from aura.core.errors import AuraError, OutageError
 from aura.core.paths import PROJECT
-from aura.search.space import Space
 from aura.search.study import SharedStudy, shared_study
-from tests.conftest import Project
-from tests.tracking.test_tracking import RunOf, artifacts
+from aura.stages.sweep.run import search_space
+from tests.support.project import Project
+from tests.support.runs import RunOf, artifacts
+
+pytestmark = pytest.mark.integration
 
 # Of a real number no trial repeats another by chance.
 SPACE = "sweep.space={windows.lengths_s.entropy:{low:20,high:60,step:20},model.max_samples:{low:0.3,high:0.9}}"
@@ -37,12 +39,8 @@ def trained(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     return project
 
 
-def space(values: dict[str, dict[str, object]]) -> Space:
-    return Space.of(values)
-
-
 def test_a_dimension_becomes_an_override() -> None:
-    found = space(
+    found = search_space(
         {
             "windows.step_s": {"low": 1, "high": 9},
             "model.max_samples": {"low": 0.1, "high": 0.5, "log": True},
@@ -91,14 +89,12 @@ def test_a_dimension_becomes_an_override() -> None:
         ({"windows.lengths_s": {"choices": [{"entropy": [60]}]}}, "choices are words, numbers or lists"),
     ],
 )
-def test_what_is_no_dimension_is_refused(values: dict[str, dict[str, object]], says: str) -> None:
+def test_an_invalid_dimension_is_refused(values: dict[str, dict[str, object]], says: str) -> None:
     with pytest.raises(AuraError, match=says):
-        space(values)
+        search_space(values)
 
 
-def test_a_key_that_there_is_not_is_refused_before_any_trial(
-    trained: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unknown_key_is_refused_before_any_trial(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert trained.run("sweep", "sweep.space={model.depth:{low:1,high:3}}") == 1
     assert "model.depth" in capsys.readouterr().err
     assert trained.run("sweep", SPACE, "sweep.objectives=[auc]") == 1
@@ -130,7 +126,7 @@ def children(run_id: str, stage: str) -> list[mlflow.entities.Run]:
     return found
 
 
-def test_a_sweep_finds_trains_and_tests_the_best_and_goes_on(
+def test_a_sweep_trains_and_tests_the_best_trial_and_can_continue(
     trained: Project, run_of: RunOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = (SPACE, *FAST, f"sweep.storage=sqlite:///{tmp_path}/s.db", "tracking.model_name=swept")
@@ -181,7 +177,7 @@ def test_a_sweep_finds_trains_and_tests_the_best_and_goes_on(
     assert trained.run("sweep", *words, "sweep.study=named", "sweep.objectives=[sensitivity]") == 1
     said = capsys.readouterr()
     assert "study named, 0 of 1 trials done" in said.out
-    assert "study named was begun with other settings" in said.err
+    assert "sweep.study=named was begun with other settings" in said.err
     assert "sweep.objectives was ['f1'], is ['sensitivity']" in said.err
 
 
@@ -191,7 +187,7 @@ def test_a_sweep_needs_subjects_that_no_trial_sees(trained: Project, capsys: pyt
 
 
 def sketch(tmp_path: Path) -> AbstractContextManager[SharedStudy]:
-    return shared_study("sketch", f"sqlite:///{tmp_path}/s.db", ["f1"], {"seed": "1"}, lambda trial: None, str)
+    return shared_study("sketch", f"sqlite:///{tmp_path}/s.db", ["maximize"], {"seed": "1"}, lambda trial: None, str)
 
 
 def choose(trial: optuna.Trial) -> list[str]:
@@ -199,7 +195,7 @@ def choose(trial: optuna.Trial) -> list[str]:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OutageError("away"), OSError(28, "No space left on device")])
-def test_a_trial_that_is_not_to_blame_is_tried_again(tmp_path: Path, error: BaseException) -> None:
+def test_an_interrupted_trial_is_tried_again(tmp_path: Path, error: BaseException) -> None:
     tried: list[list[str]] = []
 
     def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
@@ -217,7 +213,7 @@ def test_a_trial_that_is_not_to_blame_is_tried_again(tmp_path: Path, error: Base
     assert len(tried) == 4
 
 
-def test_a_trial_that_always_meets_what_it_cannot_help_is_to_blame_in_the_end(tmp_path: Path) -> None:
+def test_a_trial_that_runs_out_of_memory_every_time_fails(tmp_path: Path) -> None:
     def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
         if trial.number == 0 or trial.params == first[0]:
             first.append(dict(trial.params))
@@ -235,7 +231,7 @@ def test_a_trial_that_always_meets_what_it_cannot_help_is_to_blame_in_the_end(tm
     assert refused.user_attrs["error"].startswith("MemoryError in each of 3 tries")
 
 
-def test_what_was_left_between_two_steps_of_choosing_is_chosen_again(tmp_path: Path) -> None:
+def test_a_trial_whose_process_is_killed_while_choosing_is_queued_again(tmp_path: Path) -> None:
     with sketch(tmp_path) as shared:
         # As by a process that was killed before it could say that it is alive.
         shared.study.enqueue_trial({"x": 0.125})
@@ -246,7 +242,7 @@ def test_what_was_left_between_two_steps_of_choosing_is_chosen_again(tmp_path: P
         assert 0.125 in [t.value for t in shared.finished()]
 
 
-def test_a_process_that_slept_goes_on_when_its_trial_is_anothers(
+def test_a_process_that_slept_continues_after_another_took_its_trial(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
@@ -258,10 +254,10 @@ def test_a_process_that_slept_goes_on_when_its_trial_is_anothers(
     with sketch(tmp_path) as shared:
         shared.work(choose, attempt, 2)
         assert len(shared.finished()) == 2
-    assert "trial 0 was taken for dead meanwhile" in capsys.readouterr().out
+    assert "trial 0 belongs to another process now" in capsys.readouterr().out
 
 
-def test_a_trial_that_repeats_another_costs_nothing(tmp_path: Path) -> None:
+def test_a_repeated_trial_copies_the_result(tmp_path: Path) -> None:
     tried = []
 
     def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
@@ -277,7 +273,7 @@ def test_a_trial_that_repeats_another_costs_nothing(tmp_path: Path) -> None:
     assert sorted(tried) == ["a", "b", "c"]
 
 
-def test_processes_that_share_a_study_try_no_more_than_asked_for(tmp_path: Path) -> None:
+def test_processes_that_share_a_study_do_exactly_n_trials(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom tests.search.test_sweep import sketch, choose\n"
         "def attempt(trial, words):\n    time.sleep(0.05)\n    return [float(words[0])]\n"
@@ -289,14 +285,14 @@ def test_processes_that_share_a_study_try_no_more_than_asked_for(tmp_path: Path)
         assert len(shared.study.trials) == len(shared.finished()) == 20
 
 
-def test_two_objectives_have_a_front(trained: Project, run_of: RunOf, tmp_path: Path) -> None:
+def test_two_objectives_give_a_pareto_front(trained: Project, run_of: RunOf, tmp_path: Path) -> None:
     words = ("sweep.objectives=[sensitivity,false_alarms_per_assessed_24h]", f"sweep.storage=sqlite:///{tmp_path}/s.db")
     limits = "sweep.space={alarms.smoothing_s:{low:0.0,high:60.0}}"
     assert trained.run("sweep", limits, *FAST, *words, "sweep.n_trials=3", "tracking.model_name=swept") == 0
     assert "pareto_front.png" in artifacts(run_of("sweep").info.run_id)
 
 
-def test_a_trial_that_cannot_be_is_a_failed_trial_and_the_rest_go_on(
+def test_a_trial_with_invalid_parameters_fails_and_the_others_continue(
     trained: Project, run_of: RunOf, tmp_path: Path
 ) -> None:
     # A window of 2 s is shorter than a step of 4 s.
@@ -309,7 +305,7 @@ def test_a_trial_that_cannot_be_is_a_failed_trial_and_the_rest_go_on(
     assert len(states) == 14
 
 
-def test_a_storage_that_there_is_not_is_one_line(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_storage_gives_one_line(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
     storage = "sweep.storage='postgresql+psycopg://nobody@127.0.0.1:9/none'"
     assert trained.run("sweep", SPACE, storage) == 1
     captured = capsys.readouterr().err

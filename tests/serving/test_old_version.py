@@ -20,7 +20,9 @@ import pytest
 from aura.cli import main
 from aura.serving.pyfunc import Pyfunc
 from aura.tracking.registry import load
-from tests.stages.test_detect import write_real
+from tests.support.real_ecg import write_real
+
+pytestmark = pytest.mark.integration
 
 OLD = Path(__file__).parents[1] / "data" / "detector_2dc9714.zip"
 

@@ -23,11 +23,13 @@ from aura.core.parquet import read_table
 from aura.core.series import RRSeries
 from aura.demo import REAL_ECG, post, served, write_real_ecg
 from aura.detection.detector import NO_BEATS, REQUIREMENTS, TOO_FEW, load_detector
-from aura.features import extract, feature_names
+from aura.features import extract_features, feature_names
 from aura.learning.classifier import seizure_probability
 from aura.serving.pyfunc import Pyfunc
-from tests.conftest import Project
-from tests.docs.test_readme import commands
+from tests.support.documentation import commands
+from tests.support.project import Project, read_rr
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 PARQUET = "application/vnd.apache.parquet"
@@ -38,17 +40,12 @@ def model(trained: Project) -> mlflow.pyfunc.PyFuncModel:
     return mlflow.pyfunc.load_model(MODEL)
 
 
-def rr_of(project: Project, number: int = 0) -> pd.DataFrame:
-    rr, _ = read_table(sorted((project.folder("prepared") / "rr").glob("*.parquet"))[number])
-    return rr
-
-
 def test_the_model_answers_with_the_features_of_training(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
     detector = load_detector(
         Path(mlflow.artifacts.download_artifacts(f"{MODEL}/{Path(model.metadata.flavors['python_function']['data'])}"))
     )
     for number in range(3):
-        answer = model.predict(rr_of(trained, number))
+        answer = model.predict(read_rr(trained, number))
         windows, _ = read_table(sorted((trained.folder("features") / "windows").glob("*.parquet"))[number])
         x = windows[feature_names(windows)].to_numpy()
         expected = detector.calibration(seizure_probability(detector.model, x))
@@ -65,25 +62,25 @@ def test_parts_of_a_long_recording_are_answered_like_the_whole(
 ) -> None:
     folder = Path(mlflow.artifacts.download_artifacts(MODEL, dst_path=str(tmp_path)))
     detector = load_detector(next(folder.glob("data/*/detector.json")).parent)
-    whole = Pyfunc(detector).predict(rr_of(trained))
+    whole = Pyfunc(detector).predict(read_rr(trained))
     for cores, fewest, most in ((1, 1800, 7), (2, 1, 86_400), (3, 2, 60), (2, 5, 2)):
         monkeypatch.setattr("aura.detection.detector.FEWEST_OF_PART", fewest)
         monkeypatch.setattr("aura.detection.detector.MOST_AT_ONCE", most)
         monkeypatch.setattr("joblib.cpu_count", lambda cores=cores: cores)
-        pd.testing.assert_frame_equal(Pyfunc(detector).predict(rr_of(trained)), whole, check_exact=True)
+        pd.testing.assert_frame_equal(Pyfunc(detector).predict(read_rr(trained)), whole, check_exact=True)
     # Steps whose sums are rounded: the last window ends with the last beat, or a hair after it.
     often = replace(detector, spec=replace(detector.spec, step_s=0.1))
     for last in range(305, 320):
         t_s = np.append(np.arange(1.0, 30.0), last / 10)
         rr = pd.DataFrame({"t_s": t_s, "rr_ms": np.full(len(t_s), 1000.0)})
         assert len(Pyfunc(often).predict(rr)) == len(
-            extract(RRSeries(t_s, rr["rr_ms"].to_numpy(), last / 10), often.spec)
+            extract_features(RRSeries(t_s, rr["rr_ms"].to_numpy(), last / 10), often.spec)
         )
 
 
 def test_a_longer_step_gives_fewer_of_the_same_windows(url: str, trained: Project) -> None:
     """A column after the other, as is cheapest for long recordings."""
-    rr = rr_of(trained)
+    rr = read_rr(trained)
     columns = {"t_s": rr["t_s"].tolist(), "rr_ms": rr["rr_ms"].tolist(), "recording": ["a"] * len(rr)}
     status, whole = post(url, {"inputs": columns})
     assert status == 200, whole
@@ -98,7 +95,7 @@ def test_a_longer_step_gives_fewer_of_the_same_windows(url: str, trained: Projec
 
 
 def test_an_answer_can_be_a_column_after_the_other(url: str, trained: Project) -> None:
-    rr = rr_of(trained)
+    rr = read_rr(trained)
     columns = {"t_s": rr["t_s"].tolist(), "rr_ms": rr["rr_ms"].tolist(), "recording": ["a"] * len(rr)}
     status, rows = post(url, {"inputs": columns})
     assert status == 200, rows
@@ -117,7 +114,7 @@ def test_an_answer_can_be_a_column_after_the_other(url: str, trained: Project) -
 
 
 def test_a_parquet_file_gets_the_answer_of_json(url: str, trained: Project, tmp_path: Path) -> None:
-    rr = pd.concat([rr_of(trained, i).assign(recording=f"r{i}") for i in range(2)])
+    rr = pd.concat([read_rr(trained, i).assign(recording=f"r{i}") for i in range(2)])
     rr.to_parquet(tmp_path / "rr.parquet")
     status, answer = post_bytes(url, (tmp_path / "rr.parquet").read_bytes(), PARQUET)
     assert status == 200, answer
@@ -127,7 +124,7 @@ def test_a_parquet_file_gets_the_answer_of_json(url: str, trained: Project, tmp_
     (words,) = (words for words in commands("curl") if "--data-binary" in words)
     assert words[2:] == ["-H", f"Content-Type: {PARQUET}", "--data-binary", "@intervals.parquet"]
     status, answer = post_bytes(url, prepared.read_bytes(), PARQUET)
-    assert (status, json.loads(answer)) == post(url, {"inputs": rr_of(trained).to_dict("list")})
+    assert (status, json.loads(answer)) == post(url, {"inputs": read_rr(trained).to_dict("list")})
     for wrong in (rr.drop(columns="t_s"), rr.assign(rr_ms="fast"), rr.assign(t_s=-1.0), rr[:0]):
         wrong.to_parquet(tmp_path / "wrong.parquet")
         status, answer = post_bytes(url, (tmp_path / "wrong.parquet").read_bytes(), PARQUET)
@@ -135,7 +132,7 @@ def test_a_parquet_file_gets_the_answer_of_json(url: str, trained: Project, tmp_
 
 
 def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.PyFuncModel) -> None:
-    one, other = rr_of(trained, 0), rr_of(trained, 1)
+    one, other = read_rr(trained, 0), read_rr(trained, 1)
     both = pd.concat([one.assign(recording="a"), other.assign(recording="b")])
     answer = model.predict(both).set_index("recording")
     pd.testing.assert_frame_equal(answer.loc["a"].reset_index(drop=True), model.predict(one))
@@ -146,20 +143,20 @@ def test_recordings_are_answered_apart(trained: Project, model: mlflow.pyfunc.Py
     ("rows", "says"),
     [
         ([], "there is no row"),
-        ([(1.0, -800.0)], "rr_ms has to be positive; the smallest is -800"),
-        ([(1.0, 0.0)], "rr_ms has to be positive"),
-        ([(2.0, 800.0), (1.0, 800.0)], "t_s has to rise from row to row; row 1 has 1 after 2"),
-        ([(1.0, 800.0), (1.0, 800.0)], "t_s has to rise"),
-        ([(np.nan, 800.0)], "have to be numbers"),
-        ([(1.0, np.inf)], "have to be numbers"),
-        ([(-1.0, 800.0)], "t_s has to be in seconds"),
-        ([(1e12, 800.0)], "t_s has to be in seconds"),
+        ([(1.0, -800.0)], "rr_ms must be positive; the smallest is -800"),
+        ([(1.0, 0.0)], "rr_ms must be positive"),
+        ([(2.0, 800.0), (1.0, 800.0)], "t_s must rise from row to row; row 1 has 1 after 2"),
+        ([(1.0, 800.0), (1.0, 800.0)], "t_s must rise"),
+        ([(np.nan, 800.0)], "must be finite"),
+        ([(1.0, np.inf)], "must be finite"),
+        ([(-1.0, 800.0)], "t_s must be in seconds"),
+        ([(1e12, 800.0)], "t_s must be in seconds"),
         (
             [(1.0, 1000.0), (1.5, 1000.0)],
-            "cannot begin before the one before it ended; row 1 has rr_ms 1000 at t_s 1.5",
+            "an interval begins after the previous one has ended; row 1 has rr_ms 1000 at t_s 1.5",
         ),
-        ([(0.5, 800.0)], "cannot begin before the one before it ended; row 0"),
-        ([(1.0, 0.8), (1.8, 0.8)], "rr_ms has to be in milliseconds; the median is 0.8"),
+        ([(0.5, 800.0)], "an interval begins after the previous one has ended; row 0"),
+        ([(1.0, 0.8), (1.8, 0.8)], "rr_ms must be in milliseconds; the median is 0.8"),
         ([(800.0 * i, 800.0) for i in range(1, 20)], "t_s has to be in seconds; most intervals are far from the one"),
     ],
 )
@@ -181,7 +178,7 @@ def test_a_recording_id_is_given_in_all_rows_or_in_none(model: mlflow.pyfunc.PyF
 def test_the_model_is_code_and_data_without_a_pickle(trained: Project) -> None:
     folder = Path(mlflow.artifacts.download_artifacts(MODEL))
     files = {path.name for path in folder.rglob("*") if path.is_file()}
-    assert {"model.skops", "detector.json", "serving.py", "input_example.json"} <= files
+    assert {"model.skops", "detector.json", "pyfunc.py", "input_example.json"} <= files
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".joblib"))]
     # Who has loaded it from there has compiled it there.
     logged_at = (folder / "MLmodel").stat().st_mtime

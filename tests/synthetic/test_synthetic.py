@@ -4,19 +4,20 @@ from pathlib import Path
 import edfio
 import numpy as np
 import pandas as pd
+import pytest
 
+from aura.assembly import build_recipe, open_features
 from aura.config.compose import compose
-from aura.core.parquet import read_table
-from aura.corpora.layouts.writing import tusz15
+from aura.corpora.layouts import tusz15
 from aura.detection.components import labelling
-from aura.evaluation.operating_point import event_curve
+from aura.evaluation.operating_point import compute_event_curve
 from aura.learning.feature_table import FeatureTable
-from aura.stages.train.run import trial_of
 from aura.synthetic.corpus import ECG_LABELS, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
 from aura.synthetic.synthesis import Synthesis
-from aura.workspace.folders import features_folder
-from tests.conftest import Project
+from tests.support.project import Project
+
+pytestmark = pytest.mark.integration  # aura.stages imports MLflow
 
 SMALL = Synthesis(
     seed=3,
@@ -44,7 +45,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     other = replace(SMALL, seed=4)
     write_subject(next(plan(other)), other, tmp_path / "three")
-    name = tusz15(0, 0).edf.as_posix()
+    name = tusz15.place(0, 0).edf.as_posix()
     assert contents(tmp_path / "three")[name] != contents(tmp_path / "one")[name]
 
 
@@ -52,7 +53,7 @@ def test_a_recording_looks_like_one_of_tuh(tmp_path: Path) -> None:
     rates = set()
     for subject in plan(replace(SMALL, subjects=12, hours_per_subject=0.17)):
         write_subject(subject, SMALL, tmp_path)
-        edf = edfio.read_edf(tmp_path / tusz15(subject[0].subject, 0).edf)
+        edf = edfio.read_edf(tmp_path / tusz15.place(subject[0].subject, 0).edf)
         assert edf.num_signals == 22
         (ecg,) = [signal for signal in edf.signals if signal.label in ECG_LABELS]
         assert sum(signal.sampling_frequency == 1 for signal in edf.signals) == 2
@@ -62,7 +63,7 @@ def test_a_recording_looks_like_one_of_tuh(tmp_path: Path) -> None:
     assert len(rates) > 1
 
 
-def test_the_truth_is_kept(corpus: Path) -> None:
+def test_the_truth_is_written_beside_the_corpus(corpus: Path) -> None:
     for edf in corpus.rglob("*.edf"):
         beats = pd.read_csv(corpus / "truth" / f"{edf.stem}_beats.csv")
         events = pd.read_csv(corpus / "truth" / f"{edf.stem}_events.csv")
@@ -96,13 +97,12 @@ def test_tachycardias_outnumber_seizures(corpus: Path) -> None:
 
 def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms(trained: Project) -> None:
     config = compose(trained.overrides)
-    folder = features_folder(config)
-    recordings, _ = read_table(folder / "recordings.parquet")
-    table = FeatureTable(folder, recordings, 4.0, labelling("labels", config.labels))
+    store = open_features(config)
+    table = FeatureTable(store, store.recordings, 4.0, labelling("labels", config.labels))
     bpm = table.features.index("mean_hr__10s")
     heart_rates = [table.read(number)[:, bpm].astype(np.float64) for number in range(len(table))]
-    trial = trial_of(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))
-    curve = event_curve(trial.scored(table, heart_rates), trial.alarms, trial.rules)
+    trial = build_recipe(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))
+    curve = compute_event_curve(trial.score(table, heart_rates), trial.alarms, trial.rules)
     # Wherever it finds most seizures it alarms for nothing many times a day; where it does not, it misses most.
     assert curve.loc[curve["sensitivity"] > 0.7, "false_alarms_per_24h"].min() > 24
     assert curve.loc[curve["false_alarms_per_24h"] < 12, "sensitivity"].max() < 0.7

@@ -25,10 +25,13 @@ from aura.core.provenance import (
 )
 from aura.formats.detections import FORMATS
 from aura.tracking import registry, runs
-from tests.conftest import Project
-from tests.database.test_database import rows
-from tests.stages.test_detect import READERS, write_real
-from tests.tracking.test_tracking import RunOf, artifacts
+from tests.support.annotations import READERS
+from tests.support.postgresql import rows
+from tests.support.project import Project
+from tests.support.real_ecg import write_real
+from tests.support.runs import RunOf, artifacts
+
+pytestmark = pytest.mark.integration
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
 MADE_BY = Provenance("m", "3", "0" * 32, Origin("ours", synthetic=False), 0.25, "aura 0.1.0", "2026-11-28")

@@ -12,10 +12,12 @@ from aura.cli import main
 from aura.config.compose import compose
 from aura.core.paths import PROJECT
 from aura.reports import figures
-from aura.tracking import registry, runs
-from tests.conftest import Project
-from tests.tracking.test_registry import ORIGIN, evaluation, no_need
-from tests.tracking.test_tracking import RunOf
+from aura.tracking import promotion, registry, runs
+from tests.support.project import Project
+from tests.support.registry import ORIGIN, make_evaluation, refuse_to_score
+from tests.support.runs import RunOf
+
+pytestmark = pytest.mark.integration
 
 # Before or after which request to the registry a run is killed; versions that it leaves, and those that the next
 # registration withdraws, since they had not got their alias.
@@ -56,11 +58,11 @@ def register(name: str, workspace: str, found: list[int]) -> str:
     words = [f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30", f"workspace={workspace}"]
     config = compose(words)
     with runs.stage_run("train", config):
-        tested = evaluation(found)
+        tested = make_evaluation(found)
         mlflow.log_param("test.digest", "same")
         runs.log_table(tested.per_subject(), "per_subject.json")
         model_id = mlflow.initialize_logged_model(name="model").model_id
-        return registry.register(config, model_id, "# Card", ORIGIN, tested, pd.DataFrame(), no_need)
+        return promotion.register(config, model_id, "# Card", ORIGIN, tested, pd.DataFrame(), refuse_to_score)
 
 
 def test_a_run_killed_at_any_step_leaves_whole_versions_and_the_next_settles_them(
@@ -80,7 +82,7 @@ def test_a_run_killed_at_any_step_leaves_whole_versions_and_the_next_settles_the
         assert ("event F1 1.000 against 0.095" in outcome) == (left > withdrawn), name
         versions = client.search_model_versions(f"name = '{name}'")
         assert len(versions) == left - withdrawn + 1, name
-        assert not any(registry.PENDING in one.tags for one in versions), name
+        assert not any(promotion.PENDING in one.tags for one in versions), name
         champion = client.get_model_version_by_alias(name, "champion")
         assert str(champion.version) == max(str(one.version) for one in versions)
         runs = mlflow.search_runs(
@@ -94,11 +96,11 @@ def test_a_version_whose_run_is_at_work_is_left_alone(tracking_uri: str) -> None
     client = mlflow.MlflowClient()
     client.create_registered_model("at_work")
     with mlflow.start_run(nested=True) as run:
-        tags = {registry.PENDING: "champion"}
+        tags = {promotion.PENDING: "champion"}
         version = client.create_model_version("at_work", "source", run.info.run_id, tags=tags).version
-        registry._settle("at_work")
+        promotion._settle("at_work")
         assert client.get_model_version("at_work", version).tags == tags
-    registry._settle("at_work")
+    promotion._settle("at_work")
     assert not client.search_model_versions("name = 'at_work'")
 
 

@@ -4,79 +4,28 @@ import re
 from pathlib import Path
 
 import mlflow
-import numpy as np
-import pandas as pd
 import pytest
 
 from aura.cli import main
-from aura.config.compose import compose
 from aura.core.errors import AuraError
-from aura.core.events import Event
-from aura.core.provenance import Origin
-from aura.detection.alarms import Alarms
-from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
-from aura.evaluation.scoring import EventRules
-from aura.tracking import registry, runs
-from tests.conftest import Project
-from tests.tracking.test_tracking import RunOf
+from aura.tracking import promotion, registry, runs
+from tests.support.project import Project
+from tests.support.registry import make_evaluation, register_version
+from tests.support.runs import RunOf
 
-ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
-SEIZURE = Event(1000.0, 40.0)
-ORIGIN = Origin("tests", synthetic=False)
-
-
-def evaluation(found: list[int], false_alarms: int = 0, assessed_s: int = 3600) -> Evaluation:
-    """Twenty subjects with a seizure each, found in some, and false alarms in each; only the begin may be assessed."""
-    recordings = []
-    for subject in range(20):
-        probability = np.zeros(3600)
-        if subject in found:
-            probability[1000:1040] = 0.9
-        for number in range(false_alarms):
-            probability[1500 + 200 * number] = 0.9
-        probability[assessed_s:] = np.nan
-        recordings.append(
-            ScoredRecording(
-                f"r{subject}",
-                f"{subject:08d}",
-                3600.0,
-                1.0,
-                probability,
-                probability,
-                0.5,
-                np.zeros(3600, dtype=np.int64),
-                (SEIZURE,),
-                (SEIZURE,),
-                np.array([np.nan]),
-            )
-        )
-    return evaluate(recordings, ALARMS, EventRules())
-
-
-def no_need(other: registry.Registered) -> Evaluation:
-    raise AssertionError("it was scored on the same before")
-
-
-def registered(name: str, one: Evaluation, digest: str = "same") -> str:
-    """Register a version that a run of its own made, and promote it."""
-    config = compose([f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30"])
-    with mlflow.start_run(nested=True):
-        mlflow.log_param("test.digest", digest)
-        runs.log_table(one.per_subject(), "per_subject.json")
-        model_id = mlflow.initialize_logged_model(name="model").model_id
-        return registry.register(config, model_id, "# Card", ORIGIN, one, pd.DataFrame(), no_need)
+pytestmark = pytest.mark.integration
 
 
 def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
     said = [
-        registered("gate", evaluation(list(range(8)))),
+        register_version("gate", make_evaluation(list(range(8)))),
         # One more is no proof.
-        registered("gate", evaluation(list(range(9)))),
-        registered("gate", evaluation(list(range(16)))),
+        register_version("gate", make_evaluation(list(range(9)))),
+        register_version("gate", make_evaluation(list(range(16)))),
         # Finds all, but rings twice an hour, where 30 a day are allowed.
-        registered("gate", evaluation(list(range(20)), false_alarms=2)),
-        registered("gate", evaluation([])),
+        register_version("gate", make_evaluation(list(range(20)), false_alarms=2)),
+        register_version("gate", make_evaluation([])),
     ]
     kinds = [sentence.split(" is the ")[1].split(":")[0] for sentence in said]
     assert kinds == ["champion", "challenger", "champion", "challenger", "challenger"]
@@ -94,19 +43,19 @@ def test_the_champion_moves_for_a_better_and_quiet_version_only(tracking_uri: st
 
 def test_a_champion_that_is_too_loud_sets_no_limit(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
-    assert "it raises 72.0 false alarms per 24 h of assessed time, 30 are allowed" in registered(
-        "loud", evaluation([0, 1], 3)
+    assert "it raises 72.0 false alarms per 24 h of assessed time, 30 are allowed" in register_version(
+        "loud", make_evaluation([0, 1], 3)
     )
     # Better, and not as loud, but too loud still.
-    assert "is the challenger" in registered("loud", evaluation(list(range(20)), 2))
-    assert "is the champion" in registered("loud", evaluation(list(range(20)), 1))
+    assert "is the challenger" in register_version("loud", make_evaluation(list(range(20)), 2))
+    assert "is the champion" in register_version("loud", make_evaluation(list(range(20)), 1))
 
 
 def test_a_version_that_is_blind_half_of_the_time_is_not_quiet_for_it(tracking_uri: str) -> None:
     mlflow.set_experiment("tests")
-    registered("blind", evaluation([0, 1]))
+    register_version("blind", make_evaluation([0, 1]))
     # One in each recorded hour, which are two in each that was assessed; 30 a day are allowed.
-    said = registered("blind", evaluation(list(range(20)), 1, assessed_s=1800))
+    said = register_version("blind", make_evaluation(list(range(20)), 1, assessed_s=1800))
     assert "is the challenger" in said
     assert "48.0 false alarms per 24 h of assessed time against 0.0 (30 are allowed)" in said
     tags = mlflow.MlflowClient().get_model_version_by_alias("blind", "challenger").tags
@@ -118,28 +67,28 @@ def test_a_champion_of_an_earlier_version_is_scored_anew_for_its_assessed_time(t
     mlflow.set_experiment("tests")
     with mlflow.start_run(nested=True) as run:
         mlflow.log_param("test.digest", "same")
-        runs.log_table(evaluation([0, 1]).per_subject().drop(columns="assessed_hours"), "per_subject.json")
+        runs.log_table(make_evaluation([0, 1]).per_subject().drop(columns="assessed_hours"), "per_subject.json")
     client = mlflow.MlflowClient()
     client.create_registered_model("earlier")
     version = client.create_model_version("earlier", "source", run.info.run_id).version
     client.set_registered_model_alias("earlier", "champion", version)
     # There is no model at this source; that it is asked for is enough.
-    assert "the champion cannot be loaded" in registered("earlier", evaluation(list(range(20))))
+    assert "the champion cannot be loaded" in register_version("earlier", make_evaluation(list(range(20))))
 
 
 def test_a_champion_that_moves_meanwhile_is_compared_with(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow.set_experiment("tests")
-    registered("race", evaluation([0, 1]))
-    compare, compared = registry._compare, []
+    register_version("race", make_evaluation([0, 1]))
+    compare, compared = promotion._compare, []
 
     def and_another(*given: object) -> object:
         if not compared:
             compared.append(1)
-            assert "is the champion" in registered("race", evaluation(list(range(19))))
+            assert "is the champion" in register_version("race", make_evaluation(list(range(19))))
         return compare(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(registry, "_compare", and_another)
-    assert "event F1 0.571 against 0.974" in registered("race", evaluation(list(range(8))))
+    monkeypatch.setattr(promotion, "_compare", and_another)
+    assert "event F1 0.571 against 0.974" in register_version("race", make_evaluation(list(range(8))))
 
 
 def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
@@ -151,7 +100,7 @@ def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
     # The very same detector on the very same recordings; two people are no proof of anything.
     assert trained.run("train", name) == 0
     assert "2 test subjects that the champion has not seen are too few, 5 are needed" in capsys.readouterr().out
-    monkeypatch.setattr(registry, "MIN_SUBJECTS", 1)
+    monkeypatch.setattr(promotion, "MIN_SUBJECTS", 1)
     assert trained.run("train", name) == 0
     assert "better in 0% of the draws of 2 subjects" in capsys.readouterr().out
     # Other subjects, of which it has seen some; of a corpus of another name it has seen the same beats.

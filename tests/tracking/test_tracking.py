@@ -17,18 +17,13 @@ import yaml
 from aura.config.compose import compose
 from aura.core.paths import PROJECT
 from aura.tracking import runs
-from tests.conftest import Project
+from tests.support.project import Project
+from tests.support.runs import RunOf, artifacts
 
-RunOf = Callable[[str], mlflow.entities.Run]
+pytestmark = pytest.mark.integration
+
 MlflowRun = Callable[..., "subprocess.CompletedProcess[str]"]
 SCORES = ("sensitivity", "precision", "f1", "false_alarms_per_24h", "false_alarms_per_assessed_24h")
-
-
-def artifacts(run_id: str, path: str = "") -> set[str]:
-    found = mlflow.MlflowClient().list_artifacts(run_id, path or None)
-    return {item.path for item in found if not item.is_dir}.union(
-        *(artifacts(run_id, item.path) for item in found if item.is_dir)
-    )
 
 
 def test_a_train_run_logs_all_that_is_needed_to_compare(trained: Project, run_of: RunOf) -> None:

@@ -7,16 +7,15 @@ from typing import Any
 
 from hydra.utils import instantiate
 
+from aura.assembly import feature_writer, preparation, prepared_writer
 from aura.config.schema import Config
 from aura.core.recordings import RecordingRef
 from aura.corpora.discovery import Corpus
 from aura.corpora.names import Names
-from aura.execution.run_all import over
-from aura.integrations.graphene.messages import RequestError, below, check_place, check_same, look
+from aura.execution.run_all import run_all
+from aura.integrations.graphene.messages import RequestError, check_place, check_same, find_corpus, relative_path
 from aura.processing.bookkeeping import PrepareRecording, prepare_all
-from aura.processing.featurization import Featurization, lost
-from aura.stages.prepare.run import preparation
-from aura.workspace.folders import features_folder, prepared_folder
+from aura.processing.featurization import Featurization, report_death
 
 
 class DataProcess:
@@ -25,7 +24,7 @@ class DataProcess:
     Parameters
     ----------
     config
-        Which corpus, and what is computed how.
+        The corpus and the settings.
     shared
         Folder that the nodes share.
     """
@@ -35,33 +34,32 @@ class DataProcess:
         self._listing = ""
 
     def __call__(self, request: Any, reply: Any) -> None:
-        """Prepare and featurise the recordings of a batch that are not; one that cannot be is a failure with a reason.
+        """Prepare and featurize the recordings of a batch; those that fail are listed with a reason.
 
         Raises
         ------
         RequestError
-            For what is no batch of this corpus.
+            If the message is no batch of this corpus.
         """
         config = self._config
         check_place(request)
         check_same("dataset", request.dataset, config.dataset.name)
-        check_same("folder", request.folder, below(config.dataset.root, self._shared))
+        check_same("folder", request.folder, relative_path(config.dataset.root, self._shared))
         if request.listing != self._listing:
-            self._found, self._names = look(config)
+            self._corpus, self._names = find_corpus(config)
             self._listing = request.listing
         names = self._names
-        chosen = replace(self._found, refs=tuple(_chosen(request, self._found, names)), rejects=())
-        prepared, folder, compute = prepared_folder(config), features_folder(config), instantiate(config.compute)
+        chosen = replace(self._corpus, refs=tuple(_select(request, self._corpus, names)), rejects=())
+        prepared, features, compute = prepared_writer(config), feature_writer(config), instantiate(config.compute)
         outcomes = prepare_all(chosen, PrepareRecording(preparation(config), names, prepared), compute)
-        done = [one.row for one in outcomes if not one.failed]
-        work = Featurization(config.feature_spec, prepared, folder)
-        recordings = [row["recording"] for row in done]
-        results = over(recordings, work, compute=compute, title="featurize", lost=lost)
+        done = [outcome.row for outcome in outcomes if not outcome.failed]
+        work = Featurization(config.feature_spec, prepared.folder, features)
+        results = run_all(done, work, compute=compute, title="featurize", on_death=report_death)
 
         for name in ("dataset", "listing", "number", "count"):
             setattr(reply, name, getattr(request, name))
-        reply.folder = below(folder, self._shared)
-        failed = [one.row for one in outcomes if one.failed]
+        reply.folder = relative_path(features.folder, self._shared)
+        failed = [outcome.row for outcome in outcomes if outcome.failed]
         for row, (windows, _) in zip(done, results, strict=True):
             if windows is None:
                 message = f"{row['edf']}: killed the process that worked on it, twice"
@@ -70,13 +68,18 @@ class DataProcess:
                 n_windows = windows["n_windows"]
                 reply.recordings.add(recording=row["recording"], windows=n_windows, duration_s=row["duration_s"])
         for row in failed:
-            said = {"recording": row["recording"], "path": row["path"], "reason": row["reason"], "text": row["message"]}
-            reply.failures.add(**said)
+            failure = {
+                "recording": row["recording"],
+                "path": row["path"],
+                "reason": row["reason"],
+                "text": row["message"],
+            }
+            reply.failures.add(**failure)
 
 
-def _chosen(request: Any, found: Corpus, names: Names) -> Iterator[RecordingRef]:
-    """Recordings of a batch: nothing is opened that was not found in the corpus."""
-    refs = {(names.ref(ref).recording, names.path(ref.edf)): ref for ref in found.refs}
+def _select(request: Any, corpus: Corpus, names: Names) -> Iterator[RecordingRef]:
+    """Select the recordings of a batch; only files that belong to the corpus are opened."""
+    refs = {(names.ref(ref).recording, names.path(ref.edf)): ref for ref in corpus.refs}
     asked = [(edf.recording, edf.path) for edf in request.recordings]
     if not asked or len(set(asked)) < len(asked):
         raise RequestError("recordings are missing, or one is there twice")

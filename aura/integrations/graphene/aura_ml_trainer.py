@@ -5,20 +5,19 @@ from typing import Any
 
 import mlflow
 
+from aura.assembly import features_folder, open_prepared
 from aura.config.schema import Config
-from aura.core.parquet import read_table
-from aura.integrations.graphene.messages import below, check_place, check_same
+from aura.integrations.graphene.messages import check_place, check_same, relative_path
 from aura.stages import main
-from aura.workspace.folders import features_folder, prepared_folder
 
 
 class Trainer:
-    """Collects batches of features, and trains when it has them all, as the stage train does.
+    """Collects batches of features, and trains when all are there, as the stage train does.
 
     Parameters
     ----------
     config
-        Which corpus, which features, and what is trained how.
+        The corpus and the settings.
     shared
         Folder that the nodes share.
     """
@@ -28,16 +27,16 @@ class Trainer:
         self._listing, self._numbers = "", set[int]()
 
     def __call__(self, request: Any, reply: Any) -> None:
-        """Take note of a batch, in whatever order they come; with the last one, train.
+        """Note a batch, in any order; after the last one, train.
 
         Raises
         ------
         RequestError
-            For features of another corpus, or of other settings.
+            If the features are of another corpus or other settings.
         """
         check_place(request)
         check_same("dataset", request.dataset, self._config.dataset.name)
-        check_same("folder", request.folder, below(features_folder(self._config), self._shared))
+        check_same("folder", request.folder, relative_path(features_folder(self._config), self._shared))
         if request.listing != self._listing:
             self._listing, self._numbers = request.listing, set()
         self._numbers.add(request.number)
@@ -45,12 +44,12 @@ class Trainer:
         reply.recordings, reply.failures = len(request.recordings), len(request.failures)
         reply.state = "waiting"
         if len(self._numbers) == request.count:
-            # Whatever comes of it: the next batch is one of the next time.
+            # Even if training fails, the next batch starts again.
             self._numbers = set()
             self._train(reply)
 
     def _train(self, reply: Any) -> None:
-        """Make the tables of all recordings, whose files are there already, and train on them."""
+        """Write the tables of all recordings, whose files exist, and train on them."""
         config = self._config
         main.STAGE.run(config)
         whole = mlflow.last_active_run()
@@ -61,13 +60,11 @@ class Trainer:
         )
         versions = mlflow.search_model_versions(filter_string=f"run_id = '{run.info.run_id}'")
         reply.state, reply.run_id = "trained", run.info.run_id
-        # None where each model is for one subject.
+        # There is none if each model is for one subject.
         for version in versions:
             reply.model, reply.version = version.name, str(version.version)
         for name in ("event_f1", "event_sensitivity"):
             setattr(reply, name, run.data.metrics[name])
         reply.false_alarms_per_24h = run.data.metrics["event_false_alarms_per_24h"]
-        prepared = prepared_folder(config)
-        reply.recordings, reply.failures = (
-            len(read_table(prepared / f"{table}.parquet")[0]) for table in ("recordings", "failures")
-        )
+        corpus = open_prepared(config)
+        reply.recordings, reply.failures = len(corpus.recordings), len(corpus.failures)

@@ -1,4 +1,4 @@
-"""The first node: which recordings there are."""
+"""The first node: it lists the recordings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import Any
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.files import digest
-from aura.integrations.graphene.messages import EndOfDataError, below, look
+from aura.integrations.graphene.messages import EndOfDataError, find_corpus, relative_path
 
 
 class Databroker:
-    """Gives the recordings of a corpus, some at a time.
+    """Sends the recordings of a corpus in batches.
 
     Parameters
     ----------
     config
-        Which corpus.
+        The corpus.
     shared
-        Folder that the nodes share; what is above it is never told.
+        Folder that the nodes share; the path above it is not sent.
     batch
-        Recordings at a time.
+        Recordings per batch.
     """
 
     def __init__(self, config: Config, shared: Path, *, batch: int) -> None:
@@ -28,15 +28,15 @@ class Databroker:
         self._batches: Iterator[dict[str, Any]] | None = None
 
     def __call__(self, request: Any, reply: Any) -> None:
-        """Give the next recordings; the first call looks for them.
+        """Send the next recordings; the first call finds them.
 
         Raises
         ------
         EndOfDataError
-            After the last one. The next call looks again.
+            After the last batch. The next call starts again.
         """
         if self._batches is None:
-            self._batches = self._look()
+            self._batches = self._list_batches()
         batch = next(self._batches, None)
         if batch is None:
             self._batches = None
@@ -46,17 +46,17 @@ class Databroker:
         for name, value in batch.items():
             setattr(reply, name, value)
 
-    def _look(self) -> Iterator[dict[str, Any]]:
-        folder = below(self._config.dataset.root, self._shared)
-        found, names = look(self._config)
-        edfs = [{"recording": names.ref(ref).recording, "path": names.path(ref.edf)} for ref in found.refs]
+    def _list_batches(self) -> Iterator[dict[str, Any]]:
+        folder = relative_path(self._config.dataset.root, self._shared)
+        corpus, names = find_corpus(self._config)
+        edfs = [{"recording": names.ref(ref).recording, "path": names.path(ref.edf)} for ref in corpus.refs]
         if not edfs:
             raise AuraError(f"the folder {folder} holds no recordings")
-        told = {"dataset": self._config.dataset.name, "folder": folder, "listing": digest(edfs, self._batch)}
+        common = {"dataset": self._config.dataset.name, "folder": folder, "listing": digest(edfs, self._batch)}
         batches = [edfs[first : first + self._batch] for first in range(0, len(edfs), self._batch)]
         return iter(
             [
-                {**told, "number": number, "count": len(batches), "edfs": batch}
+                {**common, "number": number, "count": len(batches), "edfs": batch}
                 for number, batch in enumerate(batches, start=1)
             ]
         )

@@ -1,4 +1,4 @@
-"""``python -m aura.integrations.graphene.serve NODE [key=value ...]``: one node as a gRPC server.
+"""Run one node as a gRPC server: ``python -m aura.integrations.graphene.serve NODE [key=value ...]``.
 
 The main thread does the work, one call after the other, so that SIGTERM ends a node as it ends a stage.
 """
@@ -16,26 +16,26 @@ from typing import Any
 
 import grpc
 
+from aura.assembly import features_folder
 from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.config.schema import Config
 from aura.core.errors import AuraError, OutageError
 from aura.execution.signals import INTERRUPTED, TERMINATED, Terminated, terminate
-from aura.integrations.graphene.messages import EndOfDataError, RequestError, Work, below
+from aura.integrations.graphene.messages import EndOfDataError, RequestError, Work, relative_path
 from aura.integrations.graphene.proto import NODES, proto_of, read_node
 from aura.processing.bookkeeping import UNEXPECTED
-from aura.workspace.folders import features_folder
 
 SHARED = "SHARED_FOLDER_PATH"
-# Below it.
+# Names below that folder.
 RECORDINGS, WORKSPACE, TRACKING = "data", "workspace", "mlflow.db"
-# The port of the container specification of AI4EU Experiments; containers say that others may reach it.
+# Port of the container specification of AI4EU Experiments; containers override the address.
 LISTEN = "127.0.0.1:8061"
 BATCH, MAX_BATCH = 64, 1_000
-# Calls that wait for their turn; each is a thread.
+# Calls that may wait for their turn; each is a thread.
 WAITING = 16
 
-# A message, its answer to be filled in, and who waits for that.
+# A request, its reply to be filled in, and the future that its caller waits for.
 Turns = SimpleQueue[tuple[Any, Any, "Future[None]"]]
 
 
@@ -45,8 +45,7 @@ def main(argv: Sequence[str]) -> int:
     Returns
     -------
     int
-        As of the stages: 1 when it could not, 2 when it was asked for in a way it does not know, 130 when it was
-        interrupted, 143 when it was asked to end.
+        Exit code, as of the stages: 1 for a failure, 2 for wrong arguments, 130 after an interrupt, 143 after SIGTERM.
     """
     asked = _parser().parse_intermixed_args(argv)
     turns: Turns = SimpleQueue()
@@ -55,13 +54,13 @@ def main(argv: Sequence[str]) -> int:
             config, work = _work(asked.node, asked.batch, asked.words)
         except AuraError as error:
             return _say(asked.node, str(error), 2)
-        # It ends when nobody holds it any more.
+        # The server ends when it is garbage collected.
         server, port = _server(asked.node, asked.listen, turns, config)
         server.start()
         print(f"{asked.node}: listening on port {port}", flush=True)
         while True:
             request, reply, future = turns.get()
-            # Whoever has gone meanwhile is not served: the databroker would lose a batch.
+            # A caller that has gone is not served: the databroker would lose a batch.
             if future.set_running_or_notify_cancel():
                 _answer(work, request, reply, future)
     except AuraError as error:
@@ -82,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _work(name: str, batch: int | None, words: Sequence[str]) -> tuple[Config, Work]:
-    """Configuration of a node, by its environment and its words, and what it does."""
+    """Build the configuration of a node from its environment and words, and its work."""
     folder = os.environ.get(SHARED, "")
     if not folder or not Path(folder).is_dir():
         raise AuraError(f"{SHARED}={folder!r} is no folder; set it to the one that the nodes share")
@@ -94,7 +93,7 @@ def _work(name: str, batch: int | None, words: Sequence[str]) -> tuple[Config, W
     _check(config, shared)
     if batch is not None and (name != NODES[0] or not 1 <= batch <= MAX_BATCH):
         raise AuraError(f"--batch {batch}; allowed is 1 to {MAX_BATCH}, for {NODES[0]} alone")
-    # Each alone, as the databroker needs none of what the others load for seconds.
+    # Imported here, since the databroker does not need what the others take seconds to load.
     if name == NODES[0]:
         from aura.integrations.graphene.edf_databroker import Databroker
 
@@ -109,15 +108,15 @@ def _work(name: str, batch: int | None, words: Sequence[str]) -> tuple[Config, W
 
 
 def _check(config: Config, shared: Path) -> None:
-    """Refuse what cannot be shared with other nodes."""
+    """Raise for settings that cannot be shared with other nodes."""
     if config.partition is not None or config.dataset.edf is not None:
         raise AuraError("partition and dataset.edf are not for nodes: the databroker says which recordings")
-    below(config.dataset.root, shared)
-    below(features_folder(config), shared)
+    relative_path(config.dataset.root, shared)
+    relative_path(features_folder(config), shared)
 
 
 def _server(name: str, address: str, turns: Turns, config: Config) -> tuple[grpc.Server, int]:
-    """Give a server whose threads have calls wait for their turn, and its port."""
+    """Build a server whose threads queue the calls; return it and its port."""
     node = read_node(proto_of(name))
 
     def handle(request: Any, context: Any) -> Any:
@@ -135,7 +134,7 @@ def _server(name: str, address: str, turns: Turns, config: Config) -> tuple[grpc
     method = grpc.unary_unary_rpc_method_handler(
         handle, request_deserializer=node.request.FromString, response_serializer=node.reply.SerializeToString
     )
-    # Two nodes could listen on the same port otherwise, and get the calls by turns.
+    # Otherwise two nodes could listen on one port, and each would get a part of the calls.
     server = grpc.server(ThreadPoolExecutor(WAITING), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(node.service, {node.method: method})])
     try:
@@ -146,7 +145,7 @@ def _server(name: str, address: str, turns: Turns, config: Config) -> tuple[grpc
 
 
 def _answer(work: Work, request: Any, reply: Any, future: "Future[None]") -> None:
-    """Do the work of one call, and say how it went."""
+    """Do the work of one call, and set the result of its future."""
     try:
         work(request, reply)
     except (EndOfDataError, AuraError, OSError) as error:
@@ -159,7 +158,7 @@ def _answer(work: Work, request: Any, reply: Any, future: "Future[None]") -> Non
 
 
 def _status(error: BaseException, config: Config) -> tuple[grpc.StatusCode, str]:
-    """What gRPC says of an error, and as much of its sentence as may leave this node."""
+    """Return the gRPC status of an error, and as much of its message as may leave this node."""
     if isinstance(error, EndOfDataError):
         return grpc.StatusCode.NOT_FOUND, "end of data"
     codes = {
@@ -170,7 +169,7 @@ def _status(error: BaseException, config: Config) -> tuple[grpc.StatusCode, str]
     }
     for kind, code in codes.items():
         if isinstance(error, kind):
-            # What is wrong with a request is of the request itself.
+            # A message about a request quotes only the request.
             return code, str(error) if isinstance(error, RequestError) else public_error(error, config)
     return grpc.StatusCode.INTERNAL, f"{type(error).__name__}, which is a fault of Aura's; the node's log has more"
 
@@ -184,5 +183,5 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, terminate)
     ended = main(sys.argv[1:])
     sys.stdout.flush()
-    # Not waiting for threads of gRPC whose callers wait for an answer.
+    # Do not wait for gRPC threads whose callers wait for a reply.
     os._exit(ended)

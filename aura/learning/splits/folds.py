@@ -1,4 +1,4 @@
-"""What every split gives, and what no split may do."""
+"""Folds, and the checks that every split must pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ import pandas as pd
 from aura.core.arrays import Bools, Ints
 from aura.core.errors import AuraError
 
-# Names that an error lists.
+# Names listed in an error.
 N_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fold:
-    """Which recordings a model is fitted on, and on which it is tested.
+    """The recordings that a model is fitted on, and those it is tested on.
 
     Parameters
     ----------
     name
-        What is tested, in a word.
+        Short name of the test side.
     train, test
-        (n_recordings,) disjoint; what is in neither is not used.
+        (n_recordings,) disjoint; recordings in neither are not used.
     """
 
     name: str
@@ -32,24 +32,24 @@ class Fold:
 
 
 class Split(Protocol):
-    """A way to split a corpus; the YAML files of conf/split name one."""
+    """A way to split a corpus; each YAML file of conf/split names one."""
 
     @property
     def personal(self) -> bool:
-        """Whether the same person may be on both sides of a fold, in an earlier and in a later recording."""
+        """Whether the same person may be on both sides of a fold, with earlier and later recordings."""
 
     def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
-        """Split a table with a row per recording: ``recording``, ``subject``, ``n_seizures`` and so on."""
+        """Split a table of recordings with the columns ``recording``, ``subject``, ``n_seizures`` and so on."""
 
 
-def check(folds: Sequence[Fold], recordings: pd.DataFrame, *, personal: bool) -> None:
-    """Refuse folds whose scores could not be trusted.
+def check_folds(folds: Sequence[Fold], recordings: pd.DataFrame, *, personal: bool) -> None:
+    """Raise for folds whose scores could not be trusted.
 
     Raises
     ------
     AuraError
-        Where a subject, a recording, or recordings with the very same beats are on both sides, or a side has no
-        seizure; naming them.
+        If a subject, a recording, or recordings with identical beats are on both sides, or if a side has no seizure;
+        the message names them.
     """
     for fold in folds:
         both = fold.train & fold.test
@@ -61,7 +61,10 @@ def check(folds: Sequence[Fold], recordings: pd.DataFrame, *, personal: bool) ->
             raise AuraError(f"split, {fold.name}: on both sides are the subjects {_named(sorted(same))}")
         twins = train.merge(test, on="rr_digest", suffixes=("", "_test"))
         if len(twins):
-            pairs = [f"{one} = {other}" for one, other in zip(twins["recording"], twins["recording_test"], strict=True)]
+            pairs = [
+                f"{train_name} = {test_name}"
+                for train_name, test_name in zip(twins["recording"], twins["recording_test"], strict=True)
+            ]
             raise AuraError(
                 f"split, {fold.name}: recordings with the very same beats are on both sides: {_named(pairs)}; "
                 "remove one of each from the corpus"
@@ -76,43 +79,44 @@ def check(folds: Sequence[Fold], recordings: pd.DataFrame, *, personal: bool) ->
                 )
 
 
-def deal(groups: pd.Series, n_seizures: pd.Series, *, n_folds: int, seed: int) -> Ints:
-    """Deal groups of recordings out to folds, alike in their number of seizures.
+def assign_folds(groups: pd.Series, n_seizures: pd.Series, *, n_folds: int, seed: int) -> Ints:
+    """Assign groups of recordings to folds with similar numbers of seizures.
 
     Parameters
     ----------
     groups
-        (n_recordings,) what has to stay together: the subject.
+        (n_recordings,) the group that stays in one fold, such as the subject.
     n_seizures
-        (n_recordings,) of each.
+        (n_recordings,) number of seizures of each recording.
     n_folds
-        At least 2.
+        Number of folds, at least 2.
     seed
-        Of the order of groups with as many seizures as each other.
+        Seed of the order of groups with equal numbers of seizures.
 
     Returns
     -------
     (n_recordings,) Ints
-        Number of the fold that each recording is in.
+        Number of the fold of each recording, from 0.
 
     Raises
     ------
     AuraError
-        Where there are fewer groups with seizures than folds.
+        If fewer groups than folds have seizures.
     """
     counts = n_seizures.groupby(groups).sum().sort_index()
     n_with = int((counts > 0).sum())
     if n_with < n_folds:
         raise AuraError(f"{n_folds} folds need as many {groups.name}s with seizures each; there are {n_with}")
     order = np.random.default_rng(seed).permutation(len(counts))
-    dealt = counts.iloc[order].sort_values(kind="stable", ascending=False)
-    # There and back again: who is dealt the most in one round is dealt the least in the next.
-    there = np.arange(n_folds)
-    fold = np.resize(np.concatenate((there, there[::-1])), len(dealt))
-    found: Ints = groups.map(dict(zip(dealt.index, fold, strict=True))).to_numpy(dtype=np.int64)
-    return found
+    ordered = counts.iloc[order].sort_values(kind="stable", ascending=False)
+    # Back and forth: the fold that gets the most in one round gets the least in the next.
+    forth = np.arange(n_folds)
+    numbers = np.resize(np.concatenate((forth, forth[::-1])), len(ordered))
+    fold: Ints = groups.map(dict(zip(ordered.index, numbers, strict=True))).to_numpy(dtype=np.int64)
+    return fold
 
 
 def _named(names: Sequence[str] | pd.Series) -> str:
+    """List the first names, and the number of the rest."""
     shown = list(names)
     return ", ".join(shown[:N_NAMED]) + (f" and {len(shown) - N_NAMED} more" if len(shown) > N_NAMED else "")

@@ -1,43 +1,43 @@
-"""The split in which a model is made for one person."""
+"""A split for personal models."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from aura.core.errors import AuraError
+from aura.core.errors import AuraError, InvalidInput
 from aura.learning.splits.folds import Fold
 
-# Recordings with seizures that the past needs for a threshold to be tried on one and fitted on the others.
+# Recordings with seizures that the past needs: the threshold is chosen on one with a model fitted on the others.
 MIN_PAST = 2
 
 
 @dataclass(frozen=True)
 class Personal:
-    """Train on a subject's past and test on the same one's future, one subject after the other.
+    """Train on the earlier recordings of a subject and test on the later ones, one subject after the other.
 
-    Subjects who have too few recordings with seizures are left out.
+    Subjects with too few recordings with seizures are left out.
 
     Parameters
     ----------
     past_share
-        Share of the recordings that are the past, at least; it goes on until it has two recordings with a seizure.
+        Smallest share of the recordings to train on; more are used until two of them have a seizure.
     """
 
     past_share: float
     personal = True
 
     def __post_init__(self) -> None:
-        """Refuse what is no share."""
+        """Validate."""
         if not 0 < self.past_share < 1:
-            raise AuraError(f"split.past_share={self.past_share} is out of range; allowed is above 0 and below 1")
+            raise InvalidInput(f"past_share={self.past_share} is out of range; allowed is above 0 and below 1")
 
     def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
-        """Split each subject."""
+        """Return one fold per subject."""
         folds = []
         for subject, rows in recordings.groupby("subject", sort=True):
             unknown = rows["start"].isna() | rows["start"].duplicated(keep=False)
-            # The names of sessions and recordings rise with time in every layout.
+            # Names of sessions and recordings rise with time in every layout.
             ordered = rows.sort_values(["session", "recording"] if unknown.any() else "start", kind="stable")
             having = ordered["n_seizures"].to_numpy(dtype=np.int64) > 0
             seen = np.cumsum(having)

@@ -1,17 +1,17 @@
-"""Splits in which nobody who is tested on was trained on."""
+"""Splits by subject: no subject of the test side is on the training side."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from aura.core.errors import AuraError
-from aura.learning.splits.folds import Fold, deal
+from aura.core.errors import AuraError, InvalidInput, check_range
+from aura.learning.splits.folds import Fold, assign_folds
 
 
 @dataclass(frozen=True)
 class BySubject:
-    """Hold out a share of the subjects, alike in their number of seizures to the others.
+    """Hold out a share of the subjects, with a similar distribution of seizures.
 
     Parameters
     ----------
@@ -23,16 +23,16 @@ class BySubject:
     personal = False
 
     def __post_init__(self) -> None:
-        """Refuse what is no share."""
+        """Validate."""
         if not 0 < self.test_share < 1:
-            raise AuraError(f"split.test_share={self.test_share} is out of range; allowed is above 0 and below 1")
+            raise InvalidInput(f"test_share={self.test_share} is out of range; allowed is above 0 and below 1")
 
     def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
-        """Split once."""
+        """Return a single fold."""
         subjects = recordings.groupby("subject")["n_seizures"].sum().sort_index()
         rng = np.random.default_rng(seed)
         shuffled = subjects.iloc[rng.permutation(len(subjects))].sort_values(kind="stable", ascending=False)
-        # Every 1/test_share-th subject in the order of seizures, beginning anywhere.
+        # Every 1/test_share-th subject in the order of seizures, from a random offset.
         ranks = np.floor(np.arange(len(shuffled) + 1) * self.test_share + rng.random())
         test = recordings["subject"].isin(set(shuffled.index[np.diff(ranks) > 0])).to_numpy(dtype=np.bool_)
         return [Fold("held-out subjects", ~test, test)]
@@ -40,7 +40,7 @@ class BySubject:
 
 @dataclass(frozen=True)
 class KFold:
-    """Test on every subject once, in folds that are alike in their number of seizures.
+    """Test on every subject once, in folds with similar numbers of seizures.
 
     Parameters
     ----------
@@ -52,13 +52,12 @@ class KFold:
     personal = False
 
     def __post_init__(self) -> None:
-        """Refuse what is no number of folds."""
-        if not 2 <= self.k <= 1000:
-            raise AuraError(f"split.k={self.k} is out of range; allowed is 2 to 1000")
+        """Validate."""
+        check_range("k", self.k, 2, 1000)
 
     def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
-        """Split k times."""
-        numbers = deal(recordings["subject"], recordings["n_seizures"], n_folds=self.k, seed=seed)
+        """Return k folds."""
+        numbers = assign_folds(recordings["subject"], recordings["n_seizures"], n_folds=self.k, seed=seed)
         return [
             Fold(f"fold {number + 1} of {self.k}", numbers != number, numbers == number) for number in range(self.k)
         ]
@@ -66,7 +65,7 @@ class KFold:
 
 @dataclass(frozen=True)
 class LeaveOneSubjectOut:
-    """Test on one subject after the other; those without a seizure are tested on together with the next one.
+    """Test on one subject after the other; subjects without a seizure join the folds of the others.
 
     On their own they have no sensitivity, but their false alarms count.
     """
@@ -74,7 +73,7 @@ class LeaveOneSubjectOut:
     personal = False
 
     def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
-        """Split as often as there are subjects with seizures."""
+        """Return one fold per subject with seizures."""
         subjects = recordings.groupby("subject")["n_seizures"].sum().sort_index()
         having, others = subjects.index[subjects > 0], subjects.index[subjects == 0]
         if not len(having):
@@ -89,19 +88,19 @@ class LeaveOneSubjectOut:
 
 @dataclass(frozen=True)
 class Official:
-    """Use the split that comes with the corpus.
+    """Use the official split of the corpus.
 
     Parameters
     ----------
     test
-        Its sides that are tested on; all others are trained on.
+        Sides to test on; the others are trained on.
     """
 
     test: list[str]
     personal = False
 
     def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
-        """Split once."""
+        """Return a single fold."""
         sides = recordings["split"].astype("object")
         if sides.isna().any():
             n = int(sides.isna().sum())

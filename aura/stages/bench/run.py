@@ -76,37 +76,39 @@ def run(config: Config) -> None:
 
 def _check(config: Config) -> None:
     """Refuse what cannot be measured, before any work."""
+    wanted = config.section(BenchConfig)
     if config.dataset.synthesis is None:
         raise AuraError(f"dataset={config.dataset.name} cannot be made in sizes; allowed is dataset=synthetic")
-    for stage in config.section(BenchConfig).stages:
+    for stage in wanted.stages:
         if stage not in STAGES:
             raise AuraError(f"bench.stages: {stage!r} is none to measure; allowed are {', '.join(STAGES)}")
     for key, values, least in (
-        ("subjects", config.section(BenchConfig).subjects, 2),
-        ("workers", config.section(BenchConfig).workers, 1),
+        ("subjects", wanted.subjects, 2),
+        ("workers", wanted.workers, 1),
     ):
         if not values or min(values) < least or len(set(values)) < len(values):
             raise AuraError(f"bench.{key}={values}; allowed are different numbers from {least}, such as [6,24]")
-    if max(config.section(BenchConfig).workers) > 1 and "workers" not in config.compute:
+    if max(wanted.workers) > 1 and "workers" not in config.compute:
         raise AuraError("bench.workers needs workers; leave compute=serial out, which 1 stands for")
 
 
 def _measure_all(config: Config, folder: Path, log: "_Log") -> list[str]:
     """Measure each size with each number of workers; give what failed, in words."""
+    wanted = config.section(BenchConfig)
     failures: list[str] = []
     with _emptied(folder / "work") as work:
         database = work / "mlflow.db"
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         # The tables of a new database take seconds, which are of no stage.
         mlflow.MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments()
-        sizes = [_draw(config, subjects, work) for subjects in sorted(config.section(BenchConfig).subjects)]
+        sizes = [_draw(config, subjects, work) for subjects in sorted(wanted.subjects)]
         print("bench: once unmeasured, for what is compiled and what the disk's cache has not yet", flush=True)
-        for _ in _chain(config, sizes[0], config.section(BenchConfig).workers[0], work):
+        for _ in _chain(config, sizes[0], wanted.workers[0], work):
             pass
         for size in sizes:
-            for workers in config.section(BenchConfig).workers:
+            for workers in wanted.workers:
                 for one in _chain(config, size, workers, work):
-                    if one.stage in config.section(BenchConfig).stages or one.error:
+                    if one.stage in wanted.stages or one.error:
                         log.add(one, _settings(config))
                         print(f"bench: {one}", flush=True)
                     if one.error:

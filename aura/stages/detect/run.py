@@ -13,28 +13,29 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from aura.assembly import is_synthetic, open_prepared
 from aura.config.build import prefixed
 from aura.config.schema import Config, DatasetConfig, PrepareConfig, QualityConfig
 from aura.core.errors import AuraError
 from aura.core.events import Event
 from aura.core.files import write_whole
-from aura.core.parquet import read_meta, read_table, write_table
+from aura.core.parquet import read_meta, write_table
 from aura.core.provenance import Provenance
 from aura.core.ranges import check_fields
 from aura.corpora import other_files
 from aura.detection.detector import SeizureDetector
-from aura.evaluation.results import ScoredRecording, evaluate
+from aura.evaluation.results import ScoredRecording, describe_alarms, evaluate
 from aura.execution import telemetry
 from aura.formats.detections import FORMATS, sidecar, write_detections
 from aura.reports import text
 from aura.reports.page import describe_doubt, index
 from aura.stages import prepare
-from aura.stages._pages import found, page_of, start_of
+from aura.stages._pages import draw_page
 from aura.stages.detect import DetectConfig
-from aura.stages.evaluate.run import scored
+from aura.stages.evaluate.run import score_prepared
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
-from aura.workspace.folders import is_synthetic, prepared_folder
+from aura.workspace.prepared import PreparedRecording
 
 # Recordings that are printed; all are in the table.
 N_SHOWN = 20
@@ -70,21 +71,22 @@ def run(config: Config) -> None:
         runs.log_params({"detect.run_id": registered.run_id, "detect.format": wanted.format})
         runs.log_json(provenance.to_dict(), "provenance.json")
         config = _prepared_alike(config, registered.detector, edf)
-        warning = provenance.warning(synthetic_data=is_synthetic(config))
+        synthetic_data = is_synthetic(config)
+        warning = provenance.warning(synthetic_data=synthetic_data)
         prepare.STAGE.run(config)
-        folder = prepared_folder(config)
-        recordings, _ = read_table(folder / "recordings.parquet")
-        failures, _ = read_table(folder / "failures.parquet")
+        corpus = open_prepared(config)
+        recordings, failures = corpus.recordings, corpus.failures
         rows, assessed = [], []
-        for row in tqdm(recordings.to_dict("records"), desc="detect", unit="recording", dynamic_ncols=True):
-            one = scored(config, registered.detector, row)
-            events = found(registered.detector.alarms, one)
+        for name in tqdm(corpus, desc="detect", unit="recording", dynamic_ncols=True):
+            recording = corpus[name]
+            one = score_prepared(config, registered.detector, recording)
+            events = describe_alarms(registered.detector.alarms, one)
             target = output / f"{one.recording}{FORMATS[wanted.format]}"
-            _write(target, one, events, start_of(row), provenance)
-            html = page_of(config, row, one, events, provenance)
+            _write(target, one, events, recording.start, provenance)
+            html = draw_page(recording, one, *events, provenance, synthetic_data=synthetic_data)
             write_whole(output / f"{one.recording}.html", partial(Path.write_text, data=html, encoding="utf-8"))
-            rows.append(_summary(row, one, *events, target))
-            if row["annotated"]:
+            rows.append(_summary(recording, one, *events, target))
+            if recording.is_annotated:
                 assessed.append(one)
         table = (
             pd.DataFrame(rows)
@@ -214,7 +216,11 @@ def _write(
 
 
 def _summary(
-    row: dict[Any, Any], one: ScoredRecording, seizures: Sequence[Event], not_assessed: Sequence[Event], target: Path
+    recording: PreparedRecording,
+    one: ScoredRecording,
+    seizures: Sequence[Event],
+    not_assessed: Sequence[Event],
+    target: Path,
 ) -> dict[str, Any]:
     """What is said of a recording in the table."""
     return {
@@ -225,10 +231,10 @@ def _summary(
         "seizure_s": sum(event.duration_s for event in seizures),
         "not_assessed_s": sum(event.duration_s for event in not_assessed),
         "max_score": float(np.nanmax(one.score, initial=0.0)),
-        "annotated": len(one.seizures) if row["annotated"] else None,
+        "annotated": len(one.seizures) if recording.is_annotated else None,
         "file": target.name,
-        "normal_share": row["normal_share"],
-        "remarks": row["remarks"],
+        "normal_share": recording.row["normal_share"],
+        "remarks": recording.row["remarks"],
     }
 
 

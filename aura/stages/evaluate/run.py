@@ -1,26 +1,25 @@
 """A registered detector on any corpus: the scores it has on people it was not trained on."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import pandas as pd
 
+from aura.assembly import is_synthetic
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.core.parquet import read_table
 from aura.detection.components import labelling
 from aura.detection.detector import SeizureDetector
-from aura.evaluation.operating_point import event_curve
-from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
+from aura.evaluation.operating_point import compute_event_curve
+from aura.evaluation.results import AnnotatedRecording, Evaluation, ScoredRecording, evaluate, score_recording
 from aura.execution import telemetry
-from aura.features import extract
-from aura.learning.labels import task
+from aura.features import extract_features
+from aura.learning.labels import describe_task
 from aura.reports import figures, text
-from aura.stages import prepare
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import EvaluateConfig
+from aura.stages.prepare.run import ensure_prepared
 from aura.tracking import registry, runs
-from aura.workspace.folders import is_prepared, is_synthetic, prepared_folder, read_rr
+from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
 
 def run(config: Config) -> None:
@@ -34,10 +33,10 @@ def run(config: Config) -> None:
     with runs.stage_run("evaluate", config) as active:
         registered = registry.load(model, runtime=config.serving.runtime)
         _check_task(config, registered)
-        if not is_prepared(config):
-            prepare.STAGE.run(config)
-        recordings = _unseen(config, registered, _annotated(config))
-        evaluation = score(config, registered.detector, recordings)
+        corpus = ensure_prepared(config)
+        runs.log_upstream({"prepare": corpus.run_id})
+        recordings = _unseen(config, registered, _annotated(config, corpus))
+        evaluation = score(config, registered.detector, (corpus[name] for name in recordings["recording"]))
         scores = evaluation.scores(seed=config.seed)
         count(evaluation)
         runs.log_metrics({**scores, "threshold": registered.detector.threshold})
@@ -45,7 +44,7 @@ def run(config: Config) -> None:
         runs.log_json(registered.provenance.to_dict(), "provenance.json")
         runs.log_table(evaluation.per_subject(), "per_subject.json")
         runs.log_table(evaluation.seizures(), "seizures.json")
-        curve = event_curve(evaluation.recordings, registered.detector.alarms, evaluation.rules)
+        curve = compute_event_curve(evaluation.recordings, registered.detector.alarms, evaluation.rules)
         limit = config.scoring.max_false_alarms_per_24h
         runs.log_figures(
             {
@@ -54,8 +53,9 @@ def run(config: Config) -> None:
                 "calibration": figures.calibration(evaluation.recordings),
             }
         )
-        log_pages(config, evaluation, recordings, registered.detector.alarms, registered.provenance)
-        warning = registered.provenance.warning(synthetic_data=is_synthetic(config))
+        synthetic_data = is_synthetic(config)
+        log_pages(corpus, evaluation, registered.detector.alarms, registered.provenance, synthetic_data=synthetic_data)
+        warning = registered.provenance.warning(synthetic_data=synthetic_data)
     print(
         f"evaluate: {registered.name} on {len(evaluation.subjects)} subjects of {config.dataset.name} with "
         f"{recordings['n_seizures'].sum()} seizures in {recordings['duration_s'].sum() / 3600:.1f} h; "
@@ -76,39 +76,29 @@ def count(evaluation: Evaluation) -> None:
     )
 
 
-def score(config: Config, detector: SeizureDetector, recordings: pd.DataFrame) -> Evaluation:
-    """Have a detector raise its alarms in prepared recordings, by its own features and threshold, and count."""
-    found = [scored(config, detector, recording) for recording in recordings.to_dict("records")]
-    return evaluate(found, detector.alarms, config.event_rules)
+def score(config: Config, detector: SeizureDetector, recordings: Iterable[PreparedRecording]) -> Evaluation:
+    """Raise the alarms of a detector in prepared recordings, by its own features and threshold, and count them."""
+    scored = [score_prepared(config, detector, recording) for recording in recordings]
+    return evaluate(scored, detector.alarms, config.event_rules)
 
 
-def scored(config: Config, detector: SeizureDetector, recording: Mapping[Any, Any]) -> ScoredRecording:
-    """Have a detector say what it finds in a prepared recording, a row of the table of recordings."""
-    learned = labelling("labels", detector.labels or config.labels)
-    rr, seizures, rises_bpm = read_rr(prepared_folder(config), recording["recording"])
-    windows = extract(rr, detector.spec)
-    probability = detector.probability(windows)
-    step_s = detector.spec.step_s
-    return ScoredRecording(
-        recording=recording["recording"],
-        subject=recording["subject"],
-        duration_s=recording["duration_s"],
-        step_s=step_s,
-        probability=probability,
-        score=detector.alarms.score(probability, step_s=step_s),
+def score_prepared(config: Config, detector: SeizureDetector, recording: PreparedRecording) -> ScoredRecording:
+    """Score a prepared recording by the features of a detector."""
+    return score_recording(
+        AnnotatedRecording(
+            recording.name, recording.subject, recording.duration_s, recording.seizures, recording.rises_bpm
+        ),
+        detector.probability(extract_features(recording.rr, detector.spec)),
+        step_s=detector.spec.step_s,
+        alarms=detector.alarms,
         threshold=detector.threshold,
-        labels=learned(windows["t_s"].to_numpy(), step_s=step_s, seizures=seizures).label,
-        seizures=seizures,
-        targets=learned.targets(seizures),
-        rises_bpm=rises_bpm,
+        labelling=labelling("labels", detector.labels or config.labels),
     )
 
 
-def _annotated(config: Config) -> pd.DataFrame:
-    """Recordings of which somebody said where the seizures are."""
-    found, meta = read_table(prepared_folder(config) / "recordings.parquet")
-    runs.log_upstream({"prepare": meta["run_id"]})
-    recordings = found[found["annotated"]].reset_index(drop=True)
+def _annotated(config: Config, corpus: PreparedCorpus) -> pd.DataFrame:
+    """Return the rows of the annotated recordings."""
+    recordings = corpus.recordings[corpus.recordings["annotated"]].reset_index(drop=True)
     if not recordings["n_seizures"].sum():
         raise AuraError(f"{config.dataset.name} has {len(recordings)} annotated recordings and no seizure to find")
     return recordings
@@ -117,9 +107,10 @@ def _annotated(config: Config) -> pd.DataFrame:
 def _check_task(config: Config, registered: registry.Registered) -> None:
     """Refuse to count what one detector finds by the rules of another."""
     labels = registered.detector.labels
-    if labels and task(labels) != task(config.labels):
+    if labels and describe_task(labels) != describe_task(config.labels):
         theirs, ours = (
-            ", ".join(f"{key}={value}" for key, value in sorted(task(one).items())) for one in (labels, config.labels)
+            ", ".join(f"{key}={value}" for key, value in sorted(describe_task(part).items()))
+            for part in (labels, config.labels)
         )
         raise AuraError(
             f"{registered.name} is to find something else ({theirs}) than this configuration ({ours}); write "

@@ -1,73 +1,88 @@
-"""RR intervals to features: one Parquet per recording with a row per window, and a table of the recordings."""
+"""RR intervals to features: a file per recording with a row per window, and a table of the recordings."""
 
 import pandas as pd
 from hydra.utils import instantiate
 
+from aura.assembly import feature_writer, find_features, find_prepared, open_features
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.core.files import remove_partials
-from aura.core.parquet import read_table, write_table
 from aura.execution import telemetry
-from aura.execution.run_all import over
+from aura.execution.run_all import run_all
 from aura.execution.shares import share
-from aura.processing.featurization import Featurization, lost
-from aura.stages import prepare
+from aura.processing.featurization import Featurization, report_death
+from aura.stages.prepare.run import ensure_prepared
 from aura.tracking import runs
-from aura.workspace.folders import features_folder, is_prepared, prepared_folder
-
-WINDOWS = ("recording", "n_windows", "missing_share", "coverage", "corrected", "digest", "seizures", "rises_bpm")
+from aura.workspace.features import ANNOTATED, FeatureStore, recordings_table, summary_table
+from aura.workspace.prepared import PreparedCorpus
 
 
 def run(config: Config) -> None:
-    """Compute the features of all prepared recordings that have none yet, or other RR intervals since.
+    """Compute the features of all prepared recordings that are new or have other RR intervals.
 
-    Where recordings are not prepared with these settings, prepare runs first, as a child run. Of a partition, only its
-    share of them, and no table: that is for the run without one to write, when all is done.
+    If the prepared corpus is missing or outdated, prepare runs first, as a child run. With a partition, only its share
+    is computed, and no table is written: a run without partition writes the table.
     """
-    prepared, folder = prepared_folder(config), features_folder(config)
+    writer, is_whole = feature_writer(config), config.partition is None
     with runs.stage_run("featurize", config) as active:
-        if not is_prepared(config):
-            if config.partition is not None:
-                raise AuraError("nothing is prepared with these settings; run prepare first, without partition")
-            prepare.STAGE.run(config)
-        recordings, upstream = read_table(prepared / "recordings.parquet")
-        runs.log_upstream({"prepare": upstream["run_id"]})
-        work = Featurization(config.feature_spec, prepared, folder)
-        remove_partials(folder)
-        names = share(recordings["recording"].tolist(), config.partition)
-        results = over(names, work, compute=instantiate(config.compute), title="featurize", lost=lost)
-        gone = [name for name, (row, _) in zip(names, results, strict=True) if row is None]
-        windows = pd.DataFrame([row for row, _ in results if row is not None], columns=list(WINDOWS))
-        table = recordings.drop(columns=["digest"]).merge(windows, on="recording", validate="one_to_one")
-        failures = pd.DataFrame(gone, columns=["recording"]).assign(
+        corpus = _open_prepared(config)
+        runs.log_upstream({"prepare": corpus.run_id})
+        writer.remove_partials()
+        rows = share(list(corpus.rows.values()), config.partition)
+        work = Featurization(config.feature_spec, corpus.folder, writer)
+        results = run_all(rows, work, compute=instantiate(config.compute), title="featurize", on_death=report_death)
+        lost = [row["recording"] for row, (summary, _) in zip(rows, results, strict=True) if summary is None]
+        summaries = summary_table(summary for summary, _ in results if summary is not None)
+        table = recordings_table(corpus, summaries)
+        failures = pd.DataFrame(lost, columns=["recording"]).assign(
             stage="featurize", reason="worker_died", message="killed the process that worked on it, twice"
         )
-        n_windows = int(table["n_windows"].sum())
-        recorded_s = float(table["duration_s"].sum())
+        n_windows, recorded_s = int(table["n_windows"].sum()), float(table["duration_s"].sum())
         telemetry.count(recordings=len(table), failures=failures["reason"], recorded_s=recorded_s, windows=n_windows)
-        whole = config.partition is None
-        if whole:
-            write_table(folder / "failures.parquet", failures, {})
+        if is_whole:
+            writer.write_failures(failures)
         runs.log_table(failures, "failures.json")
-        # A share may be empty, where there are more of them than recordings.
-        if names and not len(table):
+        # A share is empty if there are more shares than recordings.
+        if rows and not len(table):
             raise AuraError("no features of any recording; each killed the process that worked on it")
-        if whole:
-            write_table(folder / "recordings.parquet", table, {"run_id": active.info.run_id, "upstream": upstream})
-        runs.log_table(windows.drop(columns=["digest", "seizures", "rises_bpm"]), "windows.json")
-        shares = ("missing_share", "coverage", "corrected") if len(table) else ()
-        runs.log_metrics(
-            {
-                "recordings": len(table),
-                "failures": len(gone),
-                "windows": n_windows,
-                **{name: float(table[name].mean()) for name in shares},
-            }
-        )
+        if is_whole:
+            writer.write_table(table, corpus, run_id=active.info.run_id)
+        _log(table, summaries, n_failures=len(failures))
     n_new = sum(new for _, new in results)
     print(
         f"featurize: {n_windows} windows of {len(table)} recordings "
-        f"in {folder} ({n_new} recordings now, {len(table) - n_new} unchanged)"
-        + (f"; {len(gone)} failed, see failures.parquet there" if gone and whole else "")
-        + ("" if whole else f"\n  share {config.partition}; featurize without partition writes the tables")
+        f"in {writer.folder} ({n_new} recordings now, {len(table) - n_new} unchanged)"
+        + (f"; {len(failures)} failed, see failures.parquet there" if len(failures) and is_whole else "")
+        + ("" if is_whole else f"\n  share {config.partition}; featurize without partition writes the tables")
+    )
+
+
+def ensure_features(config: Config) -> FeatureStore:
+    """Open the features; if they are missing or outdated, featurize runs first, as a child run."""
+    corpus = find_prepared(config)
+    store = None if corpus is None else find_features(config, corpus)
+    if store is None:
+        run(config)
+        store = open_features(config)
+    return store
+
+
+def _open_prepared(config: Config) -> PreparedCorpus:
+    if config.partition is None:
+        return ensure_prepared(config)
+    corpus = find_prepared(config)
+    if corpus is None:
+        raise AuraError("nothing is prepared with these settings; run prepare first, without partition")
+    return corpus
+
+
+def _log(table: pd.DataFrame, summaries: pd.DataFrame, *, n_failures: int) -> None:
+    runs.log_table(summaries.drop(columns=["digest", *ANNOTATED]), "windows.json")
+    shares = ("missing_share", "coverage", "corrected") if len(table) else ()
+    runs.log_metrics(
+        {
+            "recordings": len(table),
+            "failures": n_failures,
+            "windows": int(table["n_windows"].sum()),
+            **{name: float(table[name].mean()) for name in shares},
+        }
     )

@@ -1,47 +1,45 @@
 """Prepared recordings into PostgreSQL, with what a registered detector says of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from aura.assembly import is_synthetic
 from aura.config.schema import Config
 from aura.core.arrays import Floats
 from aura.core.errors import AuraError, RecordingError
 from aura.core.events import Event, unite
 from aura.core.files import digest
-from aura.core.parquet import read_meta, read_table
 from aura.core.recordings import Ecg
-from aura.database.connection import connected, sentence, where
+from aura.database.connection import connect, describe_address, describe_error
 from aura.database.recordings import (
     Model,
     Row,
-    claim,
-    fail,
+    find_recording,
     has_ecg,
     has_predictions,
-    known,
-    model_id,
-    put,
-    put_ecg,
-    put_predictions,
+    lock_recording,
+    write_ecg,
+    write_failure,
+    write_model,
+    write_predictions,
+    write_recording,
 )
 from aura.database.schema import migrate
 from aura.detection.detector import SeizureDetector
-from aura.ecg.envelope import envelope
+from aura.ecg.envelope import compute_envelope
+from aura.evaluation.results import describe_alarms
 from aura.execution import telemetry
-from aura.formats.edf import read_ecg
-from aura.stages import prepare
-from aura.stages._pages import found, start_of
-from aura.stages.evaluate.run import scored
+from aura.stages.evaluate.run import score_prepared
 from aura.stages.importing import DatabaseConfig
+from aura.stages.prepare.run import ensure_prepared
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
-from aura.workspace.folders import is_prepared, is_synthetic, prepared_folder, read_rr
+from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
 if TYPE_CHECKING:
     import psycopg
@@ -67,12 +65,10 @@ def run(config: Config) -> None:
         raise AuraError(f"ecg={wanted.ecg}; allowed are {', '.join(ECG)}")
     if config.dataset.pseudonyms and wanted.ecg != "none":
         raise AuraError("the files of pseudonyms cannot be found again for their ECG; give ecg=none")
-    with runs.stage_run("import", config), connected(url) as connection:
+    with runs.stage_run("import", config), connect(url) as connection:
         migrate(connection)
-        if not is_prepared(config):
-            prepare.STAGE.run(config)
-        recordings, meta = read_table(prepared_folder(config) / "recordings.parquet")
-        runs.log_upstream({"prepare": meta["run_id"]})
+        corpus = ensure_prepared(config)
+        runs.log_upstream({"prepare": corpus.run_id})
         runs.log_params({"import.ecg": wanted.ecg})
         address = wanted.model
         teller = None
@@ -81,9 +77,9 @@ def run(config: Config) -> None:
             runs.log_params({"import.model": registered.name, "import.run_id": registered.run_id})
             runs.log_json(registered.provenance.to_dict(), "provenance.json")
             teller = _Teller(registered.detector, _id_of(connection, registered))
-        outcomes = list(_Import(config, connection, teller).all(recordings.to_dict("records")))
-        _put_failures(connection, config)
-        gone = _not_among(connection, config.dataset.name, recordings["recording"].tolist())
+        outcomes = list(_Import(config, connection, corpus, teller).all())
+        _put_failures(connection, config.dataset.name, corpus.failures)
+        gone = _not_among(connection, config.dataset.name, list(corpus))
         counts = pd.Series([outcome.what for outcome in outcomes]).value_counts()
         n_rows = sum(outcome.n_beats for outcome in outcomes)
         numbers = {what: int(counts.get(what, 0)) for what in ("imported", "unchanged", "failed")}
@@ -95,7 +91,7 @@ def run(config: Config) -> None:
         failed = [outcome.message for outcome in outcomes if outcome.what == "failed"]
         print(
             f"import: {numbers['imported']} recordings imported, {numbers['unchanged']} unchanged, "
-            f"{numbers['failed']} failed; {n_rows} RR intervals, into {where(url)}"
+            f"{numbers['failed']} failed; {n_rows} RR intervals, into {describe_address(url)}"
         )
         if teller is not None:
             print(f"  detections by {registered.provenance}")
@@ -133,79 +129,78 @@ class _Import:
 
     config: Config
     connection: "psycopg.Connection[tuple[Any, ...]]"
+    corpus: PreparedCorpus
     teller: _Teller | None
 
-    def all(self, rows: Sequence[Mapping[Any, Any]]) -> Iterator[_Outcome]:
-        """Import recordings; those that another process is at come last."""
-        with tqdm(total=len(rows), desc="import", unit="recording", dynamic_ncols=True) as progress:
-            later = list[Mapping[Any, Any]]()
-            for wait, some in ((False, rows), (True, later)):
-                for row in some:
-                    outcome = self._one(row, wait=wait)
+    def all(self) -> Iterator[_Outcome]:
+        """Import all recordings; those that another process is importing come last."""
+        with tqdm(total=len(self.corpus), desc="import", unit="recording", dynamic_ncols=True) as progress:
+            later = list[str]()
+            for wait, names in ((False, self.corpus), (True, later)):
+                for name in names:
+                    outcome = self._one(name, wait=wait)
                     if outcome is None:
-                        later.append(row)
+                        later.append(name)
                         continue
                     progress.update()
                     yield outcome
 
-    def _one(self, row: Mapping[Any, Any], *, wait: bool) -> _Outcome | None:
+    def _one(self, name: str, *, wait: bool) -> _Outcome | None:
         """Import a recording, or write down why not; None where another process is at it."""
         import psycopg
 
-        dataset, name = self.config.dataset.name, row["recording"]
+        dataset = self.config.dataset.name
         try:
             with self.connection.transaction():
-                if not claim(self.connection, dataset, name, wait=wait):
+                if not lock_recording(self.connection, dataset, name, wait=wait):
                     return None
-                return self._claimed(row)
+                return self._claimed(self.corpus[name])
         except RecordingError as error:
             reason, message = error.reason, error.message
         except psycopg.DatabaseError as error:
             # Not what it holds, but the database: there is no going on.
             if not isinstance(error, psycopg.DataError | psycopg.IntegrityError):
                 raise
-            reason, message = "not_storable", f"the database refuses it: {sentence(error)}"
-        fail(self.connection, dataset, name, "import", reason, message)
+            reason, message = "not_storable", f"the database refuses it: {describe_error(error)}"
+        write_failure(self.connection, dataset, name, "import", reason, message)
         return _Outcome("failed", reason=reason, message=f"{name}: {message}")
 
-    def _claimed(self, row: Mapping[Any, Any]) -> _Outcome:
-        """Import a recording that no other process is at."""
-        folder, name = prepared_folder(self.config), row["recording"]
-        meta = read_meta(folder / "rr" / f"{name}.parquet")
-        assert meta is not None
+    def _claimed(self, recording: PreparedRecording) -> _Outcome:
+        """Import a recording that no other process is importing."""
+        row = recording.row
         known_of_it: dict[str, Any] = {
-            "name": name,
+            "name": recording.name,
             **{key: row[key] for key in ("subject", "session", "duration_s", "channel", "fs_hz", "usable_share")},
             "n_beats": row["n_beats"],
-            "annotated": bool(row["annotated"]),
+            "annotated": recording.is_annotated,
         }
-        start = start_of(row)
-        content = digest(FORMAT, known_of_it, str(start), row["digest"], meta["unusable"])
-        entry = Row(dataset=self.config.dataset.name, start=start, content=content, **known_of_it)
-        rr, seizures, _ = read_rr(folder, name)
-        recording_id = known(self.connection, entry)
+        unusable = [[fault.onset_s, fault.duration_s, fault.kind] for fault in recording.unusable]
+        content = digest(FORMAT, known_of_it, str(recording.start), row["digest"], unusable)
+        entry = Row(dataset=self.config.dataset.name, start=recording.start, content=content, **known_of_it)
+        recording_id = find_recording(self.connection, entry)
         n_beats, new = 0, False
         if recording_id is None:
-            faults = [Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]]
-            recording_id = put(self.connection, entry, rr, seizures=seizures, faults=faults)
-            n_beats, new = len(rr.t_s), True
+            recording_id = write_recording(
+                self.connection, entry, recording.rr, seizures=recording.seizures, faults=recording.unusable
+            )
+            n_beats, new = len(recording.rr.t_s), True
         # The same recording can be asked for with another ECG, which takes nothing from what detectors said.
         ecg = self.config.section(DatabaseConfig).ecg
-        ecg_content = "" if ecg == "none" else digest(content, meta["source"], row["signal"], ecg)
+        ecg_content = "" if ecg == "none" else digest(content, recording.source, row["signal"], ecg)
         if not has_ecg(self.connection, recording_id, ecg_content):
-            put_ecg(self.connection, recording_id, entry.start_at, self._ecg(row, seizures), ecg_content)
+            write_ecg(self.connection, recording_id, entry.start_at, self._ecg(recording), ecg_content)
             new = True
-        new |= self._predict(row, entry, recording_id)
+        new |= self._predict(recording, entry, recording_id)
         return _Outcome("imported" if new else "unchanged", n_beats)
 
-    def _predict(self, row: Mapping[Any, Any], entry: Row, recording_id: int) -> bool:
+    def _predict(self, recording: PreparedRecording, entry: Row, recording_id: int) -> bool:
         """Import what the detector says of a recording, where that is not there."""
         if self.teller is None or has_predictions(self.connection, recording_id, self.teller.model_id):
             return False
         detector = self.teller.detector
-        one = scored(self.config, detector, row)
-        events, blind = found(detector.alarms, one)
-        put_predictions(
+        one = score_prepared(self.config, detector, recording)
+        events, blind = describe_alarms(detector.alarms, one)
+        write_predictions(
             self.connection,
             recording_id,
             self.teller.model_id,
@@ -213,26 +208,25 @@ class _Import:
             t_s=np.arange(1, len(one.score) + 1, dtype=np.float64) * one.step_s,
             probability=one.probability,
             score=one.score,
-            found=events,
+            alarms=events,
             not_assessed=blind,
         )
         return True
 
-    def _ecg(self, row: Mapping[Any, Any], seizures: Sequence[Event]) -> Iterator[tuple[Floats, Floats, Floats]]:
+    def _ecg(self, recording: PreparedRecording) -> Iterator[tuple[Floats, Floats, Floats]]:
         """Pieces of the ECG, as the configuration wants it."""
         if self.config.section(DatabaseConfig).ecg == "none":
             return
-        edf = Path(self.config.dataset.root) / row["edf"]
-        ecg = read_ecg(edf, [row["channel"]], row["unit"], row["signal"])
+        ecg = recording.ecg()
         if self.config.section(DatabaseConfig).ecg == "envelope":
-            yield from envelope(ecg, 0.0, row["duration_s"], BIN_S)
+            yield from compute_envelope(ecg, 0.0, recording.duration_s, BIN_S)
             return
-        yield from _with_detail(ecg, seizures, row["duration_s"])
+        yield from _with_detail(ecg, recording.seizures, recording.duration_s)
 
 
 def _id_of(connection: "psycopg.Connection[tuple[Any, ...]]", registered: Registered) -> int:
     """Id of a detector in the database, outside of all transactions, in which others would wait for it."""
-    return model_id(connection, Model(registered.provenance, registered.detector.spec.step_s))
+    return write_model(connection, Model(registered.provenance, registered.detector.spec.step_s))
 
 
 def _not_among(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, names: list[str]) -> list[str]:
@@ -250,18 +244,17 @@ def _with_detail(ecg: Ecg, seizures: Sequence[Event], duration_s: float) -> Iter
         for from_s, to_s, bin_s in ((done_s, stretch.onset_s, BIN_S), (stretch.onset_s, stretch.end_s, 0.0)):
             if to_s <= from_s:
                 continue
-            for t_s, low, high in envelope(ecg, from_s, to_s, bin_s):
+            for t_s, low, high in compute_envelope(ecg, from_s, to_s, bin_s):
                 new = t_s > after_s + 1e-6
                 yield t_s[new], low[new], high[new]
                 after_s = float(t_s[-1])
         done_s = stretch.end_s
 
 
-def _put_failures(connection: "psycopg.Connection[tuple[Any, ...]]", config: Config) -> None:
-    """Replace what is known of recordings that could not be prepared."""
-    failures, _ = read_table(prepared_folder(config) / "failures.parquet")
+def _put_failures(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, failures: pd.DataFrame) -> None:
+    """Replace the recordings of a corpus that could not be prepared."""
     with connection.transaction():
-        connection.execute("DELETE FROM failure WHERE (dataset, stage) = (%s, 'prepare')", (config.dataset.name,))
+        connection.execute("DELETE FROM failure WHERE (dataset, stage) = (%s, 'prepare')", (dataset,))
         for row in failures.to_dict("records"):
             where_ = row["recording"] or row["path"]
-            fail(connection, config.dataset.name, where_, "prepare", row["reason"], row["message"])
+            write_failure(connection, dataset, where_, "prepare", row["reason"], row["message"])

@@ -1,14 +1,14 @@
 """Prepare, featurize and train in a row, as child runs of one run."""
 
+from aura.assembly import build_recipe
 from aura.config.schema import Config
 from aura.stages import featurize, prepare, train
-from aura.stages.train.run import trial_of
 from aura.tracking import runs
 
 
 def run(config: Config) -> None:
     """Go all the way from EDF files to a registered detector."""
-    trial_of(config)
+    build_recipe(config)
     with runs.stage_run("main", config):
         for stage in (prepare, featurize, train):
             stage.STAGE.run(config)

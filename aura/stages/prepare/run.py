@@ -1,73 +1,31 @@
-"""Recordings to RR intervals: one Parquet per recording, a table of the recordings, and one of the failures."""
+"""Recordings to RR intervals: a file per recording, a table of the recordings, and a table of the failures."""
 
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from aura.assembly import channels_digest, find_prepared, open_prepared, preparation, prepared_writer
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.core.files import remove_partials
-from aura.core.parquet import write_table
 from aura.core.paths import CONF
-from aura.corpora.discovery import Corpus, find, find_one
+from aura.corpora.discovery import Corpus, find_recording, find_recordings
 from aura.corpora.names import Names, key_from_environment
 from aura.corpora.other_files import advice, describe
-from aura.detection.components import beat_detector
 from aura.execution import telemetry
 from aura.execution.shares import share
-from aura.formats.vocabulary import Words
 from aura.processing.bookkeeping import PrepareRecording, prepare_all
-from aura.processing.preparation import EcgChannel, Preparation
 from aura.synthetic.corpus import MANIFEST
 from aura.tracking import runs
-from aura.workspace.folders import channels_digest, prepared_folder
+from aura.workspace.prepared import PreparedCorpus, failures_table, recordings_table
 
-RECORDINGS = {
-    "recording": "str",
-    "subject": "str",
-    "session": "str",
-    "split": "str",
-    "layout": "str",
-    "edf": "str",
-    "annotations": "str",
-    "others": "str",
-    "channel": "str",
-    "signal": "int64",
-    "unit": "str",
-    "start": "str",
-    "fs_hz": "float64",
-    "duration_s": "float64",
-    "usable_share": "float64",
-    "n_beats": "int64",
-    "normal_share": "float64",
-    "alike_share": "float64",
-    "n_gaps": "int64",
-    "n_excluded": "int64",
-    "annotated": "bool",
-    "n_seizures": "Int64",
-    "seizure_s": "float64",
-    "n_clipped": "int64",
-    "n_united": "int64",
-    "n_extended": "int64",
-    "n_outside": "int64",
-    "n_uncertain": "int64",
-    "n_unknown": "int64",
-    "unknown": "str",
-    "problem": "str",
-    "remarks": "str",
-    "rr_digest": "str",
-    "digest": "str",
-}
-FAILURES = {"recording": "str", "path": "str", "others": "str", "stage": "str", "reason": "str", "message": "str"}
-# Failures that are printed, and recordings with each remark; all are in the tables.
+# Failures that are printed, and recordings per remark; the tables have all.
 N_FAILURES, N_REMARKED = 20, 3
+# Column that counts what a remark is about, and its noun.
 COUNTED = {
     "gaps": ("n_gaps", "gaps"),
     "excluded_records": ("n_excluded", "data records"),
@@ -81,53 +39,65 @@ COUNTED = {
 
 
 def run(config: Config) -> None:
-    """Prepare all recordings of the corpus that are not, or have changed since.
+    """Prepare all recordings of the corpus that are new or have changed.
 
-    Of a partition, only its share of them, and no table: that is for the run without one to write, when all is done.
+    With a partition, only its share is prepared, and no table is written: a run without partition writes the tables.
     """
-    root = _root(config)
-    names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
-    folder = prepared_folder(config)
-    if config.dataset.edf is None:
-        corpus = find(root, config.dataset.layouts, config.dataset.name)
-    else:
-        corpus = find_one(root / config.dataset.edf, root, config.dataset.layouts, config.dataset.name)
-    if not config.prepare.needs_subject:
-        refs = tuple(replace(ref, subject=ref.subject or ref.recording) for ref in corpus.refs)
-        corpus = replace(corpus, refs=refs)
-    if not corpus.n_edf:
-        raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{_instead(corpus)}")
-    _check_subjects(config, corpus)
-    print(f"prepare: {_found(corpus)}")
+    corpus, names = _find_corpus(config)
+    print(f"prepare: {_describe_corpus(corpus)}")
     if config.partition is not None:
         corpus = replace(corpus, refs=tuple(share(corpus.refs, config.partition)), rejects=())
-
-    work = PrepareRecording(preparation(config), names, folder)
+    writer = prepared_writer(config)
     with runs.stage_run("prepare", config) as active:
-        remove_partials(folder)
+        writer.remove_partials()
+        work = PrepareRecording(preparation(config), names, writer)
         outcomes = prepare_all(corpus, work, instantiate(config.compute))
-        recordings = _table([o.row for o in outcomes if not o.failed], RECORDINGS, ["recording"])
-        failures = _table([o.row for o in outcomes if o.failed], FAILURES, ["path", "reason"])
-        made_with = {"run_id": active.info.run_id, "channels": channels_digest(config)}
+        recordings = recordings_table(outcome.row for outcome in outcomes if not outcome.failed)
+        failures = failures_table(outcome.row for outcome in outcomes if outcome.failed)
         if config.partition is None:
-            write_table(folder / "recordings.parquet", recordings, made_with)
-            write_table(folder / "failures.parquet", failures, {})
+            writer.write_tables(recordings, failures, run_id=active.info.run_id, channels=channels_digest(config))
         _log(recordings, failures, len(outcomes))
         telemetry.count(
             recordings=len(recordings), failures=failures["reason"], recorded_s=float(recordings["duration_s"].sum())
         )
-        summary = _summary(recordings, failures, folder, sum(o.new for o in outcomes))
+        summary = _summarize(recordings, failures, writer.folder, sum(outcome.new for outcome in outcomes))
         if config.partition is not None:
             print(summary, f"  share {config.partition}; prepare without partition writes the tables", sep="\n")
             return
-        if refusal := _refusal(recordings, failures, config.prepare.max_failed_share):
+        if refusal := _describe_refusal(recordings, failures, config.prepare.max_failed_share):
             print(summary)
             raise AuraError(refusal)
     print(summary)
 
 
-def _root(config: Config) -> Path:
-    """Folder of the corpus; messages do not name the whole path, which can name people and places."""
+def ensure_prepared(config: Config) -> PreparedCorpus:
+    """Open the prepared corpus; if it is missing or outdated, prepare runs first, as a child run."""
+    corpus = find_prepared(config)
+    if corpus is None:
+        run(config)
+        corpus = open_prepared(config)
+    return corpus
+
+
+def _find_corpus(config: Config) -> tuple[Corpus, Names]:
+    """Find the recordings of the corpus, and the names that they go by in outputs."""
+    root = _check_root(config)
+    names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
+    if config.dataset.edf is None:
+        corpus = find_recordings(root, config.dataset.layouts, config.dataset.name)
+    else:
+        corpus = find_recording(root / config.dataset.edf, root, config.dataset.layouts, config.dataset.name)
+    if not config.prepare.needs_subject:
+        refs = tuple(replace(ref, subject=ref.subject or ref.recording) for ref in corpus.refs)
+        corpus = replace(corpus, refs=refs)
+    if not corpus.n_edf:
+        raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{_describe_others(corpus)}")
+    _check_subjects(config, corpus)
+    return corpus, names
+
+
+def _check_root(config: Config) -> Path:
+    """Return the folder of the corpus; messages leave out the rest of its path, which can name people and places."""
     root = Path(config.dataset.root)
     try:
         is_folder = root.is_dir()
@@ -145,8 +115,8 @@ def _root(config: Config) -> Path:
     return root
 
 
-def _instead(corpus: Corpus) -> str:
-    """Say what there is where there is no EDF file, and what helps."""
+def _describe_others(corpus: Corpus) -> str:
+    """Describe which files a folder without EDF files holds, and what helps."""
     there = [f"{corpus.n_annotations} annotation files"] if corpus.n_annotations else []
     there += (
         [f"{len(corpus.rejects)} folders that cannot be read"] if not corpus.n_annotations and corpus.rejects else []
@@ -156,57 +126,37 @@ def _instead(corpus: Corpus) -> str:
     return (f", but {', '.join(there)}" if there else "") + (f"; {helps}" if helps else "")
 
 
-def preparation(config: Config) -> Preparation:
-    """How the configuration says that recordings are prepared."""
-    second = config.quality.second_detector
-    return Preparation(
-        channel=EcgChannel(tuple(config.dataset.channels), config.dataset.unit),
-        subject_channels={
-            one.subject: EcgChannel(tuple(one.channels or config.dataset.channels), one.unit or config.dataset.unit)
-            for one in config.dataset.subject_channels
-        },
-        detector=beat_detector("detector", config.detector),
-        second_detector=None if second is None else beat_detector("quality.second_detector", second),
-        flat_mv=config.quality.flat_mv,
-        max_mv=config.quality.max_mv,
-        min_agreement=config.quality.min_agreement,
-        min_seizure_s=config.dataset.min_seizure_s,
-        words=Words(tuple(config.dataset.words.seizure), tuple(config.dataset.words.background)),
-        timezone=None if config.dataset.timezone is None else ZoneInfo(config.dataset.timezone),
-    )
-
-
 def _check_subjects(config: Config, corpus: Corpus) -> None:
-    """Refuse channels of a subject that there is not."""
+    """Raise if channels are set for a subject that the corpus does not have."""
     subjects = {ref.subject for ref in corpus.refs}
-    for number, one in enumerate(config.dataset.subject_channels, start=1):
-        if one.subject not in subjects and config.dataset.pseudonyms:
-            # What is printed is kept as well, by clusters and workflow engines.
+    for number, own in enumerate(config.dataset.subject_channels, start=1):
+        if own.subject not in subjects and config.dataset.pseudonyms:
+            # Clusters and workflow engines keep what is printed.
             raise AuraError(
-                f"dataset.subject_channels: the corpus has no subject of the name that entry {number} gives; its "
-                f"{len(subjects)} subjects are not named, because of dataset.pseudonyms=true"
+                f"dataset.subject_channels: the corpus has no subject with the name in entry {number}; its "
+                f"{len(subjects)} subjects are not listed, because of dataset.pseudonyms=true"
             )
-        if one.subject not in subjects:
+        if own.subject not in subjects:
             some = ", ".join(sorted(subjects)[:5])
             raise AuraError(
-                f"dataset.subject_channels: the corpus has no subject {one.subject!r}; there are {some}"
+                f"dataset.subject_channels: the corpus has no subject {own.subject!r}; there are {some}"
                 + (" and others" if len(subjects) > 5 else "")
             )
 
 
-def _found(corpus: Corpus) -> str:
-    """What there is, in words."""
+def _describe_corpus(corpus: Corpus) -> str:
+    """Describe the files and recordings of a corpus."""
     layouts = Counter(ref.layout.rpartition(".")[2] for ref in corpus.refs)
-    said = ", ".join(f"{n} {layout}" for layout, n in layouts.most_common()) or "none in a known layout"
+    counts = ", ".join(f"{n} {layout}" for layout, n in layouts.most_common()) or "none in a known layout"
     return (
-        f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings ({said})"
+        f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings ({counts})"
         + (f"; {len(corpus.rejects)} of them belong to none" if corpus.rejects else "")
         + (f"; other files, passed over: {describe(corpus.passed_over)}" if corpus.passed_over else "")
     )
 
 
-def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_new: int) -> str:
-    """What became of it, in words."""
+def _summarize(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_new: int) -> str:
+    """Describe what was prepared and what failed."""
     n_found = len(recordings) + len(failures)
     annotated = recordings[recordings["annotated"]]
     lines = [
@@ -220,7 +170,7 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
             f"{100 * np.average(recordings['normal_share'], weights=recordings['n_beats']):.1f} % normal intervals, "
             f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures"
         )
-    for remark, n in _remarks(recordings).most_common():
+    for remark, n in _count_remarks(recordings).most_common():
         having = recordings[[remark in codes.split(";") for codes in recordings["remarks"]]]
         count = ""
         if remark in COUNTED:
@@ -243,7 +193,7 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
         lines.append(f"    and {len(problems) - N_FAILURES} more in recordings.parquet")
     for reason, n in Counter(failures["reason"]).most_common():
         lines.append(f"  failed, {reason}: {n}")
-    # What a named layout leaves aside was not asked for.
+    # Files that a named layout leaves aside were not asked for.
     messages = failures.loc[failures["reason"] != "not_in_layout", "message"]
     lines += [f"    {message}" for message in messages.head(N_FAILURES)]
     if len(messages) > N_FAILURES:
@@ -251,16 +201,16 @@ def _summary(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_n
     return "\n".join(lines)
 
 
-def _remarks(recordings: pd.DataFrame) -> Counter[str]:
-    """How many recordings have each remark."""
+def _count_remarks(recordings: pd.DataFrame) -> Counter[str]:
+    """Count the recordings with each remark."""
     return Counter(code for codes in recordings["remarks"] for code in codes.split(";") if code)
 
 
 def _log(recordings: pd.DataFrame, failures: pd.DataFrame, n_found: int) -> None:
-    """Log the tables, and the numbers of them."""
+    """Log the tables and their totals."""
     reasons = Counter(failures["reason"])
     rows = [("failed", *item) for item in reasons.most_common()]
-    rows += [("prepared, but", *item) for item in _remarks(recordings).most_common()]
+    rows += [("prepared, but", *item) for item in _count_remarks(recordings).most_common()]
     runs.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
     # Texts of annotations can name people.
     runs.log_table(recordings.drop(columns=["rr_digest", "digest", "unknown"]), "recordings.json")
@@ -278,8 +228,8 @@ def _log(recordings: pd.DataFrame, failures: pd.DataFrame, n_found: int) -> None
     )
 
 
-def _refusal(recordings: pd.DataFrame, failures: pd.DataFrame, max_failed_share: float) -> str | None:
-    """Say why a run is a failure, of which nothing, or too little, is left."""
+def _describe_refusal(recordings: pd.DataFrame, failures: pd.DataFrame, max_failed_share: float) -> str | None:
+    """Explain why too little was prepared; None if it was enough."""
     if not len(recordings):
         return f"nothing could be prepared; the first failure: {failures['message'].iloc[0]}"
     n_failed = int((failures["reason"] != "not_in_layout").sum())
@@ -290,8 +240,3 @@ def _refusal(recordings: pd.DataFrame, failures: pd.DataFrame, max_failed_share:
         f"{n_failed} of {n_asked} failed, more than prepare.max_failed_share={max_failed_share:g} allows; "
         "what was prepared is kept"
     )
-
-
-def _table(rows: list[dict[str, Any]], columns: dict[str, str], by: list[str]) -> pd.DataFrame:
-    """Rows as a sorted table, its columns typed even when there are none."""
-    return pd.DataFrame(rows, columns=list(columns)).astype(columns).sort_values(by, ignore_index=True)

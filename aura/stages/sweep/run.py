@@ -1,37 +1,47 @@
-"""A search over configurations: each is tried on training subjects, the best one is tested once on the others."""
+"""A search over configurations: each is tried on the training subjects, and the best is tested once on the others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 from filelock import FileLock
 from hydra.utils import instantiate
 from optuna.exceptions import TrialPruned
 from optuna.trial import FixedTrial, FrozenTrial, Trial, TrialState
 
+from aura.assembly import (
+    build_folds,
+    build_recipe,
+    channels_digest,
+    choose_groups,
+    compute_data_digest,
+    features_folder,
+    is_personal,
+    prepared_folder,
+)
 from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.config.schema import Config
-from aura.config.scope import Scope, dotted, select
+from aura.config.scope import Scope, dotted, scope_of, select
 from aura.core.arrays import Floats
-from aura.core.errors import AuraError
+from aura.core.errors import AuraError, InvalidInput
 from aura.core.files import digest
-from aura.core.parquet import read_table
-from aura.evaluation.operating_point import event_curve, operating_point
+from aura.core.paths import CONF
+from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
 from aura.evaluation.results import ScoredRecording
-from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS
+from aura.evaluation.scoring import FALSE_ALARM_RATE, OBJECTIVES, RATIOS
 from aura.learning.feature_table import FeatureTable
-from aura.reports.sweep import best_trial, experiment, figures, table
-from aura.search.space import Space
-from aura.search.study import DIRECTIONS, PARENT, RUN, SharedStudy, shared_study
-from aura.stages import prepare
+from aura.reports.sweep import best_trial, draw_study, tabulate_trials, write_experiment
+from aura.search.space import Keys, Space
+from aura.search.study import PARENT, RUN, SharedStudy, StudyError, shared_study
+from aura.stages.prepare.run import ensure_prepared
 from aura.stages.sweep import SweepConfig
 from aura.stages.train import STAGE as TRAIN
 from aura.stages.train import run as train
 from aura.tracking import runs
-from aura.workspace.folders import channels_digest, features_folder, is_prepared, prepared_folder
+from aura.workspace.prepared import PreparedCorpus
 
 REPORTED = "reported_trials"
 
@@ -39,31 +49,52 @@ REPORTED = "reported_trials"
 def run(config: Config) -> None:
     """Do trials until the study has as many as asked for, then train the best configuration and test it once.
 
-    Processes that are started alike share the study; what one leaves when it is killed is tried again by another.
+    Processes that are started with the same settings share the study; a trial whose process is killed is tried again
+    by another.
     """
-    space = Space.of(config.section(SweepConfig).space)
+    try:
+        _sweep(config)
+    except StudyError as error:
+        raise InvalidInput(f"sweep.{error}") from error
+
+
+def search_space(values: Mapping[str, Mapping[str, Any]] | None) -> Space:
+    """Build the space that ``sweep.space`` declares; raise unless trials may differ in each of its keys."""
+    # A trial may differ only in what decides the detector, not in who is tested, on what, or how it is scored.
+    keys = Keys(
+        is_searchable=lambda key: scope_of(Config, key) >= Scope.SEARCHED,
+        options=lambda key: sorted(path.stem for path in (CONF / key).glob("*.yaml")),
+        holds_list=lambda key: key.startswith("windows.lengths_s."),
+    )
+    try:
+        return Space.from_mapping(values, keys)
+    except InvalidInput as error:
+        raise InvalidInput(f"sweep.{error}") from error
+
+
+def _sweep(config: Config) -> None:
+    wanted = config.section(SweepConfig)
+    space = search_space(wanted.space)
     _check(config, space)
     with runs.stage_run("sweep", config) as active:
         with FileLock(_lock(config, prepared_folder(config))):
-            if not is_prepared(config):
-                prepare.STAGE.run(config)
-        made_of = _made_of(config)
-        name = config.section(SweepConfig).study or f"sweep-{digest(made_of)}"
+            corpus = ensure_prepared(config)
+        settings = _settings(config, corpus)
+        name = wanted.study or f"sweep-{digest(settings)}"
         folder = Path(config.workspace) / config.dataset.name
-        url = config.section(SweepConfig).storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
+        url = wanted.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
+        directions = [OBJECTIVES[objective] for objective in wanted.objectives]
         with shared_study(
-            name, url, config.section(SweepConfig).objectives, made_of, _bury, partial(public_error, config=config)
+            name, url, directions, settings, _mark_killed, partial(public_error, config=config)
         ) as shared:
             parent = _parent(shared, active.info.run_id)
-            print(
-                f"sweep: study {name}, {len(shared.finished())} of {config.section(SweepConfig).n_trials} trials done"
-            )
+            print(f"sweep: study {name}, {len(shared.finished())} of {wanted.n_trials} trials done")
             shared.work(
                 space.suggest,
-                partial(_attempt, config, parent, made_of["data.digest"]),
-                config.section(SweepConfig).n_trials,
+                partial(_attempt, config, parent, settings["data.digest"]),
+                wanted.n_trials,
             )
-            # One process at a time: whoever comes second finds it done.
+            # One process reports; the others find the report done.
             with shared.lock:
                 if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
                     _report(config, shared, parent)
@@ -71,46 +102,47 @@ def run(config: Config) -> None:
 
 
 def _check(config: Config, space: Space) -> None:
-    """Refuse a space that no configuration has, and objectives that there are not, before any trial."""
-    unknown = [objective for objective in config.section(SweepConfig).objectives if objective not in DIRECTIONS]
-    if unknown or not config.section(SweepConfig).objectives:
-        raise AuraError(
-            f"sweep.objectives={config.section(SweepConfig).objectives}; allowed are {', '.join(DIRECTIONS)}"
-        )
-    compose([*config.overrides, *space.suggest(FixedTrial(space.first()))])
+    """Raise before any trial if an objective or a key of the space does not exist."""
+    wanted = config.section(SweepConfig)
+    unknown = [objective for objective in wanted.objectives if objective not in OBJECTIVES]
+    if unknown or not wanted.objectives:
+        raise AuraError(f"sweep.objectives={wanted.objectives}; allowed are {', '.join(OBJECTIVES)}")
+    compose([*config.overrides, *space.suggest(FixedTrial(space.example()))])
 
 
-def _bury(trial: FrozenTrial) -> None:
-    """Say of the run of a trial that it was killed."""
+def _mark_killed(trial: FrozenTrial) -> None:
+    """Set the run of a trial whose process was killed to KILLED."""
     runs.kill(trial.user_attrs.get(RUN))
 
 
-def _made_of(config: Config) -> dict[str, str]:
-    """All that decides what a trial scores, by key, with the recordings and the subjects that no trial sees."""
-    found, _ = read_table(prepared_folder(config) / "recordings.parquet")
-    recordings = train.annotated(found)
-    folds = train.folds_of(config, recordings)
-    if len(folds) > 1 or instantiate(config.split).personal:
+def _settings(config: Config, corpus: PreparedCorpus) -> dict[str, str]:
+    """Return all that decides what a trial scores, by key: settings, recordings, and the test subjects."""
+    wanted = config.section(SweepConfig)
+    recordings = train.select_annotated(corpus.recordings)
+    folds = build_folds(config, recordings)
+    if len(folds) > 1 or is_personal(config):
         raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
     tested = sorted(set(recordings["subject"][folds[0].test]))
     compared = dotted(select(Config, asdict(config), Scope.COMPARED))
     return {
         **{key: str(value) for key, value in compared},
-        "sweep.objectives": str(config.section(SweepConfig).objectives),
-        "sweep.space": str(config.section(SweepConfig).space),
-        # By a digest, as they name subjects by their own ids.
+        "sweep.objectives": str(wanted.objectives),
+        "sweep.space": str(wanted.space),
+        # As a digest, since they hold the corpus's own subject ids.
         "subject_channels.digest": channels_digest(config),
-        "data.digest": train.data_digest(recordings, config.labels),
+        "data.digest": compute_data_digest(recordings, config.labels),
         "test.subjects": str(tested),
     }
 
 
 def _parent(shared: SharedStudy, run_id: str) -> str:
-    """Run that has all the trials: that of the process that came first, where this tracking server knows it."""
+    """Return the parent run of all trials: that of the first process, if this tracking server has it."""
     with shared.lock:
         parent = str(shared.study.user_attrs.get(PARENT, run_id))
         if parent != run_id and not runs.is_beside(parent):
-            print(f"sweep: run {parent}, which has the trials so far, is not here; this one has those that follow")
+            print(
+                f"sweep: run {parent} with the trials so far is not on this tracking server; new ones go below this run"
+            )
             parent = run_id
         shared.study.set_user_attr(PARENT, parent)
     if parent != run_id:
@@ -119,47 +151,48 @@ def _parent(shared: SharedStudy, run_id: str) -> str:
 
 
 def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list[str]) -> Sequence[float]:
-    """Try one configuration, as a child run of the sweep's."""
-    one = compose([*config.overrides, *words])
-    with runs.stage_run("trial", one, parent=parent, name=f"trial {trial.number}") as active:
+    """Train and score one configuration, as a child run of the sweep."""
+    wanted = config.section(SweepConfig)
+    trial_config = compose([*config.overrides, *words])
+    with runs.stage_run("trial", trial_config, parent=parent, name=f"trial {trial.number}") as active:
         trial.set_user_attr(RUN, active.info.run_id)
-        found = _out_of_fold(one, trial, corpus, prunable=len(config.section(SweepConfig).objectives) == 1)
-        if found is not None:
-            runs.log_metrics({f"train_event_{name}": value for name, value in found.items()})
-            for name, value in found.items():
+        scores = _out_of_fold(trial_config, trial, corpus, prunable=len(wanted.objectives) == 1)
+        if scores is not None:
+            runs.log_metrics({f"train_event_{name}": value for name, value in scores.items()})
+            for name, value in scores.items():
                 trial.set_user_attr(name, value)
-    if found is None:
+    if scores is None:
         print(f"sweep: trial {trial.number} was stopped early; {' '.join(words)}")
         raise TrialPruned
     print(
-        f"sweep: trial {trial.number}: F1 {found['f1']:.3f} with {found[FALSE_ALARM_RATE]:.1f} false alarms "
+        f"sweep: trial {trial.number}: F1 {scores['f1']:.3f} with {scores[FALSE_ALARM_RATE]:.1f} false alarms "
         f"per 24 h of assessed time; {' '.join(words)}"
     )
-    return [found[objective] for objective in config.section(SweepConfig).objectives]
+    return [scores[objective] for objective in wanted.objectives]
 
 
 def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -> dict[str, float] | None:
-    """Event scores at the operating point, of training subjects by models that had not seen them; None if pruned."""
-    how = train.trial_of(config)
+    """Return the out-of-fold event scores of the training subjects at the operating point; None if pruned."""
+    recipe = build_recipe(config)
     with FileLock(_lock(config, prepared_folder(config))):
-        if not is_prepared(config):
-            prepare.STAGE.run(config)
+        ensure_prepared(config)
     with FileLock(_lock(config, features_folder(config))):
-        found = train.table_of(config)
-    # Another detector of beats may fail on other recordings; then the sides would not be the same.
-    if train.data_digest(found.recordings, config.labels) != corpus:
+        found = train.open_feature_table(config)
+    # With another beat detector, other recordings may fail, and training and test subjects would differ.
+    if compute_data_digest(found.recordings, config.labels) != corpus:
         raise AuraError(
-            "with these settings other recordings can be used than without; the trials could not be compared"
+            "with these settings, other recordings can be used than without; the trials could not be compared"
         )
-    (fold,) = train.folds_of(config, found.recordings)
-    side = found.of(fold.train)
+    (fold,) = build_folds(config, found.recordings)
+    side = found.select(fold.train)
     tried: list[ScoredRecording] = []
 
     def report(fold: int, part: FeatureTable, probabilities: list[Floats]) -> None:
-        tried.extend(how.scored(part, probabilities))
-        scores = _at_operating_point(event_curve(tried, how.alarms, how.rules), how.max_false_alarms_per_24h)
+        tried.extend(recipe.score(part, probabilities))
+        curve = compute_event_curve(tried, recipe.alarms, recipe.rules)
+        scores = read_operating_point(curve, choose_threshold(curve, recipe.max_false_alarms_per_24h))
         runs.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
-        # After the last one there is nothing to save.
+        # After the last fold there is nothing to save.
         if prunable and fold < config.train.folds - 1:
             trial.report(scores[config.section(SweepConfig).objectives[0]], fold)
             if trial.should_prune():
@@ -167,39 +200,31 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
 
     with instantiate(config.compute).forest():
         try:
-            _, curve = how.out_of_fold(side, train.groups_of(config), report)
+            _, curve = recipe.cross_validate(side, choose_groups(config), report)
         except TrialPruned:
             return None
-    return _at_operating_point(curve, how.max_false_alarms_per_24h)
-
-
-def _at_operating_point(curve: pd.DataFrame, limit: float) -> dict[str, float]:
-    """Event scores at the threshold that would be chosen; of a detector that never alarms, where there is none."""
-    threshold = operating_point(curve, limit)
-    rows = curve[curve["threshold"] == threshold]
-    if not len(rows):
-        return dict.fromkeys(RATIOS, 0.0)
-    return {name: float(rows[name].fillna(0.0).iloc[0]) for name in RATIOS}
+    return read_operating_point(curve, choose_threshold(curve, recipe.max_false_alarms_per_24h))
 
 
 def _lock(config: Config, folder: Path) -> Path:
-    """File by which processes take turns to fill a folder of the workspace."""
+    """Return the lock file with which processes take turns at filling a folder of the workspace."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     return folder.with_name(f".{folder.name}.lock")
 
 
 def _report(config: Config, shared: SharedStudy, parent: str) -> None:
-    """Say what was found: pictures, a table, the best configuration; train and test that one."""
+    """Log figures, the table of trials and the best configuration; train that one and test it."""
+    wanted = config.section(SweepConfig)
     complete = [t for t in shared.finished() if t.state == TrialState.COMPLETE]
     if not complete:
         errors = {str(t.user_attrs.get("error")) for t in shared.finished()}
-        raise AuraError(f"no trial came to an end with a score: {'; '.join(sorted(errors))}")
-    best: FrozenTrial = best_trial(complete, config.section(SweepConfig).objectives)
-    words = Space.of(config.section(SweepConfig).space).suggest(FixedTrial(best.params))
+        raise AuraError(f"no trial ended with a score: {'; '.join(sorted(errors))}")
+    best: FrozenTrial = best_trial(complete, wanted.objectives)
+    words = search_space(wanted.space).suggest(FixedTrial(best.params))
     with runs.resumed(parent):
-        runs.log_table(table(shared.finished()), "trials.json")
-        runs.log_figures(figures(shared.study, config.section(SweepConfig).objectives))
-        runs.log_text(experiment(config.overrides, words, best), "best.yaml")
+        runs.log_table(tabulate_trials(shared.finished()), "trials.json")
+        runs.log_figures(draw_study(shared.study, wanted.objectives))
+        runs.log_text(write_experiment(config.overrides, words, best), "best.yaml")
         runs.log_metrics(
             {f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS if name in best.user_attrs}
         )

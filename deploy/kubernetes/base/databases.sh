@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run once by the postgres image, on an empty volume: a database and its owner for MLflow, and for the studies of sweeps.
+# Run once by the postgres image, on an empty volume: creates the databases of MLflow and of sweeps, each with its owner.
 set -eu
 psql -v ON_ERROR_STOP=1 -v mlflow="$MLFLOW_PASSWORD" -v sweeps="$SWEEPS_PASSWORD" \
     --username "$POSTGRES_USER" --dbname postgres <<'SQL'

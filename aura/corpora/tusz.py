@@ -1,4 +1,4 @@
-"""What the versions of TUSZ have in common: recordings with their annotations beside them."""
+"""What the versions of TUSZ share: annotations beside the recording, and a subject in its name or its folders."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ SPLITS = ("train", "dev", "dev_test", "eval")
 def index_beside(
     files: Sequence[Path], root: Path, dataset: str, *, layout: str, name: re.Pattern[str], suffixes: Sequence[str]
 ) -> Iterator[RecordingRef]:
-    """Find the recordings whose name is that of a version of TUSZ, or that have its annotations beside them.
+    """Find the EDF files that have a standard name of this TUSZ version, or its annotations beside them.
 
     Parameters
     ----------
@@ -24,16 +24,16 @@ def index_beside(
     dataset
         Name of the corpus.
     layout
-        Name of the version's module.
+        Name of the layout.
     name
-        What the names of its recordings look like, with the group ``subject``.
+        Pattern of standard names, with the group ``subject``.
     suffixes
-        Of its annotation files, the preferred first.
+        Suffixes of annotation files, the preferred one first.
 
     Yields
     ------
     RecordingRef
-        Without a subject where neither its name nor a folder, SUBJECT or SUBJECT/SESSION, says whose it is.
+        The subject is empty if neither a standard name nor the folders (SUBJECT or SUBJECT/SESSION) tell it.
     """
     by_key = {(path.parent, path.stem, path.suffix.lower()): path for path in files}
     for edf in files:

@@ -1,31 +1,31 @@
-"""What the dashboards ask the database, in Grafana's SQL: variables and macros are filled in there.
+"""SQL of the dashboards, with Grafana's variables and macros, which Grafana fills in.
 
-A name of a variable is quoted as text by ``:sqlstring``; whatever stands in an address, it stays one value.
+``:sqlstring`` quotes the value of a variable, so that it stays one value whatever an address holds.
 """
 
 import re
 from collections.abc import Mapping
 
-# Counted in bins of the width of a pixel, from a moment that all share.
+# Bins of the width of a pixel, with a common origin.
 BIN = "date_bin('$__interval', {ts}, TIMESTAMPTZ '2000-01-01 00:00:00+00') AS time"
 RECORDING = "recording_id = ${recording:sqlstring}"
 MODEL = "model_id = ${model:sqlstring}"
-# Each dataset that is chosen.
+# All selected datasets.
 DATASETS = "dataset IN (${dataset:sqlstring})"
 DETECTED = f"{RECORDING} AND {MODEL}"
 
 
-def expanded(sql: str, values: Mapping[str, str], begin: str, end: str, interval: str) -> str:
-    """Give a query as Grafana's PostgreSQL data source sends it, to ask it without one.
+def expand(sql: str, values: Mapping[str, str], begin: str, end: str, interval: str) -> str:
+    """Expand a query as Grafana's PostgreSQL data source does, to run it without Grafana.
 
     Parameters
     ----------
     sql
-        With variables and macros.
+        Query with variables and macros.
     values
-        Of the variables.
+        Values of the variables.
     begin, end
-        Of the time range.
+        Limits of the time range.
     interval
         Width of a pixel, such as ``1m``.
     """
@@ -36,7 +36,7 @@ def expanded(sql: str, values: Mapping[str, str], begin: str, end: str, interval
 
 
 def binned(table: str, columns: str, *, where: str = RECORDING, ts: str = "ts") -> str:
-    """Aggregate a table of a recording over time."""
+    """Return a query that aggregates a table of a recording over time."""
     return (
         f"SELECT {BIN.format(ts=ts)}, {columns} FROM {table} "
         f"WHERE {where} AND $__timeFilter({ts}) GROUP BY 1 ORDER BY 1"
@@ -44,7 +44,7 @@ def binned(table: str, columns: str, *, where: str = RECORDING, ts: str = "ts") 
 
 
 def lane(table: str, name: str, value: str, *, where: str) -> str:
-    """Stretches of a table as a lane of a state timeline: at each time at which one begins or ends, all that go on."""
+    """Return a query for a lane of a state timeline: the events going on at each time one begins or ends."""
     return (
         f"WITH stretch AS (SELECT onset_at, end_at, {value} AS value FROM {table} "
         f"WHERE {where} AND onset_at < $__timeTo() AND end_at > $__timeFrom()), "
@@ -59,7 +59,7 @@ def lane(table: str, name: str, value: str, *, where: str) -> str:
 
 
 def regions(table: str, text: str, *, where: str) -> str:
-    """Stretches of a table as annotations of a dashboard."""
+    """Return a query for the stretches of a table as annotations of a dashboard."""
     return (
         f"SELECT onset_at AS time, end_at AS timeend, {text} AS text, kind AS tags FROM {table} "
         f"WHERE {where} AND onset_at < $__timeTo() AND end_at > $__timeFrom() ORDER BY 1"
@@ -68,7 +68,7 @@ def regions(table: str, text: str, *, where: str) -> str:
 
 HEART_RATE = binned("heart_rate", 'min(bpm) AS "lowest", avg(bpm) AS "mean", max(bpm) AS "highest"')
 RR = binned("rr", 'min(rr_ms) AS "shortest", avg(rr_ms) AS "mean", max(rr_ms) AS "longest"')
-# A day has two million rows, and shows nothing of a heart.
+# A day has two million rows, and at its scale no heartbeat is visible.
 ECG = binned(
     "ecg",
     'min(low_mv) AS "lowest", max(high_mv) AS "highest"',
@@ -108,8 +108,8 @@ N_SEIZURES = (
     'SELECT count(*) AS "seizures" FROM annotation JOIN recording USING (recording_id) '
     f"WHERE {DATASETS} AND annotator = 'reference' AND {SEIZURES}"
 )
-# What deserves a look most stands first: most detections, then the surest, then the worst signal. What makes the link
-# is text, as numbers come to it as they are shown.
+# Sorted by number of detections, then confidence, then share of unusable ECG. Columns for the link are text, since
+# Grafana would insert numbers as it formats them.
 RECORDINGS = (
     'SELECT r.recording_id::text, r.dataset AS "dataset", r.subject AS "subject", r.name AS "recording", '
     'r.start_at AS "start", r.duration_s / 3600 AS "hours", '
@@ -132,7 +132,7 @@ PER_SUBJECT = (
     f"FROM recording WHERE {DATASETS} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT 1000"
 )
 
-# A detection is right where it overlaps a seizure; SzCORE's tolerances are left to evaluate.
+# A detection is correct if it overlaps a seizure; the stage evaluate applies SzCORE's tolerances.
 COMPARISON = (
     'SELECT m.name AS "model", left(m.run_id, 8) AS "run", '
     "coalesce(m.training_corpus, 'unknown') || CASE WHEN m.synthetic_training THEN ' (synthetic)' ELSE '' END "
@@ -171,7 +171,7 @@ FAILURES = (
     'SELECT dataset AS "dataset", recording AS "recording", stage AS "stage", reason AS "reason", '
     'message AS "message", failed_at AS "when" FROM failure ORDER BY failed_at DESC LIMIT 1000'
 )
-# Estimates of the planner: to count rows takes seconds.
+# The planner's estimates, since counting rows takes seconds.
 SIZES = (
     'SELECT relname AS "table", greatest(reltuples, 0)::bigint AS "rows (about)", '
     "pg_total_relation_size(oid) AS \"bytes\" FROM pg_class WHERE relnamespace = 'public'::regnamespace "
@@ -181,5 +181,5 @@ FAILED_SHARE = (
     "SELECT f.n::float / nullif(f.n + r.n, 0) AS value FROM (SELECT count(*) AS n FROM failure "
     "WHERE reason <> 'not_in_layout') f, (SELECT count(*) AS n FROM recording) r"
 )
-# No heart is as slow as that: what was read is no ECG.
+# No heart is that slow: the channel is not an ECG.
 EMPTY = "SELECT count(*) FILTER (WHERE n_beats < 20 * usable_share * duration_s / 60)::float AS value FROM recording"

@@ -1,22 +1,18 @@
-"""Grafana's dashboard of operations, made with its foundation SDK; ``make dashboards`` writes it to deploy/grafana."""
+"""The dashboard of operations, from Prometheus: stages, detectors at work, hosts."""
 
-import json
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from grafana_foundation_sdk.builders import dashboard, prometheus, stat, table, timeseries
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-FILE = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards" / "operations.json"
+from deploy.grafana.generate.panels import HALF, THIRD, WIDTH, build, letter, link_to_boards, place, start_board
+
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="aura-prometheus")
-WIDTH, HALF, THIRD = 24, 12, 8
 HEIGHT = 8
-OF_A_RUN = "stage, dataset, partition, instance, state"
-# Column of the last runs, its unit in Grafana, and what it shows.
+RUN_LABELS = "stage, dataset, partition, instance, state"
+# Column of the table of last runs, its unit in Grafana, and its query.
 RUNS = (
     ("ended", "dateTimeFromNow", "1000 * {by}(aura_stage_end_timestamp_seconds)"),
     ("duration", "s", "{by}(aura_stage_duration_seconds)"),
@@ -32,69 +28,59 @@ RUNS = (
 
 
 def operations() -> models.Dashboard:
-    """Give the dashboard."""
-    board = (
-        dashboard.Dashboard("Aura: operations")
-        .uid("aura-operations")
-        .description("Stages, detectors at work, hosts. Made by aura/monitoring/dashboard.py; change it there.")
-        .tags(["aura"])
-        .timezone("browser")
-        .time("now-6h", "now")
-        .refresh("30s")
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .link(
-            dashboard.DashboardLink("Aura").type(models.DashboardLinkType.DASHBOARDS).tags(["aura"]).as_dropdown(True)
-        )
-    )
+    """Make the dashboard."""
+    board = start_board("aura-operations", "Aura: operations", "Stages, detectors at work, hosts.", "browser")
+    board = board.time("now-6h", "now").refresh("30s").link(link_to_boards())
     for panel in (*_stages(), *_detectors(), *_hosts()):
         board = board.with_panel(panel)
-    made = board.build()
-    for number, one in enumerate(made.panels or (), start=1):
-        one.id_val = number
-    return made
+    return build(board)
 
 
 def _stages() -> list[Any]:
-    """What the stages have pushed."""
+    """Panels of what the stages pushed."""
     now = {
-        "stages at work": 'count(aura_stage_duration_seconds{state="running"}) or vector(0)',
-        "stages that failed": "count(aura_stage_failure_info) or vector(0)",
+        "running stages": 'count(aura_stage_duration_seconds{state="running"}) or vector(0)',
+        "failed stages": "count(aura_stage_failure_info) or vector(0)",
         "items waiting": "sum(aura_stage_items_waiting) or vector(0)",
         "alerts": 'count(ALERTS{alertstate="firing"}) or vector(0)',
     }
+    targets = [
+        _query(number, expression).legend_format(legend).instant()
+        for number, (legend, expression) in enumerate(now.items())
+    ]
     by = "partition, reason, dataset, stage, state"
     return [
-        _placed(stat.Panel(), "Now", "Alerts are those of deploy/prometheus/rules.", now, WIDTH, 4, instant=True),
+        place(stat.Panel(), "Now", "Alerts are those of deploy/prometheus/rules.", SOURCE, targets, 4),
         _runs(),
         _table(
             "Recordings that failed, by reason",
-            "Of each stage's last runs; failures.parquet in its folder has a sentence for each.",
+            "In the last runs of each stage; failures.parquet in its folder explains each failure.",
             {"recordings": f'sum by ({by}) (aura_stage_recordings{{outcome="failed"}})'},
             HALF,
         ),
         _table(
-            "Alerts that fire",
-            "Since when; the rule itself says what to do.",
+            "Firing alerts",
+            "With their start; the description of the alert says what to do.",
             {"since": '1000 * (ALERTS_FOR_STATE and ignoring(alertstate) ALERTS{alertstate="firing"})'},
             HALF,
         ).override_by_name("since", _unit("dateTimeFromNow")),
         _series(
             "Items waiting",
-            "Recordings, or subjects to synthesize, that a stage at work has not done yet.",
+            "Recordings, or subjects to synthesize, that a running stage has still to do.",
             {"{{stage}} {{dataset}} {{partition}}": "sum by (stage, dataset, partition) (aura_stage_items_waiting)"},
             "none",
             THIRD,
         ),
         _series(
             "Duration",
-            "Of a run at work until now, of one that ended in all.",
+            "Total duration of a run; until now if it is running.",
             {"{{stage}} {{partition}} {{state}}": "max by (stage, partition, state) (aura_stage_duration_seconds)"},
             "s",
             THIRD,
         ),
         _series(
             "Peak memory",
-            "Of all processes of a run; what they share counts in each.",
+            "Of all processes of a run; memory that they share is counted in each.",
             {"{{stage}} {{partition}} {{state}}": "max by (stage, partition, state) (aura_stage_memory_peak_bytes)"},
             "bytes",
             THIRD,
@@ -103,10 +89,10 @@ def _stages() -> list[Any]:
 
 
 def _runs() -> Any:
-    """One row per run that is known to the gateway."""
-    queries = {name: query.format(by=f"sum by ({OF_A_RUN}) ") for name, _, query in RUNS}
+    """Make a table with a row per run that the push gateway holds."""
+    queries = {name: query.format(by=f"sum by ({RUN_LABELS}) ") for name, _, query in RUNS}
     panel = _table(
-        "Last runs", "Of each stage, corpus and share: the last success, and what came after it.", queries, WIDTH
+        "Last runs", "The last success of each stage, corpus and share, and the runs after it.", queries, WIDTH
     )
     for name, unit, _ in RUNS:
         panel = panel.override_by_name(name, _unit(unit))
@@ -114,28 +100,28 @@ def _runs() -> Any:
 
 
 def _detectors() -> list[Any]:
-    """What Prometheus has scraped from the served model and from live."""
+    """Panels of what Prometheus scraped from the served model and from live."""
     return [
         _series(
             "Requests per second",
-            "Of live: lines. What MLflow itself refuses, as no JSON or no such columns, is not among them.",
+            "For live, lines per second. Requests that MLflow itself refuses, such as malformed JSON, are not counted.",
             {"{{job}} {{outcome}}": "job:aura_requests:rate5m"},
             "reqps",
             THIRD,
         ),
         _series(
-            "Time to answer",
-            "Half of the answers, and 99 of 100, took no longer; without MLflow's reading and writing of JSON.",
+            "Response time",
+            "Median and 99th percentile, without MLflow's reading and writing of JSON.",
             {
-                "{{job}} half": "job:aura_request_duration_seconds:p50_5m",
+                "{{job}} median": "job:aura_request_duration_seconds:p50_5m",
                 "{{job}} 99 %": "job:aura_request_duration_seconds:p99_5m",
             },
             "s",
             THIRD,
         ),
         _series(
-            "Refused and failed within an hour",
-            "By kind.",
+            "Refused and failed requests per hour",
+            "By outcome and reason.",
             {
                 "{{job}} {{outcome}} {{reason}}": "sum by (job, outcome, reason) "
                 '(increase(aura_requests_total{outcome!="answered"}[1h]))'
@@ -145,21 +131,21 @@ def _detectors() -> list[Any]:
         ),
         _series(
             "Windows without a probability",
-            "Share of the windows of half an hour.",
+            "Share of the windows of the last half hour.",
             {"{{job}}": "job:aura_windows_without_probability:ratio30m"},
             "percentunit",
             THIRD,
         ),
         _series(
             "Alarms per 24 h of recording",
-            "Of the last day; the served model raises none, live does.",
+            "Over the last day. Only live raises alarms, the served model does not.",
             {"{{job}}": "job:aura_alarms_per_24h:ratio1d"},
             "none",
             THIRD,
         ),
         _table(
-            "Detectors at work",
-            "Which, and in how many processes.",
+            "Running detectors",
+            "Models and their number of processes.",
             {"processes": "count by (job, model, version, run_id, step_s) (aura_model_info)"},
             THIRD,
         ),
@@ -167,12 +153,12 @@ def _detectors() -> list[Any]:
 
 
 def _hosts() -> list[Any]:
-    """What the node exporters say."""
+    """Panels of what the node exporters report."""
     disk = 'device!~"(loop|ram|dm-|sr|fd).*"'
     return [
         _series(
-            "Processors busy",
-            "Share of all.",
+            "Processor load",
+            "Share of all processors that are busy.",
             {"{{instance}}": "instance:node_cpu_busy:ratio5m"},
             "percentunit",
             THIRD,
@@ -180,7 +166,7 @@ def _hosts() -> list[Any]:
         ),
         _series(
             "Memory available",
-            "What can be had without swapping.",
+            "Share of the memory that is available without swapping.",
             {"{{instance}}": "instance:node_memory_available:ratio"},
             "percentunit",
             THIRD,
@@ -188,7 +174,7 @@ def _hosts() -> list[Any]:
         ),
         _series(
             "Disk free",
-            "Share of each file system.",
+            "Free share of each file system.",
             {"{{instance}} {{mountpoint}}": "instance:node_filesystem_available:ratio"},
             "percentunit",
             THIRD,
@@ -196,7 +182,7 @@ def _hosts() -> list[Any]:
         ),
         _series(
             "Disk traffic",
-            "Of all disks.",
+            "Total of all disks.",
             {
                 "{{instance}} read": f"sum by (instance) (rate(node_disk_read_bytes_total{{{disk}}}[5m]))",
                 "{{instance}} written": f"sum by (instance) (rate(node_disk_written_bytes_total{{{disk}}}[5m]))",
@@ -206,7 +192,7 @@ def _hosts() -> list[Any]:
         ),
         _series(
             "Network traffic",
-            "To and from other machines.",
+            "Traffic with other machines.",
             {
                 "{{instance}} received": 'sum by (instance) (rate(node_network_receive_bytes_total{device!="lo"}[5m]))',
                 "{{instance}} sent": 'sum by (instance) (rate(node_network_transmit_bytes_total{device!="lo"}[5m]))',
@@ -215,17 +201,6 @@ def _hosts() -> list[Any]:
             HALF,
         ),
     ]
-
-
-def _placed(
-    panel: Any, title: str, description: str, queries: Mapping[str, str], width: int, height: int, *, instant: bool
-) -> Any:
-    """Give a panel what all have, and its queries, by what their values are called."""
-    panel = panel.title(title).description(description).datasource(SOURCE).height(height).span(width)
-    for number, (name, expression) in enumerate(queries.items()):
-        query = prometheus.Dataquery().expr(expression).legend_format(name).ref_id(_letter(number)).datasource(SOURCE)
-        panel = panel.with_target(query.instant() if instant else query.range())
-    return panel
 
 
 def _series(
@@ -237,41 +212,36 @@ def _series(
     *,
     highest: float | None = None,
 ) -> Any:
-    """Values over time, from zero on."""
+    """Make a chart of values over time, from zero on; queries by the legend of their lines."""
     panel = timeseries.Panel().unit(unit).line_width(1).fill_opacity(0).min(0)
     if highest is not None:
         panel = panel.max(highest)
-    return _placed(panel, title, description, queries, width, HEIGHT, instant=False)
+    targets = [
+        _query(number, expression).legend_format(legend).range()
+        for number, (legend, expression) in enumerate(queries.items())
+    ]
+    return place(panel, title, description, SOURCE, targets, HEIGHT, width)
 
 
 def _table(title: str, description: str, queries: Mapping[str, str], width: int) -> Any:
-    """Values of now, a column per query, beside the labels that they have in common."""
-    panel = _placed(table.Panel(), title, description, {}, width, HEIGHT, instant=True)
-    for number, expression in enumerate(queries.values()):
-        query = prometheus.Dataquery().expr(expression).ref_id(_letter(number)).datasource(SOURCE)
-        panel = panel.with_target(query.instant().format(PromQueryFormat.TABLE))
-    # One alone has no letter.
-    names = {f"Value #{_letter(number)}": name for number, name in enumerate(queries)}
+    """Make a table of current values: the labels that the queries share, and a column per query."""
+    targets = [
+        _query(number, expression).instant().format(PromQueryFormat.TABLE)
+        for number, expression in enumerate(queries.values())
+    ]
+    panel = place(table.Panel(), title, description, SOURCE, targets, HEIGHT, width)
+    # Grafana calls the column of a single query Value, without a letter.
+    names = {f"Value #{letter(number)}": name for number, name in enumerate(queries)}
     names["Value"] = next(iter(queries))
-    tidy = {"excludeByName": {"Time": True, "__name__": True}, "indexByName": {}, "renameByName": names}
-    for name, options in (("merge", {}), ("organize", tidy)):
+    columns = {"excludeByName": {"Time": True, "__name__": True}, "indexByName": {}, "renameByName": names}
+    for name, options in (("merge", {}), ("organize", columns)):
         panel = panel.with_transformation(models.DataTransformerConfig(id_val=name, options=options))
     return panel
 
 
+def _query(number: int, expression: str) -> prometheus.Dataquery:
+    return prometheus.Dataquery().expr(expression).ref_id(letter(number)).datasource(SOURCE)
+
+
 def _unit(unit: str) -> list[models.DynamicConfigValue]:
     return [models.DynamicConfigValue(id_val="unit", value=unit)]
-
-
-def _letter(number: int) -> str:
-    return chr(ord("A") + number)
-
-
-def text() -> str:
-    """Give what stands in the file."""
-    return json.dumps(operations(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
-
-
-if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
-    print(f"written: {FILE.name}", file=sys.stderr)

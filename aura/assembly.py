@@ -1,0 +1,252 @@
+"""From the configuration to the objects it describes, alike for stages, sweeps and Graphene."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, astuple
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from hydra.errors import HydraException
+from hydra.utils import get_class, instantiate
+
+from aura.config.schema import Config
+from aura.core.errors import AuraError
+from aura.core.files import digest
+from aura.core.provenance import Origin
+from aura.corpora.names import key_from_environment
+from aura.detection.components import BEAT_DETECTORS, beat_detector
+from aura.detection.detector import SeizureDetector
+from aura.evaluation.recipe import Recipe, TrainedDetector
+from aura.features import list_features
+from aura.formats.vocabulary import Words
+from aura.learning import splits
+from aura.learning.classifier import Classifier
+from aura.learning.labels import describe_task
+from aura.learning.splits import Fold
+from aura.learning.training import Training, check_parameters
+from aura.processing.leads import EcgChannel
+from aura.processing.preparation import Preparation
+from aura.synthetic.corpus import MANIFEST
+from aura.workspace import former
+from aura.workspace.features import FeatureStore, FeatureWriter
+from aura.workspace.prepared import PreparedCorpus, PreparedWriter
+
+# Raise when what a stage writes changes its meaning: the old files are then made anew.
+FORMAT = 5
+# Parts of the configuration of a dataset that do not decide how its recordings are prepared. The channels of single
+# subjects decide it for these subjects alone.
+NOT_IN_KEY = ("synthesis", "name", "subject_channels", "root")
+
+
+def find_prepared(config: Config) -> PreparedCorpus | None:
+    """Open the prepared corpus of a configuration; None unless it is current."""
+    folder = _adopted(config, prepared_folder(config))
+    return PreparedCorpus.find(folder, channels=channels_digest(config), root=_root(config))
+
+
+def open_prepared(config: Config) -> PreparedCorpus:
+    """Open the prepared corpus of a configuration, which has to be there."""
+    return PreparedCorpus.open(_adopted(config, prepared_folder(config)), root=_root(config))
+
+
+def prepared_writer(config: Config) -> PreparedWriter:
+    """Return the writer of the prepared corpus of a configuration."""
+    folder = _adopted(config, prepared_folder(config))
+    return PreparedWriter(folder, _earlier(config, folder))
+
+
+def find_features(config: Config, corpus: PreparedCorpus) -> FeatureStore | None:
+    """Open the features of a configuration; None unless they are current for a prepared corpus."""
+    return FeatureStore.find(_adopted(config, features_folder(config)), corpus)
+
+
+def open_features(config: Config) -> FeatureStore:
+    """Open the features of a configuration, which have to be there."""
+    return FeatureStore.open(_adopted(config, features_folder(config)))
+
+
+def feature_writer(config: Config) -> FeatureWriter:
+    """Return the writer of the features of a configuration."""
+    folder = _adopted(config, features_folder(config))
+    return FeatureWriter(folder, _earlier(config, folder))
+
+
+def prepared_folder(config: Config) -> Path:
+    """Return the folder of the prepared corpus of a configuration."""
+    return _folder(config, "prepared", _prepared_digest(config))
+
+
+def features_folder(config: Config) -> Path:
+    """Return the folder of the features of a configuration."""
+    return _folder(config, "features", _features_digest(config, _prepared_digest(config)))
+
+
+def channels_digest(config: Config) -> str:
+    """Return a digest of the channels of single subjects; only these subjects are prepared anew when it changes."""
+    return digest([asdict(channels) for channels in config.dataset.subject_channels])
+
+
+def is_synthetic(config: Config) -> bool:
+    """Whether `synthesize` made the corpus, or the corpus that it is a part of."""
+    root = Path(config.dataset.root).resolve()
+    return config.dataset.synthesis is not None or any(
+        (folder / MANIFEST).is_file() for folder in (root, *root.parents)
+    )
+
+
+def preparation(config: Config) -> Preparation:
+    """Build the preparation of recordings that a configuration describes."""
+    second = config.quality.second_detector
+    return Preparation(
+        channel=EcgChannel(tuple(config.dataset.channels), config.dataset.unit),
+        subject_channels={
+            own.subject: EcgChannel(tuple(own.channels or config.dataset.channels), own.unit or config.dataset.unit)
+            for own in config.dataset.subject_channels
+        },
+        detector=beat_detector("detector", config.detector),
+        second_detector=None if second is None else beat_detector("quality.second_detector", second),
+        flat_mv=config.quality.flat_mv,
+        max_mv=config.quality.max_mv,
+        min_agreement=config.quality.min_agreement,
+        min_seizure_s=config.dataset.min_seizure_s,
+        words=Words(tuple(config.dataset.words.seizure), tuple(config.dataset.words.background)),
+        timezone=None if config.dataset.timezone is None else ZoneInfo(config.dataset.timezone),
+    )
+
+
+def prepared_settings(config: Config) -> dict[str, Any]:
+    """Return all settings that decide how recordings are prepared, with short names; the root is not among them."""
+    dataset = {name: value for name, value in asdict(config.dataset).items() if name not in NOT_IN_KEY}
+    layouts = [name.rpartition(".")[2] if name.startswith("aura.") else name for name in config.dataset.layouts]
+    # Another key of the pseudonyms makes other names.
+    key = hashlib.sha256(b"folder" + key_from_environment()).hexdigest() if config.dataset.pseudonyms else None
+    second = config.quality.second_detector
+    saved = None if second is None else BEAT_DETECTORS.to_saved("quality.second_detector", second)
+    return {
+        "dataset": {**dataset, "layouts": layouts, "pseudonyms": key},
+        "quality": {**asdict(config.quality), "second_detector": saved},
+        "detector": BEAT_DETECTORS.to_saved("detector", config.detector),
+        "made_by": [version(name) for name in ("sleepecg", "neurokit2")],
+    }
+
+
+def _prepared_digest(config: Config) -> str:
+    return digest(FORMAT, prepared_settings(config))
+
+
+def _features_digest(config: Config, prepared: str) -> str:
+    made_by = [version(name) for name in ("hrv-analysis", "nolds")] if config.features.engine == "hrv_analysis" else []
+    return digest(prepared, config.feature_spec.to_dict(), made_by)
+
+
+def _folder(config: Config, kind: str, settings: str) -> Path:
+    """Return a folder for these settings and this root: two corpora of one name never share one."""
+    root = digest(str(Path(config.dataset.root).resolve()))
+    return Path(config.workspace) / config.dataset.name / f"{kind}-{settings}-{root}"
+
+
+def _earlier(config: Config, folder: Path) -> tuple[Path, ...]:
+    """Return the folders with the same settings and other roots.
+
+    The corpus was moved, or is mounted elsewhere. Where it does not matter whose recordings these are, there are none:
+    two patients' folders can hold files of the same name, size and time.
+    """
+    if not config.prepare.needs_subject:
+        return ()
+    settings, _, _ = folder.name.rpartition("-")
+    return tuple(sorted(path for path in folder.parent.glob(f"{settings}-*") if path != folder))
+
+
+def _adopted(config: Config, folder: Path) -> Path:
+    """Return the folder, after a folder that an earlier version made was given its name."""
+    if not folder.exists():
+        kind = folder.name.partition("-")[0]
+        key = former.prepared_digest(prepared_settings(config), Path(config.dataset.root))
+        if kind == "features":
+            key = _features_digest(config, key)
+        former.rename(folder.with_name(f"{kind}-{key}"), folder)
+    return folder
+
+
+def _root(config: Config) -> Path | None:
+    """Return the folder of the corpus; None if the names in the tables do not lead to its files."""
+    return None if config.dataset.pseudonyms else Path(config.dataset.root)
+
+
+def build_recipe(config: Config) -> Recipe:
+    """Build the recipe by which detectors are trained and scored; the model is first tried on a few rows.
+
+    Raises
+    ------
+    AuraError
+        If the model does not take its parameters, or could not be served.
+    """
+    compute = instantiate(config.compute)
+    taken = inspect.signature(get_class(config.model["_target_"])).parameters
+    columns = list_features(config.feature_spec)
+    defaults = {"random_state": config.seed, "n_jobs": compute.n_workers, "columns": columns}
+    values = {**{name: value for name, value in defaults.items() if name in taken}, **config.model}
+    make_model: Callable[[], Classifier] = partial(instantiate, values, _convert_="all")
+    try:
+        check_parameters(make_model, len(columns))
+    except HydraException as error:
+        raise AuraError(f"model: {' '.join(str(error.__cause__ or error).split())}") from error
+    training = Training(
+        make_model,
+        config.train.interictal_per_ictal,
+        config.train.folds,
+        config.train.calibrate,
+        config.seed,
+        compute.n_workers,
+    )
+    return Recipe(training, instantiate(config.alarms), config.event_rules, config.scoring.max_false_alarms_per_24h)
+
+
+def build_folds(config: Config, recordings: pd.DataFrame) -> list[Fold]:
+    """Build the folds of the configuration's split, and check that no fold leaks."""
+    split = instantiate(config.split, _convert_="all")
+    folds: list[Fold] = split(recordings, seed=config.seed)
+    splits.check_folds(folds, recordings, personal=split.personal)
+    return folds
+
+
+def is_personal(config: Config) -> bool:
+    """Whether each detector is for one subject."""
+    return bool(instantiate(config.split).personal)
+
+
+def choose_groups(config: Config) -> str:
+    """Return the column of the table of recordings whose values stay together within a training side."""
+    return "recording" if is_personal(config) else "subject"
+
+
+def build_detector(config: Config, trained: TrainedDetector, recipe: Recipe, origin: Origin) -> SeizureDetector:
+    """Build the detector that is saved and registered."""
+    return SeizureDetector(
+        trained.model,
+        config.feature_spec,
+        trained.calibration,
+        recipe.alarms,
+        trained.threshold,
+        config.labels,
+        {"detector": config.detector, "quality": asdict(config.quality)},
+        origin,
+    )
+
+
+def compute_test_digest(config: Config, recordings: pd.DataFrame) -> str:
+    """Digest what a detector is tested on and by which rules; equal digests mean comparable scores."""
+    known = recordings[["recording", "subject", "duration_s"]].to_dict("list")
+    seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
+    return digest(known, seizures, describe_task(config.labels), list(astuple(config.event_rules)))
+
+
+def compute_data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
+    """Digest the labelled corpus: subjects, durations, seizures and the task. Features and detectors do not count."""
+    known = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
+    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), describe_task(labels))
