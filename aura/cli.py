@@ -150,8 +150,8 @@ def _compose(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from aura.config.compose import checked
-    from aura.config.messages import sentence
+    from aura.config.compose import check_config
+    from aura.config.messages import explain_error
     from aura.core.errors import AuraError
 
     composed: list[tuple[DictConfig, list[str]]] = []
@@ -162,12 +162,12 @@ def _compose(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]
             [f"python -m aura {stage.name}", *overrides],
             lambda values: composed.append((values, list(HydraConfig.get().overrides.task))),
         )
-        configs = [checked(*one) for one in composed]
+        configs = [check_config(*values) for values in composed]
         if not stage.is_partitionable and any(config.partition is not None for config in configs):
             allowed = " and ".join(name for name, other in stages.items() if other.is_partitionable)
             raise AuraError(f"partition is for {allowed} alone")
     except (HydraException, OmegaConfBaseException, AuraError, ValueError) as error:
-        message = sentence(error)
+        message = explain_error(error)
         shorthand = f"; also {', '.join(stage.words)}" if stage.words and "there is no key" in message else ""
         raise UsageError(f"{message}{shorthand}") from error
     return configs

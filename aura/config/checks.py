@@ -1,4 +1,4 @@
-"""What a configuration may hold, beyond its types."""
+"""Checks of a configuration beyond the types and ranges of its values."""
 
 import inspect
 import re
@@ -26,13 +26,13 @@ def check_name(key: str, name: str, longest: int) -> None:
 
 
 def check_dataset(dataset: DatasetConfig) -> None:
-    """Layouts and channels that there are."""
+    """Raise AuraError for layouts, units, words or a time zone that do not exist."""
     if not dataset.root:
         raise AuraError("dataset.root is empty; give the folder of the recordings")
     if not dataset.layouts or not dataset.channels:
         raise AuraError("dataset.layouts or dataset.channels is empty; see conf/dataset/any.yaml for what there is")
     units = {"dataset.unit": dataset.unit}
-    units |= {f"dataset.subject_channels[{i}].unit": one.unit for i, one in enumerate(dataset.subject_channels)}
+    units |= {f"dataset.subject_channels[{i}].unit": entry.unit for i, entry in enumerate(dataset.subject_channels)}
     for key, unit in units.items():
         if unit is not None and unit not in MILLIVOLTS:
             raise AuraError(f"{key}={unit}; allowed are null, {', '.join(MILLIVOLTS)}")
@@ -56,9 +56,9 @@ def check_dataset(dataset: DatasetConfig) -> None:
 
 
 def check_components(config: Config) -> None:
-    """Labels and beat detectors that a saved model can name; two detectors that can disagree."""
+    """Raise AuraError unless a saved model can name the labels and the beat detectors, and the detectors differ."""
     config.labels = LABELLINGS.to_config("labels", config.labels)
-    # Refuses values that are out of range.
+    # Raises if a value is out of range.
     labelling("labels", config.labels)
     config.detector = BEAT_DETECTORS.to_config("detector", config.detector)
     second = config.quality.second_detector
@@ -69,7 +69,7 @@ def check_components(config: Config) -> None:
 
 
 def check_families(config: Config) -> None:
-    """Every family known, with a list of windows; the rest is for `FeatureSpec` to say."""
+    """Raise AuraError for an unknown family or a wrong list of windows; `FeatureSpec` checks the rest."""
     if config.features.families == ["all"]:
         config.features.families = list(FAMILIES)
     for family in config.features.families:
@@ -88,14 +88,14 @@ def check_families(config: Config) -> None:
 
 
 def check_target(group: str, values: dict[str, Any], *, free: tuple[str, ...]) -> None:
-    """Check the keys of a group against what its ``_target_`` takes; a former ``_target_`` becomes that of today."""
+    """Check the keys of a group against the parameters of its ``_target_``; a former import path becomes today's."""
     if "_target_" not in values:
         raise AuraError(f"{group}._target_ is missing; choose a file of conf/{group}, such as {group}=...")
     values["_target_"] = current_path(str(values["_target_"]))
     target = _import(f"{group}._target_", values["_target_"])
     parameters = inspect.signature(target).parameters
     if any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        # It takes what it does not name, as LightGBM does; the first fit shows what is wrong.
+        # The target takes any parameter, as LightGBM does; its first fit checks them.
         return
     allowed = [name for name in parameters if name not in free]
     for key in values:
@@ -104,7 +104,7 @@ def check_target(group: str, values: dict[str, Any], *, free: tuple[str, ...]) -
 
 
 def _import(key: str, name: str) -> Any:
-    """What a dotted name stands for."""
+    """Import the object with a dotted name."""
     try:
         return get_object(name)
     except (HydraException, ImportError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The shape of the configuration."""
+"""Sections and keys of the configuration, with their types, ranges and scopes."""
 
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
@@ -18,7 +18,7 @@ Section = TypeVar("Section")
 
 @dataclass
 class SubjectChannelsConfig:
-    """Channel labels and unit of one subject, by the corpus's own id; null is that of the other subjects."""
+    """ECG channels and unit of one subject, by the id in the corpus; null means the same as for other subjects."""
 
     subject: str
     channels: list[str] | None = None
@@ -27,7 +27,7 @@ class SubjectChannelsConfig:
 
 @dataclass
 class WordsConfig:
-    """See `aura.formats.vocabulary.Words`."""
+    """Words of annotations, as in `aura.formats.vocabulary.Words`."""
 
     seizure: list[str]
     background: list[str]
@@ -35,7 +35,7 @@ class WordsConfig:
 
 @dataclass
 class DatasetConfig:
-    """Where the corpus is, how it is laid out, and which channel is its ECG."""
+    """The corpus: its place, its layouts, its ECG channels and the meaning of its annotations."""
 
     name: str = field(metadata=COMPARED)
     root: str = field(metadata=PRIVATE)
@@ -43,19 +43,19 @@ class DatasetConfig:
     channels: list[str] = field(metadata=COMPARED)
     unit: str | None = field(metadata=COMPARED)
     subject_channels: list[SubjectChannelsConfig] = field(metadata=LOGGED)
-    # One file of it, by its path below the root, where the others are to be left aside.
+    # Restrict the corpus to one EDF file, by its path below root.
     edf: str | None = field(metadata=PRIVATE)
     pseudonyms: bool = field(metadata=COMPARED)
     min_seizure_s: Annotated[float, Range(0.1, 60)] = field(metadata=COMPARED)
     words: WordsConfig = field(metadata=COMPARED)
-    # Of the clock of the EDF files, such as Europe/Paris.
+    # Time zone of the clock of the EDF files, such as Europe/Paris.
     timezone: str | None = field(metadata=COMPARED)
     synthesis: Synthesis | None = field(metadata=PRIVATE)
 
 
 @dataclass
 class QualityConfig:
-    """See `aura.ecg.quality`."""
+    """Limits of a usable ECG, as in `aura.ecg.quality`."""
 
     flat_mv: Annotated[float, Range(0, 1)]
     max_mv: Annotated[float, Range(0.1, 1_000)]
@@ -65,7 +65,7 @@ class QualityConfig:
 
 @dataclass
 class PrepareConfig:
-    """What a corpus has to be for the run not to be taken for a failure."""
+    """Conditions under which a recording, or the whole run, fails."""
 
     max_failed_share: Annotated[float, Range(0, 1)]
     needs_subject: bool
@@ -73,7 +73,7 @@ class PrepareConfig:
 
 @dataclass
 class CleaningConfig:
-    """See `aura.features.cleaning`."""
+    """Limits of normal intervals, as in `aura.features.cleaning`."""
 
     method: str
     low_ms: float
@@ -83,7 +83,7 @@ class CleaningConfig:
 
 @dataclass
 class WindowsConfig:
-    """Lengths per feature family and step."""
+    """Step, lengths per feature family, and least coverage of windows."""
 
     step_s: float
     lengths_s: dict[str, Any]
@@ -92,7 +92,7 @@ class WindowsConfig:
 
 @dataclass
 class FeaturesConfig:
-    """Which families of features, and what computes them."""
+    """Feature families, and the engine that computes them."""
 
     families: list[str]
     engine: str
@@ -101,7 +101,7 @@ class FeaturesConfig:
 
 @dataclass
 class TrainConfig:
-    """See `aura.learning.training.Training`."""
+    """Folds, sampling and calibration, as in `aura.learning.training.Training`."""
 
     folds: Annotated[int, Range(2, 100)]
     interictal_per_ictal: Annotated[float | None, Range(0.1, 1_000_000)]
@@ -117,14 +117,14 @@ class ScoringConfig(EventRules):
 
 @dataclass
 class ServingConfig:
-    """See `aura.detection.detector.save_detector` and `aura.detection.detector.load_detector`."""
+    """Runtime of a model, as in `aura.detection.detector.save_detector` and `load_detector`."""
 
     runtime: str | None
 
 
 @dataclass
 class TrackingConfig:
-    """Where runs and models are kept."""
+    """Tracking server, experiment and name of the model, and the rule for a new champion."""
 
     uri: str = field(metadata=PRIVATE)
     experiment: str = field(metadata=LOGGED)
@@ -161,9 +161,9 @@ class Config:
     # See `aura.execution.shares`.
     partition: str | None = field(metadata=LOGGED)
     question: str | None = field(metadata=LOGGED)
-    # What it is called in the tables of others, where it is what they have to beat.
+    # Name under which other runs list this one as a baseline.
     baseline: str | None = field(metadata=LOGGED)
-    # What was asked for on the command line.
+    # Overrides of the command line.
     overrides: list[str] = field(default_factory=list, metadata=PRIVATE)
 
     def section(self, kind: type[Section]) -> Section:
@@ -172,12 +172,12 @@ class Config:
 
     @property
     def event_rules(self) -> EventRules:
-        """How alarms are counted."""
+        """Rules by which alarms are counted."""
         return EventRules(**{rule.name: getattr(self.scoring, rule.name) for rule in fields(EventRules)})
 
     @property
     def feature_spec(self) -> FeatureSpec:
-        """What `aura.features.extract_features` computes."""
+        """Specification of the features, for `aura.features.extract_features`."""
         try:
             return FeatureSpec(
                 lengths_s=tuple(
@@ -191,7 +191,7 @@ class Config:
                 max_change=self.cleaning.max_change,
                 engine=self.features.engine,
                 cleaning=self.cleaning.method,
-                # Without the family they decide nothing, and make no other table.
+                # Without the family, the thresholds must not change the digest of the table.
                 pnn_ms=tuple(self.features.pnn_ms) if "pnn" in self.features.families else (),
             )
         except InvalidInput as error:
@@ -199,7 +199,7 @@ class Config:
 
 
 def config_class() -> type[Config]:
-    """Return `Config` with the sections of all entry points; what they do not declare otherwise is private."""
+    """Return `Config` with the sections of all entry points, which are private unless their fields say otherwise."""
     return _extended(tuple(item for stage in find_stages().values() for item in stage.sections.items()))
 
 
