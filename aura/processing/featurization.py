@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from aura.core.parquet import frame_digest
-from aura.features import FeatureSpec, extract, feature_names
+from aura.features import FeatureSpec, extract_features, feature_names
 from aura.workspace.features import FeatureWriter
 from aura.workspace.prepared import Row, read_recording
 
@@ -49,7 +49,7 @@ class Featurization:
         summary = self.writer.find(recording.name, row["rr_digest"])
         if summary is not None:
             return {**summary, **annotations}, False
-        frame = extract(recording.rr, self.spec)
+        frame = extract_features(recording.rr, self.spec)
         summary = _summarize(recording.name, frame)
         self.writer.write(summary, frame, row["rr_digest"])
         return {**summary, **annotations}, True
