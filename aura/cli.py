@@ -179,6 +179,8 @@ def _complete(argv: Sequence[str], stages: Mapping[str, Stage]) -> int:
     if "query=bash" in argv and len(words) <= 2:
         print(" ".join(stages))
         return 0
+    if "query=bash" in argv and words[1] in stages:
+        print(*(f"{word}=" for word in stages[words[1]].words if word.startswith(words[-1])))
     os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
     _call_hydra(["aura", *argv], lambda _: None)
     return 0

@@ -94,7 +94,10 @@ class Stage:
 
 
 def find_stages() -> dict[str, Stage]:
-    """Return the entry points by name: the ``STAGE`` of each public module of `aura.stages`."""
+    """Return the entry points by name: the ``STAGE`` of each public module of `aura.stages`.
+
+    The configuration finds them by the name of their package, since it ranks below them and they read it.
+    """
     names = [module.name for module in pkgutil.iter_modules(import_module(PACKAGE).__path__)]
     modules = [import_module(f"{PACKAGE}.{name}") for name in names if not name.startswith("_")]
     stages: list[Stage] = [module.STAGE for module in modules]

@@ -164,7 +164,12 @@ def test_an_unknown_stage_is_refused(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize(
     ("line", "offers"),
-    [("aura tr", "train"), ("aura train windows.st", "windows.step_s="), ("aura train model=", "model=random_forest")],
+    [
+        ("aura tr", "train"),
+        ("aura detect e", "edf="),
+        ("aura train windows.st", "windows.step_s="),
+        ("aura train model=", "model=random_forest"),
+    ],
 )
 def test_tab_completion(line: str, offers: str) -> None:
     command = [sys.executable, "-m", "aura", "-sc", "query=bash"]

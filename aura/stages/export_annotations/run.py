@@ -41,7 +41,7 @@ def run(config: Config) -> None:
     """Write a file per recording and annotator, and say where annotators do not agree."""
     url, wanted = config.section(DatabaseConfig).url, config.section(ExportConfig)
     if url is None:
-        raise AuraError("say from which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
+        raise AuraError("no database is given; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     if wanted.format not in FORMATS:
         raise AuraError(f"format={wanted.format}; allowed are {', '.join(FORMATS)}")
     output = Path(wanted.output)

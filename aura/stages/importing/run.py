@@ -60,7 +60,7 @@ def run(config: Config) -> None:
     wanted = config.section(DatabaseConfig)
     url = wanted.url
     if url is None:
-        raise AuraError("say into which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
+        raise AuraError("no database is given; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     if wanted.ecg not in ECG:
         raise AuraError(f"ecg={wanted.ecg}; allowed are {', '.join(ECG)}")
     if config.dataset.pseudonyms and wanted.ecg != "none":

@@ -1,4 +1,4 @@
-"""A file that was handed over into an empty database."""
+"""Fill an empty database from a dump."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from aura.stages.restore import RestoreConfig
 
 
 def run(config: Config) -> None:
-    """Fill an empty database from a dump, and see that it holds what it should."""
+    """Fill an empty database from a dump, and check what it holds."""
     url, path = config.section(DatabaseConfig).url, config.section(RestoreConfig).dump
     if url is None:
-        raise AuraError("say into which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
+        raise AuraError("no database is given; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     if path is None or not Path(path).is_file():
-        raise AuraError(f"dump={path} is no file; write dump=FILE, as dump made it")
+        raise AuraError(f"dump={path} is not a file; write dump=FILE, with a file that dump wrote")
     with connect(url) as connection:
         manifest = restore(connection, Path(path))
     tables = ", ".join(f"{table['rows']} {name}" for name, table in manifest["tables"].items())
-    print(f"restore: rows are as they were written, into {describe_address(url)}: {tables}\n{LICENCE}")
+    print(f"restore: the rows equal those of the dump; into {describe_address(url)}: {tables}\n{LICENCE}")

@@ -16,7 +16,7 @@ from aura.synthetic.corpus import MANIFEST, Plan, plan, write_subject
 
 
 def run(config: Config) -> None:
-    """Write the recordings that are not there yet."""
+    """Write the recordings that are missing."""
     if config.dataset.synthesis is None:
         raise AuraError(f"dataset={config.dataset.name} cannot be made; allowed is dataset=synthetic")
     synthesis = config.dataset.synthesis

@@ -1,4 +1,4 @@
-"""One EDF to one events.tsv, as the containers of the SzCORE benchmark are called (doi:10.1111/epi.18113)."""
+"""Write one events.tsv for one EDF, as the SzCORE benchmark calls its containers (doi:10.1111/epi.18113)."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from aura.formats.detections import FORMATS
 from aura.stages import detect
 from aura.stages.detect import DetectConfig
 
-# Where the benchmark mounts its recordings, and takes the answer from.
+# The benchmark mounts its recordings here, and reads the answer here.
 DATA, OUTPUT = Path("/data"), Path("/output")
 FORMAT = "events_tsv"
 
@@ -23,11 +23,11 @@ FORMAT = "events_tsv"
 def run(config: Config) -> None:
     """Find seizures in the file ``INPUT`` below ``/data``, and write the file ``OUTPUT`` below ``/output``.
 
-    What is made on the way is in a folder that goes away.
+    Other files go to a temporary folder.
     """
     edf, target = DATA / _from_environment("INPUT"), OUTPUT / _from_environment("OUTPUT")
     if not target.parent.is_dir():
-        raise AuraError(f"OUTPUT={target.name}: there is no folder {target.parent}; mount one there")
+        raise AuraError(f"OUTPUT={target.name}: the folder {target.parent} is missing; mount it")
     with TemporaryDirectory() as scratch:
         found = Path(scratch) / "found"
         wanted = replace(config.section(DetectConfig), edf=str(edf), output=str(found), format=FORMAT)
@@ -38,7 +38,7 @@ def run(config: Config) -> None:
 
 
 def _from_environment(name: str) -> str:
-    """A variable that the benchmark sets."""
+    """Return a variable that the benchmark sets."""
     value = os.environ.get(name)
     if not value:
         raise AuraError(
