@@ -1,4 +1,4 @@
-"""``python -m aura``."""
+"""Run ``python -m aura``."""
 
 from aura.cli import entry_point
 

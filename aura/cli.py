@@ -1,123 +1,72 @@
-"""``python -m aura STAGE [key=value ...]``, or ``aura`` for short: dispatch only."""
+"""The command line: ``aura STAGE [key=value ...]``, or ``python -m aura``. It finds the stage and calls it."""
 
 import os
-import re
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from aura import __version__
+from aura.config.stage import Stage, find_stages
 from aura.execution.signals import INTERRUPTED, TERMINATED, Terminated, terminate, tidy_up
 
-STAGES = {
-    "synthesize": "make the embedded synthetic corpus",
-    "prepare": "recordings to RR intervals: read the ECG, detect the beats",
-    "featurize": "RR intervals to a table of features per window",
-    "train": "features to a scored, logged and registered seizure detector",
-    "sweep": "a search over configurations, which several processes can share",
-    "evaluate": "scores of a registered model on any corpus: model=models:/NAME@champion",
-    "detect": "annotations of what a registered model finds: edf=FILE, or edf=FOLDER",
-    "live": "beats in, probabilities and alarms out, as they come: source=- or source=HOST:PORT",
-    "import": "prepared recordings into PostgreSQL: url=postgresql://user@host/aura",
-    "export-annotations": "what people annotated there, as files to train on: url=...",
-    "dump": "a part of that database as one file to hand over: url=... output=FILE",
-    "restore": "such a file into an empty database: url=... dump=FILE",
-    "szcore": "one EDF to one events.tsv, in a container of the SzCORE benchmark: environment INPUT and OUTPUT",
-    "bench": "what the stages cost, by size and workers, against what they did before: bench.workers=[1,2]",
-    "main": "prepare, featurize and train in a row, as child runs of one run",
-}
-# Words that stand for other keys in a stage; there are groups called model, of what is trained, and dataset.
-OWN = {
-    "evaluate": {"model": "evaluate.model"},
-    "detect": {word: f"detect.{word}" for word in ("edf", "model", "output", "format")},
-    "live": {word: f"live.{word}" for word in ("model", "source", "output", "state")},
-    "import": {word: f"database.{word}" for word in ("url", "model", "ecg")},
-    "export-annotations": {"url": "database.url"}
-    | {word: f"export.{word}" for word in ("dataset", "output", "format", "grafana")},
-    "dump": {"url": "database.url"}
-    | {word: f"dump.{word}" for word in ("dataset", "subjects", "output", "pseudonyms")},
-    "restore": {"url": "database.url", "dump": "restore.dump"},
-}
-# Of stages whose name is none in Python.
-MODULES = {"import": "importing", "export-annotations": "export_annotations"}
+if TYPE_CHECKING:
+    from aura.config.schema import Config
+
+HELP = ("-h", "--help")
 COMPLETION = ("-sc", "--shell-completion")
 
 
+class UsageError(Exception):
+    """The words of the command line cannot be understood; the message is one sentence."""
+
+
 def main(argv: Sequence[str]) -> int:
-    """Run one stage, or list them.
+    """Run a stage, or list the stages.
 
     Parameters
     ----------
     argv
-        The stage and its overrides. What stands behind ``--`` comes from ``mlflow run``, which hands all overrides
-        over as one word, or as an empty one; it is split into words here.
+        The stage and its overrides. Words after ``--`` come from ``mlflow run``, which passes all overrides as one
+        word, or as an empty one; they are split here.
 
     Returns
     -------
     int
-        0 when it did what it should, 1 when it could not, 2 when it was asked for in a way it does not know, 130 when
-        it was interrupted, 141 when nobody listened any more, 143 when it was asked to end.
+        0 after success, 1 after a failure, 2 for a wrong command line or configuration, 130 after Ctrl-C, 141 if the
+        reader of the output closed it, 143 after SIGTERM.
     """
-    if not argv or argv[0] in ("-h", "--help", "--version"):
-        print(f"aura {__version__}" if argv[:1] == ["--version"] else _usage())
+    stages = find_stages()
+    if not argv or argv[0] in HELP:
+        print(_usage(stages))
+        return 0
+    if argv[0] == "--version":
+        print(f"aura {__version__}")
         return 0
     if argv[0] in COMPLETION:
-        return _complete(argv)
-    stage, *overrides = argv
-    if stage not in STAGES:
-        print(f"aura: there is no stage {stage!r}; there are {', '.join(STAGES)}", file=sys.stderr)
+        return _complete(argv, stages)
+    name, *words = argv
+    if name not in stages:
+        print(f"aura: there is no stage {name!r}; allowed are {', '.join(stages)}", file=sys.stderr)
         return 2
-    # Each takes off a layer of quotes: MLflow puts one around all overrides, and its Kubernetes backend another.
-    while "--" in overrides:
-        at = overrides.index("--")
-        try:
-            words = [word for argument in overrides[at + 1 :] for word in shlex.split(argument)]
-        except ValueError as error:
-            return _refuse(f"{stage}: the overrides cannot be split into words ({error})", 2)
-        # A -P that MLproject does not declare arrives as an option.
-        if undeclared := next((word for word in words if word.startswith("-") and word != "--"), None):
-            return _refuse(
-                f"{stage}: {undeclared} is no parameter here; write -P overrides='key=value ...'",
-                2,
-            )
-        # Without an experiment MLflow leaves the end of the word empty.
-        overrides = [*overrides[:at], *(word for word in words if word != "experiments=")]
-    overrides = _own_words(stage, overrides)
-    # Some options of Hydra are followed by a word of theirs.
-    plain = [] if any(word.startswith("-") for word in overrides) else overrides
-    for word in plain:
-        if "=" not in word and not word.startswith("~"):
-            such = f"{next(iter(OWN[stage]))}={word}" if stage in OWN else "dataset.root=/data/recordings"
-            return _refuse(f"{stage}: {word!r} sets nothing; write key=value, such as {such}", 2)
-        if "=~" in word:
-            return _refuse(f"{stage}: the shell leaves the ~ of {word!r} as it is; write $HOME", 2)
-    return _run(stage, overrides)
+    stage = stages[name]
+    if any(word in HELP for word in words) and "--" not in words:
+        from aura.config.help import describe_stage
 
-
-def _own_words(stage: str, words: Sequence[str]) -> list[str]:
-    """All words, as Hydra has them."""
-    # What detect looks into is said by words of its own, whatever corpus is named.
-    root = ["dataset.root=."] if stage == "detect" else []
-    return root + [own for word in words if (own := own_word(stage, word)) is not None]
-
-
-def own_word(stage: str, word: str) -> str | None:
-    """A word that only this stage knows, as Hydra has it; its value is taken as it stands, whatever signs are in it.
-
-    None for one that is empty, as MLflow leaves those that were not given.
-    """
-    key, _, value = word.partition("=")
-    if key not in OWN.get(stage, {}):
-        return word
-    quoted = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
-    return f"{OWN[stage][key]}='{quoted}'" if value else None
+        print(describe_stage(stage))
+        return 0
+    try:
+        overrides = stage.to_overrides(_split(words))
+        _check_words(stage, overrides)
+    except UsageError as error:
+        return _refuse(f"{name}: {error}", 2)
+    return _run(stage, overrides, stages)
 
 
 def entry_point() -> None:
-    """Run the installed command ``aura``, which SIGTERM ends within five seconds."""
-    # As the first process of a container it would not hear of it otherwise.
+    """Run the installed command ``aura``; SIGTERM ends it within five seconds."""
+    # The first process of a container ignores SIGTERM unless a handler is installed.
     signal.signal(signal.SIGTERM, terminate)
     try:
         code = main(sys.argv[1:])
@@ -128,77 +77,123 @@ def entry_point() -> None:
     sys.exit(code)
 
 
-def _usage() -> str:
-    stages = "\n".join(f"  {name:<18} {what}" for name, what in STAGES.items())
+def _usage(stages: Mapping[str, Stage]) -> str:
+    lines = "\n".join(f"  {name:<18} {stage.help}" for name, stage in stages.items())
     return f"""usage: python -m aura STAGE [key=value ...]
 
 stages:
-{stages}
+{lines}
 
-python -m aura STAGE --help shows the configuration, --cfg job prints it; README.md has the tour.
+python -m aura STAGE --help explains the keys of a stage, --cfg job prints the configuration; README.md has the tour.
 python -m aura --version prints the version.
 Tab completion in bash: eval "$(aura -sc install=bash)"; then aura STAGE key..."""
 
 
-def _run(stage: str, overrides: Sequence[str]) -> int:
-    """Have Hydra compose the configuration, then call the stage."""
-    import hydra
+def _split(words: list[str]) -> list[str]:
+    """Split the words after ``--`` at their spaces."""
+    # MLflow puts quotes around all overrides, and its Kubernetes backend more of them; each round removes a layer.
+    while "--" in words:
+        at = words.index("--")
+        try:
+            split = [part for word in words[at + 1 :] for part in shlex.split(word)]
+        except ValueError as error:
+            raise UsageError(f"the overrides cannot be split into words ({error})") from error
+        # MLflow passes a -P that MLproject does not declare as an option.
+        if option := next((word for word in split if word.startswith("-") and word != "--"), None):
+            raise UsageError(f"{option} is no parameter here; write -P overrides='key=value ...'")
+        # Without an experiment, MLflow leaves the value empty.
+        words = [*words[:at], *(word for word in split if word != "experiments=")]
+    return words
+
+
+def _check_words(stage: Stage, overrides: Sequence[str]) -> None:
+    """Raise UsageError for a word that is not an override."""
+    # Some options of Hydra take a word after them.
+    if any(word.startswith("-") for word in overrides):
+        return
+    for word in overrides:
+        if "=" not in word and not word.startswith("~"):
+            example = f"{next(iter(stage.words))}={word}" if stage.words else "dataset.root=/data/recordings"
+            raise UsageError(f"{word!r} is not an override; write key=value, such as {example}")
+        if "=~" in word:
+            raise UsageError(f"the shell does not expand the ~ of {word!r}; write $HOME")
+
+
+def _run(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]) -> int:
+    """Compose the configuration with Hydra, then run the stage."""
+    from aura.core.errors import AuraError
+
+    try:
+        configs = _compose(stage, overrides, stages)
+    except UsageError as error:
+        return _refuse(f"{stage.name}: {error}", 2)
+    try:
+        for config in configs:
+            stage.run(config)
+    except BrokenPipeError:
+        # The reader of the output has closed it, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (AuraError, OSError) as error:
+        # A full disk or a folder that cannot be written names itself; finished work is kept.
+        return _refuse("; ".join([f"{stage.name}: {error}", *getattr(error, "__notes__", ())]), 1)
+    except KeyboardInterrupt as error:
+        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        return _refuse(f"{stage.name}: stopped; run it again to go on where it was", code)
+    return 0
+
+
+def _compose(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]) -> list["Config"]:
+    """Return the checked configuration of each run; none if Hydra only printed something, as with --cfg."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from aura.config.compose import checked
-    from aura.config.messages import sentence
+    from aura.config.compose import check_config
+    from aura.config.messages import explain_error
     from aura.core.errors import AuraError
-    from aura.core.paths import CONF
-    from aura.execution.shares import STAGES as SHARED
 
     composed: list[tuple[DictConfig, list[str]]] = []
-    # Hydra prints its own errors over several lines; with this it raises them instead.
+    # Without this variable Hydra prints its errors over several lines instead of raising them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.argv = [f"python -m aura {stage}", *overrides]
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(
-            lambda one: composed.append((one, list(HydraConfig.get().overrides.task)))
-        )()
-        configs = [checked(*one) for one in composed]
-        if stage not in SHARED and any(config.partition is not None for config in configs):
-            raise AuraError(f"partition is for {' and '.join(SHARED)} alone")
+        _call_hydra(
+            [f"python -m aura {stage.name}", *overrides],
+            lambda values: composed.append((values, list(HydraConfig.get().overrides.task))),
+        )
+        configs = [check_config(*values) for values in composed]
+        if not stage.is_partitionable and any(config.partition is not None for config in configs):
+            allowed = " and ".join(name for name, other in stages.items() if other.is_partitionable)
+            raise AuraError(f"partition is for {allowed} alone")
     except (HydraException, OmegaConfBaseException, AuraError, ValueError) as error:
-        own = f"; also {', '.join(OWN[stage])}" if stage in OWN and "there is no key" in str(error) else ""
-        return _refuse(f"{stage}: {sentence(error)}{own}", 2)
-    try:
-        # None where Hydra only showed something: --help, --cfg, --info.
-        for config in configs:
-            import_module(f"aura.stages.{MODULES.get(stage, stage)}").run(config)
-    except BrokenPipeError:
-        # Whoever read what was said has gone, as with `| head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except (AuraError, OSError) as error:
-        # A full disk or a folder that cannot be written says which; all that was finished is kept.
-        return _refuse("; ".join([f"{stage}: {error}", *getattr(error, "__notes__", ())]), 1)
-    except KeyboardInterrupt as error:
-        code = TERMINATED if isinstance(error, Terminated) else INTERRUPTED
-        return _refuse(f"{stage}: stopped; run it again to go on where it was", code)
+        message = explain_error(error)
+        shorthand = f"; also {', '.join(stage.words)}" if stage.words and "there is no key" in message else ""
+        raise UsageError(f"{message}{shorthand}") from error
+    return configs
+
+
+def _complete(argv: Sequence[str], stages: Mapping[str, Stage]) -> int:
+    """Complete the name of a stage and its shorthand here; Hydra completes the rest."""
+    words = os.environ.get("COMP_LINE", "").split(" ")
+    if "query=bash" in argv and len(words) <= 2:
+        print(" ".join(stages))
+        return 0
+    if "query=bash" in argv and words[1] in stages:
+        print(*(f"{word}=" for word in stages[words[1]].words if word.startswith(words[-1])))
+    os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
+    _call_hydra(["aura", *argv], lambda _: None)
     return 0
 
 
-def _complete(argv: Sequence[str]) -> int:
-    """Complete the stage here; Hydra, which knows no stages, completes the rest."""
+def _call_hydra(argv: list[str], task: Callable[[Any], None]) -> None:
+    """Have Hydra read ``argv`` and call a function with each configuration."""
     import hydra
 
     from aura.core.paths import CONF
 
-    words = os.environ.get("COMP_LINE", "").split(" ")
-    if "query=bash" in argv and len(words) <= 2:
-        print(" ".join(STAGES))
-        return 0
-    os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
-    sys.argv = ["aura", *argv]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(lambda _: None)()
-    return 0
+    sys.argv = argv
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
 
 
 def _refuse(message: str, code: int) -> int:

@@ -1,7 +1,7 @@
-"""What a configuration may hold, beyond its types."""
+"""Checks of a configuration beyond the types and ranges of its values."""
 
 import inspect
-from collections.abc import Mapping
+import re
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,49 +16,23 @@ from aura.detection.components import BEAT_DETECTORS, LABELLINGS, labelling
 from aura.features.families import FAMILIES
 from aura.formats.units import MILLIVOLTS
 
-# What a number may be, beyond its type.
-RANGES: Mapping[str, tuple[float, float]] = {
-    "dataset.min_seizure_s": (0.1, 60),
-    "quality.flat_mv": (0, 1),
-    "quality.max_mv": (0.1, 1_000),
-    "quality.min_agreement": (0, 1),
-    "prepare.max_failed_share": (0, 1),
-    "train.folds": (2, 100),
-    "sweep.n_trials": (1, 1_000_000),
-    "train.interictal_per_ictal": (0.1, 1_000_000),
-    "scoring.tolerance_before_s": (0, 3_600),
-    "scoring.tolerance_after_s": (0, 3_600),
-    "scoring.merge_gap_s": (0, 3_600),
-    "scoring.max_event_s": (1, 604_800),
-    "tracking.champion_confidence": (0.5, 1),
-    "scoring.max_false_alarms_per_24h": (0, 86_400),
-    "dataset.synthesis.subjects": (2, 10_000),
-    "dataset.synthesis.hours_per_subject": (0.1, 1_000),
-    "dataset.synthesis.recording_minutes": (10, 1_440),
-    "dataset.synthesis.seizures_per_subject": (1, 100),
-    "dataset.synthesis.arousals_per_hour": (0, 100),
-    "dataset.synthesis.exercises_per_hour": (0, 20),
-    "dataset.synthesis.eeg_channels": (0, 23),
-    "seed": (0, 2**32 - 1),
-}
 
-
-def check_ranges(config: Config) -> None:
-    """Raise AuraError for a number that is out of its range."""
-    for key, (low, high) in RANGES.items():
-        value = lookup(config, key)
-        if value is not None and not low <= value <= high:
-            raise AuraError(f"{key}={value:g} is out of range; allowed is {low:g} to {high:g}")
+def check_name(key: str, name: str, longest: int) -> None:
+    """Raise AuraError for a name that cannot be a folder or a part of an address."""
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise AuraError(f"{key}={name!r}; allowed are letters and digits, then also . _ and -")
+    if len(name) > longest:
+        raise AuraError(f"{key} has {len(name)} characters; allowed are {longest}")
 
 
 def check_dataset(dataset: DatasetConfig) -> None:
-    """Layouts and channels that there are."""
+    """Raise AuraError for layouts, units, words or a time zone that do not exist."""
     if not dataset.root:
         raise AuraError("dataset.root is empty; give the folder of the recordings")
     if not dataset.layouts or not dataset.channels:
         raise AuraError("dataset.layouts or dataset.channels is empty; see conf/dataset/any.yaml for what there is")
     units = {"dataset.unit": dataset.unit}
-    units |= {f"dataset.subject_channels[{i}].unit": one.unit for i, one in enumerate(dataset.subject_channels)}
+    units |= {f"dataset.subject_channels[{i}].unit": entry.unit for i, entry in enumerate(dataset.subject_channels)}
     for key, unit in units.items():
         if unit is not None and unit not in MILLIVOLTS:
             raise AuraError(f"{key}={unit}; allowed are null, {', '.join(MILLIVOLTS)}")
@@ -82,9 +56,9 @@ def check_dataset(dataset: DatasetConfig) -> None:
 
 
 def check_components(config: Config) -> None:
-    """Labels and beat detectors that a saved model can name; two detectors that can disagree."""
+    """Raise AuraError unless a saved model can name the labels and the beat detectors, and the detectors differ."""
     config.labels = LABELLINGS.to_config("labels", config.labels)
-    # Refuses values that are out of range.
+    # Raises if a value is out of range.
     labelling("labels", config.labels)
     config.detector = BEAT_DETECTORS.to_config("detector", config.detector)
     second = config.quality.second_detector
@@ -95,14 +69,15 @@ def check_components(config: Config) -> None:
 
 
 def check_families(config: Config) -> None:
-    """Every family known, with a list of windows; the rest is for `FeatureSpec` to say."""
+    """Raise AuraError for an unknown family or a wrong list of windows; `FeatureSpec` checks the rest."""
     if config.features.families == ["all"]:
         config.features.families = list(FAMILIES)
     for family in config.features.families:
         if family not in FAMILIES:
             raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")
         lengths_s = config.windows.lengths_s.setdefault(family, list(FAMILIES[family].lengths_s))
-        if not isinstance(lengths_s, list) or not lengths_s or not all(_is_number(length) for length in lengths_s):
+        numbers = isinstance(lengths_s, list) and all(type(length) in (int, float) for length in lengths_s)
+        if not numbers or not lengths_s:
             raise AuraError(
                 f"windows.lengths_s.{family}={lengths_s}; allowed is a list of window lengths in seconds, such as [60]"
             )
@@ -113,14 +88,14 @@ def check_families(config: Config) -> None:
 
 
 def check_target(group: str, values: dict[str, Any], *, free: tuple[str, ...]) -> None:
-    """Check the keys of a group against what its ``_target_`` takes; a former ``_target_`` becomes that of today."""
+    """Check the keys of a group against the parameters of its ``_target_``; a former import path becomes today's."""
     if "_target_" not in values:
         raise AuraError(f"{group}._target_ is missing; choose a file of conf/{group}, such as {group}=...")
     values["_target_"] = current_path(str(values["_target_"]))
     target = _import(f"{group}._target_", values["_target_"])
     parameters = inspect.signature(target).parameters
     if any(parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
-        # It takes what it does not name, as LightGBM does; the first fit shows what is wrong.
+        # The target takes any parameter, as LightGBM does; its first fit checks them.
         return
     allowed = [name for name in parameters if name not in free]
     for key in values:
@@ -129,20 +104,9 @@ def check_target(group: str, values: dict[str, Any], *, free: tuple[str, ...]) -
 
 
 def _import(key: str, name: str) -> Any:
-    """What a dotted name stands for."""
+    """Import the object with a dotted name."""
     try:
         return get_object(name)
     except (HydraException, ImportError, ValueError) as error:
         extra = "; pip install 'aura-ecg[lightgbm]'" if name.startswith("lightgbm.") else ""
         raise AuraError(f"{key}: {name!r} cannot be imported{extra}") from error
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def lookup(config: object, key: str) -> Any:
-    """Value under a dotted key; None where a part of the way is None."""
-    for name in key.split("."):
-        config = getattr(config, name) if config is not None else None
-    return config

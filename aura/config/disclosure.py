@@ -1,4 +1,4 @@
-"""What of a configuration and of an error may leave this machine: to MLflow, a sweep's database, a caller."""
+"""Configurations and errors without places, secrets and names, for MLflow, a sweep's database or a caller."""
 
 import traceback
 from dataclasses import asdict
@@ -12,22 +12,22 @@ from aura.core.paths import PROJECT
 
 
 def public(config: Config) -> dict[str, Any]:
-    """Values that are logged: no place, no secret, and, with pseudonyms, no subject by the corpus's own id."""
-    values = select(Config, asdict(config), Scope.LOGGED)
+    """Return the values that may be logged: no place, no secret, and with pseudonyms no id of a subject."""
+    values = select(type(config), asdict(config), Scope.LOGGED)
     if config.dataset.pseudonyms:
         values["dataset"].pop("subject_channels")
     return values
 
 
 def public_text(text: str, config: Config) -> str:
-    """A text without the places and secrets of the configuration, without the folders of this machine, and passwords.
+    """Return a text without passwords, folders of this machine, and private values of the configuration.
 
     Parameters
     ----------
     text
-        Such as the message of an error.
+        Text to clean, such as the message of an error.
     config
-        Private values of it are replaced by their keys.
+        Configuration whose private values are replaced by their keys.
     """
     names = {str(Path.home()): "~", str(Path.cwd()): ".", str(PROJECT): "<project>"}
     logged = dict(dotted(public(config)))
@@ -35,25 +35,25 @@ def public_text(text: str, config: Config) -> str:
         if key not in logged and isinstance(value, str) and _is_place(value):
             names[value] = f"<{key}>"
             names[str(Path(value).resolve())] = f"<{key}>"
-    # Longest first: a folder before the folder above it.
+    # Longest first, so that a folder is replaced before its parent.
     for place in sorted((place for place in names if len(place) > 1), key=len, reverse=True):
         text = text.replace(place, names[place])
     return without_credentials(text)
 
 
 def public_error(error: BaseException, config: Config) -> str:
-    """What may be known of an error elsewhere.
+    """Return the part of an error that may leave this machine.
 
-    With pseudonyms that is its kind and where it was raised: the message can hold the corpus's own ids.
+    With pseudonyms, this is its type and the line that raised it, since the message can hold ids of subjects.
     """
     if not config.dataset.pseudonyms:
         return public_text(str(error), config)
     kind = error.reason if isinstance(error, RecordingError) else type(error).__name__
-    raised = traceback.extract_tb(error.__traceback__)
-    where = f" in {PurePath(raised[-1].filename).name}, line {raised[-1].lineno}" if raised else ""
-    return f"{kind}{where}; the message stays on the machine, since it may name people (dataset.pseudonyms=true)"
+    frames = traceback.extract_tb(error.__traceback__)
+    line = f" in {PurePath(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"{kind}{line}; the message stays on the machine, since it may name people (dataset.pseudonyms=true)"
 
 
 def _is_place(value: str) -> bool:
-    """Whether a value is a path or an address, rather than a word such as the name of a format."""
+    """Return whether a value is a path or an address, unlike a word such as the name of a format."""
     return "/" in value or "\\" in value or bool(PurePath(value).suffix)

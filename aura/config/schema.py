@@ -1,33 +1,24 @@
-"""The shape of the configuration."""
+"""Sections and keys of the configuration, with their types, ranges and scopes."""
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
 from aura.config.scope import COMPARED, LOGGED, PRIVATE, REPEATED, SEARCHED
 from aura.config.spec_keys import in_config_keys
+from aura.config.stage import find_stages
 from aura.core.errors import AuraError, InvalidInput
+from aura.core.ranges import Range
 from aura.evaluation.scoring import EventRules
 from aura.features.spec import FeatureSpec
+from aura.synthetic.synthesis import Synthesis
 
-
-@dataclass
-class SynthesisConfig:
-    """See `aura.synthetic.corpus.Synthesis`."""
-
-    seed: int
-    subjects: int
-    hours_per_subject: float
-    recording_minutes: float
-    seizures_per_subject: float
-    arousals_per_hour: float
-    exercises_per_hour: float
-    eeg_channels: int
-    layout: str
+Section = TypeVar("Section")
 
 
 @dataclass
 class SubjectChannelsConfig:
-    """Channel labels and unit of one subject, by the corpus's own id; null is that of the other subjects."""
+    """ECG channels and unit of one subject, by the id in the corpus; null means the same as for other subjects."""
 
     subject: str
     channels: list[str] | None = None
@@ -36,7 +27,7 @@ class SubjectChannelsConfig:
 
 @dataclass
 class WordsConfig:
-    """See `aura.formats.vocabulary.Words`."""
+    """Words of annotations, as in `aura.formats.vocabulary.Words`."""
 
     seizure: list[str]
     background: list[str]
@@ -44,7 +35,7 @@ class WordsConfig:
 
 @dataclass
 class DatasetConfig:
-    """Where the corpus is, how it is laid out, and which channel is its ECG."""
+    """The corpus: its place, its layouts, its ECG channels and the meaning of its annotations."""
 
     name: str = field(metadata=COMPARED)
     root: str = field(metadata=PRIVATE)
@@ -52,37 +43,37 @@ class DatasetConfig:
     channels: list[str] = field(metadata=COMPARED)
     unit: str | None = field(metadata=COMPARED)
     subject_channels: list[SubjectChannelsConfig] = field(metadata=LOGGED)
-    # One file of it, by its path below the root, where the others are to be left aside.
+    # Restrict the corpus to one EDF file, by its path below root.
     edf: str | None = field(metadata=PRIVATE)
     pseudonyms: bool = field(metadata=COMPARED)
-    min_seizure_s: float = field(metadata=COMPARED)
+    min_seizure_s: Annotated[float, Range(0.1, 60)] = field(metadata=COMPARED)
     words: WordsConfig = field(metadata=COMPARED)
-    # Of the clock of the EDF files, such as Europe/Paris.
+    # Time zone of the clock of the EDF files, such as Europe/Paris.
     timezone: str | None = field(metadata=COMPARED)
-    synthesis: SynthesisConfig | None = field(metadata=PRIVATE)
+    synthesis: Synthesis | None = field(metadata=PRIVATE)
 
 
 @dataclass
 class QualityConfig:
-    """See `aura.ecg.quality`."""
+    """Limits of a usable ECG, as in `aura.ecg.quality`."""
 
-    flat_mv: float
-    max_mv: float
-    min_agreement: float
+    flat_mv: Annotated[float, Range(0, 1)]
+    max_mv: Annotated[float, Range(0.1, 1_000)]
+    min_agreement: Annotated[float, Range(0, 1)]
     second_detector: dict[str, Any] | None
 
 
 @dataclass
 class PrepareConfig:
-    """What a corpus has to be for the run not to be taken for a failure."""
+    """Conditions under which a recording, or the whole run, fails."""
 
-    max_failed_share: float
+    max_failed_share: Annotated[float, Range(0, 1)]
     needs_subject: bool
 
 
 @dataclass
 class CleaningConfig:
-    """See `aura.features.cleaning`."""
+    """Limits of normal intervals, as in `aura.features.cleaning`."""
 
     method: str
     low_ms: float
@@ -92,7 +83,7 @@ class CleaningConfig:
 
 @dataclass
 class WindowsConfig:
-    """Lengths per feature family and step."""
+    """Step, lengths per feature family, and least coverage of windows."""
 
     step_s: float
     lengths_s: dict[str, Any]
@@ -101,7 +92,7 @@ class WindowsConfig:
 
 @dataclass
 class FeaturesConfig:
-    """Which families of features, and what computes them."""
+    """Feature families, and the engine that computes them."""
 
     families: list[str]
     engine: str
@@ -110,129 +101,43 @@ class FeaturesConfig:
 
 @dataclass
 class TrainConfig:
-    """See `aura.learning.training.Training`."""
+    """Folds, sampling and calibration, as in `aura.learning.training.Training`."""
 
-    folds: int
-    interictal_per_ictal: float | None
+    folds: Annotated[int, Range(2, 100)]
+    interictal_per_ictal: Annotated[float | None, Range(0.1, 1_000_000)]
     calibrate: bool
 
 
-@dataclass
-class ScoringConfig:
-    """See `aura.evaluation.scoring.EventRules`; and how many false alarms the threshold is chosen for."""
+@dataclass(frozen=True)
+class ScoringConfig(EventRules):
+    """How alarms are matched with seizures, and the false alarms that the threshold is chosen for."""
 
-    tolerance_before_s: float
-    tolerance_after_s: float
-    merge_gap_s: float
-    max_event_s: float
-    max_false_alarms_per_24h: float
-
-
-@dataclass
-class EvaluateConfig:
-    """Address of the model that is evaluated."""
-
-    model: str | None
-
-
-@dataclass
-class DetectConfig:
-    """In what seizures are to be found, by which model, and where what was found is written, in which format."""
-
-    edf: str | None
-    model: str | None
-    output: str
-    format: str
-
-
-@dataclass
-class SweepConfig:
-    """What is searched, for what, and where the study is kept."""
-
-    n_trials: int = field(metadata=LOGGED)
-    objectives: list[str] = field(metadata=LOGGED)
-    space: dict[str, Any] | None = field(metadata=LOGGED)
-    study: str | None = field(metadata=LOGGED)
-    storage: str | None = field(metadata=PRIVATE)
+    max_false_alarms_per_24h: Annotated[float, Range(0, 86_400)] = 24.0
 
 
 @dataclass
 class ServingConfig:
-    """See `aura.detection.detector.save_detector` and `aura.detection.detector.load_detector`."""
+    """Runtime of a model, as in `aura.detection.detector.save_detector` and `load_detector`."""
 
     runtime: str | None
 
 
 @dataclass
-class LiveConfig:
-    """See `aura.stages.live`."""
-
-    model: str | None
-    source: str
-    output: str
-    state: str | None
-
-
-@dataclass
-class DatabaseConfig:
-    """See `aura.stages.importing`."""
-
-    url: str | None
-    model: str | None
-    ecg: str
-
-
-@dataclass
-class ExportConfig:
-    """See `aura.stages.export_annotations`."""
-
-    dataset: str | None
-    output: str
-    format: str
-    grafana: str | None
-
-
-@dataclass
-class DumpConfig:
-    """See `aura.stages.dump`."""
-
-    dataset: str | None
-    subjects: str | None
-    output: str
-    pseudonyms: bool
-
-
-@dataclass
-class RestoreConfig:
-    """See `aura.stages.restore`."""
-
-    dump: str | None
-
-
-@dataclass
-class BenchConfig:
-    """What is measured, of which sizes, with how many workers; see `aura.stages.bench`."""
-
-    stages: list[str]
-    subjects: list[int]
-    workers: list[int]
-
-
-@dataclass
 class TrackingConfig:
-    """Where runs and models are kept."""
+    """Tracking server, experiment and name of the model, and the rule for a new champion."""
 
     uri: str = field(metadata=PRIVATE)
     experiment: str = field(metadata=LOGGED)
     model_name: str = field(metadata=REPEATED)
-    champion_confidence: float = field(metadata=LOGGED)
+    champion_confidence: Annotated[float, Range(0.5, 1)] = field(metadata=LOGGED)
 
 
 @dataclass
 class Config:
-    """All of it; groups with a ``_target_`` are checked against what that takes.
+    """The configuration without the sections of the entry points, which `config_class` adds.
 
-    Each key declares its scope, see `aura.config.scope`.
+    Groups with a ``_target_`` are checked against the parameters of the target. Each key declares its scope, see
+    `aura.config.scope`.
     """
 
     dataset: DatasetConfig = field(metadata=COMPARED)
@@ -247,37 +152,32 @@ class Config:
     train: TrainConfig = field(metadata=SEARCHED)
     model: dict[str, Any] = field(metadata=SEARCHED)
     alarms: dict[str, Any] = field(metadata=SEARCHED)
-    evaluate: EvaluateConfig = field(metadata=PRIVATE)
-    detect: DetectConfig = field(metadata=PRIVATE)
-    live: LiveConfig = field(metadata=PRIVATE)
     serving: ServingConfig = field(metadata=REPEATED)
-    database: DatabaseConfig = field(metadata=PRIVATE)
-    export: ExportConfig = field(metadata=PRIVATE)
-    dump: DumpConfig = field(metadata=PRIVATE)
-    restore: RestoreConfig = field(metadata=PRIVATE)
-    bench: BenchConfig = field(metadata=PRIVATE)
-    sweep: SweepConfig = field(metadata=LOGGED)
     scoring: ScoringConfig = field(metadata=COMPARED)
     tracking: TrackingConfig = field(metadata=LOGGED)
     compute: dict[str, Any] = field(metadata=PRIVATE)
-    seed: int = field(metadata=COMPARED)
+    seed: Annotated[int, Range(0, 2**32 - 1)] = field(metadata=COMPARED)
     workspace: str = field(metadata=PRIVATE)
     # See `aura.execution.shares`.
     partition: str | None = field(metadata=LOGGED)
     question: str | None = field(metadata=LOGGED)
-    # What it is called in the tables of others, where it is what they have to beat.
+    # Name under which other runs list this one as a baseline.
     baseline: str | None = field(metadata=LOGGED)
-    # What was asked for on the command line.
+    # Overrides of the command line.
     overrides: list[str] = field(default_factory=list, metadata=PRIVATE)
+
+    def section(self, kind: type[Section]) -> Section:
+        """Return the section that an entry point declared, by its class."""
+        return next(value for value in vars(self).values() if type(value) is kind)
 
     @property
     def event_rules(self) -> EventRules:
-        """How alarms are counted."""
+        """Rules by which alarms are counted."""
         return EventRules(**{rule.name: getattr(self.scoring, rule.name) for rule in fields(EventRules)})
 
     @property
     def feature_spec(self) -> FeatureSpec:
-        """What `aura.features.extract_features` computes."""
+        """Specification of the features, for `aura.features.extract_features`."""
         try:
             return FeatureSpec(
                 lengths_s=tuple(
@@ -291,8 +191,19 @@ class Config:
                 max_change=self.cleaning.max_change,
                 engine=self.features.engine,
                 cleaning=self.cleaning.method,
-                # Without the family they decide nothing, and make no other table.
+                # Without the family, the thresholds must not change the digest of the table.
                 pnn_ms=tuple(self.features.pnn_ms) if "pnn" in self.features.families else (),
             )
         except InvalidInput as error:
             raise AuraError(in_config_keys(str(error))) from error
+
+
+def config_class() -> type[Config]:
+    """Return `Config` with the sections of all entry points, which are private unless their fields say otherwise."""
+    return _extended(tuple(item for stage in find_stages().values() for item in stage.sections.items()))
+
+
+@cache
+def _extended(sections: tuple[tuple[str, type], ...]) -> type[Config]:
+    added = [(key, kind, field(metadata=PRIVATE)) for key, kind in sections]
+    return make_dataclass("Config", added, bases=(Config,), kw_only=True)

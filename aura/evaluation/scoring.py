@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from timescoring.annotations import Annotation
@@ -10,6 +10,7 @@ from timescoring.scoring import EventScoring, SampleScoring
 
 from aura.core.arrays import Floats
 from aura.core.events import Event, unite
+from aura.core.ranges import Range, check_fields
 
 SAMPLE_HZ = 1
 # The rate at which timescoring scores events.
@@ -41,10 +42,14 @@ OBJECTIVES: Mapping[str, Literal["maximize", "minimize"]] = {
 class EventRules:
     """When a detected event counts as a reference event found; the defaults are SzCORE's."""
 
-    tolerance_before_s: float = 30.0
-    tolerance_after_s: float = 60.0
-    merge_gap_s: float = 90.0
-    max_event_s: float = 300.0
+    tolerance_before_s: Annotated[float, Range(0, 3_600)] = 30.0
+    tolerance_after_s: Annotated[float, Range(0, 3_600)] = 60.0
+    merge_gap_s: Annotated[float, Range(0, 3_600)] = 90.0
+    max_event_s: Annotated[float, Range(1, 604_800)] = 300.0
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput for a rule that is out of range."""
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

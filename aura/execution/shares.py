@@ -1,4 +1,4 @@
-"""A share of the recordings: what one of several processes, containers or jobs does of a stage."""
+"""Shares of the recordings, for several processes, containers or jobs that run one stage together."""
 
 import re
 from collections.abc import Sequence
@@ -7,41 +7,39 @@ from typing import TypeVar
 from aura.core.errors import AuraError
 
 Item = TypeVar("Item")
-# Stages that can be shared: their work is a file per recording.
-STAGES = ("prepare", "featurize")
 
 
-def share(items: Sequence[Item], partition: str | None) -> Sequence[Item]:
-    """Choose a share of some items.
+def select_share(items: Sequence[Item], partition: str | None) -> Sequence[Item]:
+    """Select a share of some items.
 
     Parameters
     ----------
     items
-        In an order that is the same for all who share them.
+        Items, in the same order in all processes.
     partition
-        ``INDEX/COUNT``, counted from 0, such as ``0/4``; None is all.
+        ``INDEX/COUNT``, counted from 0, such as ``0/4``; None selects all items.
 
     Returns
     -------
     Sequence
-        Each item is in one of the shares 0 to COUNT - 1. Neighbours, which are often of one person and alike, go to
-        different shares.
+        Each item is in exactly one of the shares 0 to COUNT - 1. Neighbours go to different shares, since they often
+        are of one subject and cost the same.
 
     Raises
     ------
     AuraError
-        For what is no share.
+        If ``partition`` is malformed.
 
     Examples
     --------
-    >>> share("abcde", "0/2"), share("abcde", "1/2")
+    >>> select_share("abcde", "0/2"), select_share("abcde", "1/2")
     ('ace', 'bd')
     """
     if partition is None:
         return items
-    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", partition)
-    if found is None or not int(found[1]) < int(found[2]):
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", partition)
+    if match is None or not int(match[1]) < int(match[2]):
         raise AuraError(
-            f"partition={partition} is no share; allowed is INDEX/COUNT from 0/COUNT on, such as 0/4 to 3/4"
+            f"partition={partition} is not a share; allowed is INDEX/COUNT from 0/COUNT on, such as 0/4 to 3/4"
         )
-    return items[int(found[1]) :: int(found[2])]
+    return items[int(match[1]) :: int(match[2])]

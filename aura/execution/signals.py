@@ -1,4 +1,4 @@
-"""How a process ends that is asked to."""
+"""How a process ends after Ctrl-C and SIGTERM."""
 
 import os
 import signal
@@ -6,24 +6,23 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
-# Exit codes of Ctrl-C and SIGTERM, and how long the tidying up after the latter may take: ten seconds after it, Docker
-# kills.
+# Exit codes after Ctrl-C and SIGTERM, and the time to tidy up after SIGTERM: Docker kills after ten seconds.
 INTERRUPTED, TERMINATED, TIDY_WITHIN_S = 130, 143, 4.0
 
 
 class Terminated(KeyboardInterrupt):
-    """Somebody asked this process to end, as Docker, Kubernetes and batch systems do."""
+    """SIGTERM arrived, which Docker, Kubernetes and batch systems send to stop a process."""
 
 
 def terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    """Tidy up like after Ctrl-C."""
+    """Handle SIGTERM like Ctrl-C, but end within `TIDY_WITHIN_S`."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     tidy_up(TERMINATED)
     raise Terminated
 
 
 def tidy_up(code: int) -> None:
-    """End soon, whatever other threads are at: a tracking server that is away would be waited for."""
-    last = threading.Timer(TIDY_WITHIN_S, os._exit, (code,))
-    last.daemon = True
-    last.start()
+    """End the process after `TIDY_WITHIN_S`, even if other threads still wait, such as for a tracking server."""
+    timer = threading.Timer(TIDY_WITHIN_S, os._exit, (code,))
+    timer.daemon = True
+    timer.start()

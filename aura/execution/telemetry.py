@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 # The interval at which Prometheus scrapes the gateway.
 PUSH_EVERY_S = 15.0
 SAMPLE_EVERY_S = 1.0
-# What they work on is named otherwise than by the corpus of the configuration.
-OF_NO_CORPUS = ("detect", "dump", "restore", "export-annotations")
 
 Stage = Callable[["Config"], None]
 
 
-def measured(stage: str) -> Callable[[Stage], Stage]:
+def measured(stage: str, *, has_corpus: bool = True) -> Callable[[Stage], Stage]:
     """Decorate a stage so that it pushes its metrics, also when another stage calls it.
 
     Parameters
     ----------
     stage
         Its name.
+    has_corpus
+        Whether it works on the corpus of the configuration, whose name then is a label of the metrics.
     """
 
     def decorate(run: Stage) -> Stage:
@@ -54,7 +54,7 @@ def measured(stage: str) -> Callable[[Stage], Stage]:
                 run(config)
                 return
             key = {"job": f"aura_{stage}", "instance": f"{socket.gethostname()}:{os.getpid()}"}
-            if stage not in OF_NO_CORPUS:
+            if has_corpus:
                 key["dataset"] = config.dataset.name
             if config.partition is not None:
                 key["partition"] = config.partition

@@ -18,6 +18,7 @@ from aura.corpora.layouts import writable_layouts
 from aura.formats.edf_writer import Channel, write_edf
 from aura.synthetic.ecg import draw_ecg
 from aura.synthetic.heart import Confounder, Person, Seizure, draw_beats, draw_confounder, draw_person, draw_seizure
+from aura.synthetic.synthesis import Synthesis
 
 ECG_LABELS = ("EEG EKG1-REF", "EEG EKG-LE", "EEG EKG-REF", "ECG EKG-REF")
 ECG_LABEL_SHARES = (0.70, 0.24, 0.03, 0.03)
@@ -30,39 +31,6 @@ FIRST_DAY = datetime(2003, 7, 21, 8, 0)
 SPACING_S = 180.0
 # File with the parameters of the corpus, in its root.
 MANIFEST = "synthesis.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Synthesis:
-    """The parameters of a synthetic corpus; the same parameters give the same bytes.
-
-    Parameters
-    ----------
-    seed
-        Seed of all random numbers.
-    subjects
-        Number of subjects.
-    hours_per_subject, recording_minutes
-        Total length of a subject's recordings, and length of each.
-    seizures_per_subject
-        Expected number of seizures. Each subject has at least one, and no recording has more than it has room for.
-    arousals_per_hour, exercises_per_hour
-        Expected number of tachycardias that are not seizures.
-    eeg_channels
-        Number of EEG-like channels beside the ECG and two channels of 1 Hz.
-    layout
-        Name in `aura.corpora.layouts.writable_layouts`.
-    """
-
-    seed: int
-    subjects: int
-    hours_per_subject: float
-    recording_minutes: float
-    seizures_per_subject: float
-    arousals_per_hour: float
-    exercises_per_hour: float
-    eeg_channels: int
-    layout: str
 
 
 @dataclass(frozen=True, slots=True)

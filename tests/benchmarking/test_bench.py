@@ -21,7 +21,7 @@ from aura.benchmarking.report import page
 from aura.benchmarking.tables import SETUP, Tables
 from aura.cli import main
 from aura.core.paths import PROJECT
-from aura.stages import bench
+from aura.stages.bench import run as bench
 
 pytestmark = pytest.mark.integration
 

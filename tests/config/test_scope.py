@@ -11,13 +11,14 @@ from optuna.trial import TrialState
 
 from aura.config.compose import compose
 from aura.config.disclosure import public
-from aura.config.schema import Config
+from aura.config.schema import config_class
 from aura.config.scope import LOGGED, Scope, dotted, scope_of, select, undeclared
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
 from aura.reports.sweep import write_experiment
-from aura.stages.sweep import search_space
+from aura.stages.sweep.run import search_space
 
+Config = config_class()
 SECRET = "geheim"
 PLACE = "/home/jane doe"
 # A word for each key that can hold a place or a secret.

@@ -17,7 +17,8 @@ from aura.corpora.layouts import all_layouts, writable_layouts
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import write_csv_bi, write_events_tsv
 from aura.formats.tse import write_tse
-from aura.synthetic.corpus import Synthesis, plan, write_subject
+from aura.synthetic.corpus import plan, write_subject
+from aura.synthetic.synthesis import Synthesis
 from tests.support.corpora import LAYOUTS, find_all
 
 SMALL = Synthesis(

@@ -33,7 +33,7 @@ from aura.database.schema import TABLES, list_migrations, migrate
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
-from aura.stages.evaluate import score_prepared
+from aura.stages.evaluate.run import score_prepared
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
 from tests.support.postgresql import MAKES, new_database, rows
@@ -145,7 +145,7 @@ def test_importing_again_changes_nothing_and_keeps_annotations_by_people(
 # It stops in the middle of its second recording, until it is killed.
 DYING = """
 import sys, time
-import aura.stages.importing as importing
+import aura.stages.importing.run as importing
 from aura.cli import main
 real, calls = importing.write_predictions, []
 def write_predictions(*arguments, **more):
@@ -493,7 +493,7 @@ def test_an_annotation_file_without_a_recording_is_a_failure_of_its_own(
 def test_a_connection_that_drops_leaves_whole_recordings(
     trained: Project, imported: str, database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import aura.stages.importing as importing
+    import aura.stages.importing.run as importing
 
     real, n_calls = importing.write_predictions, []
 

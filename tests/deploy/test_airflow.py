@@ -12,6 +12,7 @@ import pytest
 
 from aura import cli as command_line
 from aura.config.schema import Config
+from aura.config.stage import Stage
 from aura.core.paths import PROJECT
 from aura.tracking.registry import CANDIDATE
 from tests.support.registry import make_evaluation, register_version
@@ -76,10 +77,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Config]]:
     """What stages are asked for, which do nothing."""
     seen: list[tuple[str, Config]] = []
 
-    def stage(module: str) -> SimpleNamespace:
-        return SimpleNamespace(run=lambda config: seen.append((module, config)))
-
-    monkeypatch.setattr(command_line, "import_module", stage)
+    monkeypatch.setattr(Stage, "run", lambda stage, config: seen.append((stage.name, config)))
     return seen
 
 
@@ -91,14 +89,12 @@ def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_each_task_passes_overrides_that_its_stage_accepts(dag: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, Config]] = []
-
+def test_each_task_passes_overrides_that_its_stage_accepts(
+    dag: ModuleType, asked: list[tuple[str, Config]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def said(stage: str, *own: str, params: dict[str, Any], without: str | None = None) -> list[str]:
         argv = dag.command(stage, own, params, without)
         monkeypatch.setenv("AURA_DATA", dag.environment(params)["AURA_DATA"])
-        stages = SimpleNamespace(run=lambda config: asked.append((stage, config)))
-        monkeypatch.setattr(command_line, "import_module", lambda _: stages)
         assert argv[:4] == [sys.executable, "-P", "-m", "aura"]
         assert command_line.main(argv[4:]) == 0
         return ["x version 3 is the champion: there was none"]

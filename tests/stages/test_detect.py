@@ -116,7 +116,7 @@ def test_doubtful_heartbeats_are_told_and_the_lead_of_the_beats_is_shown(
         shown[recording.name] = recording.ecg
         return page(recording)
 
-    monkeypatch.setattr("aura.stages.pages.page", kept)
+    monkeypatch.setattr("aura.stages._pages.page", kept)
     rng = np.random.default_rng(5)
     beats_s = steady_beats(75, 0.5, 299.5)
     clean_mv = place_beats(beats_s, 300)
@@ -156,7 +156,7 @@ def test_doubtful_heartbeats_are_told_and_the_lead_of_the_beats_is_shown(
     assert ecg is not None
     np.testing.assert_allclose(ecg.mv(0, len(clean_mv)), clean_mv, atol=5 / 32767)
     # A long list is cut.
-    monkeypatch.setattr("aura.stages.detect.N_SHOWN", 0)
+    monkeypatch.setattr("aura.stages.detect.run.N_SHOWN", 0)
     assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
     assert "detections.parquet, 1 of them with doubtful heartbeats" in capsys.readouterr().out
 

@@ -12,8 +12,9 @@ from aura.corpora.layouts import tusz15
 from aura.detection.components import labelling
 from aura.evaluation.operating_point import compute_event_curve
 from aura.learning.feature_table import FeatureTable
-from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
+from aura.synthetic.corpus import ECG_LABELS, plan, write_subject
 from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
+from aura.synthetic.synthesis import Synthesis
 from tests.support.project import Project
 
 pytestmark = pytest.mark.integration  # aura.stages imports MLflow

@@ -163,18 +163,6 @@ def test_mlflow_run_refuses_in_one_line(mlflow_run: MlflowRun) -> None:
     assert "aura train: --seed is no parameter here; write -P overrides='key=value ...'" in done.stderr
 
 
-def test_every_stage_is_an_entry_point() -> None:
-    from aura.cli import STAGES
-
-    declared = yaml.safe_load((PROJECT / "MLproject").read_text())["entry_points"]
-    # It is for containers alone.
-    assert declared.keys() == STAGES.keys() - {"szcore"}
-    for name, entry in declared.items():
-        # What a stage has of its own stands before the words that are split.
-        own = "".join(f" {word}={{{word}}}" for word in entry["parameters"] if word not in ("experiment", "overrides"))
-        assert entry["command"] == f"python -m aura {name}{own} -- experiments={{experiment}} {{overrides}}"
-
-
 def test_the_environment_variable_wins_over_the_configuration(tracking_uri: str) -> None:
     config = compose(["tracking.uri=sqlite:////nowhere/at/all.db"])
     with runs.stage_run("check", config):

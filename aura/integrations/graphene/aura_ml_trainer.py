@@ -51,7 +51,7 @@ class Trainer:
     def _train(self, reply: Any) -> None:
         """Write the tables of all recordings, whose files exist, and train on them."""
         config = self._config
-        main.run(config)
+        main.STAGE.run(config)
         whole = mlflow.last_active_run()
         (run,) = mlflow.search_runs(
             [whole.info.experiment_id],

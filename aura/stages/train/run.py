@@ -29,21 +29,19 @@ from aura.detection.detector import requirements, save_detector
 from aura.detection.onnx import require
 from aura.evaluation.recipe import Recipe, TrainingResult
 from aura.evaluation.results import Evaluation
-from aura.execution import telemetry
 from aura.learning.feature_table import FeatureTable
 from aura.learning.importance import compute_importance
 from aura.learning.splits import Fold
 from aura.reports import text
 from aura.reports.model_card import model_card
 from aura.reports.training import draw_training
-from aura.stages import evaluate
-from aura.stages.featurize import ensure_features
-from aura.stages.pages import log_pages
+from aura.stages._pages import log_pages
+from aura.stages.evaluate import run as evaluate
+from aura.stages.featurize.run import ensure_features
 from aura.tracking import promotion, runs
 from aura.tracking.registry import Registered
 
 
-@telemetry.measured("train")
 def run(config: Config) -> None:
     """Train, test and register a detector on the features of this configuration.
 

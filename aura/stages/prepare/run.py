@@ -17,7 +17,7 @@ from aura.corpora.discovery import Corpus, find_recording, find_recordings
 from aura.corpora.names import Names, key_from_environment
 from aura.corpora.other_files import advice, describe
 from aura.execution import telemetry
-from aura.execution.shares import share
+from aura.execution.shares import select_share
 from aura.processing.bookkeeping import PrepareRecording, prepare_all
 from aura.synthetic.corpus import MANIFEST
 from aura.tracking import runs
@@ -38,7 +38,6 @@ COUNTED = {
 }
 
 
-@telemetry.measured("prepare")
 def run(config: Config) -> None:
     """Prepare all recordings of the corpus that are new or have changed.
 
@@ -47,7 +46,7 @@ def run(config: Config) -> None:
     corpus, names = _find_corpus(config)
     print(f"prepare: {_describe_corpus(corpus)}")
     if config.partition is not None:
-        corpus = replace(corpus, refs=tuple(share(corpus.refs, config.partition)), rejects=())
+        corpus = replace(corpus, refs=tuple(select_share(corpus.refs, config.partition)), rejects=())
     writer = prepared_writer(config)
     with runs.stage_run("prepare", config) as active:
         writer.remove_partials()

@@ -25,9 +25,9 @@ from aura.config.schema import Config
 from aura.config.scope import Scope, scope_of
 from aura.core.errors import AuraError
 from aura.core.paths import PACKAGE
-from aura.execution import telemetry
 from aura.stages import synthesize
-from aura.synthetic.corpus import Synthesis, plan
+from aura.stages.bench import BenchConfig
+from aura.synthetic.corpus import plan
 from aura.tracking import runs
 
 EXPERIMENT = "aura-benchmarks"
@@ -48,7 +48,6 @@ class _Size:
     root: Path
 
 
-@telemetry.measured("bench")
 def run(config: Config) -> None:
     """Measure the chosen stages, log a run for each, and draw the report of all that was measured so far.
 
@@ -61,7 +60,7 @@ def run(config: Config) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with _experiment(), runs.stage_run("bench", config) as active, _alone(folder):
         log = _Log(active.info)
-        failures = _measure_all(config, folder, log) if config.bench.stages else []
+        failures = _measure_all(config, folder, log) if config.section(BenchConfig).stages else []
         measured = log.measured()
         if not len(measured):
             raise AuraError(f"nothing was measured yet; say what with bench.stages=[{','.join(STAGES)}]")
@@ -77,34 +76,39 @@ def run(config: Config) -> None:
 
 def _check(config: Config) -> None:
     """Refuse what cannot be measured, before any work."""
+    wanted = config.section(BenchConfig)
     if config.dataset.synthesis is None:
         raise AuraError(f"dataset={config.dataset.name} cannot be made in sizes; allowed is dataset=synthetic")
-    for stage in config.bench.stages:
+    for stage in wanted.stages:
         if stage not in STAGES:
             raise AuraError(f"bench.stages: {stage!r} is none to measure; allowed are {', '.join(STAGES)}")
-    for key, values, least in (("subjects", config.bench.subjects, 2), ("workers", config.bench.workers, 1)):
+    for key, values, least in (
+        ("subjects", wanted.subjects, 2),
+        ("workers", wanted.workers, 1),
+    ):
         if not values or min(values) < least or len(set(values)) < len(values):
             raise AuraError(f"bench.{key}={values}; allowed are different numbers from {least}, such as [6,24]")
-    if max(config.bench.workers) > 1 and "workers" not in config.compute:
+    if max(wanted.workers) > 1 and "workers" not in config.compute:
         raise AuraError("bench.workers needs workers; leave compute=serial out, which 1 stands for")
 
 
 def _measure_all(config: Config, folder: Path, log: "_Log") -> list[str]:
     """Measure each size with each number of workers; give what failed, in words."""
+    wanted = config.section(BenchConfig)
     failures: list[str] = []
     with _emptied(folder / "work") as work:
         database = work / "mlflow.db"
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         # The tables of a new database take seconds, which are of no stage.
         mlflow.MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments()
-        sizes = [_draw(config, subjects, work) for subjects in sorted(config.bench.subjects)]
+        sizes = [_draw(config, subjects, work) for subjects in sorted(wanted.subjects)]
         print("bench: once unmeasured, for what is compiled and what the disk's cache has not yet", flush=True)
-        for _ in _chain(config, sizes[0], config.bench.workers[0], work):
+        for _ in _chain(config, sizes[0], wanted.workers[0], work):
             pass
         for size in sizes:
-            for workers in config.bench.workers:
+            for workers in wanted.workers:
                 for one in _chain(config, size, workers, work):
-                    if one.stage in config.bench.stages or one.error:
+                    if one.stage in wanted.stages or one.error:
                         log.add(one, _settings(config))
                         print(f"bench: {one}", flush=True)
                     if one.error:
@@ -117,8 +121,8 @@ def _draw(config: Config, subjects: int, work: Path) -> _Size:
     assert config.dataset.synthesis is not None
     synthesis = replace(config.dataset.synthesis, subjects=subjects)
     root = work / f"corpus-{subjects}"
-    synthesize.run(replace(config, dataset=replace(config.dataset, root=str(root), synthesis=synthesis)))
-    n_recordings = sum(map(len, plan(Synthesis(**asdict(synthesis)))))
+    synthesize.STAGE.run(replace(config, dataset=replace(config.dataset, root=str(root), synthesis=synthesis)))
+    n_recordings = sum(map(len, plan(synthesis)))
     return _Size(subjects, n_recordings * round(synthesis.recording_minutes * 60) / 3600, root)
 
 
@@ -146,7 +150,7 @@ class _Measured:
 
 def _chain(config: Config, size: _Size, workers: int, work: Path) -> Iterator[_Measured]:
     """Run the stages as far as the last one chosen, or the first that fails, in a new workspace."""
-    last = max(STAGES.index(stage) for stage in config.bench.stages)
+    last = max(STAGES.index(stage) for stage in config.section(BenchConfig).stages)
     with TemporaryDirectory(dir=work) as name:
         place = Path(name)
         shutil.copy(work / "mlflow.db", place)

@@ -15,22 +15,23 @@ from aura.execution import telemetry
 from aura.features import extract_features
 from aura.learning.labels import describe_task
 from aura.reports import figures, text
-from aura.stages.pages import log_pages
-from aura.stages.prepare import ensure_prepared
+from aura.stages._pages import log_pages
+from aura.stages.evaluate import EvaluateConfig
+from aura.stages.prepare.run import ensure_prepared
 from aura.tracking import registry, runs
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
 
-@telemetry.measured("evaluate")
 def run(config: Config) -> None:
     """Score a registered detector on the corpus of this configuration.
 
     Where its recordings are not prepared, prepare runs first, as a child run.
     """
-    if config.evaluate.model is None:
+    model = config.section(EvaluateConfig).model
+    if model is None:
         raise AuraError(f"evaluate: say which model; write model=models:/{config.tracking.model_name}@champion")
     with runs.stage_run("evaluate", config) as active:
-        registered = registry.load(config.evaluate.model, runtime=config.serving.runtime)
+        registered = registry.load(model, runtime=config.serving.runtime)
         _check_task(config, registered)
         corpus = ensure_prepared(config)
         runs.log_upstream({"prepare": corpus.run_id})

@@ -12,15 +12,14 @@ from aura.core.errors import AuraError
 from aura.core.files import read_json, write_json
 from aura.execution import telemetry
 from aura.execution.run_all import run_all
-from aura.synthetic.corpus import MANIFEST, Plan, Synthesis, plan, write_subject
+from aura.synthetic.corpus import MANIFEST, Plan, plan, write_subject
 
 
-@telemetry.measured("synthesize")
 def run(config: Config) -> None:
-    """Write the recordings that are not there yet."""
+    """Write the recordings that are missing."""
     if config.dataset.synthesis is None:
         raise AuraError(f"dataset={config.dataset.name} cannot be made; allowed is dataset=synthetic")
-    synthesis = Synthesis(**asdict(config.dataset.synthesis))
+    synthesis = config.dataset.synthesis
     root = Path(config.dataset.root)
     manifest = root / MANIFEST
     made = read_json(manifest)

@@ -34,8 +34,9 @@ from aura.detection.detector import SeizureDetector
 from aura.ecg.envelope import compute_envelope
 from aura.evaluation.results import describe_alarms
 from aura.execution import telemetry
-from aura.stages.evaluate import score_prepared
-from aura.stages.prepare import ensure_prepared
+from aura.stages.evaluate.run import score_prepared
+from aura.stages.importing import DatabaseConfig
+from aura.stages.prepare.run import ensure_prepared
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
@@ -50,26 +51,26 @@ BIN_S, AROUND_S = 0.04, 10.0
 N_SHOWN = 20
 
 
-@telemetry.measured("import")
 def run(config: Config) -> None:
     """Import the recordings of the corpus of this configuration that are not in the database, or have changed.
 
     Where they are not prepared, prepare runs first, as a child run. Each is a transaction of its own: whatever ends a
     run, the next one goes on, and several can share the work.
     """
-    url = config.database.url
+    wanted = config.section(DatabaseConfig)
+    url = wanted.url
     if url is None:
-        raise AuraError("say into which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
-    if config.database.ecg not in ECG:
-        raise AuraError(f"ecg={config.database.ecg}; allowed are {', '.join(ECG)}")
-    if config.dataset.pseudonyms and config.database.ecg != "none":
+        raise AuraError("no database is given; write url=postgresql://user@host/aura, or set AURA_DATABASE")
+    if wanted.ecg not in ECG:
+        raise AuraError(f"ecg={wanted.ecg}; allowed are {', '.join(ECG)}")
+    if config.dataset.pseudonyms and wanted.ecg != "none":
         raise AuraError("the files of pseudonyms cannot be found again for their ECG; give ecg=none")
     with runs.stage_run("import", config), connect(url) as connection:
         migrate(connection)
         corpus = ensure_prepared(config)
         runs.log_upstream({"prepare": corpus.run_id})
-        runs.log_params({"import.ecg": config.database.ecg})
-        address = config.database.model
+        runs.log_params({"import.ecg": wanted.ecg})
+        address = wanted.model
         teller = None
         if address is not None:
             registered = registry.load(address, runtime=config.serving.runtime)
@@ -184,7 +185,7 @@ class _Import:
             )
             n_beats, new = len(recording.rr.t_s), True
         # The same recording can be asked for with another ECG, which takes nothing from what detectors said.
-        ecg = self.config.database.ecg
+        ecg = self.config.section(DatabaseConfig).ecg
         ecg_content = "" if ecg == "none" else digest(content, recording.source, row["signal"], ecg)
         if not has_ecg(self.connection, recording_id, ecg_content):
             write_ecg(self.connection, recording_id, entry.start_at, self._ecg(recording), ecg_content)
@@ -214,10 +215,10 @@ class _Import:
 
     def _ecg(self, recording: PreparedRecording) -> Iterator[tuple[Floats, Floats, Floats]]:
         """Pieces of the ECG, as the configuration wants it."""
-        if self.config.database.ecg == "none":
+        if self.config.section(DatabaseConfig).ecg == "none":
             return
         ecg = recording.ecg()
-        if self.config.database.ecg == "envelope":
+        if self.config.section(DatabaseConfig).ecg == "envelope":
             yield from compute_envelope(ecg, 0.0, recording.duration_s, BIN_S)
             return
         yield from _with_detail(ecg, recording.seizures, recording.duration_s)

@@ -14,13 +14,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from aura.assembly import is_synthetic, open_prepared
-from aura.config.checks import check_ranges
+from aura.config.build import prefixed
 from aura.config.schema import Config, DatasetConfig, PrepareConfig, QualityConfig
 from aura.core.errors import AuraError
 from aura.core.events import Event
 from aura.core.files import write_whole
 from aura.core.parquet import read_meta, write_table
 from aura.core.provenance import Provenance
+from aura.core.ranges import check_fields
 from aura.corpora import other_files
 from aura.detection.detector import SeizureDetector
 from aura.evaluation.results import ScoredRecording, describe_alarms, evaluate
@@ -29,8 +30,9 @@ from aura.formats.detections import FORMATS, sidecar, write_detections
 from aura.reports import text
 from aura.reports.page import describe_doubt, index
 from aura.stages import prepare
-from aura.stages.evaluate import score_prepared
-from aura.stages.pages import draw_page
+from aura.stages._pages import draw_page
+from aura.stages.detect import DetectConfig
+from aura.stages.evaluate.run import score_prepared
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
 from aura.workspace.prepared import PreparedRecording
@@ -50,28 +52,28 @@ PROVENANCE = {
 }
 
 
-@telemetry.measured("detect")
 def run(config: Config) -> None:
     """Find seizures in an EDF file, or in those of a folder, and write an annotation file for each.
 
     They are prepared first, as a child run, in the way in which the recordings were that the model was trained on.
     """
-    if config.detect.edf is None:
+    wanted = config.section(DetectConfig)
+    if wanted.edf is None:
         raise AuraError("say in what; write edf=recording.edf, or edf=FOLDER")
-    if config.detect.format not in FORMATS:
-        raise AuraError(f"detect.format={config.detect.format}; allowed are {', '.join(FORMATS)}")
-    edf, output = Path(config.detect.edf), Path(config.detect.output)
+    if wanted.format not in FORMATS:
+        raise AuraError(f"detect.format={wanted.format}; allowed are {', '.join(FORMATS)}")
+    edf, output = Path(wanted.edf), Path(wanted.output)
     _check_places(edf, output)
     with runs.stage_run("detect", config) as active:
-        address = config.detect.model or registry.default_address(config)
+        address = wanted.model or registry.default_address(config)
         registered = registry.load(address, runtime=config.serving.runtime)
         provenance = registered.provenance
-        runs.log_params({"detect.run_id": registered.run_id, "detect.format": config.detect.format})
+        runs.log_params({"detect.run_id": registered.run_id, "detect.format": wanted.format})
         runs.log_json(provenance.to_dict(), "provenance.json")
         config = _prepared_alike(config, registered.detector, edf)
         synthetic_data = is_synthetic(config)
         warning = provenance.warning(synthetic_data=synthetic_data)
-        prepare.run(config)
+        prepare.STAGE.run(config)
         corpus = open_prepared(config)
         recordings, failures = corpus.recordings, corpus.failures
         rows, assessed = [], []
@@ -79,7 +81,7 @@ def run(config: Config) -> None:
             recording = corpus[name]
             one = score_prepared(config, registered.detector, recording)
             events = describe_alarms(registered.detector.alarms, one)
-            target = output / f"{one.recording}{FORMATS[config.detect.format]}"
+            target = output / f"{one.recording}{FORMATS[wanted.format]}"
             _write(target, one, events, recording.start, provenance)
             html = draw_page(recording, one, *events, provenance, synthetic_data=synthetic_data)
             write_whole(output / f"{one.recording}.html", partial(Path.write_text, data=html, encoding="utf-8"))
@@ -171,9 +173,9 @@ def _prepared_alike(config: Config, detector: SeizureDetector, edf: Path) -> Con
     except TypeError as error:
         known = ", ".join(field.name for field in fields(QualityConfig))
         raise AuraError(f"the model names settings of quality that there are not; there are {known}") from error
-    config = replace(config, detector=detector.beats["detector"], quality=quality)
-    check_ranges(config)
-    return config
+    with prefixed("quality."):
+        check_fields(quality)
+    return replace(config, detector=detector.beats["detector"], quality=quality)
 
 
 def _write(

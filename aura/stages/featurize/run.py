@@ -8,15 +8,14 @@ from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.execution import telemetry
 from aura.execution.run_all import run_all
-from aura.execution.shares import share
+from aura.execution.shares import select_share
 from aura.processing.featurization import Featurization, report_death
-from aura.stages.prepare import ensure_prepared
+from aura.stages.prepare.run import ensure_prepared
 from aura.tracking import runs
 from aura.workspace.features import ANNOTATED, FeatureStore, recordings_table, summary_table
 from aura.workspace.prepared import PreparedCorpus
 
 
-@telemetry.measured("featurize")
 def run(config: Config) -> None:
     """Compute the features of all prepared recordings that are new or have other RR intervals.
 
@@ -28,7 +27,7 @@ def run(config: Config) -> None:
         corpus = _open_prepared(config)
         runs.log_upstream({"prepare": corpus.run_id})
         writer.remove_partials()
-        rows = share(list(corpus.rows.values()), config.partition)
+        rows = select_share(list(corpus.rows.values()), config.partition)
         work = Featurization(config.feature_spec, corpus.folder, writer)
         results = run_all(rows, work, compute=instantiate(config.compute), title="featurize", on_death=report_death)
         lost = [row["recording"] for row, (summary, _) in zip(rows, results, strict=True) if summary is None]

@@ -20,6 +20,7 @@ from aura.detection.live import Line, Live, encode
 from aura.detection.live_port import LONGEST, check_source, listen, open_port, read_token
 from aura.detection.live_state import StateFile
 from aura.serving.metrics import Meters
+from aura.stages.live import LiveConfig
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
 
@@ -33,29 +34,30 @@ def run(config: Config) -> None:
     What was taken is in the state file before it is answered. Whatever ended a run, the next one knows by their numbers
     the last lines that were said: it adds to a file of its own what is missing there, and repeats them to who asks.
     """
-    listening = config.live.source != "-"
+    wanted = config.section(LiveConfig)
+    listening = wanted.source != "-"
     if listening:
-        check_source(config.live.source)
+        check_source(wanted.source)
     token = read_token() if listening else None
-    for key, name in (("output", config.live.output), ("state", config.live.state)):
+    for key, name in (("output", wanted.output), ("state", wanted.state)):
         if name is not None and not Path(name).parent.is_dir():
             raise AuraError(f"{key}={name}: there is no folder {Path(name).parent}; make it first")
     runs.connect(config)
-    address = config.live.model or registry.default_address(config)
+    address = wanted.model or registry.default_address(config)
     registered = registry.load(address, runtime=config.serving.runtime)
     detector = registered.detector
     # What else is computed with could change a last digit of what was said.
     made_with = [type(detector.model).__name__, __version__, *map(version, ("numpy", "numba"))]
     made_of = digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms), made_with)
-    state = StateFile(None if config.live.state is None else Path(config.live.state), made_of)
+    state = StateFile(None if wanted.state is None else Path(wanted.state), made_of)
     with ExitStack() as opened:
         if state.path is not None:
             opened.enter_context(_alone("state", state.path))
             opened.callback(state.close)
         output = None
-        if config.live.output != "-":
-            opened.enter_context(_alone("output", Path(config.live.output)))
-            output = opened.enter_context(_open_output(Path(config.live.output)))
+        if wanted.output != "-":
+            opened.enter_context(_alone("output", Path(wanted.output)))
+            output = opened.enter_context(_open_output(Path(wanted.output)))
         provenance = registered.provenance
         warning = provenance.warning(synthetic_data=False)
         made_by: Line = {**provenance.to_dict(), "warning": warning}
@@ -65,7 +67,7 @@ def run(config: Config) -> None:
         if warning:
             print(f"live: warning: {warning}", file=sys.stderr)
         if listening:
-            server = opened.enter_context(open_port(config.live.source, token))
+            server = opened.enter_context(open_port(wanted.source, token))
             listen(server, token, lambda: _Session(service))
             return
         session = _Session(service)

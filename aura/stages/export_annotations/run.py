@@ -26,22 +26,22 @@ from aura.database.annotations import (
 from aura.database.connection import connect, describe_address
 from aura.database.recordings import REFERENCE
 from aura.database.schema import migrate
-from aura.execution import telemetry
 from aura.formats.detections import FORMATS, write_detections
 from aura.formats.spreadsheet import to_csv
 from aura.formats.vocabulary import Words
+from aura.stages.export_annotations import ExportConfig
+from aura.stages.importing import DatabaseConfig
 
 ANNOTATORS = "annotators"
 N_SHOWN = 20
 LONGEST_NAME = 200
 
 
-@telemetry.measured("export-annotations")
 def run(config: Config) -> None:
     """Write a file per recording and annotator, and say where annotators do not agree."""
-    url, wanted = config.database.url, config.export
+    url, wanted = config.section(DatabaseConfig).url, config.section(ExportConfig)
     if url is None:
-        raise AuraError("say from which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
+        raise AuraError("no database is given; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     if wanted.format not in FORMATS:
         raise AuraError(f"format={wanted.format}; allowed are {', '.join(FORMATS)}")
     output = Path(wanted.output)

@@ -32,20 +32,20 @@ from aura.core.paths import CONF
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
 from aura.evaluation.results import ScoredRecording
 from aura.evaluation.scoring import FALSE_ALARM_RATE, OBJECTIVES, RATIOS
-from aura.execution import telemetry
 from aura.learning.feature_table import FeatureTable
 from aura.reports.sweep import best_trial, draw_study, tabulate_trials, write_experiment
 from aura.search.space import Keys, Space
 from aura.search.study import PARENT, RUN, SharedStudy, StudyError, shared_study
-from aura.stages import train
-from aura.stages.prepare import ensure_prepared
+from aura.stages.prepare.run import ensure_prepared
+from aura.stages.sweep import SweepConfig
+from aura.stages.train import STAGE as TRAIN
+from aura.stages.train import run as train
 from aura.tracking import runs
 from aura.workspace.prepared import PreparedCorpus
 
 REPORTED = "reported_trials"
 
 
-@telemetry.measured("sweep")
 def run(config: Config) -> None:
     """Do trials until the study has as many as asked for, then train the best configuration and test it once.
 
@@ -73,23 +73,26 @@ def search_space(values: Mapping[str, Mapping[str, Any]] | None) -> Space:
 
 
 def _sweep(config: Config) -> None:
-    space = search_space(config.sweep.space)
+    wanted = config.section(SweepConfig)
+    space = search_space(wanted.space)
     _check(config, space)
     with runs.stage_run("sweep", config) as active:
         with FileLock(_lock(config, prepared_folder(config))):
             corpus = ensure_prepared(config)
         settings = _settings(config, corpus)
-        name = config.sweep.study or f"sweep-{digest(settings)}"
+        name = wanted.study or f"sweep-{digest(settings)}"
         folder = Path(config.workspace) / config.dataset.name
-        url = config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
-        directions = [OBJECTIVES[objective] for objective in config.sweep.objectives]
+        url = wanted.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
+        directions = [OBJECTIVES[objective] for objective in wanted.objectives]
         with shared_study(
             name, url, directions, settings, _mark_killed, partial(public_error, config=config)
         ) as shared:
             parent = _parent(shared, active.info.run_id)
-            print(f"sweep: study {name}, {len(shared.finished())} of {config.sweep.n_trials} trials done")
+            print(f"sweep: study {name}, {len(shared.finished())} of {wanted.n_trials} trials done")
             shared.work(
-                space.suggest, partial(_attempt, config, parent, settings["data.digest"]), config.sweep.n_trials
+                space.suggest,
+                partial(_attempt, config, parent, settings["data.digest"]),
+                wanted.n_trials,
             )
             # One process reports; the others find the report done.
             with shared.lock:
@@ -100,9 +103,10 @@ def _sweep(config: Config) -> None:
 
 def _check(config: Config, space: Space) -> None:
     """Raise before any trial if an objective or a key of the space does not exist."""
-    unknown = [objective for objective in config.sweep.objectives if objective not in OBJECTIVES]
-    if unknown or not config.sweep.objectives:
-        raise AuraError(f"sweep.objectives={config.sweep.objectives}; allowed are {', '.join(OBJECTIVES)}")
+    wanted = config.section(SweepConfig)
+    unknown = [objective for objective in wanted.objectives if objective not in OBJECTIVES]
+    if unknown or not wanted.objectives:
+        raise AuraError(f"sweep.objectives={wanted.objectives}; allowed are {', '.join(OBJECTIVES)}")
     compose([*config.overrides, *space.suggest(FixedTrial(space.example()))])
 
 
@@ -113,6 +117,7 @@ def _mark_killed(trial: FrozenTrial) -> None:
 
 def _settings(config: Config, corpus: PreparedCorpus) -> dict[str, str]:
     """Return all that decides what a trial scores, by key: settings, recordings, and the test subjects."""
+    wanted = config.section(SweepConfig)
     recordings = train.select_annotated(corpus.recordings)
     folds = build_folds(config, recordings)
     if len(folds) > 1 or is_personal(config):
@@ -121,8 +126,8 @@ def _settings(config: Config, corpus: PreparedCorpus) -> dict[str, str]:
     compared = dotted(select(Config, asdict(config), Scope.COMPARED))
     return {
         **{key: str(value) for key, value in compared},
-        "sweep.objectives": str(config.sweep.objectives),
-        "sweep.space": str(config.sweep.space),
+        "sweep.objectives": str(wanted.objectives),
+        "sweep.space": str(wanted.space),
         # As a digest, since they hold the corpus's own subject ids.
         "subject_channels.digest": channels_digest(config),
         "data.digest": compute_data_digest(recordings, config.labels),
@@ -147,10 +152,11 @@ def _parent(shared: SharedStudy, run_id: str) -> str:
 
 def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list[str]) -> Sequence[float]:
     """Train and score one configuration, as a child run of the sweep."""
+    wanted = config.section(SweepConfig)
     trial_config = compose([*config.overrides, *words])
     with runs.stage_run("trial", trial_config, parent=parent, name=f"trial {trial.number}") as active:
         trial.set_user_attr(RUN, active.info.run_id)
-        scores = _out_of_fold(trial_config, trial, corpus, prunable=len(config.sweep.objectives) == 1)
+        scores = _out_of_fold(trial_config, trial, corpus, prunable=len(wanted.objectives) == 1)
         if scores is not None:
             runs.log_metrics({f"train_event_{name}": value for name, value in scores.items()})
             for name, value in scores.items():
@@ -162,7 +168,7 @@ def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list
         f"sweep: trial {trial.number}: F1 {scores['f1']:.3f} with {scores[FALSE_ALARM_RATE]:.1f} false alarms "
         f"per 24 h of assessed time; {' '.join(words)}"
     )
-    return [scores[objective] for objective in config.sweep.objectives]
+    return [scores[objective] for objective in wanted.objectives]
 
 
 def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -> dict[str, float] | None:
@@ -188,7 +194,7 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
         runs.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
         # After the last fold there is nothing to save.
         if prunable and fold < config.train.folds - 1:
-            trial.report(scores[config.sweep.objectives[0]], fold)
+            trial.report(scores[config.section(SweepConfig).objectives[0]], fold)
             if trial.should_prune():
                 raise TrialPruned
 
@@ -208,18 +214,19 @@ def _lock(config: Config, folder: Path) -> Path:
 
 def _report(config: Config, shared: SharedStudy, parent: str) -> None:
     """Log figures, the table of trials and the best configuration; train that one and test it."""
+    wanted = config.section(SweepConfig)
     complete = [t for t in shared.finished() if t.state == TrialState.COMPLETE]
     if not complete:
         errors = {str(t.user_attrs.get("error")) for t in shared.finished()}
         raise AuraError(f"no trial ended with a score: {'; '.join(sorted(errors))}")
-    best: FrozenTrial = best_trial(complete, config.sweep.objectives)
-    words = search_space(config.sweep.space).suggest(FixedTrial(best.params))
+    best: FrozenTrial = best_trial(complete, wanted.objectives)
+    words = search_space(wanted.space).suggest(FixedTrial(best.params))
     with runs.resumed(parent):
         runs.log_table(tabulate_trials(shared.finished()), "trials.json")
-        runs.log_figures(draw_study(shared.study, config.sweep.objectives))
+        runs.log_figures(draw_study(shared.study, wanted.objectives))
         runs.log_text(write_experiment(config.overrides, words, best), "best.yaml")
         runs.log_metrics(
             {f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS if name in best.user_attrs}
         )
         print(f"sweep: the best is trial {best.number}: {' '.join(words)}")
-        train.run(compose([*config.overrides, *words]))
+        TRAIN.run(compose([*config.overrides, *words]))

@@ -1,4 +1,4 @@
-"""One EDF to one events.tsv, as the containers of the SzCORE benchmark are called (doi:10.1111/epi.18113)."""
+"""Write one events.tsv for one EDF, as the SzCORE benchmark calls its containers (doi:10.1111/epi.18113)."""
 
 import os
 import shutil
@@ -6,14 +6,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.files import write_whole
 from aura.formats.detections import FORMATS
 from aura.stages import detect
+from aura.stages.detect import DetectConfig
 
-# Where the benchmark mounts its recordings, and takes the answer from.
+# The benchmark mounts its recordings here, and reads the answer here.
 DATA, OUTPUT = Path("/data"), Path("/output")
 FORMAT = "events_tsv"
 
@@ -21,21 +23,22 @@ FORMAT = "events_tsv"
 def run(config: Config) -> None:
     """Find seizures in the file ``INPUT`` below ``/data``, and write the file ``OUTPUT`` below ``/output``.
 
-    What is made on the way is in a folder that goes away.
+    Other files go to a temporary folder.
     """
     edf, target = DATA / _from_environment("INPUT"), OUTPUT / _from_environment("OUTPUT")
     if not target.parent.is_dir():
-        raise AuraError(f"OUTPUT={target.name}: there is no folder {target.parent}; mount one there")
+        raise AuraError(f"OUTPUT={target.name}: the folder {target.parent} is missing; mount it")
     with TemporaryDirectory() as scratch:
         found = Path(scratch) / "found"
-        asked = replace(config.detect, edf=str(edf), output=str(found), format=FORMAT)
-        detect.run(replace(config, detect=asked, workspace=scratch))
+        wanted = replace(config.section(DetectConfig), edf=str(edf), output=str(found), format=FORMAT)
+        changes: dict[str, Any] = {"workspace": scratch, "detect": wanted}
+        detect.STAGE.run(replace(config, **changes))
         (made,) = found.glob(f"*{FORMATS[FORMAT]}")
         write_whole(target, partial(shutil.copyfile, made))
 
 
 def _from_environment(name: str) -> str:
-    """A variable that the benchmark sets."""
+    """Return a variable that the benchmark sets."""
     value = os.environ.get(name)
     if not value:
         raise AuraError(

@@ -1,4 +1,4 @@
-"""A part of the database as one file to hand over."""
+"""Write a part of the database into one file to hand over."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ from aura.core.errors import AuraError
 from aura.corpora.names import key_from_environment
 from aura.database.connection import connect, describe_address
 from aura.database.handover import dump
-from aura.execution import telemetry
+from aura.stages.dump import DumpConfig
+from aura.stages.importing import DatabaseConfig
 
 
-@telemetry.measured("dump")
 def run(config: Config) -> None:
-    """Write the recordings of a corpus, or of some of its subjects, with all that is known of them."""
-    url, wanted = config.database.url, config.dump
+    """Write the recordings of a corpus, or of some of its subjects, with their annotations and detections."""
+    url, wanted = config.section(DatabaseConfig).url, config.section(DumpConfig)
     if url is None:
-        raise AuraError("say from which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
+        raise AuraError("no database is given; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     key = key_from_environment() if wanted.pseudonyms else None
     path = Path(wanted.output)
     with connect(url) as connection:
@@ -30,11 +30,11 @@ def run(config: Config) -> None:
 
 
 def _subjects(text: str | None) -> list[str] | None:
-    """Subjects of a list such as ``[sub1,sub2]``."""
+    """Read a list of subjects such as ``[sub1,sub2]``."""
     if text is None:
         return None
-    # By hand, since to YAML 00000010 is a number, and an octal one.
-    subjects = [one.strip() for one in text.removeprefix("[").removesuffix("]").split(",")]
+    # Not by YAML, which reads 00000010 as an octal number.
+    subjects = [subject.strip() for subject in text.removeprefix("[").removesuffix("]").split(",")]
     if not text.startswith("[") or not text.endswith("]") or not all(subjects):
         raise AuraError(f"subjects={text}; allowed is a list such as subjects=[sub1,sub2]")
     return subjects

@@ -1,0 +1,104 @@
+"""What an entry point declares about itself, and how the entry points are found.
+
+The command line, the configuration and telemetry read the declarations, and tests compare them with ``MLproject`` and
+the README. An entry point is added by a module of `aura.stages`, a section of ``conf/config.yaml`` for its own keys,
+and an entry in ``MLproject``.
+"""
+
+import pkgutil
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aura.config.schema import Config
+
+PACKAGE = "aura.stages"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An entry point: ``aura NAME key=value ...``.
+
+    Parameters
+    ----------
+    name
+        Word on the command line.
+    help
+        One line for the list of the entry points.
+    module
+        Dotted name of the module whose ``run(config)`` does the work. It is imported only to run the entry point, so
+        that the list of entry points needs neither NumPy nor MLflow.
+    order
+        Place in the list of the entry points, from low to high.
+    sections
+        Section classes of the configuration that belong to this entry point, by key. Their values are private: they are
+        not logged, not searched, and not in ``best.yaml``, unless a field declares another `aura.config.scope.Scope`.
+    shorthand
+        Keys that can be written without their section: ``edf=...`` for ``detect.edf=...``.
+    keys
+        Other keys and sections that ``--help`` shows.
+    overrides
+        Overrides that come before those of the user.
+    is_partitionable
+        Whether several processes can share the work by ``partition=INDEX/COUNT``.
+    is_measured
+        Whether the entry point pushes its metrics to a Prometheus push gateway.
+    has_corpus
+        Whether the entry point works on the corpus of ``dataset``, which then is a label of its metrics.
+    """
+
+    name: str
+    help: str
+    module: str
+    order: int = 1_000
+    sections: Mapping[str, type] = field(default_factory=dict)
+    shorthand: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    is_partitionable: bool = False
+    is_measured: bool = True
+    has_corpus: bool = True
+
+    @property
+    def words(self) -> dict[str, str]:
+        """Key of each shorthand word."""
+        return {key.rpartition(".")[2]: key for key in self.shorthand}
+
+    def to_overrides(self, words: Sequence[str]) -> list[str]:
+        """Turn words of the command line into overrides of Hydra.
+
+        The value of a shorthand word is quoted, so that it may hold any character. A shorthand word without a value is
+        left out: MLflow passes parameters that were not given in this form.
+        """
+        return [*self.overrides, *(override for word in words if (override := self._to_override(word)) is not None)]
+
+    def _to_override(self, word: str) -> str | None:
+        name, _, value = word.partition("=")
+        if name not in self.words:
+            return word
+        # Backslashes escape only before a quote and at the end.
+        quoted = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
+        return f"{self.words[name]}='{quoted}'" if value else None
+
+    def run(self, config: "Config") -> None:
+        """Run the entry point, as the command line and other entry points do."""
+        from aura.execution.telemetry import measured
+
+        work = import_module(self.module).run
+        if self.is_measured:
+            work = measured(self.name, has_corpus=self.has_corpus)(work)
+        work(config)
+
+
+def find_stages() -> dict[str, Stage]:
+    """Return the entry points by name: the ``STAGE`` of each public module of `aura.stages`.
+
+    The configuration finds them by the name of their package, since it ranks below them and they read it.
+    """
+    names = [module.name for module in pkgutil.iter_modules(import_module(PACKAGE).__path__)]
+    modules = [import_module(f"{PACKAGE}.{name}") for name in names if not name.startswith("_")]
+    stages: list[Stage] = [module.STAGE for module in modules]
+    return {stage.name: stage for stage in sorted(stages, key=lambda stage: (stage.order, stage.name))}

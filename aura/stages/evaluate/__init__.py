@@ -1,0 +1,23 @@
+"""Score a registered seizure detector on a corpus."""
+
+from dataclasses import dataclass
+
+from aura.config.stage import Stage
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """The model to evaluate."""
+
+    model: str | None
+
+
+STAGE = Stage(
+    name="evaluate",
+    help="score a registered model on a corpus: model=models:/NAME@champion",
+    module=f"{__name__}.run",
+    order=60,
+    sections={"evaluate": EvaluateConfig},
+    shorthand=("evaluate.model",),
+    keys=("dataset.root", "scoring"),
+)

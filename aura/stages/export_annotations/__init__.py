@@ -1,0 +1,26 @@
+"""Export the annotations of people from PostgreSQL and Grafana."""
+
+from dataclasses import dataclass
+
+from aura.config.stage import Stage
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """The corpus, the place and format of the annotations, and the Grafana server that has more of them."""
+
+    dataset: str | None
+    output: str
+    format: str
+    grafana: str | None
+
+
+STAGE = Stage(
+    name="export-annotations",
+    help="export annotations made in PostgreSQL and Grafana as files to train on: url=...",
+    module=f"{__name__}.run",
+    order=100,
+    sections={"export": ExportConfig},
+    shorthand=("database.url", "export.dataset", "export.output", "export.format", "export.grafana"),
+    has_corpus=False,
+)

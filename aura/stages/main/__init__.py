@@ -1,0 +1,11 @@
+"""Prepare, featurize and train in a row."""
+
+from aura.config.stage import Stage
+
+STAGE = Stage(
+    name="main",
+    help="prepare, featurize and train in a row, as child runs of one run",
+    module=f"{__name__}.run",
+    order=150,
+    keys=("dataset.root", "train", "tracking", "seed"),
+)

@@ -1,0 +1,29 @@
+"""Search configurations for the best seizure detector."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from aura.config.scope import LOGGED, PRIVATE
+from aura.config.stage import Stage
+from aura.core.ranges import Range
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """The space that is searched, the objectives, and the place of the study."""
+
+    n_trials: Annotated[int, Range(1, 1_000_000)] = field(metadata=LOGGED)
+    objectives: list[str] = field(metadata=LOGGED)
+    space: dict[str, Any] | None = field(metadata=LOGGED)
+    study: str | None = field(metadata=LOGGED)
+    storage: str | None = field(metadata=PRIVATE)
+
+
+STAGE = Stage(
+    name="sweep",
+    help="search configurations; several processes can share a search",
+    module=f"{__name__}.run",
+    order=50,
+    sections={"sweep": SweepConfig},
+    keys=("dataset.root",),
+)

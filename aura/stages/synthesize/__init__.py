@@ -1,0 +1,11 @@
+"""Make the synthetic corpus."""
+
+from aura.config.stage import Stage
+
+STAGE = Stage(
+    name="synthesize",
+    help="make the synthetic corpus",
+    module=f"{__name__}.run",
+    order=10,
+    keys=("dataset.root", "dataset.synthesis"),
+)
