@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from numpy.typing import ArrayLike
+
+from aura.core.errors import InvalidInput, check_range
 from aura.core.arrays import Floats, Int16s
 from aura.core.events import Event
 
@@ -99,6 +102,63 @@ class Ecg:
     written_unit: str = ""
     n_excluded: int = 0
     remarks: tuple[str, ...] = ()
+
+    @classmethod
+    def from_array(
+        cls, x_mv: ArrayLike, fs_hz: float, *, channel: str = "ECG", start: datetime | None = None
+    ) -> "Ecg":
+        """Make an ECG from samples in millivolts.
+
+        The samples are kept with 16 bits, as an EDF file keeps them: of a signal that spans 10 mV each is right to
+        0.1 µV.
+
+        Parameters
+        ----------
+        x_mv
+            (n_samples,) samples in millivolts; NaN where there is no signal, which becomes a gap.
+        fs_hz
+            Sampling rate in hertz.
+        channel
+            Label of the channel.
+        start
+            Start of the recording on the wall clock.
+
+        Raises
+        ------
+        InvalidInput
+            If the samples are not numbers in one dimension, if all are NaN, or if the rate is not allowed.
+
+        Examples
+        --------
+        >>> ecg = Ecg.from_array([0.0, 0.5, np.nan, 1.0], fs_hz=100)
+        >>> ecg.duration_s, ecg.mv(0, 3).round(3), ecg.gaps()
+        (0.04, array([0. , 0.5, 1. ]), (Event(onset_s=0.02, duration_s=0.01, kind='gap', confidence=1.0),))
+        """
+        try:
+            samples_mv = np.asarray(x_mv, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"x_mv is a {type(x_mv).__name__}; allowed are numbers in millivolts") from error
+        if samples_mv.ndim != 1:
+            raise InvalidInput(f"x_mv has the shape {samples_mv.shape}; allowed is (n_samples,), one channel")
+        check_range("fs_hz", fs_hz, *ECG_RATES_HZ)
+        if np.isinf(samples_mv).any():
+            raise InvalidInput(f"x_mv is infinite at sample {int(np.argmax(np.isinf(samples_mv)))}; allowed are numbers")
+        has_signal = ~np.isnan(samples_mv)
+        if not has_signal.any():
+            raise InvalidInput(f"x_mv holds {len(samples_mv)} samples, none of them a number")
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], has_signal, [False]))))
+        begins, ends = edges[::2], edges[1::2]
+        firsts = np.concatenate(([0], np.cumsum(ends - begins)))
+        segments = tuple(
+            Segment(int(first), int(stop), float(begin / fs_hz))
+            for first, stop, begin in zip(firsts[:-1], firsts[1:], begins, strict=True)
+        )
+        low_mv, high_mv = float(samples_mv[has_signal].min()), float(samples_mv[has_signal].max())
+        # Within the limits, so that the largest sample is not taken for one at the end of a converter's range.
+        mv_per_step = max(high_mv - low_mv, 1e-3) / 65_000
+        zero_mv = (low_mv + high_mv) / 2
+        digital = np.rint((samples_mv[has_signal] - zero_mv) / mv_per_step).astype(np.int16)
+        return cls(digital, mv_per_step, zero_mv, (-32_768, 32_767), float(fs_hz), channel, start, segments, unit="mV")
 
     @property
     def duration_s(self) -> float:
