@@ -37,6 +37,7 @@ REQUIREMENTS = (
     "pandas",
     "pyarrow",
     "prometheus-client",
+    "lazy-loader",
 )
 OF_REFERENCE = ("hrv-analysis", "nolds")
 # All cores share the windows of a recording, as long as each has enough of them, since a part costs some ms of its own.
