@@ -24,7 +24,7 @@ import sys, time
 from aura.tracking import runs
 from aura.config.compose import compose
 config = compose(sys.argv[1:])
-with tracking.stage_run("main", config) as outer, tracking.stage_run("train", config) as inner:
+with runs.stage_run("main", config) as outer, runs.stage_run("train", config) as inner:
     print(outer.info.run_id, inner.info.run_id, flush=True)
     time.sleep(600)
 """
@@ -41,8 +41,8 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> str:
     return uri
 
 
-def test_waiting_for_a_server_takes_half_a_minute_by_default() -> None:
-    code = "from aura import tracking; from mlflow.environment_variables import {0}; print({0}.get())"
+def test_waiting_for_a_server_takes_half_a_minute_unless_the_user_says_otherwise() -> None:
+    code = "from aura.tracking import runs; from mlflow.environment_variables import {0}; print({0}.get())"
     command = [sys.executable, "-c", code.format("MLFLOW_HTTP_REQUEST_MAX_RETRIES")]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_HTTP")}
     # urllib3 waits 0, 4, 8 and 16 s between these, plus up to a second each; refused connections take no time.
