@@ -57,7 +57,7 @@ bench: $(INSTALLED)  ## after make demo: measure time and memory of the stages (
 	python -m benchmarks.serving
 	python -m benchmarks.database
 
-dashboards: $(INSTALLED)  ## generate Grafana's dashboards
+dashboards: $(INSTALLED)  ## write Grafana's dashboards anew, after a change of what makes them
 	python -m aura.database.dashboards
 	python -m aura.monitoring.dashboard
 
