@@ -52,9 +52,8 @@ bench: $(INSTALLED)  ## after make demo: measure what all of it costs (about two
 	python -m benchmarks.serving
 	python -m benchmarks.database
 
-dashboards: $(INSTALLED)  ## write Grafana's dashboards anew, after a change of what makes them
-	python -m aura.database.dashboards
-	python -m aura.monitoring.dashboard
+dashboards: $(INSTALLED)  ## write Grafana's dashboards again, after a change in deploy/grafana/generate
+	python -m deploy.grafana.generate
 
 lint: $(INSTALLED)  ## put the code in order and check it
 	ruff check --fix .

@@ -6,8 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -17,6 +15,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+import requests
 
 from aura import cli
 from aura.config.compose import compose
@@ -69,25 +68,21 @@ def served(model: str) -> Iterator[str]:
 
 
 def post(url: str, payload: Any) -> tuple[int, Any]:
-    """Post JSON; give the status and the JSON of the answer."""
+    """Post JSON, and return the status and the JSON of the response."""
+    # Not json=, which refuses the NaN that MLflow's server accepts.
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(payload).encode(), headers)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+    response = requests.post(url, json.dumps(payload), headers=headers, timeout=60)
+    return response.status_code, response.json()
 
 
 def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
     """Wait until the server answers."""
     deadline = monotonic() + SERVER_STARTS_WITHIN_S
     while server.poll() is None and monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310
+        with suppress(requests.ConnectionError):
+            if requests.get(url, timeout=5).ok:
                 return
-        except (urllib.error.URLError, ConnectionError):
-            sleep(0.2)
+        sleep(0.2)
     raise AuraError("the model server did not start; `mlflow models serve` with the same model says why")
 
 

@@ -22,11 +22,11 @@ from aura.config.compose import compose
 from aura.core.events import Event
 from aura.core.provenance import Origin, Provenance
 from aura.core.series import RRSeries
-from aura.database import dashboards, queries
-from aura.database.copy import copy, timestamps
-from aura.database.recordings import Model, Row, model_id, put, put_predictions
+from aura.database.copy import copy_columns, to_timestamps
+from aura.database.recordings import Model, Row, write_model, write_predictions, write_recording
 from aura.database.schema import migrate
 from benchmarks.measure import document
+from deploy.grafana.generate import queries, recordings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 # A day of a heart at 75 beats a minute.
@@ -90,8 +90,8 @@ def binary(connection: Connection, frame: pd.DataFrame, _: str) -> None:
     for recording in np.unique(ids):
         part = ids == recording
         with connection.transaction():
-            columns = {"recording_id": int(recording), "ts": timestamps(START, seconds[part]), "rr_ms": rr_ms[part]}
-            copy(connection, "rr", columns)
+            columns = {"recording_id": int(recording), "ts": to_timestamps(START, seconds[part]), "rr_ms": rr_ms[part]}
+            copy_columns(connection, "rr", columns)
 
 
 WAYS: tuple[tuple[str, Callable[[Connection, pd.DataFrame, str], None], int | None], ...] = (
@@ -136,13 +136,13 @@ def whole(connection: Connection, n_rows: int) -> Iterator[dict[str, object]]:
         )
         with connection.transaction():
             events = [Event(1000.0 * i, 60.0) for i in range(1, 6)]
-            recording = put(connection, row, rr, seizures=events, faults=events[:1])
+            recording = write_recording(connection, row, rr, seizures=events, faults=events[:1])
             if number < 5:
-                model = model_id(connection, Model(BENCHED, 1.0))
+                model = write_model(connection, Model(BENCHED, 1.0))
                 t_s = np.arange(1.0, rr.duration_s)
                 p = np.random.default_rng(number).random(len(t_s))
-                put_predictions(
-                    connection, recording, model, START, t_s=t_s, probability=p, score=p, found=events, not_assessed=[]
+                write_predictions(
+                    connection, recording, model, START, t_s=t_s, probability=p, score=p, alarms=events, not_assessed=[]
                 )
     seconds = time.perf_counter() - began
     yield {
@@ -154,8 +154,8 @@ def whole(connection: Connection, n_rows: int) -> Iterator[dict[str, object]]:
     t_s = np.arange(0, 86_400, 0.04)
     mv = np.sin(t_s).astype(np.float32)
     began = time.perf_counter()
-    columns = {"recording_id": 1, "ts": timestamps(START, t_s), "low_mv": mv, "high_mv": mv}
-    copy(connection, "ecg", columns)
+    columns = {"recording_id": 1, "ts": to_timestamps(START, t_s), "low_mv": mv, "high_mv": mv}
+    copy_columns(connection, "ecg", columns)
     seconds = time.perf_counter() - began
     yield {"what": "ECG of 24 h", "recordings": 1, "s": f"{seconds:.1f}", "RR rows/s": "-"}
     connection.execute("VACUUM ANALYZE")
@@ -170,12 +170,12 @@ def asked(connection: Connection) -> Iterator[dict[str, object]]:
     values |= {"recording": str(row[0]), "model": str(row[1])}
     connection.execute("UPDATE ecg SET recording_id = %s", (row[0],))
     connection.execute("VACUUM ANALYZE ecg")
-    for name, board in dashboards.dashboards().items():
+    for name, board in recordings.dashboards().items():
         for panel in board.panels or ():
             for target in panel.targets or ():
                 hours = 2 if "FROM ecg" in target.sql else 24
                 end = START + timedelta(hours=hours)
-                sql = queries.expanded(target.sql, values, str(START), str(end), "5s" if hours == 2 else "1m").encode()
+                sql = queries.expand(target.sql, values, str(START), str(end), "5s" if hours == 2 else "1m").encode()
                 seconds = []
                 for _ in range(N_TIMES):
                     began = time.perf_counter()

@@ -14,11 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from aura.benchmarking.tables import STAGES, WHAT, Tables
-from aura.reports.figures import BLUE, GREEN, GREY, ORANGE
+from aura.reports.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW
+from aura.reports.page import page_style
 
 HERE = Path(__file__).parent
 # By number of workers, so that one colour means the same in all pictures; then they begin again.
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00")
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW)
 HATCHES = ("", "///", "...", "xxx", "---")
 MARKERS = dict(zip(STAGES, "os^D", strict=True))
 # Setups that are drawn, the newest; all are in the tables.
@@ -55,7 +56,7 @@ def page(tables: Tables) -> str:
     ]
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=select_autoescape())
     html: str = environment.get_template("report.html").render(
-        style=(HERE.parent / "reports" / "page.css").read_text(encoding="utf-8"),
+        style=page_style(),
         drawn=drawn,
         setups=tables.setups.to_dict("records"),
         # The newest first here as well.

@@ -1,6 +1,5 @@
 """What of a configuration and of an error may leave this machine: to MLflow, a sweep's database, a caller."""
 
-import re
 import traceback
 from dataclasses import asdict
 from pathlib import Path, PurePath
@@ -8,7 +7,7 @@ from typing import Any
 
 from aura.config.schema import Config
 from aura.config.scope import Scope, dotted, select
-from aura.core.errors import RecordingError
+from aura.core.errors import RecordingError, without_credentials
 from aura.core.paths import PROJECT
 
 
@@ -53,11 +52,6 @@ def public_error(error: BaseException, config: Config) -> str:
     raised = traceback.extract_tb(error.__traceback__)
     where = f" in {PurePath(raised[-1].filename).name}, line {raised[-1].lineno}" if raised else ""
     return f"{kind}{where}; the message stays on the machine, since it may name people (dataset.pseudonyms=true)"
-
-
-def without_credentials(text: str) -> str:
-    """A text without what stands before the @ of an address."""
-    return re.sub(r"(://)[^/\s]*@", r"\1", text)
 
 
 def _is_place(value: str) -> bool:

@@ -1,5 +1,7 @@
 """What Aura raises for a person to read: one sentence that says what, where, and what is allowed."""
 
+import re
+
 
 class AuraError(Exception):
     """Something the caller can put right; its message is one sentence."""
@@ -53,3 +55,14 @@ class RecordingError(AuraError):
 
 class OutageError(AuraError):
     """A server could not be used: of tracking, of a cluster. Whatever was tried meanwhile is not to blame."""
+
+
+def without_credentials(text: str) -> str:
+    """Remove user and password from all addresses in a text.
+
+    Examples
+    --------
+    >>> without_credentials("cannot reach postgresql://me:secret@host/aura")
+    'cannot reach postgresql://host/aura'
+    """
+    return re.sub(r"(://)[^/\s]*@", r"\1", text)

@@ -1,1 +1,1 @@
-"""Recordings, annotations and detections in PostgreSQL: for dashboards, and for who annotates there."""
+"""Recordings, annotations and detections in PostgreSQL, for dashboards and for people who annotate there."""

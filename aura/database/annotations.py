@@ -1,4 +1,4 @@
-"""What people say happened in recordings: out of the tables, and how far they agree."""
+"""Annotations by people: read from the tables, merged per annotator, and their agreement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import psycopg
 
 
-# What people draw may reach so far beyond a recording.
+# Marks of people may reach this far beyond a recording.
 ROUNDING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording that was, or could have been, annotated."""
+    """A recording that people can annotate."""
 
     recording_id: int
     dataset: str
@@ -30,21 +30,21 @@ class Recording:
     start_at: datetime
     start_known: bool
     duration_s: float
-    # By the corpus.
+    # Whether the corpus has annotations of it.
     annotated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What somebody said, and when; ``kind`` is seiz or bckg."""
+    """An event as a person marked it; its ``kind`` is seiz or bckg."""
 
     annotator: str
     event: Event
-    said_at: datetime
+    made_at: datetime
 
 
-def recordings(connection: "psycopg.Connection[tuple[Any, ...]]") -> list[Recording]:
-    """All recordings."""
+def read_recordings(connection: "psycopg.Connection[tuple[Any, ...]]") -> list[Recording]:
+    """Read all recordings."""
     rows = connection.execute(
         "SELECT recording_id, dataset, name, start_at, start_known, duration_s, annotated FROM recording "
         "ORDER BY dataset, name"
@@ -52,25 +52,25 @@ def recordings(connection: "psycopg.Connection[tuple[Any, ...]]") -> list[Record
     return [Recording(*row) for row in rows]
 
 
-def annotations(
+def read_annotations(
     connection: "psycopg.Connection[tuple[Any, ...]]", recording: Recording
 ) -> tuple[list[Annotation], list[str]]:
-    """What was said of a recording.
+    """Read the annotations of a recording.
 
     Returns
     -------
-    said
-        In the order in which it was.
+    annotations
+        In the order in which they were made.
     outside
-        A sentence for each annotation that is not, or not wholly, within the recording.
+        A sentence for each annotation that lies outside of the recording, or reaches beyond it.
     """
     rows = connection.execute(
         "SELECT annotation_id, annotator, onset_at, end_at, kind, confidence, created_at FROM annotation "
         "WHERE recording_id = %s ORDER BY created_at, annotation_id",
         (recording.recording_id,),
     )
-    said, outside = [], []
-    for number, annotator, onset_at, end_at, kind, confidence, said_at in rows:
+    inside, outside = [], []
+    for number, annotator, onset_at, end_at, kind, confidence, made_at in rows:
         onset_s = (onset_at - recording.start_at).total_seconds()
         event = Event(onset_s, (end_at - onset_at).total_seconds(), kind, confidence)
         if event.onset_s < -ROUNDING_S or event.end_s > recording.duration_s + ROUNDING_S:
@@ -78,29 +78,29 @@ def annotations(
                 f"annotation {number} of {annotator}, {onset_at:%Y-%m-%d %H:%M:%S}, reaches beyond {recording.name}"
             )
             continue
-        said.append(Annotation(annotator, event, said_at))
-    return said, outside
+        inside.append(Annotation(annotator, event, made_at))
+    return inside, outside
 
 
-def seizures(said: Sequence[Annotation], duration_s: float) -> tuple[Event, ...]:
-    """Seizures of one annotator, of whom the later word counts: background takes away from what was a seizure before.
+def merge_seizures(marks: Sequence[Annotation], duration_s: float) -> tuple[Event, ...]:
+    """Merge the marks of one annotator into seizures; later background removes earlier seizures.
 
     Parameters
     ----------
-    said
-        In the order in which it was.
+    marks
+        Annotations in the order in which they were made.
     duration_s
         Length of the recording.
 
     Examples
     --------
     >>> at = datetime(2026, 1, 1)
-    >>> seizures([Annotation("a", Event(10, 20), at), Annotation("a", Event(15, 5, "bckg"), at)], 60)[0].end_s
+    >>> merge_seizures([Annotation("a", Event(10, 20), at), Annotation("a", Event(15, 5, "bckg"), at)], 60)[0].end_s
     15.0
     """
     kept: list[Event] = []
-    for one in said:
-        event = one.event
+    for mark in marks:
+        event = mark.event
         if event.kind == "seiz":
             kept.append(event)
             continue
@@ -116,21 +116,20 @@ def seizures(said: Sequence[Annotation], duration_s: float) -> tuple[Event, ...]
     return unite(kept, duration_s=duration_s)
 
 
-def agreement(by_annotator: dict[str, tuple[Event, ...]], duration_s: float) -> pd.DataFrame:
-    """Say how far annotators of a recording agree, second by second.
+def compute_agreement(by_annotator: dict[str, tuple[Event, ...]], duration_s: float) -> pd.DataFrame:
+    """Compute how far annotators of a recording agree, second by second.
 
     Parameters
     ----------
     by_annotator
-        Seizures each found.
+        Seizures of each annotator.
     duration_s
         Length of the recording.
 
     Returns
     -------
     DataFrame
-        A row per pair: ``one``, ``other``, ``kappa`` (NaN where neither found a seizure: there is nothing to disagree
-        on), ``disputed_s``.
+        A row per pair: ``one``, ``other``, ``kappa`` (NaN if neither marked a seizure), ``disputed_s``.
 
     References
     ----------
@@ -148,9 +147,9 @@ def agreement(by_annotator: dict[str, tuple[Event, ...]], duration_s: float) -> 
 
 
 def _seconds(events: Sequence[Event], duration_s: float) -> Bools:
-    """Whether the middle of each second lies in an event."""
+    """Return whether the middle of each second lies in an event, (n_seconds,)."""
     middle_s = np.arange(0.5, max(duration_s, 1.0), 1.0)
-    there = np.zeros(len(middle_s), dtype=np.bool_)
+    inside = np.zeros(len(middle_s), dtype=np.bool_)
     for event in events:
-        there |= (middle_s >= event.onset_s) & (middle_s < event.end_s)
-    return there
+        inside |= (middle_s >= event.onset_s) & (middle_s < event.end_s)
+    return inside

@@ -1,4 +1,4 @@
-"""Open a dump only if what it unpacks to is what a dump can hold."""
+"""Open a dump only if its files and their unpacked sizes are those of a dump."""
 
 import io
 import json
@@ -9,31 +9,31 @@ from pathlib import Path
 from typing import IO, Any
 
 MANIFEST = "manifest.json"
-# A manifest has some kilobytes, and the list of ten files less than one.
+# A manifest has a few kilobytes, and the list of ten files less than one.
 MOST_MANIFEST_BYTES = 1_000_000
 MOST_LIST_BYTES = 1_000_000
-# The most regular tables that could be measured are packed to a fourteenth, and DEFLATE packs one byte to a thousandth.
+# The most regular tables measured are packed 14-fold; DEFLATE can pack about 1000-fold.
 MOST_RATIO = 300
-# Small tables, such as empty ones, may have any ratio.
+# Smaller tables, such as empty ones, may have any ratio.
 SMALL_BYTES = 1_000_000
 CHUNK = 1 << 20
-# Both unpack a chunk into a bounded number of bytes; bzip2 and LZMA do not.
+# Both unpack a chunk to a bounded number of bytes; bzip2 and LZMA do not.
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @contextmanager
-def opened(path: Path, tables: Collection[str]) -> Iterator[zipfile.ZipFile]:
-    """Open a dump whose files are the manifest and these tables, each once and of a plausible size.
+def open_archive(path: Path, tables: Collection[str]) -> Iterator[zipfile.ZipFile]:
+    """Open a dump if its files are the manifest and these tables, each once and of a plausible size.
 
-    The size that is declared is also the most that is unpacked, if it is read by `chunks`: `zipfile` stops there, and
-    reports a wrong checksum.
+    Read by `read_chunks`, a file never unpacks to more than its declared size: `zipfile` stops there, with an error
+    of the checksum.
 
     Raises
     ------
     ValueError
-        With what is wrong; nothing has been unpacked.
+        If a name, size or kind of packing is not allowed; nothing has been unpacked.
     zipfile.BadZipFile
-        For what is no zip file.
+        If the file is not a zip file.
     """
     with _BoundedFile(path) as file, zipfile.ZipFile(file) as archive:
         members = archive.infolist()
@@ -44,7 +44,7 @@ def opened(path: Path, tables: Collection[str]) -> Iterator[zipfile.ZipFile]:
             raise ValueError("its files overlap")
         for member in members:
             if member.compress_type not in PACKED:
-                raise ValueError(f"{member.filename} is packed in another way than dump does")
+                raise ValueError(f"{member.filename} is not packed in the way dump does")
             most = MOST_MANIFEST_BYTES
             if member.filename != MANIFEST:
                 most = max(SMALL_BYTES, MOST_RATIO * member.compress_size)
@@ -54,26 +54,26 @@ def opened(path: Path, tables: Collection[str]) -> Iterator[zipfile.ZipFile]:
 
 
 def read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
-    """Read the manifest of an archive that was opened here."""
+    """Read the manifest of an archive from `open_archive`."""
     with archive.open(MANIFEST) as file:
-        manifest: dict[str, Any] = json.loads(b"".join(chunks(file)))
+        manifest: dict[str, Any] = json.loads(b"".join(read_chunks(file)))
     for key in ("format", "schema_version"):
         if type(manifest[key]) is not int:
-            raise ValueError(f"{key} is no number")
+            raise ValueError(f"{key} is not a number")
     return manifest
 
 
-def chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """Content of a file of an archive, a part at a time; all at once would be unpacked whatever size is declared."""
+def read_chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the content of a file in parts; reading it at once would ignore the declared size."""
     while part := file.read(CHUNK):
         yield part
 
 
 class _BoundedFile(io.FileIO):
-    """A file of which no more is read at once than a list of some files has."""
+    """A file that refuses to read more at once than the list of a dump's files needs."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read so many bytes, or the rest."""
+        """Read ``size`` bytes, or the rest."""
         wanted = self._rest() if size is None or size < 0 else min(size, self._rest())
         if wanted > max(MOST_LIST_BYTES, CHUNK):
             raise zipfile.BadZipFile("its list of files is too long")

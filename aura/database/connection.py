@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL, whose errors are one sentence each and tell no password."""
+"""A connection to PostgreSQL whose errors are one sentence each, without a password."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,40 +13,40 @@ Connection = "psycopg.Connection[tuple[Any, ...]]"
 
 
 @contextmanager
-def connected(url: str) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
-    """Open a database in autocommit mode; what belongs together is put into transactions.
+def connect(url: str) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
+    """Connect to a database in autocommit mode; callers open transactions themselves.
 
     Parameters
     ----------
     url
-        Such as ``postgresql://user@host/aura``; a password is better kept in PGPASSWORD or ~/.pgpass.
+        Address, such as ``postgresql://user@host/aura``; keep a password in PGPASSWORD or ~/.pgpass.
 
     Raises
     ------
     AuraError
-        One sentence, for whatever the database could not do.
+        For every error of the database, as one sentence.
     """
     try:
         import psycopg
     except ImportError as error:
         raise AuraError("psycopg is not installed; pip install 'aura-ecg[postgresql]'") from error
-    place = where(url)
+    place = describe_address(url)
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="aura") as connection:
-            # What the session says of times is read back as it was written.
+            # Times are read back as they were written.
             connection.execute("SET TIME ZONE 'UTC'")
             yield connection
     except psycopg.Error as error:
-        raise AuraError(f"the database {place}: {sentence(error)}") from error
+        raise AuraError(f"the database {place}: {describe_error(error)}") from error
 
 
-def where(url: str) -> str:
-    """Host and name of a database, without who asks it and how.
+def describe_address(url: str) -> str:
+    """Return the name and host of a database, without user, password and options.
 
     Raises
     ------
     AuraError
-        For what is no address; it repeats nothing of it, as a part of the password may stand anywhere.
+        If the address is malformed; the message repeats nothing of it, since any part may hold the password.
     """
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
@@ -58,15 +58,15 @@ def where(url: str) -> str:
     except psycopg.Error:
         parts = {"host": "@"}
     host, name, port = (parts.get(key, "") for key in ("host", "dbname", "port"))
-    if "@" in host + name or not all(one.isdigit() for one in port.split(",") if one):
+    if "@" in host + name or not all(number.isdigit() for number in port.split(",") if number):
         raise AuraError(
-            "database.url cannot be read; signs such as @ : / % of a user's name or password are written as %40 %3A "
-            "%2F %25, or keep the password in PGPASSWORD or ~/.pgpass"
+            "database.url cannot be read; in a user name or password, write @ : / % as %40 %3A %2F %25, "
+            "or keep the password in PGPASSWORD or ~/.pgpass"
         )
     return f"{name or 'postgres'} at {'this machine' if not host or host.startswith('/') else host}"
 
 
-def sentence(error: "psycopg.Error") -> str:
-    """Say what a database said, on one line."""
-    said = error.diag.message_primary or str(error)
-    return " ".join(said.split()) or type(error).__name__
+def describe_error(error: "psycopg.Error") -> str:
+    """Return the message of a database on one line."""
+    message = error.diag.message_primary or str(error)
+    return " ".join(message.split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Columns of numbers into a table, by PostgreSQL's binary COPY: no row is ever a Python object."""
+"""Copy columns of numbers into a table by PostgreSQL's binary COPY, without a Python object per row."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 HEADER, TRAILER = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-# Numbers as they go over the wire, by their kind and size here.
+# Big-endian types of the format, by numpy's kind and size.
 WIRE = {"i4": ">i4", "i8": ">i8", "f8": ">f8", "f4": ">f4"}
 ROWS_AT_ONCE = 100_000
 
 
-def timestamps(start: datetime, t_s: Floats) -> Ints:
-    """Times of a recording as timestamptz has them: whole microseconds since 2000.
+def to_timestamps(start: datetime, t_s: Floats) -> Ints:
+    """Convert times of a recording to timestamptz: whole microseconds since 2000.
 
     Parameters
     ----------
     start
-        Of the recording, with its time zone.
+        Start of the recording, with its time zone.
     t_s
-        (n,) seconds from there.
+        (n,) seconds from the start.
     """
     since = start - EPOCH
     start_us = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     return start_us + np.round(t_s * 1e6).astype(np.int64)
 
 
-def copy(
+def copy_columns(
     connection: "psycopg.Connection[tuple[Any, ...]]", table: str, columns: Mapping[str, NDArray[Any] | int]
 ) -> int:
     """Add rows to a table.
@@ -44,19 +44,22 @@ def copy(
     Parameters
     ----------
     connection
-        In a transaction of the caller.
+        Connection in a transaction of the caller.
     table
-        Name.
+        Name of the table.
     columns
-        (n,) numbers by column, of 4 or 8 bytes; or one that all rows share. Times as of `timestamps`.
+        (n,) numbers of 4 or 8 bytes by column, or one number for all rows; times from `to_timestamps`.
 
     Returns
     -------
     int
-        Rows added.
+        Number of rows added.
     """
     n_rows = max((len(column) for column in columns.values() if isinstance(column, np.ndarray)), default=0)
-    arrays = {name: np.asarray(one, dtype=np.int32) if isinstance(one, int) else one for name, one in columns.items()}
+    arrays = {
+        name: np.asarray(column, dtype=np.int32) if isinstance(column, int) else column
+        for name, column in columns.items()
+    }
     kinds = {name: np.dtype(WIRE[f"{column.dtype.kind}{column.dtype.itemsize}"]) for name, column in arrays.items()}
     fields = [("n_fields", ">i2")]
     for name, kind in kinds.items():

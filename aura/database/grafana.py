@@ -19,18 +19,18 @@ from aura.database.recordings import REFERENCE
 from aura.formats.vocabulary import NO_WORDS, Meaning, Words, meaning
 
 TOKEN_VARIABLE = "AURA_GRAFANA_TOKEN"  # noqa: S105
-# What tags mean here; any word for it will do.
+# Kind of an event by the meaning of its tag, whatever the word.
 KINDS = {
     Meaning.SEIZURE: "seiz",
     Meaning.SEIZURE_START: "seiz",
     Meaning.BACKGROUND: "bckg",
     Meaning.NON_EPILEPTIC: "bckg",
 }
-# A tag that says of which recording it is, where others were at the same time.
+# Prefix of a tag that names the recording, needed if several were made at the same time.
 OF = "recording:"
-# What a person marked as both.
+# Kind of a mark with tags of both kinds.
 BOTH = "both"
-# At once; Grafana gives the newest, so more could hide others.
+# Limit of one query; Grafana returns the newest, so that with more, older ones would be missing.
 LIMIT = 50_000
 TIMEOUT_S = 30.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,133 +38,138 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A stretch of time that a person marked in a dashboard; ``kind`` is seiz, bckg, or both."""
+    """A stretch of time that a person marked in a dashboard; ``kind`` is seiz, bckg or both."""
 
     number: int
     annotator: str
     kind: str
     onset_at: datetime
     end_at: datetime
-    said_at: datetime
-    # Where the tags say so.
+    made_at: datetime
+    # The recording that a tag names.
     recording: str | None
 
 
-def regions(url: str, token: str, words: Words = NO_WORDS) -> list[Region]:
-    """Query a Grafana for all marks with a tag that means a seizure or background, such as ``seiz`` and ``bckg``.
+def query_regions(url: str, token: str, words: Words = NO_WORDS) -> list[Region]:
+    """Query Grafana for all marks with a tag that means seizure or background, such as ``seiz`` and ``bckg``.
 
     Parameters
     ----------
     url
-        Of Grafana.
+        Address of Grafana.
     token
-        Of a service account that may read annotations.
+        Token of a service account that may read annotations.
     words
-        Words of the clinic for tags.
+        The clinic's own words for tags.
 
     Raises
     ------
     AuraError
-        Where it does not answer, or with something else.
+        If Grafana does not answer, or not with annotations.
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise AuraError(f"grafana={url}; allowed are addresses such as https://grafana.example.org")
-    found = [region for one in _query(url, token) if (region := _region(one, words)) is not None]
-    return sorted(found, key=lambda one: (one.said_at, one.number))
+    regions = [region for mark in _query(url, token) if (region := _read_region(mark, words)) is not None]
+    return sorted(regions, key=lambda region: (region.made_at, region.number))
 
 
-def assign(found: Sequence[Region], recordings: Sequence[Recording]) -> tuple[dict[int, list[Annotation]], list[str]]:
-    """Find the recording of each region: the one its tag names, or the only one that was made at that time.
+def assign_regions(
+    regions: Sequence[Region], recordings: Sequence[Recording]
+) -> tuple[dict[int, list[Annotation]], list[str]]:
+    """Assign each region to a recording: the one its tag names, or the only one made at that time.
 
     Parameters
     ----------
-    found
-        Regions.
+    regions
+        Marks of people.
     recordings
-        All there are, as what is the only one is to be told among all.
+        All recordings of the database, since only among all of them one is known to be the only one.
 
     Returns
     -------
     by_recording
-        What was said, by the id of the recording.
+        Annotations by the id of the recording.
     left
-        A sentence for each region that is of none or several, or both a seizure and background.
+        A sentence for each region without a recording, with several, or tagged as both seizure and background.
     """
     by_recording: dict[int, list[Annotation]] = {}
     left = []
-    for region in found:
-        of = [
-            one
-            for one in recordings
-            if region.recording in (None, one.name, f"{one.dataset}/{one.name}")
-            and one.start_at <= region.onset_at
-            and region.end_at <= one.start_at + timedelta(seconds=one.duration_s + 1)
+    for region in regions:
+        matches = [
+            recording
+            for recording in recordings
+            if region.recording in (None, recording.name, f"{recording.dataset}/{recording.name}")
+            and recording.start_at <= region.onset_at
+            and region.end_at <= recording.start_at + timedelta(seconds=recording.duration_s + 1)
         ]
         what = f"annotation {region.number} of {region.annotator}, {region.onset_at:%Y-%m-%d %H:%M:%S}, is"
         if region.kind == BOTH:
             left.append(f"{what} tagged seiz and bckg; allowed is one of them")
             continue
-        if len(of) != 1:
-            where = f"{len(of)} recordings" if of else "no recording"
+        if len(matches) != 1:
+            where = f"{len(matches)} recordings" if matches else "no recording"
             named = f" named {region.recording}" if region.recording else ""
-            which = f"; a tag {OF}DATASET/NAME says which" if of or not named else ""
+            which = f"; a tag {OF}DATASET/NAME says which" if matches or not named else ""
             left.append(f"{what} of {where}{named}{which}")
             continue
-        onset_s = (region.onset_at - of[0].start_at).total_seconds()
+        onset_s = (region.onset_at - matches[0].start_at).total_seconds()
         event = Event(onset_s, (region.end_at - region.onset_at).total_seconds(), region.kind)
-        by_recording.setdefault(of[0].recording_id, []).append(Annotation(region.annotator, event, region.said_at))
+        by_recording.setdefault(matches[0].recording_id, []).append(Annotation(region.annotator, event, region.made_at))
     return by_recording, left
 
 
 def _query(url: str, token: str) -> list[dict[str, Any]]:
-    """Return all annotations but those of alerts."""
+    """Query all annotations, those of alerts excepted.
+
+    By urllib, not requests, so that certificates of the system's own store are trusted, as of a hospital's authority.
+    """
     query = urlencode({"type": "annotation", "limit": LIMIT})
     request = urllib.request.Request(  # noqa: S310
         f"{url.rstrip('/')}/api/annotations?{query}",
         headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
     )
     try:
-        with urllib.request.build_opener(_Stay).open(request, timeout=TIMEOUT_S) as answer:
-            said = json.load(answer)
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
+            marks = json.load(answer)
     except urllib.error.HTTPError as error:
         hint = f"; {TOKEN_VARIABLE} has to be the token of a service account" if error.code in (401, 403) else ""
         raise AuraError(f"grafana={url} answers {error.code} {error.reason}{hint}") from error
     except (OSError, ValueError) as error:
-        raise AuraError(f"grafana={url} cannot be asked: {error}") from error
-    if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
+        raise AuraError(f"grafana={url} cannot be reached: {error}") from error
+    if not isinstance(marks, list) or not all(isinstance(mark, dict) for mark in marks):
         raise AuraError(f"grafana={url} does not answer with a list of annotations")
-    if len(said) >= LIMIT:
+    if len(marks) >= LIMIT:
         raise AuraError(f"grafana={url} has {LIMIT} annotations or more; remove those that were exported")
-    return said
+    return marks
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """To follow where an answer sends would hand the token to whoever is there."""
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follow no redirect: it would hand the token to another server."""
 
     def redirect_request(self, *_: object) -> None:
-        """Go nowhere."""
+        """Return no request."""
 
 
-def _region(one: dict[str, Any], words: Words) -> Region | None:
-    """Read an annotation; None for one that is about something else, of an alert, or background without a length."""
-    kinds = sorted({KINDS[said] for tag in one.get("tags") or () if (said := meaning(str(tag), words)) in KINDS})
-    if not kinds or one.get("alertId"):
+def _read_region(mark: dict[str, Any], words: Words) -> Region | None:
+    """Read a mark; None without a tag of seizure or background, for an alert, or for background without a length."""
+    kinds = sorted({KINDS[sense] for tag in mark.get("tags") or () if (sense := meaning(str(tag), words)) in KINDS})
+    if not kinds or mark.get("alertId"):
         return None
     try:
-        onset_ms, end_ms = int(one["time"]), int(one.get("timeEnd") or one["time"])
+        onset_ms, end_ms = int(mark["time"]), int(mark.get("timeEnd") or mark["time"])
         if end_ms <= onset_ms and kinds == ["bckg"]:
             return None
-        annotator = str(one.get("login") or f"grafana user {one.get('userId', 'unknown')}")
-        names = [tag[len(OF) :] for tag in one["tags"] if tag.startswith(OF)]
+        annotator = str(mark.get("login") or f"grafana user {mark.get('userId', 'unknown')}")
+        names = [tag[len(OF) :] for tag in mark["tags"] if tag.startswith(OF)]
         return Region(
-            number=int(one["id"]),
-            # The corpus is no person, and what a person says is not the corpus's.
+            number=int(mark["id"]),
+            # A person called like the corpus's own annotations is told apart from them.
             annotator=f"{annotator}@grafana" if annotator == REFERENCE else annotator,
             kind=kinds[0] if len(kinds) == 1 else BOTH,
             onset_at=EPOCH + timedelta(milliseconds=onset_ms),
             end_at=EPOCH + timedelta(milliseconds=max(onset_ms, end_ms)),
-            said_at=EPOCH + timedelta(milliseconds=int(one.get("updated") or one.get("created") or onset_ms)),
+            made_at=EPOCH + timedelta(milliseconds=int(mark.get("updated") or mark.get("created") or onset_ms)),
             recording=names[0] if names else None,
         )
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise AuraError(f"Grafana says an annotation that cannot be read ({error})") from error
+        raise AuraError(f"Grafana has an annotation that cannot be read ({error})") from error

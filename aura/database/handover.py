@@ -1,4 +1,4 @@
-"""A part of the database as one file, and such a file into an empty database."""
+"""Write a part of the database to one file, and restore such a file into an empty database."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from aura import __version__
 from aura.core.errors import AuraError
 from aura.core.files import write_whole
 from aura.corpora.names import pseudonym
-from aura.database.archive import MANIFEST, chunks, opened, read_manifest
+from aura.database.archive import MANIFEST, open_archive, read_chunks, read_manifest
 from aura.database.recordings import REFERENCE
 from aura.database.schema import TABLES, migrate
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LICENCE = (
-    "These are recordings of people. What a corpus allows goes on with it: hand this file to nobody whom its licence "
-    "or agreement (TUH EEG, SeizeIT2, a hospital's) does not name."
+    "These are recordings of people. The licence or agreement of their corpus (TUH EEG, SeizeIT2, a hospital's) "
+    "applies to this file as well: give it only to people whom that names."
 )
-# Dates move by whole weeks, so that hours and days of the week stay.
+# Dates move by up to this many whole weeks, so that times of day and days of the week stay.
 MOST_WEEKS = 520
-# What comes of reading a damaged archive: a RuntimeError of one that seems to be encrypted or packed otherwise, an
-# OSError of one that seems to begin elsewhere.
+# Errors of reading a damaged archive: RuntimeError if it seems to be encrypted or packed otherwise, OSError if it seems
+# to begin elsewhere.
 DAMAGED = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -40,8 +40,8 @@ DAMAGED = (
     TypeError,
     ValueError,
 )
-# What is selected of each table; r is the recording, h what it is called, how far its dates move, and whether names
-# are as they were.
+# SQL for each column of each table. r is the recording; h has its new name, the shift of its dates, and whether names
+# stay as they were.
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "recording": {
         "recording_id": "h.new_id",
@@ -60,13 +60,13 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "annotated": "r.annotated",
         "content": "CASE WHEN h.named THEN r.content ELSE 'handed over' END",
         "ecg_content": "CASE WHEN h.named OR r.ecg_content = '' THEN r.ecg_content ELSE 'handed over' END",
-        # When it was imported tells how far its dates were moved.
+        # The time of the import would tell how far the dates were moved.
         "imported_at": "CASE WHEN h.named THEN r.imported_at ELSE r.start_at + h.shift END",
     },
     "model": {
         **{name: f"t.{name}" for name in ("model_id", "name", "run_id", "threshold", "step_s")},
         **{name: f"t.{name}" for name in ("training_corpus", "synthetic_training", "software")},
-        # With pseudonyms the day of the import would tell how far dates were moved.
+        # With pseudonyms, the day of the import would tell how far the dates were moved.
         "imported_on": "CASE WHEN (SELECT bool_and(named) FROM handed) THEN t.imported_on END",
     },
     "rr": {"recording_id": "h.new_id", "ts": "t.ts + h.shift", "rr_ms": "t.rr_ms"},
@@ -92,7 +92,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "kind": "t.kind",
         "confidence": "t.confidence",
         "comment": "CASE WHEN h.named THEN t.comment ELSE '' END",
-        # Of when it was said the order is left, as the later word counts.
+        # Of the times at which annotations were made only the order is left, since later ones count.
         "created_at": "CASE WHEN h.named THEN t.created_at ELSE r.start_at + h.shift + interval '1 second' * "
         "row_number() OVER (PARTITION BY h.new_id ORDER BY t.created_at, t.annotation_id) END",
     },
@@ -124,24 +124,24 @@ def dump(
     subjects: Sequence[str] | None,
     key: bytes | None,
 ) -> dict[str, Any]:
-    """Write the recordings of some subjects, and all that hangs on them, as they are at one moment.
+    """Write the recordings of some subjects, and all rows that belong to them, from one snapshot of the database.
 
     Parameters
     ----------
     connection
-        To read from.
+        Connection to read from.
     path
-        Where to; whole or not at all.
+        File to write, whole or not at all.
     dataset, subjects
-        Of which corpus, and whom; None is all.
+        Corpus and subjects to write; None means all.
     key
-        Of the pseudonyms that replace all names of subjects, recordings and annotators; then comments and failures
-        are left out, recordings are numbered anew, and the dates of each subject are shifted. None leaves all as it is.
+        Key of the pseudonyms that replace all names of subjects, recordings and annotators. With a key, comments and
+        failures are left out, recordings get new numbers, and the dates of each subject are shifted. None keeps all.
 
     Returns
     -------
     dict
-        The manifest: ``tables`` with ``rows`` and ``sha256`` of each, and what was done to names and dates.
+        The manifest: ``rows`` and ``sha256`` of each of its ``tables``, and the changes of ``names`` and ``dates``.
     """
     from psycopg import IsolationLevel
 
@@ -173,25 +173,29 @@ def dump(
 
 
 def restore(connection: "psycopg.Connection[tuple[Any, ...]]", path: Path) -> dict[str, Any]:
-    """Fill an empty database from a dump, all of it or nothing, and see that it holds what it should.
+    """Fill an empty database from a dump, completely or not at all, and verify the checksums.
 
     Raises
     ------
     AuraError
-        For what is no dump, or a damaged one, and for a database that is not empty.
+        If the file is not a dump or is damaged, or the database is not empty.
     """
     try:
-        with opened(path, TABLES) as archive:
+        with open_archive(path, TABLES) as archive:
             manifest = read_manifest(archive)
             if manifest["format"] != FORMAT:
-                raise AuraError(f"dump={path} is of format {manifest['format']}; this release of Aura knows {FORMAT}")
-            has = migrate(connection)
-            if manifest["schema_version"] > has:
-                raise AuraError(f"dump={path} has tables of version {manifest['schema_version']}, this release {has}")
+                raise AuraError(f"dump={path} is of format {manifest['format']}; this release of Aura reads {FORMAT}")
+            version = migrate(connection)
+            if manifest["schema_version"] > version:
+                raise AuraError(
+                    f"dump={path} has tables of version {manifest['schema_version']}, this release {version}"
+                )
             with connection.transaction():
                 for table in TABLES:
                     if connection.execute(f"SELECT EXISTS (SELECT FROM {table})").fetchone() == (True,):
-                        raise AuraError(f"the database is not empty: the table {table} has rows; restore into another")
+                        raise AuraError(
+                            f"the database is not empty: the table {table} has rows; restore into another database"
+                        )
                 for table in TABLES:
                     _copy_in(connection, archive, table, manifest["tables"][table])
                 for table, column in IDENTITIES.items():
@@ -200,7 +204,7 @@ def restore(connection: "psycopg.Connection[tuple[Any, ...]]", path: Path) -> di
                         f"FROM {table} HAVING max({column}) IS NOT NULL"
                     )
     except DAMAGED as error:
-        raise AuraError(f"dump={path} is no dump of Aura, or a damaged one ({error}); nothing was restored") from error
+        raise AuraError(f"dump={path} is not a dump of Aura, or is damaged ({error}); nothing was restored") from error
     connection.execute("ANALYZE")
     return manifest
 
@@ -211,7 +215,7 @@ def _choose(
     subjects: Sequence[str] | None,
     key: bytes | None,
 ) -> None:
-    """Make tables of what is handed over, and under which names, for the time of the transaction."""
+    """Make temporary tables of the recordings and annotators to write, with their new names."""
     connection.execute(
         "CREATE TEMPORARY TABLE handed (recording_id integer PRIMARY KEY, new_id integer, name text, subject text, "
         "session text, shift interval, named boolean) ON COMMIT DROP"
@@ -224,36 +228,38 @@ def _choose(
         {"dataset": dataset, "subjects": None if subjects is None else list(subjects)},
     ).fetchall()
     for subject in subjects or ():
-        of = sorted({row[1] for row in rows if row[3] == subject})
-        if not of:
+        datasets = sorted({row[1] for row in rows if row[3] == subject})
+        if not datasets:
             raise AuraError(f"there is no subject {subject!r}" + (f" in {dataset}" if dataset else ""))
-        if len(of) > 1:
-            raise AuraError(f"there is a subject {subject!r} in each of {', '.join(of)}; say of which with dataset=")
+        if len(datasets) > 1:
+            raise AuraError(
+                f"there is a subject {subject!r} in each of {', '.join(datasets)}; choose one with dataset="
+            )
     if not rows:
-        raise AuraError(f"there is no recording{f' of {dataset}' if dataset else ''} to hand over")
-    handed = [_handed(row, key) for row in rows]
+        raise AuraError(f"there is no recording{f' of {dataset}' if dataset else ''} to write")
+    handed = [_rename(row, key) for row in rows]
     if key is not None:
-        # Ids are in the order of names, which would tell them.
+        # Numbered in the order of the pseudonyms, since old ids are in the order of the names.
         handed = [(row[0], number, *row[2:]) for number, row in enumerate(sorted(handed, key=lambda row: row[2]), 1)]
     with connection.cursor() as cursor:
         cursor.executemany("INSERT INTO handed VALUES (%s, %s, %s, %s, %s, %s, %s)", handed)
     for (annotator,) in connection.execute("SELECT DISTINCT annotator FROM annotation").fetchall():
-        called = annotator if key is None or annotator == REFERENCE else pseudonym(key, f"annotator {annotator}")
-        connection.execute("INSERT INTO annotators VALUES (%s, %s)", (annotator, called))
+        name = annotator if key is None or annotator == REFERENCE else pseudonym(key, f"annotator {annotator}")
+        connection.execute("INSERT INTO annotators VALUES (%s, %s)", (annotator, name))
 
 
-def _handed(row: tuple[Any, ...], key: bytes | None) -> tuple[Any, ...]:
-    """What a recording is called where it is handed over, and how far its dates move."""
+def _rename(row: tuple[Any, ...], key: bytes | None) -> tuple[Any, ...]:
+    """Return the new names of a recording, and the shift of its dates."""
     recording_id, dataset, name, subject, session, start_known = row
     if key is None:
         return recording_id, recording_id, name, subject, session, timedelta(), True
-    who = f"subject {dataset} {subject}"
-    weeks = 1 + int(pseudonym(key, f"dates of {who}"), 16) % MOST_WEEKS
+    person = f"subject {dataset} {subject}"
+    weeks = 1 + int(pseudonym(key, f"dates of {person}"), 16) % MOST_WEEKS
     return (
         recording_id,
         recording_id,
         pseudonym(key, f"recording {dataset} {name}"),
-        pseudonym(key, who),
+        pseudonym(key, person),
         pseudonym(key, f"session {dataset} {subject} {session}") if session else "",
         -timedelta(weeks=weeks) if start_known else timedelta(),
         False,
@@ -261,7 +267,7 @@ def _handed(row: tuple[Any, ...], key: bytes | None) -> tuple[Any, ...]:
 
 
 def _query(table: str, *, with_failures: bool) -> str:
-    """Select what is handed over of a table; the names in it are ours."""
+    """Return the query for the rows of a table; all names in it are constants."""
     values = ", ".join(COLUMNS[table].values())
     if table == "recording":
         return f"SELECT {values} FROM recording r JOIN handed h USING (recording_id) ORDER BY new_id"
@@ -272,16 +278,16 @@ def _query(table: str, *, with_failures: bool) -> str:
         used = "SELECT model_id FROM {0} JOIN handed USING (recording_id)"
         both = f"{used.format('prediction')} UNION {used.format('detection')}"
         return f"SELECT {values} FROM model t WHERE model_id IN ({both}) ORDER BY model_id"
-    # These say more of the recording than what it is called.
-    joined = "JOIN recording r USING (recording_id) JOIN annotators a USING (annotator)"
-    named = joined if table == "annotation" else ""
-    return f"SELECT {values} FROM {table} t JOIN handed h USING (recording_id) {named} ORDER BY 1, 2, 3"
+    # Annotations need more of the recording than its new name.
+    joins = "JOIN recording r USING (recording_id) JOIN annotators a USING (annotator)"
+    more = joins if table == "annotation" else ""
+    return f"SELECT {values} FROM {table} t JOIN handed h USING (recording_id) {more} ORDER BY 1, 2, 3"
 
 
 def _copy_out(
     connection: "psycopg.Connection[tuple[Any, ...]]", query: str, archive: zipfile.ZipFile, table: str
 ) -> dict[str, Any]:
-    """Write a table into an archive; gives how many rows there were, and what they were."""
+    """Write a table into an archive, and return its rows, checksum and columns."""
     checksum = hashlib.sha256()
     with archive.open(table, "w", force_zip64=True) as file, connection.cursor() as cursor:
         with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)".encode()) as rows:
@@ -297,7 +303,7 @@ def _copy_in(
     table: str,
     expected: Mapping[str, Any],
 ) -> None:
-    """Read a table from an archive, and see that it is what was written."""
+    """Read a table from an archive, and verify rows and checksum."""
     from psycopg import sql
 
     checksum = hashlib.sha256()
@@ -305,8 +311,8 @@ def _copy_in(
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(sql.Identifier(table), columns)
     with archive.open(table) as file, connection.cursor() as cursor:
         with cursor.copy(statement) as rows:
-            for part in chunks(file):
+            for part in read_chunks(file):
                 checksum.update(part)
                 rows.write(part)
         if (cursor.rowcount, checksum.hexdigest()) != (expected["rows"], expected["sha256"]):
-            raise ValueError(f"the table {table} is not the one that was written")
+            raise ValueError(f"the table {table} differs from the one that was written")

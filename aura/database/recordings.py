@@ -1,4 +1,4 @@
-"""A recording and what is known of it, into the tables: whole or not at all, and never twice."""
+"""Write recordings and their detections into the tables: whole or not at all, and never twice."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from aura.core.arrays import Floats
 from aura.core.events import Event
 from aura.core.provenance import Provenance
 from aura.core.series import RRSeries
-from aura.database.copy import copy, timestamps
+from aura.database.copy import copy_columns, to_timestamps
 
 if TYPE_CHECKING:
     import psycopg
 
-# Start of a recording that says none, as BIDS has it.
+# Start of a recording whose file has none, by the convention of BIDS.
 NO_START = datetime(1985, 1, 1, tzinfo=UTC)
-# Who annotated what the corpus says.
+# Annotator of the corpus's own annotations.
 REFERENCE = "reference"
-# Rows that hang on a recording and a detector.
+# Tables whose rows belong to a recording and a detector.
 OF_MODEL = ("prediction", "detection")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """What stands in the table of recordings."""
+    """A row of the table of recordings."""
 
     dataset: str
     name: str
@@ -39,30 +39,30 @@ class Row:
     usable_share: float
     n_beats: int
     annotated: bool
-    # Digest of what is imported besides the ECG.
+    # Digest of all that is imported, the ECG excepted.
     content: str
 
     @property
     def start_at(self) -> datetime:
-        """Start on the recording's own clock, written as UTC."""
+        """Start on the recording's own clock, as if that ran in UTC."""
         return NO_START if self.start is None else self.start.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A detector: where it comes from, and the time from one of its windows to the next."""
+    """A detector: its provenance, and the time from one window to the next in seconds."""
 
     provenance: Provenance
     step_s: float
 
 
-def claim(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, name: str, *, wait: bool) -> bool:
-    """Keep others from a recording until the transaction ends.
+def lock_recording(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, name: str, *, wait: bool) -> bool:
+    """Lock a recording for this process until the transaction ends.
 
     Returns
     -------
     bool
-        False where another has it, and there was no waiting.
+        False if another process has the lock and ``wait`` is false.
     """
     lock = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
     row = connection.execute(
@@ -72,8 +72,8 @@ def claim(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, name:
     return wait or bool(row and row[0])
 
 
-def known(connection: "psycopg.Connection[tuple[Any, ...]]", row: Row) -> int | None:
-    """Id of a recording whose content is in the tables already."""
+def find_recording(connection: "psycopg.Connection[tuple[Any, ...]]", row: Row) -> int | None:
+    """Return the id of a recording whose tables already have this content; None otherwise."""
     found = connection.execute(
         "SELECT recording_id FROM recording WHERE (dataset, name, content) = (%s, %s, %s)",
         (row.dataset, row.name, row.content),
@@ -81,7 +81,7 @@ def known(connection: "psycopg.Connection[tuple[Any, ...]]", row: Row) -> int | 
     return None if found is None else int(found[0])
 
 
-def put(
+def write_recording(
     connection: "psycopg.Connection[tuple[Any, ...]]",
     row: Row,
     rr: RRSeries,
@@ -89,27 +89,49 @@ def put(
     seizures: Sequence[Event],
     faults: Sequence[Event],
 ) -> int:
-    """Replace a recording but for its ECG, within a transaction of the caller.
+    """Replace a recording, its ECG excepted, within a transaction of the caller.
 
-    What people annotated stays where it is in the recording, if that is now said to have begun at another time. What
-    detectors said of it is removed.
+    If the start of the recording has changed, annotations by people move along with it. Detections are removed.
 
     Parameters
     ----------
     connection
-        In a transaction.
+        Connection in a transaction.
     row, rr
-        The recording.
+        The recording, and its RR intervals.
     seizures
-        As the corpus has them.
+        Seizures of the corpus's own annotations.
     faults
         Stretches without a usable ECG, by kind.
 
     Returns
     -------
     int
-        Id of the recording, which is the same as before.
+        Id of the recording; it stays the same when the recording is imported again.
     """
+    recording_id = _upsert(connection, row)
+    for table in ("rr", "quality", *OF_MODEL):
+        connection.execute(f"DELETE FROM {table} WHERE recording_id = %s", (recording_id,))
+    connection.execute("DELETE FROM annotation WHERE (recording_id, annotator) = (%s, %s)", (recording_id, REFERENCE))
+    start = row.start_at
+    ts = to_timestamps(start, rr.t_s)
+    copy_columns(connection, "rr", {"recording_id": recording_id, "ts": ts, "rr_ms": rr.rr_ms})
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO quality (recording_id, onset_at, end_at, kind) VALUES (%s, %s, %s, %s)",
+            [(recording_id, *_span(start, event), event.kind) for event in faults],
+        )
+        cursor.executemany(
+            "INSERT INTO annotation (recording_id, annotator, onset_at, end_at, confidence) "
+            "VALUES (%s, %s, %s, %s, %s)",
+            [(recording_id, REFERENCE, *_span(start, event), event.confidence) for event in seizures],
+        )
+    connection.execute("DELETE FROM failure WHERE (dataset, recording) = (%s, %s)", (row.dataset, row.name))
+    return recording_id
+
+
+def _upsert(connection: "psycopg.Connection[tuple[Any, ...]]", row: Row) -> int:
+    """Insert or update the row of a recording, move annotations by people to its start, and return its id."""
     values = {
         "dataset": row.dataset,
         "name": row.name,
@@ -133,39 +155,22 @@ def put(
         "WHERE a.recording_id = r.recording_id AND moved <> interval '0'",
         (row.start_at, row.dataset, row.name),
     )
-    found = connection.execute(
+    stored = connection.execute(
         f"INSERT INTO recording ({names}) VALUES ({places}) ON CONFLICT (dataset, name) DO UPDATE "
         f"SET ({names}, imported_at) = ({places}, now()) RETURNING recording_id",
         [*values.values(), *values.values()],
     ).fetchone()
-    assert found is not None
-    recording_id = int(found[0])
-    for table in ("rr", "quality", *OF_MODEL):
-        connection.execute(f"DELETE FROM {table} WHERE recording_id = %s", (recording_id,))
-    connection.execute("DELETE FROM annotation WHERE (recording_id, annotator) = (%s, %s)", (recording_id, REFERENCE))
-    start = row.start_at
-    copy(connection, "rr", {"recording_id": recording_id, "ts": timestamps(start, rr.t_s), "rr_ms": rr.rr_ms})
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO quality (recording_id, onset_at, end_at, kind) VALUES (%s, %s, %s, %s)",
-            [(recording_id, *_span(start, event), event.kind) for event in faults],
-        )
-        cursor.executemany(
-            "INSERT INTO annotation (recording_id, annotator, onset_at, end_at, confidence) "
-            "VALUES (%s, %s, %s, %s, %s)",
-            [(recording_id, REFERENCE, *_span(start, event), event.confidence) for event in seizures],
-        )
-    connection.execute("DELETE FROM failure WHERE (dataset, recording) = (%s, %s)", (row.dataset, row.name))
-    return recording_id
+    assert stored is not None
+    return int(stored[0])
 
 
 def has_ecg(connection: "psycopg.Connection[tuple[Any, ...]]", recording_id: int, content: str) -> bool:
-    """Whether this is the ECG that is there, by its digest."""
+    """Return whether the ECG in the tables has this digest."""
     row = connection.execute("SELECT ecg_content FROM recording WHERE recording_id = %s", (recording_id,)).fetchone()
     return row == (content,)
 
 
-def put_ecg(
+def write_ecg(
     connection: "psycopg.Connection[tuple[Any, ...]]",
     recording_id: int,
     start: datetime,
@@ -177,22 +182,22 @@ def put_ecg(
     Parameters
     ----------
     connection
-        In a transaction.
+        Connection in a transaction.
     recording_id, start
-        Of which recording, and when it began.
+        Id and start of the recording.
     ecg
-        Pieces of it, as of `aura.ecg.envelope.envelope`.
+        Times in seconds, lowest and highest values in mV, in pieces, from `aura.ecg.envelope.envelope`.
     content
-        Its digest.
+        Digest of the ECG.
     """
     connection.execute("DELETE FROM ecg WHERE recording_id = %s", (recording_id,))
     for t_s, low_mv, high_mv in ecg:
-        copy(
+        copy_columns(
             connection,
             "ecg",
             {
                 "recording_id": recording_id,
-                "ts": timestamps(start, t_s),
+                "ts": to_timestamps(start, t_s),
                 "low_mv": low_mv.astype(np.float32),
                 "high_mv": high_mv.astype(np.float32),
             },
@@ -200,8 +205,8 @@ def put_ecg(
     connection.execute("UPDATE recording SET ecg_content = %s WHERE recording_id = %s", (content, recording_id))
 
 
-def model_id(connection: "psycopg.Connection[tuple[Any, ...]]", model: Model) -> int:
-    """Id of a detector, which is added where it is not there."""
+def write_model(connection: "psycopg.Connection[tuple[Any, ...]]", model: Model) -> int:
+    """Add a detector or update it, and return its id."""
     made_by = model.provenance
     values = {
         "name": made_by.address,
@@ -225,7 +230,7 @@ def model_id(connection: "psycopg.Connection[tuple[Any, ...]]", model: Model) ->
 
 
 def has_predictions(connection: "psycopg.Connection[tuple[Any, ...]]", recording_id: int, model: int) -> bool:
-    """Whether what a detector says of a recording is there."""
+    """Return whether the tables have predictions or detections of a recording by a detector."""
     row = connection.execute(
         "SELECT EXISTS (SELECT FROM prediction WHERE (recording_id, model_id) = (%s, %s)) "
         "OR EXISTS (SELECT FROM detection WHERE (recording_id, model_id) = (%s, %s))",
@@ -234,7 +239,7 @@ def has_predictions(connection: "psycopg.Connection[tuple[Any, ...]]", recording
     return bool(row and row[0])
 
 
-def put_predictions(
+def write_predictions(
     connection: "psycopg.Connection[tuple[Any, ...]]",
     recording_id: int,
     model: int,
@@ -243,33 +248,37 @@ def put_predictions(
     t_s: Floats,
     probability: Floats,
     score: Floats,
-    found: Sequence[Event],
+    alarms: Sequence[Event],
     not_assessed: Sequence[Event],
 ) -> None:
-    """Replace what a detector says of a recording, within a transaction of the caller.
+    """Replace the predictions and detections of a recording by a detector, within a transaction of the caller.
 
     Parameters
     ----------
     connection
-        In a transaction.
+        Connection in a transaction.
     recording_id, model, start
-        Whose, by which, and when the recording began.
+        Ids of recording and detector, and the start of the recording.
     t_s, probability, score
-        (n_windows,) ends of windows, and what it says of them; NaN where it cannot tell.
-    found, not_assessed
-        Its alarms, and what it could not assess.
+        (n_windows,) ends of the windows in seconds, and their probabilities and scores; NaN where there is none.
+    alarms, not_assessed
+        Alarms of the detector, and stretches that it could not assess.
     """
     for table in OF_MODEL:
         connection.execute(f"DELETE FROM {table} WHERE (recording_id, model_id) = (%s, %s)", (recording_id, model))
-    whose = {"recording_id": recording_id, "model_id": model}
-    at, told = timestamps(start, t_s), ~np.isnan(probability)
-    both = told & ~np.isnan(score)
-    columns = {"ts": at[both], "probability": probability[both], "score": score[both]}
-    copy(connection, "prediction", {**whose, **columns})
-    # Before there is a baseline. In the binary format a row without a value is shorter.
-    alone = told & ~both
-    copy(connection, "prediction", {**whose, "ts": at[alone], "probability": probability[alone]})
-    events = [(event, "seiz", event.confidence) for event in found]
+    ids = {"recording_id": recording_id, "model_id": model}
+    ts, has_probability = to_timestamps(start, t_s), ~np.isnan(probability)
+    has_both = has_probability & ~np.isnan(score)
+    columns = {"ts": ts[has_both], "probability": probability[has_both], "score": score[has_both]}
+    copy_columns(connection, "prediction", {**ids, **columns})
+    # Before there is a baseline. Copied apart, since in the binary format a row without a value is shorter.
+    has_probability_only = has_probability & ~has_both
+    copy_columns(
+        connection,
+        "prediction",
+        {**ids, "ts": ts[has_probability_only], "probability": probability[has_probability_only]},
+    )
+    events = [(event, "seiz", event.confidence) for event in alarms]
     events += [(event, "not_assessed", 1.0) for event in not_assessed]
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -279,11 +288,11 @@ def put_predictions(
         )
 
 
-def fail(
+def write_failure(
     connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, name: str, stage: str, reason: str, message: str
 ) -> None:
-    """Write down that a recording is not here, and why; signs that cannot be stored are replaced."""
-    # An index holds no longer names.
+    """Store why a recording is missing; characters that PostgreSQL cannot store are replaced."""
+    # An index entry cannot be longer.
     name = name.encode()[:1000].decode(errors="ignore")
     texts = [text.replace("\0", "\N{REPLACEMENT CHARACTER}") for text in (dataset, name, stage, reason, message)]
     connection.execute(
@@ -295,5 +304,5 @@ def fail(
 
 
 def _span(start: datetime, event: Event) -> tuple[datetime, datetime]:
-    """When an event begins and ends, on the recording's clock."""
+    """Return start and end of an event on the recording's clock."""
     return start + timedelta(seconds=event.onset_s), start + timedelta(seconds=event.end_s)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from timescoring.annotations import Annotation
@@ -27,6 +28,13 @@ RATIOS: Mapping[str, Callable[[Floats, Floats, Floats, Floats, Floats], tuple[Fl
 # Thresholds are chosen and versions compared by this rate: a detector that is blind half of the time must not look
 # better for it.
 FALSE_ALARM_RATE = "false_alarms_per_assessed_24h"
+# Scores that a search can optimise, and the direction in which each improves. The false alarm rate is that of assessed
+# time: a search for few alarms per recorded day would find settings under which little is assessed.
+OBJECTIVES: Mapping[str, Literal["maximize", "minimize"]] = {
+    "f1": "maximize",
+    "sensitivity": "maximize",
+    FALSE_ALARM_RATE: "minimize",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,28 +9,28 @@ from functools import cache
 from typing import Any
 
 from aura.core.errors import AuraError, OutageError
-from aura.execution.executors import _n_cores
+from aura.execution.executors import count_cores
 
 WORKERS_WITHIN_S = 120
 
 
 @dataclass(frozen=True)
 class Dask:
-    """On a Dask cluster, whose workers see the same files under the same paths.
+    """Work on a Dask cluster, whose workers see the same files under the same paths.
 
     Parameters
     ----------
     address
-        Of its scheduler, such as ``tcp://10.0.0.5:8786``; None starts a cluster on this machine.
+        Address of the scheduler, such as ``tcp://10.0.0.5:8786``; None starts a cluster on this machine.
     workers
-        Of the cluster that is started here; None is one per core.
+        Number of workers of a cluster started here; None means one per core.
     """
 
     address: str | None = None
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Raise if the number of workers is not allowed."""
         if self.workers is None:
             return
         if self.address is not None or not (isinstance(self.workers, int) and self.workers >= 1):
@@ -41,25 +41,25 @@ class Dask:
 
     @property
     def n_workers(self) -> int:
-        """Threads of all workers."""
+        """Number of threads of all workers."""
         threads: dict[str, int] = _client(self.address, self.workers).nthreads()
         return max(sum(threads.values()), 1)
 
     @property
     def deaths(self) -> tuple[type[BaseException], ...]:
-        """Give what a task ends with that killed its worker."""
+        """Errors of a task that killed its worker."""
         from distributed.scheduler import KilledWorker
 
         return (KilledWorker,)
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:
-        """Give an executor of the cluster; it outlives the executor."""
+        """Open an executor; the cluster stays when it is closed."""
         with _client(self.address, self.workers).get_executor(pure=False) as executor:
             yield executor
 
     def forest(self) -> AbstractContextManager[Any]:
-        """Have trees grown on the cluster."""
+        """Let joblib grow trees on the cluster."""
         import joblib
 
         _client(self.address, self.workers)
@@ -69,7 +69,7 @@ class Dask:
 
 @cache
 def _client(address: str | None, workers: int | None) -> Any:
-    """Give the connection to a cluster, the same for all stages of this process."""
+    """Connect to a cluster, once per process."""
     try:
         import dask
         from distributed import Client, LocalCluster
@@ -81,16 +81,16 @@ def _client(address: str | None, workers: int | None) -> Any:
         try:
             client.wait_for_workers(1, timeout=WORKERS_WITHIN_S)
         except TimeoutError as error:
-            raise OutageError(f"compute.address={address}: no worker came within {WORKERS_WITHIN_S} s") from error
+            raise OutageError(f"compute.address={address}: no worker connected within {WORKERS_WITHIN_S} s") from error
         return client
-    # A recording that kills its worker is tried again alone, by us; not beside others, by the scheduler.
+    # `run_all` tries a recording that killed its worker again, alone; the scheduler would do so beside others.
     dask.config.set({"distributed.scheduler.allowed-failures": 0})
     cluster = LocalCluster(
-        n_workers=workers or _n_cores(),
+        n_workers=workers or count_cores(),
         threads_per_worker=1,
-        # Any free port, as another cluster may have the usual one, and for this machine alone.
+        # Any free port, since another cluster may use the default one; for this machine only.
         dashboard_address="127.0.0.1:0",
-        # What became of the items of a dead worker is said by us.
+        # `run_all` reports the items of a dead worker.
         silence_logs=logging.CRITICAL,
     )
     return Client(cluster)

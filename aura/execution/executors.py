@@ -1,4 +1,4 @@
-"""Run one function over many items: in this process, in several, or on a Dask cluster."""
+"""Executors of this machine: in this process, or in several."""
 
 import multiprocessing
 import os
@@ -14,55 +14,55 @@ from aura.core.errors import AuraError
 
 
 class Compute(Protocol):
-    """Where work is done; the YAML files of conf/compute name one."""
+    """Where work is done; the files of conf/compute choose one."""
 
     @property
     def n_workers(self) -> int:
-        """Items that are worked on at the same time."""
+        """Number of items that are worked on at the same time."""
 
     @property
     def deaths(self) -> tuple[type[BaseException], ...]:
-        """What a future raises when the worker died that worked on it, or was about to."""
+        """Errors of a future whose worker died."""
 
     def executor(self) -> AbstractContextManager[Executor]:
-        """Give an executor; a new one after the last one broke."""
+        """Open an executor; a new one if the last one broke."""
 
     def forest(self) -> AbstractContextManager[Any]:
-        """Have joblib, and so scikit-learn's forests, work here as well."""
+        """Let joblib, and so scikit-learn's forests, use the same workers."""
 
 
 @dataclass(frozen=True)
 class Serial:
-    """In this process, one item after the other; what kills one kills all."""
+    """Work in this process, one item after the other; an item that kills the process ends the stage."""
 
     n_workers: int = 1
     deaths = ()
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:
-        """Give an executor that works while it is asked."""
-        yield _Now()
+        """Open an executor that works at once."""
+        yield _Immediate()
 
     def forest(self) -> AbstractContextManager[Any]:
-        """Leave joblib alone."""
+        """Leave joblib as it is."""
         return nullcontext()
 
 
 @dataclass(frozen=True)
 class Processes:
-    """In processes of this machine.
+    """Work in processes of this machine.
 
     Parameters
     ----------
     workers
-        How many; None is one per core.
+        Number of processes; None means one per core.
     """
 
     workers: int | None = None
     deaths = (BrokenExecutor,)
 
     def __post_init__(self) -> None:
-        """Refuse what is no number of processes."""
+        """Raise if the number of processes is not allowed."""
         if self.workers is not None and not (isinstance(self.workers, int) and self.workers >= 1):
             raise AuraError(
                 f"compute.workers={self.workers}; allowed are null (one per core) and 1 or more, or compute=serial"
@@ -71,18 +71,18 @@ class Processes:
     @property
     def n_workers(self) -> int:
         """Number of processes."""
-        return self.workers or _n_cores()
+        return self.workers or count_cores()
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:
-        """Give a pool of processes."""
+        """Open a pool of processes."""
         # Spawned, not forked: a fork of a process with threads can hang.
         context = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(self.n_workers, mp_context=context, initializer=_begin)
+        executor = ProcessPoolExecutor(self.n_workers, mp_context=context, initializer=_start_worker)
         try:
             yield executor
         except KeyboardInterrupt:
-            # Who is interrupted does not wait for what they are at; it is done again the next time.
+            # After Ctrl-C the items at work are not waited for; the next run does them again.
             for process in multiprocessing.active_children():
                 process.kill()
             raise
@@ -90,32 +90,32 @@ class Processes:
             executor.shutdown(cancel_futures=True)
 
     def forest(self) -> AbstractContextManager[Any]:
-        """Leave joblib alone: trees are grown by threads, which share the data."""
+        """Leave joblib as it is: trees are grown by threads, which share the data."""
         return nullcontext()
 
 
-class _Now(Executor):
-    """Works while it is asked."""
+class _Immediate(Executor):
+    """An executor that works at once, in the caller's thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call the function."""
+        """Call the function, and return its result as a future."""
         future: Future[Any] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
 
 
-def _n_cores() -> int:
-    """Cores that this process may use, also by the limits of its container."""
-    # A tenth of a second, which workers need not wait for.
+def count_cores() -> int:
+    """Return the number of cores that this process may use, within the limits of its container."""
+    # Imported here, since it takes a tenth of a second, and workers do not need it.
     import joblib
 
     n_cores: int = joblib.cpu_count()
     return n_cores
 
 
-def _begin() -> None:
-    """Keep the libraries that numpy will load to one thread, as all share the cores, and end with the parent alone."""
-    # Ctrl-C reaches all processes of a terminal; the parent says what it means.
+def _start_worker() -> None:
+    """Start a worker: one thread for numpy's libraries, since workers share the cores; end only with the parent."""
+    # Ctrl-C reaches all processes of a terminal; only the parent reacts.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
@@ -123,7 +123,7 @@ def _begin() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one is killed that started it; it would wait for work for ever."""
+    """End this worker when its parent is killed; otherwise it would wait for work forever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

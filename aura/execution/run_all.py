@@ -1,4 +1,4 @@
-"""Run one function over many items."""
+"""Run one function on many items, whatever kills the workers."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
@@ -12,57 +12,54 @@ from aura.execution import telemetry
 from aura.execution.executors import Compute, Serial
 
 Item = TypeVar("Item")
-
-
 Result = TypeVar("Result")
 
-
-# Items handed out ahead of each worker: enough to keep it busy, few to try again when one dies.
+# Items submitted ahead for each worker: enough to keep it busy, few to try again when it dies.
 AHEAD = 2
 
 
-def over(
+def run_all(
     items: Sequence[Item],
     work: Callable[[Item], Result],
     *,
     compute: Compute,
     title: str,
-    lost: Callable[[Item], Result],
+    on_death: Callable[[Item], Result],
 ) -> list[Result]:
     """Call ``work`` on every item.
 
-    When a worker dies, of memory or a fault in a library, the items it may have died of are tried once more, each
-    alone; the item that kills a worker again is lost, and the rest goes on.
+    A worker may die of too little memory or a fault in a library. The items that may have caused it are tried once
+    more, each alone; an item that kills a worker again counts as failed, and the others continue.
 
     Parameters
     ----------
     items
-        What to work on.
+        Items to work on.
     work
-        A function that can be pickled.
+        Function of one item, which can be pickled.
     compute
-        Where.
+        Where the work is done.
     title
-        What the progress bar says.
-    lost
-        Gives the result of an item that kills its worker.
+        Title of the progress bar.
+    on_death
+        Returns the result of an item that kills its worker.
 
     Returns
     -------
     list
-        The results, in the order of the items.
+        Results in the order of the items.
     """
     results: dict[int, Result] = {}
     with (
         tqdm(total=len(items), desc=title, unit="recording", dynamic_ncols=True, disable=None) as bar,
         telemetry.queue(lambda: len(items) - len(results)),
     ):
-        # In this process an item is done once it is handed out.
+        # In this process an item is done as soon as it is submitted.
         ahead = 1 if isinstance(compute, Serial) else AHEAD * compute.n_workers if items else 0
         suspects = _work_off(dict(enumerate(items)), work, compute, ahead, results, bar)
         for index in suspects:
             if _work_off({index: items[index]}, work, compute, 1, results, bar):
-                results[index] = lost(items[index])
+                results[index] = on_death(items[index])
                 bar.update()
     return [results[index] for index in range(len(items))]
 
@@ -75,7 +72,7 @@ def _work_off(
     results: dict[int, Result],
     bar: "tqdm[Any]",
 ) -> list[int]:
-    """Fill in the results of items; give those whose worker died."""
+    """Fill in the results of items, and return the indices of those whose worker died."""
     suspects: list[int] = []
     waiting = iter(todo.items())
     broken = True
@@ -84,7 +81,7 @@ def _work_off(
         with compute.executor() as executor:
             broken = False
             while True:
-                # A broken pool takes nothing more; all that was handed out fails, and nobody knows of which it died.
+                # A broken pool accepts nothing more and fails all submitted items; the one that broke it is unknown.
                 if not broken:
                     items = islice(waiting, ahead - len(out))
                     out |= {_submit(executor, work, item): index for index, item in items}
@@ -95,7 +92,7 @@ def _work_off(
                     index = out.pop(future)
                     if future.cancelled():
                         raise OutageError(
-                            "the connection to the Dask scheduler is lost; what was finished is kept, run it again"
+                            "the connection to the Dask scheduler is lost; finished items are kept, run the stage again"
                         )
                     error = future.exception()
                     if isinstance(error, compute.deaths):
@@ -108,7 +105,7 @@ def _work_off(
 
 
 def _submit(executor: Executor, work: Callable[[Item], Result], item: Item) -> Future[Result]:
-    """Hand out an item; in a pool that broke in the meantime it fails like the others."""
+    """Submit an item; if the pool broke meanwhile, the item fails like the others."""
     try:
         return executor.submit(work, item)
     except BrokenExecutor as error:

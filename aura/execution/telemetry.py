@@ -1,9 +1,9 @@
-"""What the stages say of themselves to a Prometheus push gateway, where the environment names one.
+"""Metrics of the stages, pushed to a Prometheus push gateway if the environment names one.
 
-A stage pushes a group each time its state changes, and each 15 s while it runs, so that the queue of a long one can be
-seen, and that one that was killed falls silent. The key of a group is the stage, the corpus, the share, the process and
-the state: shares and processes that work at the same time do not overwrite each other, and a failure leaves the numbers
-of the last success as they were. What a push makes untrue is deleted.
+A stage pushes a group when it starts, every 15 s while it runs, and when it ends. A killed stage stops pushing, which
+an alert notices. The key of a group is the stage, the corpus, the share, the process and the state: shares and
+processes that run at the same time do not overwrite each other, and a failure leaves the numbers of the last success.
+When a stage ends, outdated groups are deleted.
 
 https://prometheus.io/docs/practices/pushing/
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from aura.config.schema import Config
 
-# As often as Prometheus asks the gateway.
+# The interval at which Prometheus scrapes the gateway.
 PUSH_EVERY_S = 15.0
 SAMPLE_EVERY_S = 1.0
 # What they work on is named otherwise than by the corpus of the configuration.
@@ -38,7 +38,7 @@ Stage = Callable[["Config"], None]
 
 
 def measured(stage: str) -> Callable[[Stage], Stage]:
-    """Have a stage push what it does, also where another stage calls it.
+    """Decorate a stage so that it pushes its metrics, also when another stage calls it.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def measured(stage: str) -> Callable[[Stage], Stage]:
                 key["dataset"] = config.dataset.name
             if config.partition is not None:
                 key["partition"] = config.partition
-            # A stage within another one says no second time that the gateway is away.
+            # Nested stages share a gateway, so that its warning is printed once.
             gateway = _stages[0].gateway if _stages else Gateway(url)
-            with _Watch(stage, key, gateway).on():
+            with _Watch(stage, key, gateway).running():
                 run(config)
 
         return watched
@@ -76,18 +76,18 @@ def count(
     windows: int | None = None,
     alarms: int | None = None,
 ) -> None:
-    """Say what the stage at work has done.
+    """Set the counts of the running stage.
 
     Parameters
     ----------
     recordings
-        That were done, now or before.
+        Recordings that succeeded, in this run or before.
     failures
-        Reason of each that failed.
+        Reason of each recording that failed.
     recorded_s
-        Length of those that were done, together.
+        Total length of the recordings that succeeded.
     windows, alarms
-        Of these, where the stage has any.
+        Windows and alarms of these recordings, if the stage makes any.
     """
     if _stages:
         _stages[-1].counts = _Counts(recordings, Counter(failures), recorded_s, windows, alarms)
@@ -95,12 +95,12 @@ def count(
 
 @contextmanager
 def queue(waiting: Callable[[], int]) -> Iterator[None]:
-    """Let the stage at work say how many items are not done yet.
+    """Push the number of waiting items of the running stage.
 
     Parameters
     ----------
     waiting
-        Counts them; it is called from another thread.
+        Returns the number; called from another thread.
     """
     if not _stages:
         yield
@@ -115,17 +115,17 @@ def queue(waiting: Callable[[], int]) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What this process and all below it have used up to now; None where the system does not tell."""
+    """Resources that this process and its children have used so far; None if the system does not report them."""
 
     cpu_s: float
     read_bytes: int | None
     written_bytes: int | None
-    # At this moment; what processes share counts in each.
+    # Current memory; memory that processes share is counted in each.
     memory_bytes: int
 
 
 def usage() -> Usage:
-    """Ask the system; what has ended counts as well, since Linux adds it to who waited for it."""
+    """Measure; includes finished children, whose usage Linux adds to the parent that waited for them."""
     cpu_s, memory_bytes = 0.0, 0
     moved: tuple[int, int] | None = (0, 0)
     me = psutil.Process()
@@ -133,17 +133,17 @@ def usage() -> Usage:
         try:
             times, memory = process.cpu_times(), process.memory_info()
         except psutil.Error:
-            # It has ended meanwhile.
+            # The process has ended meanwhile.
             continue
         cpu_s += times.user + times.system + times.children_user + times.children_system
         memory_bytes += memory.rss
-        moved = _added(moved, process)
+        moved = _add_io(moved, process)
     return Usage(cpu_s, moved and moved[0], moved and moved[1], memory_bytes)
 
 
-def _added(moved: tuple[int, int] | None, process: psutil.Process) -> tuple[int, int] | None:
-    """Bytes from and to disks with those of one more process."""
-    # macOS has none of these, and a container may not be let see them.
+def _add_io(moved: tuple[int, int] | None, process: psutil.Process) -> tuple[int, int] | None:
+    """Add the bytes that a process read from and wrote to disks."""
+    # macOS has no such counters, and a container may not be allowed to read them.
     if moved is None or not hasattr(process, "io_counters"):
         return None
     try:
@@ -157,7 +157,7 @@ def _added(moved: tuple[int, int] | None, process: psutil.Process) -> tuple[int,
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """What a stage says that it has done."""
+    """Counts that a stage has set."""
 
     recordings: int
     failures: Counter[str]
@@ -167,7 +167,7 @@ class _Counts:
 
 
 class _Watch:
-    """A stage at work."""
+    """A running stage."""
 
     def __init__(self, stage: str, key: Mapping[str, str], gateway: Gateway) -> None:
         self.gateway = gateway
@@ -180,8 +180,8 @@ class _Watch:
         self._over = threading.Event()
 
     @contextmanager
-    def on(self) -> Iterator[None]:
-        """Push that the stage runs, and how it ended."""
+    def running(self) -> Iterator[None]:
+        """Push metrics while the stage runs, and its end state."""
         _stages.append(self)
         thread = threading.Thread(target=self._beat, daemon=True)
         thread.start()
@@ -198,13 +198,13 @@ class _Watch:
         finally:
             _stages.remove(self)
             self._over.set()
-            # Or it could push after us that the stage runs.
+            # Otherwise the thread could push the state running after the end state.
             thread.join(TIMEOUT_S)
             if self._push(state, error):
-                self.gateway.tidy({**self._key, "state": state}, self._began_s)
+                self.gateway.delete_outdated({**self._key, "state": state}, self._began_s)
 
     def _beat(self) -> None:
-        """Look at the memory each second, and push now and then."""
+        """Sample the memory every second, and push every `PUSH_EVERY_S`."""
         pushed_s = -PUSH_EVERY_S
         while True:
             self._peak_bytes = max(self._peak_bytes, usage().memory_bytes)
@@ -219,48 +219,49 @@ class _Watch:
         return self.gateway.push(self._registry(state, error), {**self._key, "state": state})
 
     def _registry(self, state: str, error: str) -> "CollectorRegistry":
-        """What there is to say, in base units; what nobody knows is left out."""
+        """Collect the metrics in base units; unknown values are left out."""
         from prometheus_client import CollectorRegistry, Gauge
 
         registry = CollectorRegistry()
 
-        def say(name: str, what: str, values: Mapping[tuple[str, ...], float | None], *labels: str) -> None:
+        def add(name: str, help_text: str, values: Mapping[tuple[str, ...], float | None], *labels: str) -> None:
             known = {key: value for key, value in values.items() if value is not None}
             if known:
-                gauge = Gauge(f"aura_stage_{name}", what, ["stage", *labels], registry=registry)
+                gauge = Gauge(f"aura_stage_{name}", help_text, ["stage", *labels], registry=registry)
                 for key, value in known.items():
                     gauge.labels(self._stage, *key).set(value)
 
         now = usage()
         elapsed_s = time.monotonic() - self._clock_s
         peak_bytes = max(self._peak_bytes, now.memory_bytes)
-        say("start_timestamp_seconds", "When the stage began.", {(): self._began_s})
-        say("duration_seconds", "Time from its beginning to its end, or until now.", {(): elapsed_s})
-        say("cpu_seconds", "Processor time of all its processes.", {(): now.cpu_s - self._before.cpu_s})
-        say("read_bytes", "Read from disks by all its processes.", {(): _less(now.read_bytes, self._before.read_bytes)})
-        written_bytes = _less(now.written_bytes, self._before.written_bytes)
-        say("written_bytes", "Written to disks by all its processes.", {(): written_bytes})
-        say("memory_peak_bytes", "Highest memory of all its processes, looked at each second.", {(): peak_bytes})
+        add("start_timestamp_seconds", "Time at which the stage started.", {(): self._began_s})
+        add("duration_seconds", "Duration of the stage, until now if it is running.", {(): elapsed_s})
+        add("cpu_seconds", "Processor time of all processes of the stage.", {(): now.cpu_s - self._before.cpu_s})
+        read_bytes = _difference(now.read_bytes, self._before.read_bytes)
+        add("read_bytes", "Bytes read from disks by all processes of the stage.", {(): read_bytes})
+        written_bytes = _difference(now.written_bytes, self._before.written_bytes)
+        add("written_bytes", "Bytes written to disks by all processes of the stage.", {(): written_bytes})
+        add("memory_peak_bytes", "Highest total memory of all processes, sampled every second.", {(): peak_bytes})
         waiting = self.waiting
         if state == RUNNING:
-            say("items_waiting", "Items that are not done yet.", {(): waiting() if waiting else None})
+            add("items_waiting", "Items that are waiting.", {(): waiting() if waiting else None})
         else:
-            say("end_timestamp_seconds", "When the stage ended.", {(): self._began_s + elapsed_s})
+            add("end_timestamp_seconds", "Time at which the stage ended.", {(): self._began_s + elapsed_s})
         if state == FAILED:
-            say("failure_info", "Kind of the error that it ended with.", {(error,): 1}, "error")
+            add("failure_info", "Type of the error that ended the stage.", {(error,): 1}, "error")
         if self.counts is not None:
-            became: dict[tuple[str, ...], float] = {("done", ""): self.counts.recordings}
-            became |= {("failed", reason): n for reason, n in self.counts.failures.items()}
-            say("recordings", "Recordings by what became of them.", became, "outcome", "reason")
-            say("recorded_seconds", "Length of these recordings.", {(): self.counts.recorded_s})
-            say("windows", "Windows of these recordings.", {(): self.counts.windows})
-            say("alarms", "Alarms raised in these recordings.", {(): self.counts.alarms})
+            outcomes: dict[tuple[str, ...], float] = {("done", ""): self.counts.recordings}
+            outcomes |= {("failed", reason): n for reason, n in self.counts.failures.items()}
+            add("recordings", "Recordings by outcome.", outcomes, "outcome", "reason")
+            add("recorded_seconds", "Total length of these recordings.", {(): self.counts.recorded_s})
+            add("windows", "Windows of these recordings.", {(): self.counts.windows})
+            add("alarms", "Alarms raised in these recordings.", {(): self.counts.alarms})
         return registry
 
 
-def _less(after: int | None, before: int | None) -> int | None:
+def _difference(after: int | None, before: int | None) -> int | None:
     return None if after is None or before is None else after - before
 
 
-# The stages at work, each within the one before it.
+# The running stages, outermost first.
 _stages: list[_Watch] = []

@@ -14,7 +14,7 @@ from aura.core.recordings import RecordingRef
 from aura.corpora.discovery import Corpus, Reject
 from aura.corpora.names import Names
 from aura.execution.executors import Compute
-from aura.execution.run_all import over
+from aura.execution.run_all import run_all
 from aura.processing.preparation import Preparation
 
 # What damage may raise that nobody has thought of; a disk that is full is none of it.
@@ -88,7 +88,7 @@ class PrepareRecording:
 
 def prepare_all(corpus: Corpus, work: PrepareRecording, compute: Compute) -> list[Outcome]:
     """Prepare what can be; give what became of everything that was found."""
-    outcomes = over(corpus.refs, work, compute=compute, title="prepare", lost=partial(_lost, names=work.names))
+    outcomes = run_all(corpus.refs, work, compute=compute, title="prepare", on_death=partial(_lost, names=work.names))
     return [*outcomes, *(_rejected(reject, work.names) for reject in corpus.rejects)]
 
 

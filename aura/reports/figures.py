@@ -1,4 +1,4 @@
-"""The pictures of a run. Colours are those of Okabe and Ito, which people with any colour vision can tell apart."""
+"""The figures of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,10 @@ from aura.core.series import RRSeries
 from aura.evaluation.results import ScoredRecording
 from aura.evaluation.scoring import FALSE_ALARM_RATE
 from aura.learning.labels import LEFT_OUT, TARGET
+from aura.reports.colours import BLUE, GREEN, GREY, ORANGE
+from aura.reports.gaps import find_gaps
 
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
 N_BINS = 10
-# A longer time without an interval is a gap.
-GAP_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +182,7 @@ def _timeline(axes: Axes, panel: Panel) -> None:
     shown = (panel.rr.t_s >= panel.from_s) & (panel.rr.t_s <= panel.to_s)
     t_s, bpm = panel.rr.t_s[shown], 60_000 / panel.rr.rr_ms[shown]
     # No line over a gap in the beats.
-    gaps = np.flatnonzero(np.diff(t_s) > GAP_S) + 1
+    gaps = find_gaps(t_s)
     right = axes.twinx()
     right.plot(np.insert(t_s, gaps, np.nan) / 60, np.insert(bpm, gaps, np.nan), color=GREY, linewidth=0.6)
     right.set_ylabel("heart rate (bpm)", color=GREY)

@@ -139,7 +139,7 @@
   const show = () => {
     const source = doc.get_model_by_name("detected");
     const rows = inOrder(state.seizures);
-    source.data = { left: rows.map((e) => e.onset_s), right: rows.map((e) => e.end_s), row: rows.map(() => "detected"), colour: rows.map((e) => e.marked ? "#CC79A7" : "#D55E00") };
+    source.data = { left: rows.map((e) => e.onset_s), right: rows.map((e) => e.end_s), row: rows.map(() => "detected"), colour: rows.map((e) => recording.colours[e.marked ? "marked" : "detected"]) };
     at("seizure").disabled = at("background").disabled = isReadOnly || !chosen;
     at("delete").disabled = isReadOnly || !deletable();
     at("undo").disabled = isReadOnly || !edits.length;

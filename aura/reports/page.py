@@ -38,15 +38,13 @@ from aura.core.events import Event
 from aura.core.files import digest
 from aura.core.recordings import Ecg
 from aura.core.series import RRSeries
+from aura.reports.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, css_variables
 from aura.reports.excerpts import LONGEST_S, Excerpts, cut_excerpts, select_within
+from aura.reports.gaps import find_gaps
 
 HERE = Path(__file__).parent
-# Of Okabe and Ito; rows of the overview differ in their hatching as well.
-BLUE, ORANGE, GREEN, GREY, PURPLE = "#0072B2", "#D55E00", "#009E73", "#888888", "#CC79A7"
 # Heart rate is the median of so long.
 HEART_RATE_S = 10.0
-# A longer time without an interval is a gap.
-GAP_S = 3.0
 ROWS = ("detected", "reference", "not assessed", "ECG quality")
 
 
@@ -172,6 +170,7 @@ def page(recording: Recording) -> str:
         "found": [_plain(event) for event in recording.found],
         "reference": [_plain(event) for event in recording.reference or ()],
         "not_assessed": [_plain(event) for event in recording.not_assessed],
+        "colours": {"detected": ORANGE, "marked": PURPLE},
         "ecg": None if ecg is None or excerpts is None else _ecg_scale(ecg, excerpts),
     }
     events = [*recording.found, *(recording.reference or ())]
@@ -182,7 +181,7 @@ def page(recording: Recording) -> str:
         "cut_min": LONGEST_S / 60 if any(event.duration_s > LONGEST_S for event in events) else None,
         # It stands within a script.
         "data": json.dumps(data).replace("<", "\\u003c"),
-        "style": (HERE / "page.css").read_text(encoding="utf-8"),
+        "style": page_style(),
         "code": (HERE / "page.js").read_text(encoding="utf-8"),
     }
     # One set of tools for all.
@@ -220,8 +219,12 @@ def index(recordings: pd.DataFrame, failures: pd.DataFrame, provenance: str, war
         "provenance": provenance,
         "warning": warning,
     }
-    style = (HERE / "page.css").read_text(encoding="utf-8")
-    return _templates().get_template("index.html").render(style=style, **variables)
+    return _templates().get_template("index.html").render(style=page_style(), **variables)
+
+
+def page_style() -> str:
+    """Return the style sheet of all pages."""
+    return css_variables() + (HERE / "page.css").read_text(encoding="utf-8")
 
 
 def _templates() -> Environment:
@@ -311,7 +314,7 @@ def _heart_rate(recording: Recording) -> figure:
 def _intervals(recording: Recording) -> figure:
     """RR tachogram, interrupted where there is no interval."""
     t_s, rr_ms = recording.rr.t_s, recording.rr.rr_ms
-    gaps = np.flatnonzero(np.diff(t_s) > GAP_S) + 1
+    gaps = find_gaps(t_s)
     source: dict[str, Floats | Singles] = {
         # In single precision, times at the end of a week are up to 31 ms off.
         "x": np.insert(t_s, gaps, t_s[gaps - 1] + 0.001),

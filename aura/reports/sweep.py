@@ -1,4 +1,4 @@
-"""What came out of a study: a table, pictures, and the best configuration as an experiment of its own."""
+"""Results of a sweep: a table of trials, figures, and the best configuration as an experiment."""
 
 import warnings
 from collections.abc import Sequence
@@ -17,40 +17,41 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import FanovaImportanceEvaluator
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from aura.config.schema import Config
 from aura.config.scope import Scope, scope_of
 from aura.core.figure_text import as_label
 from aura.core.paths import CONF
-from aura.search.study import DIRECTIONS, ERROR, RUN
+from aura.evaluation.scoring import OBJECTIVES
+from aura.search.study import ERROR, RUN
 
 
 def best_trial(trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> FrozenTrial:
-    """Trial with the best objective; of several objectives, the one on the front with the best F1."""
+    """Return the trial with the best objective; with several objectives, the one with the best F1."""
     if len(objectives) == 1:
-        sign = 1 if DIRECTIONS[objectives[0]] == StudyDirection.MAXIMIZE else -1
+        sign = 1 if OBJECTIVES[objectives[0]] == "maximize" else -1
         return max(trials, key=lambda trial: (sign * trial.user_attrs[objectives[0]], -trial.number))
     return max(trials, key=lambda trial: (trial.user_attrs["f1"], -trial.number))
 
 
-def table(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
-    """A row per trial: its state, scores, parameters and run."""
+def tabulate_trials(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
+    """Make a table with a row per trial: state, scores, parameters, error, run."""
     rows = []
-    for trial in sorted(trials, key=lambda one: one.number):
-        scores = {name: trial.user_attrs.get(name) for name in DIRECTIONS}
-        kept = {"error": trial.user_attrs.get(ERROR), "run_id": trial.user_attrs.get(RUN)}
-        rows.append({"trial": trial.number, "state": trial.state.name, **scores, **trial.params, **kept})
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        scores = {name: trial.user_attrs.get(name) for name in OBJECTIVES}
+        origin = {"error": trial.user_attrs.get(ERROR), "run_id": trial.user_attrs.get(RUN)}
+        rows.append({"trial": trial.number, "state": trial.state.name, **scores, **trial.params, **origin})
     return pd.DataFrame(rows)
 
 
-def figures(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
-    """Pictures of a study, by name; those that need several trials are left out of one with fewer."""
+def draw_study(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
+    """Draw the figures of a study, by name; importances need three different scores, the front two objectives."""
     mpl.use("agg")
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    found = {}
-    # Optuna calls its pictures experimental; matplotlib finds those dull in which all trials are alike.
+    axes_of: dict[str, Axes] = {}
+    # Optuna's plots are experimental; matplotlib warns if all trials have the same score.
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
     warnings.filterwarnings("ignore", message="Attempting to set identical low and high")
     for objective in objectives:
@@ -58,76 +59,87 @@ def figures(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
         scores = {trial.user_attrs[objective] for trial in complete}
         if len(objectives) > 1:
             target["target"] = lambda trial, name=objective: trial.user_attrs[name]
-        found[f"history_{objective}"] = plots.plot_optimization_history(study, **target)
-        found[f"parallel_coordinates_{objective}"] = plots.plot_parallel_coordinate(study, **target)
+        axes_of[f"history_{objective}"] = plots.plot_optimization_history(study, **target)
+        axes_of[f"parallel_coordinates_{objective}"] = plots.plot_parallel_coordinate(study, **target)
         if len(scores) > 2:
             evaluator = FanovaImportanceEvaluator(seed=0)
-            found[f"importance_{objective}"] = plots.plot_param_importances(study, evaluator=evaluator, **target)
+            axes_of[f"importance_{objective}"] = plots.plot_param_importances(study, evaluator=evaluator, **target)
     if len(objectives) == 2:
-        found["pareto_front"] = plots.plot_pareto_front(study, target_names=list(objectives))
-    drawn = {}
-    for name, axes in found.items():
+        axes_of["pareto_front"] = plots.plot_pareto_front(study, target_names=list(objectives))
+    figures = {}
+    for name, axes in axes_of.items():
         figure = axes.figure
         assert isinstance(figure, Figure)
         figure.set_size_inches(9, 5)
-        for one in figure.axes:
-            _restyle(one)
+        for part in figure.axes:
+            _restyle(part)
         figure.tight_layout()
-        drawn[name] = figure
+        figures[name] = figure
     pyplot.close("all")
-    return drawn
+    return figures
 
 
 def _restyle(axes: Axes) -> None:
-    """Draw Optuna's lines, which go from white to blue on grey, in darker colours on white, and names as they are."""
+    """Draw Optuna's white-to-blue lines in darker colours on white, and escape parameter names in labels."""
     axes.set_facecolor("white")
     axes.grid(visible=False)
     for lines in axes.collections:
         if isinstance(lines, LineCollection):
             lines.set_cmap("viridis_r")
     for axis in (axes.xaxis, axes.yaxis):
-        # Choices and names of parameters; numbers have other formatters.
+        # Labels of choices and parameters; those of numbers have other formatters.
         if isinstance(axis.get_major_formatter(), FuncFormatter):
             axis.set_ticks(axis.get_ticklocs(), [as_label(label.get_text()) for label in axis.get_ticklabels()])
 
 
-def experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial) -> str:
-    """The best configuration as a file of experiments/, which ``experiments=NAME`` runs again.
+def write_experiment(overrides: Sequence[str], words: Sequence[str], best: FrozenTrial) -> str:
+    """Write the best configuration as a file of ``experiments/``, which ``experiments=NAME`` runs again.
 
-    It holds only what the same run needs on another machine: no place, no secret, and no names of people.
+    The file holds only what the same run needs on another machine: no path, no secret, and no names of people.
+
+    Parameters
+    ----------
+    overrides
+        Overrides of the sweep.
+    words
+        Overrides of the best trial.
+    best
+        The best trial, with its F1 as an attribute.
     """
     defaults: list[Any] = []
     values: dict[str, Any] = {}
     parsed = OverridesParser.create().parse_overrides([*overrides, *words])
-    for one in parsed:
-        named = one.value() if one.key_or_group == "experiments" else None
-        names = named if isinstance(named, list) else [named] if named else []
+    for override in parsed:
+        value = override.value() if override.key_or_group == "experiments" else None
+        names = value if isinstance(value, list) else [value] if value else []
         for name in names:
-            known = yaml.safe_load((CONF / "experiments" / f"{name}.yaml").read_text(encoding="utf-8"))
-            defaults += [line for line in known.pop("defaults", []) if all(_is_repeated(_group(key)) for key in line)]
-            for key, value in known.items():
-                _add(values, key, value)
-    for one in parsed:
-        key = one.key_or_group
+            content = yaml.safe_load((CONF / "experiments" / f"{name}.yaml").read_text(encoding="utf-8"))
+            defaults += [line for line in content.pop("defaults", []) if all(_is_repeated(_group(key)) for key in line)]
+            for key, setting in content.items():
+                _add(values, key, setting)
+    for override in parsed:
+        key = override.key_or_group
         if not Path(CONF / key).is_dir():
-            _add(values, key, one.value())
+            _add(values, key, override.value())
         elif _is_repeated(key):
             defaults = [line for line in defaults if key not in map(_group, line)]
-            defaults.append({f"override /{key}": one.value()})
+            defaults.append({f"override /{key}": override.value()})
     f1 = best.user_attrs["f1"]
     question = (
         f"What does the best trial of a sweep, number {best.number}, find? Its event F1 in training was {f1:.3f}."
     )
-    content = {"defaults": defaults, "question": question, **values} if defaults else {"question": question, **values}
-    text: str = yaml.safe_dump(content, sort_keys=False)
+    experiment = (
+        {"defaults": defaults, "question": question, **values} if defaults else {"question": question, **values}
+    )
+    text: str = yaml.safe_dump(experiment, sort_keys=False)
     return f"# @package _global_\n{text}"
 
 
 def _add(values: dict[str, Any], key: str, value: Any) -> None:
-    """Add a value under a dotted key, or those below it, where the same run needs them."""
+    """Set a value under a dotted key, or the values of a section, if the same run needs them."""
     if isinstance(value, dict):
-        for name, below in value.items():
-            _add(values, f"{key}.{name}", below)
+        for name, nested in value.items():
+            _add(values, f"{key}.{name}", nested)
     elif _is_repeated(key):
         *sections, last = key.split(".")
         for name in sections:
@@ -140,5 +152,5 @@ def _is_repeated(key: str) -> bool:
 
 
 def _group(line: str) -> str:
-    """Group of a line of a defaults list."""
+    """Return the group that a line of a defaults list names."""
     return line.removeprefix("override /")

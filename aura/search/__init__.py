@@ -1,1 +1,1 @@
-"""Searches over configurations, which several processes can share."""
+"""Searches over the overrides of a configuration, which several processes can share."""

@@ -1,4 +1,7 @@
-"""What one process of a sweep does at a time: a lock that is kept where the study is, and shared like it."""
+"""A lock shared by all processes of a study, kept beside its database.
+
+Optuna has locks for journal files only; this one lets processes take turns at choosing, so that no two try the same.
+"""
 
 import zlib
 from contextlib import AbstractContextManager
@@ -8,20 +11,20 @@ from filelock import FileLock
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
-from aura.core.errors import AuraError
+from aura.core.errors import InvalidInput
 
-Turn = AbstractContextManager[object]
+Lock = AbstractContextManager[object]
 
 
 class AdvisoryLock:
-    """A lock that PostgreSQL keeps for a connection, and takes back when that ends, however it ends.
+    """A lock in PostgreSQL, which the server releases when the connection ends, also after a kill.
 
     Parameters
     ----------
     url
-        Of the database.
+        Address of the database, for SQLAlchemy.
     name
-        Of the lock.
+        Name of the lock.
     """
 
     def __init__(self, url: str, name: str) -> None:
@@ -30,31 +33,31 @@ class AdvisoryLock:
         self._connection: Connection | None = None
 
     def __enter__(self) -> "AdvisoryLock":
-        """Wait for it."""
+        """Wait for the lock and take it."""
         self._connection = self._engine.connect()
         self._connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Give it back."""
+        """Release the lock."""
         assert self._connection is not None
         self._connection.close()
 
 
-def turn(url: str, name: str) -> Turn:
-    """Lock of a name in a database.
+def make_lock(url: str, name: str) -> Lock:
+    """Make the lock of a name for a database: a file beside SQLite's, or an advisory lock of PostgreSQL.
 
     Raises
     ------
-    AuraError
-        For a database that is neither SQLite nor PostgreSQL.
+    InvalidInput
+        If the database is neither SQLite nor PostgreSQL.
     """
     parsed = make_url(url)
-    kind = parsed.get_backend_name()
-    if kind == "postgresql":
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
         return AdvisoryLock(url, f"aura {name}")
-    if kind == "sqlite" and parsed.database:
+    if backend == "sqlite" and parsed.database:
         file = Path(parsed.database)
         file.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(file.with_name(f".{file.name}-{zlib.crc32(name.encode()):08x}.lock"))
-    raise AuraError(f"sweep.storage={url.split('@')[-1]}; allowed are sqlite:///FILE and postgresql+psycopg://...")
+    raise InvalidInput(f"storage={url.split('@')[-1]}; allowed are sqlite:///FILE and postgresql+psycopg://...")

@@ -1,117 +1,142 @@
-"""A search space over any key of the configuration, and the overrides that a trial makes of it."""
+"""A search space over keys of a configuration, and the overrides that a trial draws from it."""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import BaseTrial, FixedTrial
 
-from aura.config.schema import Config
-from aura.config.scope import Scope, scope_of
-from aura.core.errors import AuraError
-from aura.core.paths import CONF
+from aura.core.errors import InvalidInput
 
 RANGE, CHOICES = {"low", "high", "step", "log"}, {"choices"}
 
 
 @dataclass(frozen=True)
+class Keys:
+    """What a configuration allows for its keys.
+
+    Parameters
+    ----------
+    is_searchable
+        Whether trials may differ in a key.
+    options
+        Options of a configuration group; none for a key that is not a group.
+    holds_list
+        Whether the value of a key is a list.
+    """
+
+    is_searchable: Callable[[str], bool]
+    options: Callable[[str], Sequence[str]]
+    holds_list: Callable[[str], bool]
+
+
+@dataclass(frozen=True)
 class Dimension:
-    """A key and what it can be: a range, or choices.
+    """A key or group that is searched, and its possible values.
 
     Parameters
     ----------
     key
-        Of the configuration, or a group of it.
+        Dotted key of the configuration, or a group.
     values
-        ``{low, high, step, log}``, whole numbers where all of them are, or ``{choices: [...]}``.
+        ``{low, high, step, log}`` (integers if all numbers are integers), or ``{choices: [...]}``.
+    holds_list
+        Whether the key holds a list, of which a range sets the only element.
     """
 
     key: str
     values: Mapping[str, Any]
+    holds_list: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what is no range and no list of choices, and what has to be the same in all trials."""
-        if not re.fullmatch(r"[a-z]\w*(\.\w+)*", self.key):
-            raise AuraError(f"sweep.space.{self.key}: allowed are keys and groups of the configuration, such as model")
-        # What decides who is tested, on what, and how that is counted, or what is of a run and not of a detector.
-        if scope_of(Config, self.key) < Scope.SEARCHED:
-            raise AuraError(f"sweep.space.{self.key}: {self.key} has to be the same in all trials of a sweep")
-        keys = set(self.values)
-        ranged = {"low", "high"} <= keys <= RANGE and all(_is_number(self.values[end]) for end in ("low", "high"))
-        chosen = keys == CHOICES and isinstance(self.values["choices"], list) and self.values["choices"]
-        if not (ranged or chosen):
-            raise AuraError(
-                f"sweep.space.{self.key}={dict(self.values)}; allowed are {{low: 1, high: 9}}, with step or log: true, "
+        """Raise if the values are neither a range nor a list of choices."""
+        keys, name = set(self.values), f"space.{self.key}"
+        is_range = {"low", "high"} <= keys <= RANGE and all(_is_number(self.values[end]) for end in ("low", "high"))
+        is_choice = keys == CHOICES and isinstance(self.values["choices"], list) and self.values["choices"]
+        if not (is_range or is_choice):
+            raise InvalidInput(
+                f"{name}={dict(self.values)}; allowed are {{low: 1, high: 9}}, with step or log: true, "
                 "and {choices: [...]}"
             )
-        if ranged and not self.values["low"] < self.values["high"]:
-            raise AuraError(f"sweep.space.{self.key}: low is not below high")
-        if chosen and any(isinstance(choice, dict) for choice in self.values["choices"]):
-            raise AuraError(f"sweep.space.{self.key}: choices are words, numbers or lists")
-        if chosen and (CONF / self.key).is_dir():
-            known = sorted(path.stem for path in (CONF / self.key).glob("*.yaml"))
-            # Else the trial that chooses it would be the first to say so.
-            for choice in self.values["choices"]:
-                if choice not in known:
-                    raise AuraError(f"sweep.space.{self.key}: there is no {choice}; allowed are {', '.join(known)}")
+        if is_range and not self.values["low"] < self.values["high"]:
+            raise InvalidInput(f"{name}: low is not below high")
+        if is_choice and any(isinstance(choice, dict) for choice in self.values["choices"]):
+            raise InvalidInput(f"{name}: choices are words, numbers or lists")
         try:
-            self.suggest(FixedTrial({self.key: self.first}))
+            self.suggest(FixedTrial({self.key: self.example}))
         except ValueError as error:
-            raise AuraError(f"sweep.space.{self.key}: {error}") from error
+            raise InvalidInput(f"{name}: {error}") from error
 
     def suggest(self, trial: BaseTrial) -> str:
-        """Have a trial choose, and give the override that sets it."""
+        """Let a trial choose a value, and return the override that sets it."""
         values = dict(self.values)
         if "choices" in values:
-            # What Optuna keeps has to be a plain value, which a list is not.
-            chosen: Any = trial.suggest_categorical(self.key, [_word(choice) for choice in values["choices"]])
-        elif all(isinstance(value, int) for value in values.values()):
-            chosen = trial.suggest_int(self.key, **values)
+            # Optuna stores plain values only; a list becomes its text.
+            choice = trial.suggest_categorical(self.key, [_to_word(choice) for choice in values["choices"]])
+            return f"{self.key}={choice}"
+        number: float
+        if all(isinstance(value, int) for value in values.values()):
+            number = trial.suggest_int(self.key, **values)
         else:
-            chosen = trial.suggest_float(self.key, **values)
-        # Lengths of windows are lists.
-        return f"{self.key}=[{chosen}]" if self.listed and "choices" not in values else f"{self.key}={chosen}"
+            number = trial.suggest_float(self.key, **values)
+        return f"{self.key}=[{number}]" if self.holds_list else f"{self.key}={number}"
 
     @property
-    def first(self) -> Any:
-        """Something that it can be."""
-        return _word(self.values["choices"][0]) if "choices" in self.values else self.values["low"]
-
-    @property
-    def listed(self) -> bool:
-        """Whether the key holds a list, of which a range gives the one element."""
-        return self.key.startswith("windows.lengths_s.")
+    def example(self) -> Any:
+        """The first choice, or the lowest value."""
+        return _to_word(self.values["choices"][0]) if "choices" in self.values else self.values["low"]
 
 
 @dataclass(frozen=True)
 class Space:
-    """The dimensions that are searched."""
+    """The dimensions of a search."""
 
     dimensions: tuple[Dimension, ...]
 
     @classmethod
-    def of(cls, values: Mapping[str, Mapping[str, Any]] | None) -> "Space":
-        """Read it from the configuration."""
+    def from_mapping(cls, values: Mapping[str, Mapping[str, Any]] | None, keys: Keys) -> "Space":
+        """Build the space from ``{key: {low, high, ...} or {choices: [...]}}``.
+
+        Raises
+        ------
+        InvalidInput
+            If the space is empty, a key must not be searched, or its values are not allowed.
+        """
         if not values:
-            raise AuraError(
-                "sweep.space is empty: nothing to search; choose an experiment that has one, such as "
+            raise InvalidInput(
+                "space is empty: nothing to search; choose an experiment that has one, such as "
                 "experiments=window_length, or write sweep.space={...}"
             )
-        return cls(tuple(Dimension(key, dimension) for key, dimension in values.items()))
+        return cls(tuple(_dimension(key, dimension, keys) for key, dimension in values.items()))
 
-    def first(self) -> dict[str, Any]:
-        """Something that each dimension can be."""
-        return {dimension.key: dimension.first for dimension in self.dimensions}
+    def example(self) -> dict[str, Any]:
+        """Return a value for each key."""
+        return {dimension.key: dimension.example for dimension in self.dimensions}
 
     def suggest(self, trial: BaseTrial) -> list[str]:
-        """Overrides of a trial."""
+        """Let a trial choose a value for each key, and return the overrides."""
         return [dimension.suggest(trial) for dimension in self.dimensions]
 
 
-def _word(choice: Any) -> str:
-    """A choice as it is written on the command line."""
+def _dimension(key: str, values: Mapping[str, Any], keys: Keys) -> Dimension:
+    """Build a dimension; raise if the configuration does not let trials differ in it."""
+    if not re.fullmatch(r"[a-z]\w*(\.\w+)*", key):
+        raise InvalidInput(f"space.{key}: allowed are keys and groups of the configuration, such as model")
+    if not keys.is_searchable(key):
+        raise InvalidInput(f"space.{key}: {key} has to be the same in all trials of a sweep")
+    dimension = Dimension(key, values, keys.holds_list(key))
+    options = keys.options(key)
+    # Checked here, since otherwise the sweep would fail at the first trial that draws the unknown option.
+    for choice in values.get("choices", ()) if options else ():
+        if choice not in options:
+            raise InvalidInput(f"space.{key}: there is no {choice}; allowed are {', '.join(options)}")
+    return dimension
+
+
+def _to_word(choice: Any) -> str:
+    """Write a choice as on the command line."""
     return json.dumps(choice) if not isinstance(choice, str) else choice
 
 

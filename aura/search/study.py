@@ -1,4 +1,15 @@
-"""A study that outlives its processes: they take turns, and what a killed one leaves is done again."""
+"""A study that several processes share, and that continues after any of them is killed.
+
+The loop uses Optuna's ask-and-tell interface, `fail_stale_trials` and `RetryHeartbeatStaleTrialCallback`. It does not
+use ``study.optimize`` of Optuna 5.0, for these guarantees:
+
+- Exactly ``n_trials`` finish, and none is tried twice: `MaxTrialsCallback` counts after a trial, so three processes
+  asked for 20 trials do 22, and processes that choose at the same time can choose the same parameters.
+- A process that slept continues after another took over its trial: ``optimize`` raises an AssertionError.
+- A trial survives a restart of the database: the heartbeat thread of ``optimize`` ends at the first failed query.
+- A process that is killed between ``ask`` and its first heartbeat blocks nobody: Optuna leaves such a trial running.
+- A trial that meets an outage is queued again; ``optimize`` fails it.
+"""
 
 import os
 import threading
@@ -6,103 +17,106 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, OptunaError, TrialPruned, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from aura.config.disclosure import without_credentials
-from aura.core.errors import AuraError, OutageError
-from aura.evaluation.scoring import FALSE_ALARM_RATE
-from aura.search.lock import Turn, turn
+from aura.core.errors import AuraError, InvalidInput, OutageError, without_credentials
+from aura.search.lock import Lock, make_lock
 
-# How often a trial says that it is alive, and after what silence it is taken for dead.
+# Seconds between the heartbeats of a trial; after two missed ones its process counts as killed.
 HEARTBEAT_S = int(os.environ.get("AURA_SWEEP_HEARTBEAT_S", "60"))
 MAX_RETRIES = 2
-# Trials before the first one is stopped early.
+# Trials before the first one may be stopped early.
 N_STARTUP = 5
 POLL_S = 2.0
-DIRECTIONS: dict[str, StudyDirection] = {
-    "f1": StudyDirection.MAXIMIZE,
-    "sensitivity": StudyDirection.MAXIMIZE,
-    # A search for few per day of recording would find settings under which little is assessed.
-    FALSE_ALARM_RATE: StudyDirection.MINIMIZE,
-}
-# Attributes of a study and of a trial.
-PARENT, MADE_OF = "mlflow_parent_run_id", "made_of"
-RUN, ERROR, REPEATS, BEGUN, TRIES = "mlflow_run_id", "error", "repeats", "begun", "tries"
+# Attributes of a study; the first two are also in databases of earlier releases.
+PARENT, SETTINGS = "mlflow_parent_run_id", "made_of"
+# Attributes of a trial. BEGUN holds the trial's own number, since a retried trial inherits its attributes.
+RUN, ERROR, REPEATS, BEGUN = "mlflow_run_id", "error", "repeats", "begun"
+
+Direction = Literal["maximize", "minimize"]
+Suggest = Callable[[Trial], list[str]]
+Attempt = Callable[[Trial, list[str]], Sequence[float]]
+DescribeError = Callable[[BaseException], str]
+
+
+class StudyError(InvalidInput):
+    """The database of a study cannot be used, or its study was begun with other settings."""
 
 
 @contextmanager
 def shared_study(
     name: str,
     url: str,
-    objectives: Sequence[str],
-    made_of: Mapping[str, str],
-    on_death: Callable[[FrozenTrial], None],
-    public_error: Callable[[BaseException], str],
+    directions: Sequence[Direction],
+    settings: Mapping[str, str],
+    on_killed: Callable[[FrozenTrial], None],
+    describe_error: DescribeError,
 ) -> Iterator["SharedStudy"]:
-    """Open a study that several processes work on, wherever they are.
+    """Open a study for this process and all others that work on it.
 
     Parameters
     ----------
     name
-        Of the study; processes that give the same one share it.
+        Name of the study; processes that use the same name share it.
     url
-        Of the database that keeps it.
-    objectives
-        Of `DIRECTIONS`.
-    made_of
-        All that decides what a trial scores, by key.
-    on_death
-        Told of a trial that was killed, after it was queued to be tried again.
-    public_error
-        Gives what the database, which others read too, may hold of an error.
+        Address of the database, for SQLAlchemy.
+    directions
+        ``maximize`` or ``minimize`` for each value of a trial.
+    settings
+        All settings that decide what a trial scores, by key.
+    on_killed
+        Called with each trial whose process was killed, after the trial was queued again.
+    describe_error
+        Describes an error for the database, without private values.
 
     Raises
     ------
-    AuraError
-        Where the database cannot be used, or has a study of that name that was made of something else.
+    StudyError
+        If the database cannot be used, or the study was begun with other settings.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with _stable():
-        retry = RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES)
+    retry = _make_retry()
 
-    def buried(study: Study, trial: FrozenTrial) -> None:
+    def retry_killed(study: Study, trial: FrozenTrial) -> None:
         retry(study, trial)
-        on_death(trial)
+        on_killed(trial)
 
     try:
         try:
-            # A schema that two processes make at once kills both.
-            with turn(url, "schema"), _stable():
+            # Two processes that create the schema at the same time would both fail.
+            with make_lock(url, "schema"), _without_warnings():
                 storage = RDBStorage(
                     url,
                     heartbeat_interval=HEARTBEAT_S,
                     grace_period=2 * HEARTBEAT_S,
-                    heartbeat_stale_trial_callback=buried,
+                    heartbeat_stale_trial_callback=retry_killed,
                 )
         except ModuleNotFoundError as error:
-            raise AuraError(f"sweep.storage: {error}; pip install 'aura-ecg[postgresql]'") from error
+            raise StudyError(f"storage: {error}; pip install 'aura-ecg[postgresql]'") from error
         try:
-            yield SharedStudy(storage, _study(storage, name, objectives), turn(url, name), made_of, public_error)
+            study = _open(storage, name, directions)
+            yield SharedStudy(storage, study, make_lock(url, name), settings, describe_error)
         finally:
             storage.remove_session()
             storage.engine.dispose()
     except (SQLAlchemyError, OptunaError) as error:
-        raise AuraError(f"sweep.storage: {without_credentials(' '.join(str(error).split()))[:300]}") from error
+        raise StudyError(f"storage: {without_credentials(' '.join(str(error).split()))[:300]}") from error
 
 
-def _study(storage: RDBStorage, name: str, objectives: Sequence[str]) -> Study:
-    with _stable():
+def _open(storage: RDBStorage, name: str, directions: Sequence[Direction]) -> Study:
+    with _without_warnings():
         return optuna.create_study(
             storage=storage,
             study_name=name,
-            directions=[DIRECTIONS[objective] for objective in objectives],
-            # Without a seed: with one, each process would try what the others try.
+            directions=list(directions),
+            # Without a seed: with the same seed, all processes would try the same parameters.
             sampler=optuna.samplers.TPESampler(constant_liar=True),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=N_STARTUP),
             load_if_exists=True,
@@ -110,202 +124,188 @@ def _study(storage: RDBStorage, name: str, objectives: Sequence[str]) -> Study:
 
 
 class SharedStudy:
-    """A study, and the lock by which its processes take turns.
+    """A study, and the lock with which its processes take turns at choosing.
 
     Parameters
     ----------
     storage, study
-        As the database has it.
+        The study and its database.
     lock
-        Of all its processes.
-    made_of
-        As in `shared_study`; refused where the study was begun with something else.
-    public_error
-        As in `shared_study`.
+        Lock of all processes of the study.
+    settings, describe_error
+        As for `shared_study`.
     """
 
     def __init__(
-        self,
-        storage: RDBStorage,
-        study: Study,
-        lock: Turn,
-        made_of: Mapping[str, str],
-        public_error: Callable[[BaseException], str],
+        self, storage: RDBStorage, study: Study, lock: Lock, settings: Mapping[str, str], describe_error: DescribeError
     ) -> None:
-        self._storage, self.study, self.lock, self._public_error = storage, study, lock, public_error
+        self._storage, self.study, self.lock, self._describe_error = storage, study, lock, describe_error
+        self._retry = _make_retry()
         with lock:
-            known = study.user_attrs.get(MADE_OF)
-            if known is None:
-                study.set_user_attr(MADE_OF, dict(made_of))
-        if known is not None and known != made_of:
-            keys = sorted(key for key in known.keys() | made_of.keys() if known.get(key) != made_of.get(key))
-            shown = "; ".join(f"{key} was {known.get(key)}, is {made_of.get(key)}"[:200] for key in keys[:3])
-            raise AuraError(
-                f"study {study.study_name} was begun with other settings, and its trials cannot be compared with "
-                f"these: {shown}; give sweep.study another name"
+            stored = study.user_attrs.get(SETTINGS)
+            if stored is None:
+                study.set_user_attr(SETTINGS, dict(settings))
+        if stored is not None and stored != settings:
+            keys = sorted(key for key in stored.keys() | settings.keys() if stored.get(key) != settings.get(key))
+            changes = "; ".join(f"{key} was {stored.get(key)}, is {settings.get(key)}"[:200] for key in keys[:3])
+            raise StudyError(
+                f"study={study.study_name} was begun with other settings, and its trials cannot be compared with "
+                f"these: {changes}; choose another name"
             )
 
     def finished(self) -> list[FrozenTrial]:
-        """Trials that came to an end: with a value, stopped early, or refused with an error."""
+        """Return the trials that completed, were stopped early, or failed by their own parameters."""
         done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
         return [trial for trial in done if trial.state != TrialState.FAIL or ERROR in trial.user_attrs]
 
-    def work(
-        self,
-        suggest: Callable[[Trial], list[str]],
-        attempt: Callable[[Trial, list[str]], Sequence[float]],
-        n_trials: int,
-    ) -> None:
-        """Do trials until the study has as many as that, then wait for those of other processes.
+    def work(self, suggest: Suggest, attempt: Attempt, n_trials: int) -> None:
+        """Do trials until ``n_trials`` of the study have finished, including those of other processes.
 
         Parameters
         ----------
         suggest
-            Has a trial choose its parameters, and says what they come to. One process at a time does, so that each
-            knows what the others are trying.
+            Lets a trial choose its parameters, and returns the overrides. One process at a time does this, so that
+            each knows what the others are trying.
         attempt
-            Gives the values of a trial; raises TrialPruned where it is not worth going on, and AuraError where it
-            cannot be.
+            Returns the values of a trial. It raises TrialPruned to stop early, and AuraError if the parameters are
+            not allowed.
         n_trials
-            That the study is to have in the end.
+            Number of finished trials of the whole study.
         """
         while True:
-            chosen = None
+            choice = None
             with self.lock:
                 running = self._running()
                 if len(self.finished()) + len(running) < n_trials:
-                    chosen = self._choose(suggest)
-            if chosen is not None:
-                with self._alive(chosen[0]):
-                    self._try(*chosen, attempt)
+                    choice = self._choose(suggest)
+            if choice is not None:
+                with self._heartbeat(choice[0]):
+                    self._try(*choice, attempt)
             elif running:
                 time.sleep(POLL_S)
             else:
                 return
 
     def _running(self) -> list[FrozenTrial]:
-        """Trials that are being tried; those whose process is gone are queued again."""
-        with _stable():
+        """Return the running trials, after queueing those again whose process was killed."""
+        with _without_warnings():
             optuna.storages.fail_stale_trials(self.study)
-        running = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        # Whoever has the turn has begun those it chose; these were left by one that was killed in the midst of it.
+        running = self.study.get_trials(states=(TrialState.RUNNING,))
+        # This process holds the lock, so a trial that has not begun was left by one that was killed while choosing.
         for trial in running:
             if trial.user_attrs.get(BEGUN) != trial.number:
                 self.study.tell(trial.number, state=TrialState.FAIL)
-                self._queue(trial)
+                self._retry(self.study, trial)
         return [trial for trial in running if trial.user_attrs.get(BEGUN) == trial.number]
 
-    def _choose(self, suggest: Callable[[Trial], list[str]]) -> tuple[Trial, list[str], FrozenTrial | None]:
-        """Choose what to try next: the trial, what it comes to, and an earlier one that tries or tried the same."""
-        with _stable():
+    def _choose(self, suggest: Suggest) -> tuple[Trial, list[str], FrozenTrial | None]:
+        """Return the next trial, its overrides, and an earlier trial with the same parameters."""
+        with _without_warnings():
             trial = self.study.ask()
         self._storage.record_heartbeat(trial._trial_id)
         trial.set_user_attr(BEGUN, trial.number)
-        with self._blameless(trial):
+        with self._queue_again_if_interrupted(trial):
             words = suggest(trial)
         others = self.study.get_trials(deepcopy=False)
-        alike = (other for other in others if other.number < trial.number and other.params == trial.params)
-        return trial, words, next((other for other in alike if _counts(other)), None)
+        twins = (other for other in others if other.number < trial.number and other.params == trial.params)
+        return trial, words, next((twin for twin in twins if _is_valid(twin)), None)
 
-    def _try(
-        self,
-        trial: Trial,
-        words: list[str],
-        alike: FrozenTrial | None,
-        attempt: Callable[[Trial, list[str]], Sequence[float]],
-    ) -> None:
-        """Try what was chosen, and tell the study what came of it."""
+    def _try(self, trial: Trial, words: list[str], twin: FrozenTrial | None, attempt: Attempt) -> None:
+        """Do a trial, or copy the result of its twin, and store the result."""
         values, state = None, TrialState.COMPLETE
         try:
-            with self._blameless(trial):
-                before = self._end_of(alike) if alike else None
-                values = attempt(trial, words) if before is None else _repeated(trial, before)
+            with self._queue_again_if_interrupted(trial):
+                result = self._wait_for(twin) if twin else None
+                values = attempt(trial, words) if result is None else _copy_result(trial, result)
         except TrialPruned:
             state = TrialState.PRUNED
         except UpdateFinishedTrialError:
-            print(f"sweep: trial {trial.number} was taken for dead meanwhile, and is another's now")
+            print(f"sweep: trial {trial.number} belongs to another process now, since this one was silent too long")
             return
         except OutageError:
             raise
         except AuraError as error:
-            trial.set_user_attr(ERROR, self._public_error(error))
-            print(f"sweep: trial {trial.number} was refused: {error}")
+            trial.set_user_attr(ERROR, self._describe_error(error))
+            print(f"sweep: trial {trial.number} failed: {error}")
             state = TrialState.FAIL
         self.study.tell(trial, values, state, skip_if_finished=True)
 
-    def _end_of(self, alike: FrozenTrial) -> FrozenTrial | None:
-        """A trial when it has come to an end; None where it was killed, so that there is nothing to repeat."""
-        while alike.state == TrialState.RUNNING:
+    def _wait_for(self, twin: FrozenTrial) -> FrozenTrial | None:
+        """Wait for the end of a trial; return None if it was killed, so that there is no result to copy."""
+        while twin.state == TrialState.RUNNING:
             time.sleep(POLL_S)
             with self.lock:
                 self._running()
-            alike = self.study.get_trials(deepcopy=False)[alike.number]
-        return alike if _counts(alike) else None
+            twin = self.study.get_trials(deepcopy=False)[twin.number]
+        return twin if _is_valid(twin) else None
 
     @contextmanager
-    def _blameless(self, trial: Trial) -> Iterator[None]:
-        """Queue a trial again that was interrupted, or met what no other parameters would have spared it."""
+    def _queue_again_if_interrupted(self, trial: Trial) -> Iterator[None]:
+        """Queue a trial again that ends by Ctrl-C, or by an error that other parameters would have met as well."""
         try:
             yield
         except (OutageError, OSError, MemoryError, KeyboardInterrupt) as error:
-            tries = trial.user_attrs.get(TRIES, 0) + (not isinstance(error, KeyboardInterrupt))
-            if tries > MAX_RETRIES:
-                # It may be to blame after all.
-                trial.set_user_attr(
-                    ERROR, f"{type(error).__name__} in each of {tries} tries: {self._public_error(error)}"
-                )
+            state = self.study.get_trials()[trial.number]
+            n_tries = len(state.system_attrs.get("retry_history", ())) + 1
+            if isinstance(error, KeyboardInterrupt):
+                # Not counted as a try: Ctrl-C says nothing about the parameters.
+                self.study.enqueue_trial({**state.system_attrs.get("fixed_params", {}), **state.params})
+            elif n_tries <= MAX_RETRIES:
+                self._retry(self.study, state)
             else:
-                self._queue(self.study.get_trials(deepcopy=False)[trial.number], tries)
+                reason = f"{type(error).__name__} in each of {n_tries} tries: {self._describe_error(error)}"
+                trial.set_user_attr(ERROR, reason)
             self.study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             raise
 
-    def _queue(self, trial: FrozenTrial, tries: int = 0) -> None:
-        """Have a trial tried again, with the parameters it has or was to have."""
-        params = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        self.study.enqueue_trial(params, user_attrs={TRIES: tries})
-
     @contextmanager
-    def _alive(self, trial: Trial) -> Iterator[None]:
-        """Let a trial be known to be alive, until it has come to an end; through a restart of the database too."""
-        over = threading.Event()
+    def _heartbeat(self, trial: Trial) -> Iterator[None]:
+        """Record heartbeats of a trial until it ends; a failed query is followed by the next heartbeat."""
+        ended = threading.Event()
 
-        def beat() -> None:
-            while not over.wait(HEARTBEAT_S):
+        def record() -> None:
+            while not ended.wait(HEARTBEAT_S):
                 with suppress(SQLAlchemyError, OptunaError):
                     self._storage.record_heartbeat(trial._trial_id)
 
-        thread = threading.Thread(target=beat, daemon=True)
+        thread = threading.Thread(target=record, daemon=True)
         thread.start()
         try:
             yield
         finally:
-            over.set()
+            ended.set()
             thread.join()
 
 
-def _counts(trial: FrozenTrial) -> bool:
-    """Whether a trial has come to an end of its own, or will."""
+def _is_valid(trial: FrozenTrial) -> bool:
+    """Whether a trial has, or will have, a result of its own."""
     return trial.state in (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED) or ERROR in trial.user_attrs
 
 
-def _repeated(trial: Trial, before: FrozenTrial) -> Sequence[float]:
-    """Values of a trial that need not be tried again."""
-    print(f"sweep: trial {trial.number} would repeat trial {before.number}, of which it gets what came of it")
-    for key, value in before.user_attrs.items():
-        if key not in (BEGUN, TRIES):
+def _copy_result(trial: Trial, twin: FrozenTrial) -> Sequence[float]:
+    """Return the values of a trial with the same parameters, or raise what it raised."""
+    print(f"sweep: trial {trial.number} repeats trial {twin.number}; its result is copied")
+    for key, value in twin.user_attrs.items():
+        if key != BEGUN:
             trial.set_user_attr(key, value)
-    trial.set_user_attr(REPEATS, before.number)
-    if before.state == TrialState.PRUNED:
+    trial.set_user_attr(REPEATS, twin.number)
+    if twin.state == TrialState.PRUNED:
         raise TrialPruned
-    if ERROR in before.user_attrs:
-        raise AuraError(before.user_attrs[ERROR])
-    values: Sequence[float] = before.values
+    if ERROR in twin.user_attrs:
+        raise AuraError(twin.user_attrs[ERROR])
+    values: Sequence[float] = twin.values
     return values
 
 
+def _make_retry() -> RetryHeartbeatStaleTrialCallback:
+    """Make the function that queues a trial again, with its parameters, at most `MAX_RETRIES` times."""
+    with _without_warnings():
+        return RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES)
+
+
 @contextmanager
-def _stable() -> Iterator[None]:
-    """Leave out that Optuna calls parts of itself experimental, and that ``optimize`` would send the heartbeats."""
+def _without_warnings() -> Iterator[None]:
+    """Hide that parts of Optuna are experimental, and that only ``optimize`` would send heartbeats."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used with")

@@ -5,7 +5,7 @@ from pathlib import Path
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.corpora.names import key_from_environment
-from aura.database.connection import connected, where
+from aura.database.connection import connect, describe_address
 from aura.database.handover import dump
 from aura.execution import telemetry
 
@@ -18,12 +18,13 @@ def run(config: Config) -> None:
         raise AuraError("say from which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     key = key_from_environment() if wanted.pseudonyms else None
     path = Path(wanted.output)
-    with connected(url) as connection:
+    with connect(url) as connection:
         manifest = dump(connection, path, dataset=wanted.dataset, subjects=_subjects(wanted.subjects), key=key)
     rows = {name: table["rows"] for name, table in manifest["tables"].items()}
     print(
         f"dump: {rows['recording']} recordings, {rows['rr']} RR intervals, {rows['annotation']} annotations and "
-        f"{rows['detection']} detections of {where(url)}; names {manifest['names']}, dates {manifest['dates']}; "
+        f"{rows['detection']} detections of {describe_address(url)}; names {manifest['names']}, dates "
+        f"{manifest['dates']}; "
         f"{path.stat().st_size / 1e6:.1f} MB in {path}\n{manifest['licence']}"
     )
 

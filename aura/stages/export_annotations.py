@@ -15,8 +15,15 @@ from aura.core.errors import AuraError
 from aura.core.events import Event
 from aura.core.files import digest, write_whole
 from aura.database import grafana
-from aura.database.annotations import Annotation, Recording, agreement, annotations, recordings, seizures
-from aura.database.connection import connected, where
+from aura.database.annotations import (
+    Annotation,
+    Recording,
+    compute_agreement,
+    merge_seizures,
+    read_annotations,
+    read_recordings,
+)
+from aura.database.connection import connect, describe_address
 from aura.database.recordings import REFERENCE
 from aura.database.schema import migrate
 from aura.execution import telemetry
@@ -42,28 +49,30 @@ def run(config: Config) -> None:
         # What is there might be of somebody who has taken it back since, and would be trained on.
         raise AuraError(f"output={output} holds something already; name a new folder, or remove it")
     words = Words(tuple(config.dataset.words.seizure), tuple(config.dataset.words.background))
-    regions = [] if wanted.grafana is None else grafana.regions(wanted.grafana, _token(), words)
+    regions = [] if wanted.grafana is None else grafana.query_regions(wanted.grafana, _token(), words)
     written, disputes = 0, []
     output.parent.mkdir(parents=True, exist_ok=True)
-    with connected(url) as connection, TemporaryDirectory(prefix=".aura-", dir=output.parent) as scratch:
+    with connect(url) as connection, TemporaryDirectory(prefix=".aura-", dir=output.parent) as scratch:
         folder = Path(scratch) / "whole"
         migrate(connection)
-        everything = recordings(connection)
+        everything = read_recordings(connection)
         there = [one for one in everything if wanted.dataset in (None, one.dataset)]
         if not there:
-            raise AuraError(f"there is no recording{f' of {wanted.dataset}' if wanted.dataset else ''} in {where(url)}")
-        marked, left = grafana.assign(regions, everything)
+            raise AuraError(
+                f"there is no recording{f' of {wanted.dataset}' if wanted.dataset else ''} in {describe_address(url)}"
+            )
+        marked, left = grafana.assign_regions(regions, everything)
         for recording in there:
-            of_it, outside = annotations(connection, recording)
+            of_it, outside = read_annotations(connection, recording)
             left += outside
             said = [*of_it, *marked.get(recording.recording_id, [])]
-            said.sort(key=lambda one: one.said_at)
+            said.sort(key=lambda one: one.made_at)
             by_annotator = _by_annotator(recording, said)
             for annotator, events in by_annotator.items():
-                dates = [one.said_at for one in said if one.annotator == annotator]
+                dates = [one.made_at for one in said if one.annotator == annotator]
                 _write(folder / ANNOTATORS, wanted.format, recording, annotator, events, max(dates, default=None))
                 written += 1
-            pairs = agreement(by_annotator, recording.duration_s)
+            pairs = compute_agreement(by_annotator, recording.duration_s)
             disputes.append(pairs.assign(dataset=recording.dataset, recording=recording.name))
         table = pd.concat(disputes, ignore_index=True)
         table = table[["dataset", "recording", "one", "other", "kappa", "disputed_s"]]
@@ -85,7 +94,8 @@ def _by_annotator(recording: Recording, said: Sequence[Annotation]) -> dict[str,
     """Seizures of each annotator; the corpus has said so as well where it found none."""
     names = {one.annotator for one in said} | ({REFERENCE} if recording.annotated else set())
     return {
-        name: seizures([one for one in said if one.annotator == name], recording.duration_s) for name in sorted(names)
+        name: merge_seizures([one for one in said if one.annotator == name], recording.duration_s)
+        for name in sorted(names)
     }
 
 

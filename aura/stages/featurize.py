@@ -8,7 +8,7 @@ from aura.core.errors import AuraError
 from aura.core.files import remove_partials
 from aura.core.parquet import read_table, write_table
 from aura.execution import telemetry
-from aura.execution.run_all import over
+from aura.execution.run_all import run_all
 from aura.execution.shares import share
 from aura.processing.featurization import Featurization, lost
 from aura.stages import prepare
@@ -36,7 +36,7 @@ def run(config: Config) -> None:
         work = Featurization(config.feature_spec, prepared, folder)
         remove_partials(folder)
         names = share(recordings["recording"].tolist(), config.partition)
-        results = over(names, work, compute=instantiate(config.compute), title="featurize", lost=lost)
+        results = run_all(names, work, compute=instantiate(config.compute), title="featurize", on_death=lost)
         gone = [name for name, (row, _) in zip(names, results, strict=True) if row is None]
         windows = pd.DataFrame([row for row, _ in results if row is not None], columns=list(WINDOWS))
         table = recordings.drop(columns=["digest"]).merge(windows, on="recording", validate="one_to_one")

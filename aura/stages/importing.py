@@ -16,19 +16,19 @@ from aura.core.events import Event, unite
 from aura.core.files import digest
 from aura.core.parquet import read_meta, read_table
 from aura.core.recordings import Ecg
-from aura.database.connection import connected, sentence, where
+from aura.database.connection import connect, describe_address, describe_error
 from aura.database.recordings import (
     Model,
     Row,
-    claim,
-    fail,
+    find_recording,
     has_ecg,
     has_predictions,
-    known,
-    model_id,
-    put,
-    put_ecg,
-    put_predictions,
+    lock_recording,
+    write_ecg,
+    write_failure,
+    write_model,
+    write_predictions,
+    write_recording,
 )
 from aura.database.schema import migrate
 from aura.detection.detector import SeizureDetector
@@ -66,7 +66,7 @@ def run(config: Config) -> None:
         raise AuraError(f"ecg={config.database.ecg}; allowed are {', '.join(ECG)}")
     if config.dataset.pseudonyms and config.database.ecg != "none":
         raise AuraError("the files of pseudonyms cannot be found again for their ECG; give ecg=none")
-    with runs.stage_run("import", config), connected(url) as connection:
+    with runs.stage_run("import", config), connect(url) as connection:
         migrate(connection)
         if not is_prepared(config):
             prepare.run(config)
@@ -94,7 +94,7 @@ def run(config: Config) -> None:
         failed = [outcome.message for outcome in outcomes if outcome.what == "failed"]
         print(
             f"import: {numbers['imported']} recordings imported, {numbers['unchanged']} unchanged, "
-            f"{numbers['failed']} failed; {n_rows} RR intervals, into {where(url)}"
+            f"{numbers['failed']} failed; {n_rows} RR intervals, into {describe_address(url)}"
         )
         if teller is not None:
             print(f"  detections by {registered.provenance}")
@@ -154,7 +154,7 @@ class _Import:
         dataset, name = self.config.dataset.name, row["recording"]
         try:
             with self.connection.transaction():
-                if not claim(self.connection, dataset, name, wait=wait):
+                if not lock_recording(self.connection, dataset, name, wait=wait):
                     return None
                 return self._claimed(row)
         except RecordingError as error:
@@ -163,8 +163,8 @@ class _Import:
             # Not what it holds, but the database: there is no going on.
             if not isinstance(error, psycopg.DataError | psycopg.IntegrityError):
                 raise
-            reason, message = "not_storable", f"the database refuses it: {sentence(error)}"
-        fail(self.connection, dataset, name, "import", reason, message)
+            reason, message = "not_storable", f"the database refuses it: {describe_error(error)}"
+        write_failure(self.connection, dataset, name, "import", reason, message)
         return _Outcome("failed", reason=reason, message=f"{name}: {message}")
 
     def _claimed(self, row: Mapping[Any, Any]) -> _Outcome:
@@ -182,17 +182,17 @@ class _Import:
         content = digest(FORMAT, known_of_it, str(start), row["digest"], meta["unusable"])
         entry = Row(dataset=self.config.dataset.name, start=start, content=content, **known_of_it)
         rr, seizures, _ = read_rr(folder, name)
-        recording_id = known(self.connection, entry)
+        recording_id = find_recording(self.connection, entry)
         n_beats, new = 0, False
         if recording_id is None:
             faults = [Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]]
-            recording_id = put(self.connection, entry, rr, seizures=seizures, faults=faults)
+            recording_id = write_recording(self.connection, entry, rr, seizures=seizures, faults=faults)
             n_beats, new = len(rr.t_s), True
         # The same recording can be asked for with another ECG, which takes nothing from what detectors said.
         ecg = self.config.database.ecg
         ecg_content = "" if ecg == "none" else digest(content, meta["source"], row["signal"], ecg)
         if not has_ecg(self.connection, recording_id, ecg_content):
-            put_ecg(self.connection, recording_id, entry.start_at, self._ecg(row, seizures), ecg_content)
+            write_ecg(self.connection, recording_id, entry.start_at, self._ecg(row, seizures), ecg_content)
             new = True
         new |= self._predict(row, entry, recording_id)
         return _Outcome("imported" if new else "unchanged", n_beats)
@@ -204,7 +204,7 @@ class _Import:
         detector = self.teller.detector
         one = score_prepared(self.config, detector, row)
         events, blind = found(detector.alarms, one)
-        put_predictions(
+        write_predictions(
             self.connection,
             recording_id,
             self.teller.model_id,
@@ -212,7 +212,7 @@ class _Import:
             t_s=np.arange(1, len(one.score) + 1, dtype=np.float64) * one.step_s,
             probability=one.probability,
             score=one.score,
-            found=events,
+            alarms=events,
             not_assessed=blind,
         )
         return True
@@ -231,7 +231,7 @@ class _Import:
 
 def _id_of(connection: "psycopg.Connection[tuple[Any, ...]]", registered: Registered) -> int:
     """Id of a detector in the database, outside of all transactions, in which others would wait for it."""
-    return model_id(connection, Model(registered.provenance, registered.detector.spec.step_s))
+    return write_model(connection, Model(registered.provenance, registered.detector.spec.step_s))
 
 
 def _not_among(connection: "psycopg.Connection[tuple[Any, ...]]", dataset: str, names: list[str]) -> list[str]:
@@ -263,4 +263,4 @@ def _put_failures(connection: "psycopg.Connection[tuple[Any, ...]]", config: Con
         connection.execute("DELETE FROM failure WHERE (dataset, stage) = (%s, 'prepare')", (config.dataset.name,))
         for row in failures.to_dict("records"):
             where_ = row["recording"] or row["path"]
-            fail(connection, config.dataset.name, where_, "prepare", row["reason"], row["message"])
+            write_failure(connection, config.dataset.name, where_, "prepare", row["reason"], row["message"])

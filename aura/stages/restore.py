@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.database.connection import connected, where
+from aura.database.connection import connect, describe_address
 from aura.database.handover import LICENCE, restore
 from aura.execution import telemetry
 
@@ -17,7 +17,7 @@ def run(config: Config) -> None:
         raise AuraError("say into which database; write url=postgresql://user@host/aura, or set AURA_DATABASE")
     if path is None or not Path(path).is_file():
         raise AuraError(f"dump={path} is no file; write dump=FILE, as dump made it")
-    with connected(url) as connection:
+    with connect(url) as connection:
         manifest = restore(connection, Path(path))
     tables = ", ".join(f"{table['rows']} {name}" for name, table in manifest["tables"].items())
-    print(f"restore: rows are as they were written, into {where(url)}: {tables}\n{LICENCE}")
+    print(f"restore: rows are as they were written, into {describe_address(url)}: {tables}\n{LICENCE}")

@@ -1,9 +1,10 @@
-"""A search over configurations: each is tried on training subjects, the best one is tested once on the others."""
+"""A search over configurations: each is tried on the training subjects, and the best is tested once on the others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from hydra.utils import instantiate
@@ -14,19 +15,20 @@ from aura.assembly import build_folds, build_recipe, choose_groups, compute_data
 from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.config.schema import Config
-from aura.config.scope import Scope, dotted, select
+from aura.config.scope import Scope, dotted, scope_of, select
 from aura.core.arrays import Floats
-from aura.core.errors import AuraError
+from aura.core.errors import AuraError, InvalidInput
 from aura.core.files import digest
 from aura.core.parquet import read_table
+from aura.core.paths import CONF
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
 from aura.evaluation.results import ScoredRecording
-from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS
+from aura.evaluation.scoring import FALSE_ALARM_RATE, OBJECTIVES, RATIOS
 from aura.execution import telemetry
 from aura.learning.feature_table import FeatureTable
-from aura.reports.sweep import best_trial, experiment, figures, table
-from aura.search.space import Space
-from aura.search.study import DIRECTIONS, PARENT, RUN, SharedStudy, shared_study
+from aura.reports.sweep import best_trial, draw_study, tabulate_trials, write_experiment
+from aura.search.space import Keys, Space
+from aura.search.study import PARENT, RUN, SharedStudy, StudyError, shared_study
 from aura.stages import prepare, train
 from aura.tracking import runs
 from aura.workspace.folders import channels_digest, features_folder, is_prepared, prepared_folder
@@ -38,25 +40,50 @@ REPORTED = "reported_trials"
 def run(config: Config) -> None:
     """Do trials until the study has as many as asked for, then train the best configuration and test it once.
 
-    Processes that are started alike share the study; what one leaves when it is killed is tried again by another.
+    Processes that are started with the same settings share the study; a trial whose process is killed is tried again
+    by another.
     """
-    space = Space.of(config.sweep.space)
+    try:
+        _sweep(config)
+    except StudyError as error:
+        raise InvalidInput(f"sweep.{error}") from error
+
+
+def search_space(values: Mapping[str, Mapping[str, Any]] | None) -> Space:
+    """Build the space that ``sweep.space`` declares; raise unless trials may differ in each of its keys."""
+    # A trial may differ only in what decides the detector, not in who is tested, on what, or how it is scored.
+    keys = Keys(
+        is_searchable=lambda key: scope_of(Config, key) >= Scope.SEARCHED,
+        options=lambda key: sorted(path.stem for path in (CONF / key).glob("*.yaml")),
+        holds_list=lambda key: key.startswith("windows.lengths_s."),
+    )
+    try:
+        return Space.from_mapping(values, keys)
+    except InvalidInput as error:
+        raise InvalidInput(f"sweep.{error}") from error
+
+
+def _sweep(config: Config) -> None:
+    space = search_space(config.sweep.space)
     _check(config, space)
     with runs.stage_run("sweep", config) as active:
         with FileLock(_lock(config, prepared_folder(config))):
             if not is_prepared(config):
                 prepare.run(config)
-        made_of = _made_of(config)
-        name = config.sweep.study or f"sweep-{digest(made_of)}"
+        settings = _settings(config)
+        name = config.sweep.study or f"sweep-{digest(settings)}"
         folder = Path(config.workspace) / config.dataset.name
         url = config.sweep.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
+        directions = [OBJECTIVES[objective] for objective in config.sweep.objectives]
         with shared_study(
-            name, url, config.sweep.objectives, made_of, _bury, partial(public_error, config=config)
+            name, url, directions, settings, _mark_killed, partial(public_error, config=config)
         ) as shared:
             parent = _parent(shared, active.info.run_id)
             print(f"sweep: study {name}, {len(shared.finished())} of {config.sweep.n_trials} trials done")
-            shared.work(space.suggest, partial(_attempt, config, parent, made_of["data.digest"]), config.sweep.n_trials)
-            # One process at a time: whoever comes second finds it done.
+            shared.work(
+                space.suggest, partial(_attempt, config, parent, settings["data.digest"]), config.sweep.n_trials
+            )
+            # One process reports; the others find the report done.
             with shared.lock:
                 if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
                     _report(config, shared, parent)
@@ -64,20 +91,20 @@ def run(config: Config) -> None:
 
 
 def _check(config: Config, space: Space) -> None:
-    """Refuse a space that no configuration has, and objectives that there are not, before any trial."""
-    unknown = [objective for objective in config.sweep.objectives if objective not in DIRECTIONS]
+    """Raise before any trial if an objective or a key of the space does not exist."""
+    unknown = [objective for objective in config.sweep.objectives if objective not in OBJECTIVES]
     if unknown or not config.sweep.objectives:
-        raise AuraError(f"sweep.objectives={config.sweep.objectives}; allowed are {', '.join(DIRECTIONS)}")
-    compose([*config.overrides, *space.suggest(FixedTrial(space.first()))])
+        raise AuraError(f"sweep.objectives={config.sweep.objectives}; allowed are {', '.join(OBJECTIVES)}")
+    compose([*config.overrides, *space.suggest(FixedTrial(space.example()))])
 
 
-def _bury(trial: FrozenTrial) -> None:
-    """Say of the run of a trial that it was killed."""
+def _mark_killed(trial: FrozenTrial) -> None:
+    """Set the run of a trial whose process was killed to KILLED."""
     runs.kill(trial.user_attrs.get(RUN))
 
 
-def _made_of(config: Config) -> dict[str, str]:
-    """All that decides what a trial scores, by key, with the recordings and the subjects that no trial sees."""
+def _settings(config: Config) -> dict[str, str]:
+    """Return all that decides what a trial scores, by key: settings, recordings, and the test subjects."""
     found, _ = read_table(prepared_folder(config) / "recordings.parquet")
     recordings = train.select_annotated(found)
     folds = build_folds(config, recordings)
@@ -89,7 +116,7 @@ def _made_of(config: Config) -> dict[str, str]:
         **{key: str(value) for key, value in compared},
         "sweep.objectives": str(config.sweep.objectives),
         "sweep.space": str(config.sweep.space),
-        # By a digest, as they name subjects by their own ids.
+        # As a digest, since they hold the corpus's own subject ids.
         "subject_channels.digest": channels_digest(config),
         "data.digest": compute_data_digest(recordings, config.labels),
         "test.subjects": str(tested),
@@ -97,11 +124,13 @@ def _made_of(config: Config) -> dict[str, str]:
 
 
 def _parent(shared: SharedStudy, run_id: str) -> str:
-    """Run that has all the trials: that of the process that came first, where this tracking server knows it."""
+    """Return the parent run of all trials: that of the first process, if this tracking server has it."""
     with shared.lock:
         parent = str(shared.study.user_attrs.get(PARENT, run_id))
         if parent != run_id and not runs.is_beside(parent):
-            print(f"sweep: run {parent}, which has the trials so far, is not here; this one has those that follow")
+            print(
+                f"sweep: run {parent} with the trials so far is not on this tracking server; new ones go below this run"
+            )
             parent = run_id
         shared.study.set_user_attr(PARENT, parent)
     if parent != run_id:
@@ -110,37 +139,37 @@ def _parent(shared: SharedStudy, run_id: str) -> str:
 
 
 def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list[str]) -> Sequence[float]:
-    """Try one configuration, as a child run of the sweep's."""
-    one = compose([*config.overrides, *words])
-    with runs.stage_run("trial", one, parent=parent, name=f"trial {trial.number}") as active:
+    """Train and score one configuration, as a child run of the sweep."""
+    trial_config = compose([*config.overrides, *words])
+    with runs.stage_run("trial", trial_config, parent=parent, name=f"trial {trial.number}") as active:
         trial.set_user_attr(RUN, active.info.run_id)
-        found = _out_of_fold(one, trial, corpus, prunable=len(config.sweep.objectives) == 1)
-        if found is not None:
-            runs.log_metrics({f"train_event_{name}": value for name, value in found.items()})
-            for name, value in found.items():
+        scores = _out_of_fold(trial_config, trial, corpus, prunable=len(config.sweep.objectives) == 1)
+        if scores is not None:
+            runs.log_metrics({f"train_event_{name}": value for name, value in scores.items()})
+            for name, value in scores.items():
                 trial.set_user_attr(name, value)
-    if found is None:
+    if scores is None:
         print(f"sweep: trial {trial.number} was stopped early; {' '.join(words)}")
         raise TrialPruned
     print(
-        f"sweep: trial {trial.number}: F1 {found['f1']:.3f} with {found[FALSE_ALARM_RATE]:.1f} false alarms "
+        f"sweep: trial {trial.number}: F1 {scores['f1']:.3f} with {scores[FALSE_ALARM_RATE]:.1f} false alarms "
         f"per 24 h of assessed time; {' '.join(words)}"
     )
-    return [found[objective] for objective in config.sweep.objectives]
+    return [scores[objective] for objective in config.sweep.objectives]
 
 
 def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -> dict[str, float] | None:
-    """Event scores at the operating point, of training subjects by models that had not seen them; None if pruned."""
+    """Return the out-of-fold event scores of the training subjects at the operating point; None if pruned."""
     recipe = build_recipe(config)
     with FileLock(_lock(config, prepared_folder(config))):
         if not is_prepared(config):
             prepare.run(config)
     with FileLock(_lock(config, features_folder(config))):
         found = train.ensure_features(config)
-    # Another detector of beats may fail on other recordings; then the sides would not be the same.
+    # With another beat detector, other recordings may fail, and training and test subjects would differ.
     if compute_data_digest(found.recordings, config.labels) != corpus:
         raise AuraError(
-            "with these settings other recordings can be used than without; the trials could not be compared"
+            "with these settings, other recordings can be used than without; the trials could not be compared"
         )
     (fold,) = build_folds(config, found.recordings)
     side = found.of(fold.train)
@@ -151,7 +180,7 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
         curve = compute_event_curve(tried, recipe.alarms, recipe.rules)
         scores = read_operating_point(curve, choose_threshold(curve, recipe.max_false_alarms_per_24h))
         runs.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
-        # After the last one there is nothing to save.
+        # After the last fold there is nothing to save.
         if prunable and fold < config.train.folds - 1:
             trial.report(scores[config.sweep.objectives[0]], fold)
             if trial.should_prune():
@@ -166,23 +195,23 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
 
 
 def _lock(config: Config, folder: Path) -> Path:
-    """File by which processes take turns to fill a folder of the workspace."""
+    """Return the lock file with which processes take turns at filling a folder of the workspace."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     return folder.with_name(f".{folder.name}.lock")
 
 
 def _report(config: Config, shared: SharedStudy, parent: str) -> None:
-    """Say what was found: pictures, a table, the best configuration; train and test that one."""
+    """Log figures, the table of trials and the best configuration; train that one and test it."""
     complete = [t for t in shared.finished() if t.state == TrialState.COMPLETE]
     if not complete:
         errors = {str(t.user_attrs.get("error")) for t in shared.finished()}
-        raise AuraError(f"no trial came to an end with a score: {'; '.join(sorted(errors))}")
+        raise AuraError(f"no trial ended with a score: {'; '.join(sorted(errors))}")
     best: FrozenTrial = best_trial(complete, config.sweep.objectives)
-    words = Space.of(config.sweep.space).suggest(FixedTrial(best.params))
+    words = search_space(config.sweep.space).suggest(FixedTrial(best.params))
     with runs.resumed(parent):
-        runs.log_table(table(shared.finished()), "trials.json")
-        runs.log_figures(figures(shared.study, config.sweep.objectives))
-        runs.log_text(experiment(config.overrides, words, best), "best.yaml")
+        runs.log_table(tabulate_trials(shared.finished()), "trials.json")
+        runs.log_figures(draw_study(shared.study, config.sweep.objectives))
+        runs.log_text(write_experiment(config.overrides, words, best), "best.yaml")
         runs.log_metrics(
             {f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS if name in best.user_attrs}
         )

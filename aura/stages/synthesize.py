@@ -11,7 +11,7 @@ from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.files import read_json, write_json
 from aura.execution import telemetry
-from aura.execution.run_all import over
+from aura.execution.run_all import run_all
 from aura.synthetic.corpus import MANIFEST, Plan, Synthesis, plan, write_subject
 
 
@@ -30,7 +30,7 @@ def run(config: Config) -> None:
     write_json(manifest, asdict(synthesis))
     subjects = list(plan(synthesis))
     work = partial(write_subject, synthesis=synthesis, root=root)
-    written = over(subjects, work, compute=instantiate(config.compute), title="synthesize", lost=_lost)
+    written = run_all(subjects, work, compute=instantiate(config.compute), title="synthesize", on_death=_lost)
     n_recordings = sum(map(len, subjects))
     telemetry.count(recordings=n_recordings)
     seizures = sum(one.n_seizures for plans in subjects for one in plans)

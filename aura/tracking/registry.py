@@ -10,10 +10,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from aura.config.disclosure import without_credentials
 from aura.config.schema import Config
 from aura.core.arrays import Bools
-from aura.core.errors import AuraError, OutageError
+from aura.core.errors import AuraError, OutageError, without_credentials
 from aura.core.provenance import ModelFolder, Origin, Provenance
 from aura.detection.components import LABELLINGS
 from aura.detection.detector import SeizureDetector, load_detector

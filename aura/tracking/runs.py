@@ -24,10 +24,10 @@ from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 
 from aura import __version__
-from aura.config.disclosure import public, public_error, without_credentials
+from aura.config.disclosure import public, public_error
 from aura.config.schema import Config
 from aura.config.scope import dotted
-from aura.core.errors import AuraError, OutageError
+from aura.core.errors import AuraError, OutageError, without_credentials
 from aura.core.paths import INSTALLED, PACKAGE, PROJECT
 from aura.evaluation.scoring import RATIOS
 from aura.serving.requests import SIGNATURE

@@ -15,8 +15,8 @@ from aura.config.schema import Config
 from aura.config.scope import LOGGED, Scope, dotted, scope_of, select, undeclared
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
-from aura.reports.sweep import experiment
-from aura.search.space import Space
+from aura.reports.sweep import write_experiment
+from aura.stages.sweep import search_space
 from aura.tracking.runs import parameters
 
 SECRET = "geheim"
@@ -141,7 +141,9 @@ tracking: {{uri: "http://aura:{SECRET}@mlflow", model_name: ours}}
     monkeypatch.setattr("aura.reports.sweep.CONF", tmp_path / "conf")
     words = ["experiments=ours", "dataset=any", *PRIVATE_WORDS, "compute=dask", f"compute.address=tcp://{SECRET}@x:1"]
     people = f"dataset.subject_channels='[{{subject: \"{SECRET}\", channels: [x]}}]'"
-    text = experiment([*words, people.replace("'", ""), "labels.postictal_s=9"], ["alarms=adaptive", "seed=3"], best())
+    text = write_experiment(
+        [*words, people.replace("'", ""), "labels.postictal_s=9"], ["alarms=adaptive", "seed=3"], best()
+    )
     for private in (SECRET, PLACE, "jane"):
         assert private not in text
     kept = yaml.safe_load(text)
@@ -170,4 +172,4 @@ tracking: {{uri: "http://aura:{SECRET}@mlflow", model_name: ours}}
 )
 def test_what_decides_no_detector_is_not_searched(key: str) -> None:
     with pytest.raises(AuraError, match="has to be the same in all trials of a sweep"):
-        Space.of({key: {"choices": ["a", "b"]}})
+        search_space({key: {"choices": ["a", "b"]}})

@@ -27,9 +27,9 @@ from aura.core.errors import AuraError
 from aura.core.events import Event
 from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
-from aura.database.connection import connected
+from aura.database.connection import connect
 from aura.database.handover import restore
-from aura.database.schema import TABLES, migrate, versions
+from aura.database.schema import TABLES, list_migrations, migrate
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
@@ -155,14 +155,14 @@ DYING = """
 import sys, time
 import aura.stages.importing as importing
 from aura.cli import main
-real, calls = importing.put_predictions, []
-def put_predictions(*arguments, **more):
+real, calls = importing.write_predictions, []
+def write_predictions(*arguments, **more):
     real(*arguments, **more)
     calls.append(1)
     if len(calls) == 2:
         print("in the middle", flush=True)
         time.sleep(600)
-importing.put_predictions = put_predictions
+importing.write_predictions = write_predictions
 main(sys.argv[1:])
 """
 
@@ -300,14 +300,16 @@ def test_every_sample_around_seizures_where_it_is_asked_for(trained: Project, im
 
 def test_the_tables_are_made_once_by_whoever_comes_first(database: str) -> None:
     script = f"""
-from aura.database.connection import connected
+from aura.database.connection import connect
 from aura.database.schema import migrate
-with connected({database!r}) as connection:
+with connect({database!r}) as connection:
     print(migrate(connection))
 """
     both = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=PROJECT) for _ in range(3)]
-    assert [one.communicate(timeout=60)[0].split() for one in both] == [[str(versions()[-1][0]).encode()]] * 3
-    assert rows(database, "SELECT version FROM schema_version ORDER BY 1") == [(number,) for number, _ in versions()]
+    assert [one.communicate(timeout=60)[0].split() for one in both] == [[str(list_migrations()[-1][0]).encode()]] * 3
+    assert rows(database, "SELECT version FROM schema_version ORDER BY 1") == [
+        (number,) for number, _ in list_migrations()
+    ]
 
 
 def test_every_column_says_what_it_is(imported: str) -> None:
@@ -446,14 +448,14 @@ def put_one(
     url: str, name: str, confidence: float = 1.0, start: datetime | None = None, dataset: str = "any", subject: str = ""
 ) -> None:
     from aura.core.series import RRSeries
-    from aura.database.recordings import Row, put
+    from aura.database.recordings import Row, write_recording
 
     rr = RRSeries(np.arange(1.0, 10.0), np.full(9, 1000.0), 10.0)
     row = Row(dataset, name, subject or name, "", start, 10.0, "ECG", 250.0, 1.0, 10, True, "x")
     with psycopg.connect(url, autocommit=True) as connection:
         migrate(connection)
         with connection.transaction():
-            put(connection, row, rr, seizures=[Event(0.0, 10.0, "seiz", confidence)], faults=[])
+            write_recording(connection, row, rr, seizures=[Event(0.0, 10.0, "seiz", confidence)], faults=[])
 
 
 def test_a_confidence_that_is_none_is_refused(database: str) -> None:
@@ -525,7 +527,7 @@ def test_a_connection_that_drops_leaves_whole_recordings(
 ) -> None:
     import aura.stages.importing as importing
 
-    real, n_calls = importing.put_predictions, []
+    real, n_calls = importing.write_predictions, []
 
     def dropped(connection: Any, *arguments: Any, **more: Any) -> None:
         n_calls.append(1)
@@ -533,7 +535,7 @@ def test_a_connection_that_drops_leaves_whole_recordings(
             rows(database, "SELECT pg_terminate_backend(%s)", connection.info.backend_pid)
         real(connection, *arguments, **more)
 
-    monkeypatch.setattr(importing, "put_predictions", dropped)
+    monkeypatch.setattr(importing, "write_predictions", dropped)
     assert trained.run("import", f"url={database}", f"model={MODEL}") == 1
     said = capsys.readouterr().err
     assert "aura import: the database t" in said
@@ -586,7 +588,10 @@ def test_a_full_disk_is_one_line_and_leaves_whole_recordings(
         ([], "write url=postgresql://user@host/aura, or set AURA_DATABASE"),
         (["url=mysql://x"], "database.url has to begin with postgresql://"),
         (["url=postgresql://me:secret@127.0.0.1:9/aura"], "the database aura at 127.0.0.1: "),
-        (["url=postgresql://me:100%zzsecret@127.0.0.1:9/aura"], "database.url cannot be read; signs such as"),
+        (
+            ["url=postgresql://me:100%zzsecret@127.0.0.1:9/aura"],
+            "database.url cannot be read; in a user name or password",
+        ),
         (["url=postgresql://me:a secret@127.0.0.1:9/aura"], "database.url cannot be read"),
         (["url=postgresql://me:p@secret@127.0.0.1:9/aura"], "database.url cannot be read"),
         (["url=postgresql://me:a/secret@127.0.0.1:9/aura"], "database.url cannot be read"),
@@ -717,7 +722,7 @@ def test_a_damaged_dump_restores_nothing(
     for bad in (b"", b"hello", whole[: len(whole) // 2], bytes(middle), swapped.getvalue()):
         damaged.write_bytes(bad)
         assert main(["restore", f"url={database}", f"dump={damaged}"]) == 1
-        assert "is no dump of Aura, or a damaged one" in capsys.readouterr().err
+        assert "is not a dump of Aura, or is damaged" in capsys.readouterr().err
         if rows(database, "SELECT to_regclass('public.recording')") != [(None,)]:
             assert rows(database, "SELECT count(*) FROM recording") == [(0,)]
 
@@ -740,15 +745,15 @@ def repack(file: Path, packing: int = zipfile.ZIP_DEFLATED, **changed: bytes | N
     [
         (zipfile.ZIP_DEFLATED, {"manifest.json": b" " * 400_000_000}, "manifest.json would unpack to 400000000 bytes"),
         (zipfile.ZIP_DEFLATED, {"rr": b"\0" * 400_000_000}, "rr would unpack to 400000000 bytes; allowed are"),
-        (zipfile.ZIP_BZIP2, {"rr": b"\0" * 400_000_000}, "is packed in another way than dump does"),
+        (zipfile.ZIP_BZIP2, {"rr": b"\0" * 400_000_000}, "is not packed in the way dump does"),
         (zipfile.ZIP_DEFLATED, {"../../etc/passwd": b"x"}, "its files are not those of a dump"),
         (zipfile.ZIP_DEFLATED, {str(i): b"" for i in range(1000)}, "its files are not those of a dump"),
         (zipfile.ZIP_DEFLATED, {str(i) * 40: b"" for i in range(10_000)}, "its list of files is too long"),
-        (zipfile.ZIP_DEFLATED, {"manifest.json": b"[" * 900_000}, "is no dump of Aura, or a damaged one"),
+        (zipfile.ZIP_DEFLATED, {"manifest.json": b"[" * 900_000}, "is not a dump of Aura, or is damaged"),
         (
             zipfile.ZIP_DEFLATED,
             {"manifest.json": b'{"format": "\\u001b[2J", "schema_version": 1}'},
-            "format is no number",
+            "format is not a number",
         ),
     ],
 )
@@ -758,7 +763,7 @@ def test_a_dump_that_would_unpack_to_far_too_much_is_not_unpacked(
     put_one(database, "a")
     assert main(["dump", f"url={database}", f"output={tmp_path / 'a.dump'}"]) == 0
     bomb = repack(tmp_path / "a.dump", packing, **changed)
-    with connected(database) as connection:
+    with connect(database) as connection:
         tracemalloc.start()
         with pytest.raises(AuraError, match=says.replace("(", ".")):
             restore(connection, bomb)
@@ -778,7 +783,7 @@ def test_a_dump_that_declares_less_than_it_holds_is_not_restored(
     # The size stands in the list at the end, and in front of the file.
     bomb.write_bytes(bomb.read_bytes().replace((400_000_000).to_bytes(4, "little"), (5000).to_bytes(4, "little")))
     other = new_database(postgresql_server)
-    with connected(other) as connection:
+    with connect(other) as connection:
         tracemalloc.start()
         with pytest.raises(AuraError):
             restore(connection, bomb)
@@ -797,7 +802,7 @@ def test_whatever_byte_of_a_dump_is_damaged(database: str, postgresql_server: st
     for at in range(0, len(whole), 29):
         damaged.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
         with suppress(AuraError):
-            with connected(url) as connection:
+            with connect(url) as connection:
                 restore(connection, damaged)
             # A date in the archive, or the like.
             assert content(url) == content(database)
@@ -815,7 +820,7 @@ def test_subjects_of_one_name_are_not_handed_over_together(
     put_one(database, "b", dataset="other", subject="01")
     words = ["dump", f"url={database}", "subjects=[01]", f"output={tmp_path / 'x'}"]
     assert main(words) == 1
-    assert "a subject '01' in each of one, other; say of which with dataset=" in capsys.readouterr().err
+    assert "a subject '01' in each of one, other; choose one with dataset=" in capsys.readouterr().err
     assert main([*words, "dataset=one"]) == 0
     assert "dump: 1 recordings" in capsys.readouterr().out
 

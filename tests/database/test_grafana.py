@@ -19,11 +19,12 @@ from grafana_foundation_sdk.models import dashboard as models
 
 from aura.cli import main
 from aura.core.paths import PROJECT
-from aura.database import dashboards
 from aura.database.annotations import Recording
-from aura.database.grafana import Region, assign
-from aura.database.queries import HEART_RATE, VARIABLES, expanded, lane
+from aura.database.grafana import Region, assign_regions
 from aura.formats.tse import read_tse
+from deploy.grafana.generate import recordings
+from deploy.grafana.generate.__main__ import files
+from deploy.grafana.generate.queries import HEART_RATE, VARIABLES, expand, lane
 from tests.conftest import Project, new_database
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
@@ -41,11 +42,11 @@ def imported(trained: Project, postgresql_server: str) -> str:
 
 
 def test_the_files_are_those_that_are_made() -> None:
-    for path, text in dashboards.files().items():
+    for path, text in files().items():
         assert (GRAFANA / path).read_text(encoding="utf-8") == text, f"{path} is old; run make dashboards"
 
 
-@pytest.mark.parametrize("name", sorted(dashboards.dashboards()))
+@pytest.mark.parametrize("name", sorted(recordings.dashboards()))
 def test_a_dashboard_is_one_by_grafana_s_own_types(name: str) -> None:
     """The SDK's models are generated from Grafana's schema: what they read and write again is by it."""
     register_default_plugins()
@@ -85,7 +86,7 @@ def queries_of(board: Any) -> list[str]:
 
 ALL = {
     f"{name} {number}": sql
-    for name in dashboards.dashboards()
+    for name in recordings.dashboards()
     for number, sql in enumerate(queries_of(json.loads((GRAFANA / "dashboards" / f"{name}.json").read_text())))
 }
 ALL |= {f"variable {name}": sql for name, sql in VARIABLES.items()}
@@ -96,7 +97,7 @@ ALL |= {
 
 
 def ask(connection: psycopg.Connection[Any], sql: str, values: dict[str, str], begin: str, end: str) -> Any:
-    text = expanded(sql, values, begin, end, "10s")
+    text = expand(sql, values, begin, end, "10s")
     assert "$" not in text
     return connection.execute(text.encode())
 
@@ -251,7 +252,7 @@ def test_the_only_recording_of_that_time_is_meant() -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     days = [Recording(i, "any", f"r{i}", at + timedelta(days=i), True, 3600.0, False) for i in range(3)]
     region = Region(1, "me", "seiz", at + timedelta(days=1, seconds=5), at + timedelta(days=1, seconds=9), at, None)
-    by_recording, left = assign([region], days)
+    by_recording, left = assign_regions([region], days)
     assert not left
     assert [(one.event.onset_s, one.event.end_s) for one in by_recording[1]] == [(5, 9)]
 

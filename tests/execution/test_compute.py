@@ -13,7 +13,7 @@ import pytest
 from aura.core.errors import AuraError
 from aura.execution.dask import Dask
 from aura.execution.executors import Compute, Processes, Serial
-from aura.execution.run_all import over
+from aura.execution.run_all import run_all
 
 DASK = Dask(workers=2)
 EVERYWHERE = pytest.mark.parametrize("compute", [Serial(), Processes(2), DASK], ids=["serial", "processes", "dask"])
@@ -21,7 +21,7 @@ IN_WORKERS = pytest.mark.parametrize("compute", [Processes(2), DASK], ids=["proc
 
 
 def test_a_cluster_that_is_started_here_is_for_this_machine_alone() -> None:
-    assert over([3], square, compute=DASK, title="squares", lost=square) == [9]
+    assert run_all([3], square, compute=DASK, title="squares", on_death=square) == [9]
     here = psutil.Process()
     listening = [
         connection.laddr.ip
@@ -69,19 +69,19 @@ def fail(number: int) -> int:
 
 @EVERYWHERE
 def test_results_are_in_the_order_of_the_items(compute: Compute) -> None:
-    assert over(range(40), square, compute=compute, title="", lost=lost) == [n**2 for n in range(40)]
-    assert over([], square, compute=compute, title="", lost=lost) == []
+    assert run_all(range(40), square, compute=compute, title="", on_death=lost) == [n**2 for n in range(40)]
+    assert run_all([], square, compute=compute, title="", on_death=lost) == []
 
 
 @IN_WORKERS
 def test_what_kills_its_worker_twice_is_lost_and_nothing_else(compute: Compute) -> None:
     expected = [-n if n in (3, 11) else n**2 for n in range(20)]
-    assert over(range(20), square_or_die, compute=compute, title="", lost=lost) == expected
+    assert run_all(range(20), square_or_die, compute=compute, title="", on_death=lost) == expected
 
 
 @IN_WORKERS
 def test_what_kills_its_worker_once_is_not_lost(compute: Compute, tmp_path: Path) -> None:
-    results = over(range(10), partial(die_once, folder=tmp_path), compute=compute, title="", lost=lost)
+    results = run_all(range(10), partial(die_once, folder=tmp_path), compute=compute, title="", on_death=lost)
     assert results == [n**2 for n in range(10)]
 
 
@@ -97,7 +97,7 @@ def test_kill_9_of_a_worker_from_outside_loses_nothing(compute: Compute, tmp_pat
 
     killer = threading.Thread(target=kill)
     killer.start()
-    results = over(range(60), partial(slow_square, folder=tmp_path), compute=compute, title="", lost=lost)
+    results = run_all(range(60), partial(slow_square, folder=tmp_path), compute=compute, title="", on_death=lost)
     killer.join()
     assert results == [n**2 for n in range(60)]
     # Another did what it had, whether or not a new one was there in time.
@@ -107,7 +107,7 @@ def test_kill_9_of_a_worker_from_outside_loses_nothing(compute: Compute, tmp_pat
 @EVERYWHERE
 def test_an_error_ends_the_work_and_is_told(compute: Compute) -> None:
     with pytest.raises(OSError, match="No space left on device"):
-        over(range(5), fail, compute=compute, title="", lost=lost)
+        run_all(range(5), fail, compute=compute, title="", on_death=lost)
 
 
 def test_no_number_of_processes_is_refused() -> None:

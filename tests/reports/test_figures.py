@@ -97,7 +97,7 @@ def test_choices_of_a_sweep_are_drawn_as_they_are() -> None:
         study.add_trial(
             optuna.trial.create_trial(params=values, distributions=space, value=number, user_attrs=attributes)
         )
-    drawn = texts(sweep_reports.figures(study, ["f1"])["parallel_coordinates_f1"])
+    drawn = texts(sweep_reports.draw_study(study, ["f1"])["parallel_coordinates_f1"])
     assert {"p$1_$_0", "plain", "model.word", "model.number"} <= set(drawn)
 
 

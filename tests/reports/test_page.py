@@ -20,6 +20,7 @@ from aura.core.series import RRSeries
 from aura.formats.tabular import read_events_tsv
 from aura.formats.tse import read_tse
 from aura.formats.vocabulary import is_seizure
+from aura.reports.colours import ORANGE, PURPLE
 from aura.reports.excerpts import LONGEST_S, MAX_SAMPLES, cut_excerpts, select_within
 from aura.reports.page import Recording, index, page
 
@@ -403,7 +404,7 @@ def test_edits_stay_with_the_detections_they_were_made_on(browser: Page, html: P
     assert marked == ours[1]
     assert browser.inner_text("#offers") == ""
     colours = browser.evaluate("Bokeh.documents[0].get_model_by_name('detected').data.colour")
-    assert colours == ["#D55E00", "#CC79A7", "#D55E00"]
+    assert colours == [ORANGE, PURPLE, ORANGE]
 
     opened(browser, html)
     assert seizures(read_tse(saved(browser, "#tse", tmp_path))) == ours

@@ -19,8 +19,8 @@ from optuna.trial import FixedTrial, TrialState
 from aura.config.compose import compose
 from aura.core.errors import AuraError, OutageError
 from aura.core.paths import PROJECT
-from aura.search.space import Space
 from aura.search.study import SharedStudy, shared_study
+from aura.stages.sweep import search_space
 from tests.conftest import Project
 from tests.tracking.test_tracking import RunOf, artifacts
 
@@ -37,12 +37,8 @@ def trained(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     return project
 
 
-def space(values: dict[str, dict[str, object]]) -> Space:
-    return Space.of(values)
-
-
 def test_a_dimension_becomes_an_override() -> None:
-    found = space(
+    found = search_space(
         {
             "windows.step_s": {"low": 1, "high": 9},
             "model.max_samples": {"low": 0.1, "high": 0.5, "log": True},
@@ -93,7 +89,7 @@ def test_a_dimension_becomes_an_override() -> None:
 )
 def test_what_is_no_dimension_is_refused(values: dict[str, dict[str, object]], says: str) -> None:
     with pytest.raises(AuraError, match=says):
-        space(values)
+        search_space(values)
 
 
 def test_a_key_that_there_is_not_is_refused_before_any_trial(
@@ -181,7 +177,7 @@ def test_a_sweep_finds_trains_and_tests_the_best_and_goes_on(
     assert trained.run("sweep", *words, "sweep.study=named", "sweep.objectives=[sensitivity]") == 1
     said = capsys.readouterr()
     assert "study named, 0 of 1 trials done" in said.out
-    assert "study named was begun with other settings" in said.err
+    assert "sweep.study=named was begun with other settings" in said.err
     assert "sweep.objectives was ['f1'], is ['sensitivity']" in said.err
 
 
@@ -191,7 +187,7 @@ def test_a_sweep_needs_subjects_that_no_trial_sees(trained: Project, capsys: pyt
 
 
 def sketch(tmp_path: Path) -> AbstractContextManager[SharedStudy]:
-    return shared_study("sketch", f"sqlite:///{tmp_path}/s.db", ["f1"], {"seed": "1"}, lambda trial: None, str)
+    return shared_study("sketch", f"sqlite:///{tmp_path}/s.db", ["maximize"], {"seed": "1"}, lambda trial: None, str)
 
 
 def choose(trial: optuna.Trial) -> list[str]:
@@ -258,7 +254,7 @@ def test_a_process_that_slept_goes_on_when_its_trial_is_anothers(
     with sketch(tmp_path) as shared:
         shared.work(choose, attempt, 2)
         assert len(shared.finished()) == 2
-    assert "trial 0 was taken for dead meanwhile" in capsys.readouterr().out
+    assert "trial 0 belongs to another process now" in capsys.readouterr().out
 
 
 def test_a_trial_that_repeats_another_costs_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
--- Roles are of the whole server, and who may not make any has them made by who may.
+-- Roles belong to the whole server. A user without the right to create roles gets the SQL for an administrator.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'aura_writer') THEN
@@ -9,10 +9,10 @@ BEGIN
     END IF;
 EXCEPTION
     WHEN insufficient_privilege THEN
-        RAISE EXCEPTION 'the roles aura_writer and aura_reader are missing, and this user may not make them: have an '
+        RAISE EXCEPTION 'the roles aura_writer and aura_reader are missing, and this user may not create them; have an '
             'administrator run CREATE ROLE aura_writer NOLOGIN; CREATE ROLE aura_reader NOLOGIN;';
     WHEN duplicate_object OR unique_violation THEN
-        NULL;  -- Another database of this server has just made them.
+        NULL;  -- Another process has just created them.
 END
 $$;
 

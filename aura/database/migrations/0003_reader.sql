@@ -1,5 +1,5 @@
--- What PUBLIC may do, every role may: make temporary tables and large objects and, before PostgreSQL 15, tables in public.
--- Only the owner of the database and a superuser can take that away.
+-- Every role has the rights of PUBLIC: to create temporary tables, large objects and, before PostgreSQL 15, tables in
+-- public. Only the owner of the database or a superuser can revoke them.
 DO $$
 DECLARE
     makes_large_objects CONSTANT text := 'FUNCTION lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)';
@@ -15,7 +15,7 @@ BEGIN
         BEGIN
             EXECUTE statement;
         EXCEPTION
-            -- Judged by the result below, as an administrator may have done it before.
+            -- The result is checked below, since an administrator may have done it before.
             WHEN insufficient_privilege THEN NULL;
         END;
     END LOOP;
@@ -25,7 +25,7 @@ BEGIN
         OR has_function_privilege('aura_reader', 'lo_create(oid)', 'EXECUTE')
         OR has_function_privilege('aura_reader', 'lo_from_bytea(oid, bytea)', 'EXECUTE')
     THEN
-        RAISE EXCEPTION 'the role aura_reader can make tables or large objects, and this user may not change that: have '
+        RAISE EXCEPTION 'the role aura_reader can create tables or large objects, and this user may not change that; have '
             'an administrator run in the database % the statements %;', current_database(),
             array_to_string(wanted, '; ');
     END IF;

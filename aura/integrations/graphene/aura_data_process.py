@@ -11,7 +11,7 @@ from aura.config.schema import Config
 from aura.core.recordings import RecordingRef
 from aura.corpora.discovery import Corpus
 from aura.corpora.names import Names
-from aura.execution.run_all import over
+from aura.execution.run_all import run_all
 from aura.integrations.graphene.messages import RequestError, below, check_place, check_same, look
 from aura.processing.bookkeeping import PrepareRecording, prepare_all
 from aura.processing.featurization import Featurization, lost
@@ -56,7 +56,7 @@ class DataProcess:
         done = [one.row for one in outcomes if not one.failed]
         work = Featurization(config.feature_spec, prepared, folder)
         recordings = [row["recording"] for row in done]
-        results = over(recordings, work, compute=compute, title="featurize", lost=lost)
+        results = run_all(recordings, work, compute=compute, title="featurize", on_death=lost)
 
         for name in ("dataset", "listing", "number", "count"):
             setattr(reply, name, getattr(request, name))

@@ -15,7 +15,7 @@ DATASETS = "dataset IN (${dataset:sqlstring})"
 DETECTED = f"{RECORDING} AND {MODEL}"
 
 
-def expanded(sql: str, values: Mapping[str, str], begin: str, end: str, interval: str) -> str:
+def expand(sql: str, values: Mapping[str, str], begin: str, end: str, interval: str) -> str:
     """Give a query as Grafana's PostgreSQL data source sends it, to ask it without one.
 
     Parameters

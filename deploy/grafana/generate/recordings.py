@@ -1,9 +1,6 @@
-"""Grafana's dashboards and alerts, made with its foundation SDK; ``make dashboards`` writes them to deploy/grafana."""
+"""The dashboards of recordings, and the alerts, from PostgreSQL."""
 
 import json
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,26 +9,24 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.common import GraphThresholdsStyleMode
 
-from aura.database import queries
+from deploy.grafana.generate import queries
+from deploy.grafana.generate.panels import ORIGIN, WIDTH, build, letter, link_to_boards, place, start_board
 
-HERE = Path(__file__).parents[2] / "deploy" / "grafana"
 SOURCE = models.DataSourceRef(type_val="grafana-postgresql-datasource", uid="aura")
-WIDTH = 24
-MADE_BY = "Made by aura/database/dashboards.py; change it there."
 
 
 class Sql:
-    """A query as Grafana's PostgreSQL data source takes it; the SDK knows none of it."""
+    """A query for Grafana's PostgreSQL data source, which the SDK does not cover."""
 
     def __init__(self, sql: str, ref: str = "A", form: str = "table") -> None:
         self.sql, self.ref, self.form = sql, ref, form
 
     def build(self) -> "Sql":
-        """Be its own builder."""
+        """Return itself: the SDK expects a builder."""
         return self
 
     def to_json(self) -> dict[str, object]:
-        """What stands in the dashboard."""
+        """Return the query as the dashboard holds it."""
         return {
             "datasource": SOURCE,
             "editorMode": "code",
@@ -43,37 +38,22 @@ class Sql:
 
 
 def dashboards() -> dict[str, models.Dashboard]:
-    """Give all dashboards by the names of their files."""
-    made = {
-        "corpus": _corpus().build(),
-        "recording": _recording().build(),
-        "models": _models().build(),
-        "imports": _imports().build(),
+    """Make all dashboards, by the names of their files."""
+    return {
+        "corpus": build(_corpus()),
+        "recording": build(_recording()),
+        "models": build(_models()),
+        "imports": build(_imports()),
     }
-    for board in made.values():
-        # Annotations hang on these.
-        for number, panel in enumerate(board.panels or (), start=1):
-            panel.id_val = number
-    return made
 
 
 def _board(uid: str, title: str, description: str) -> dashboard.Dashboard:
-    """An empty dashboard."""
-    link = dashboard.DashboardLink("Aura").type(models.DashboardLinkType.DASHBOARDS).tags(["aura"])
-    # Recordings have clocks of their own, which are written as if they ran in UTC.
-    return (
-        dashboard.Dashboard(title)
-        .uid(uid)
-        .description(f"{description} {MADE_BY}")
-        .tags(["aura"])
-        .timezone("utc")
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .link(link.as_dropdown(True).include_vars(True))
-    )
+    """Start a dashboard in UTC: recordings have clocks of their own, whose times are stored as UTC."""
+    return start_board(uid, title, description, "utc").link(link_to_boards().include_vars(True))
 
 
 def _variable(name: str, *, several: bool = False, hint: str = "") -> dashboard.QueryVariable:
-    """A choice that the database gives."""
+    """Make a variable whose options are queried from the database."""
     variable = (
         dashboard.QueryVariable(name)
         .label(name)
@@ -88,27 +68,19 @@ def _variable(name: str, *, several: bool = False, hint: str = "") -> dashboard.
     return variable
 
 
-def _placed(panel: Any, title: str, description: str, sqls: Sequence[Sql], height: int, width: int = WIDTH) -> Any:
-    """Give a panel what all have."""
-    panel = panel.title(title).description(description).datasource(SOURCE).height(height).span(width)
-    for sql in sqls:
-        panel = panel.with_target(sql)
-    return panel
-
-
 def _series(title: str, description: str, sql: str, unit: str, height: int = 7, form: str = "table") -> Any:
-    """Values over time."""
+    """Make a chart of values over time."""
     panel = timeseries.Panel().unit(unit).line_width(1).fill_opacity(0).span_nulls(False)
-    return _placed(panel, title, description, [Sql(sql, form=form)], height)
+    return place(panel, title, description, SOURCE, [Sql(sql, form=form)], height)
 
 
 def _table(title: str, description: str, sql: str, height: int, width: int = WIDTH) -> Any:
-    """Rows of the database."""
-    return _placed(table.Panel(), title, description, [Sql(sql)], height, width)
+    """Make a table of rows of the database."""
+    return place(table.Panel(), title, description, SOURCE, [Sql(sql)], height, width)
 
 
 def _corpus() -> dashboard.Dashboard:
-    """What there is, and what deserves a look."""
+    """Make the dashboard of the corpus: totals, and the recordings to look at first."""
     to_recording = (
         "/d/aura-recording?var-dataset=${__data.fields.dataset:percentencode}"
         "&var-subject=${__data.fields.subject:percentencode}"
@@ -129,16 +101,16 @@ def _corpus() -> dashboard.Dashboard:
         _board("aura-corpus", "Aura: corpus", "Subjects, hours, seizures, quality.")
         .with_variable(_variable("dataset", several=True))
         .with_variable(_variable("model", hint="Whose detections are counted."))
-        .with_panel(_placed(stat.Panel(), "Corpus", "Of the chosen datasets.", [Sql(queries.CORPUS)], 4, 18))
+        .with_panel(place(stat.Panel(), "Corpus", "Of the chosen datasets.", SOURCE, [Sql(queries.CORPUS)], 4, 18))
         .with_panel(
-            _placed(stat.Panel(), "Seizures", "By the corpus's own annotations.", [Sql(queries.N_SEIZURES)], 4, 6)
+            place(stat.Panel(), "Seizures", "By the corpus's own annotations.", SOURCE, [Sql(queries.N_SEIZURES)], 4, 6)
         )
         .with_panel(look)
         .with_panel(_table("Subjects", "Recordings and hours of each.", queries.PER_SUBJECT, 10))
     )
 
 
-def _of_one_recording(board: dashboard.Dashboard) -> dashboard.Dashboard:
+def _with_recording(board: dashboard.Dashboard) -> dashboard.Dashboard:
     """Add the variables that choose a recording."""
     return (
         board.with_variable(_variable("dataset"))
@@ -148,8 +120,8 @@ def _of_one_recording(board: dashboard.Dashboard) -> dashboard.Dashboard:
 
 
 def _recording() -> dashboard.Dashboard:
-    """All of one recording, over time."""
-    lanes = [Sql(sql, ref=chr(ord("A") + number)) for number, sql in enumerate(queries.LANES)]
+    """Make the dashboard of one recording, over time."""
+    lanes = [Sql(sql, ref=letter(number)) for number, sql in enumerate(queries.LANES)]
     limit = models.DataTransformerConfig(
         id_val="configFromData",
         options={"configRefId": "B", "mappings": [{"fieldName": "threshold", "handlerKey": "threshold1"}]},
@@ -161,7 +133,7 @@ def _recording() -> dashboard.Dashboard:
         "short",
     )
     return (
-        _of_one_recording(
+        _with_recording(
             _board(
                 "aura-recording",
                 "Aura: recording",
@@ -173,10 +145,11 @@ def _recording() -> dashboard.Dashboard:
         .annotation(_annotations("Annotated", queries.REFERENCE_REGIONS, "green"))
         .annotation(_annotations("Detected", queries.DETECTED_REGIONS, "orange"))
         .with_panel(
-            _placed(
+            place(
                 statetimeline.Panel().merge_values(False).row_height(0.8),
                 "Events",
                 "What the corpus, people and the detector say.",
+                SOURCE,
                 lanes,
                 7,
             )
@@ -199,9 +172,9 @@ def _recording() -> dashboard.Dashboard:
 
 
 def _models() -> dashboard.Dashboard:
-    """Detectors side by side."""
+    """Make the dashboard that compares detectors on one recording."""
     return (
-        _of_one_recording(_board("aura-models", "Aura: models on one recording", "What each detector says of it."))
+        _with_recording(_board("aura-models", "Aura: models on one recording", "What each detector says of it."))
         .annotation(_annotations("Annotated", queries.REFERENCE_REGIONS, "green"))
         .with_panel(
             _table(
@@ -216,7 +189,7 @@ def _models() -> dashboard.Dashboard:
 
 
 def _imports() -> dashboard.Dashboard:
-    """Whether all came in."""
+    """Make the dashboard of imports and failures."""
     return (
         _board("aura-imports", "Aura: imports", "What was imported, and what was not.")
         .time("now-30d", "now")
@@ -229,14 +202,14 @@ def _imports() -> dashboard.Dashboard:
 
 
 def _annotations(name: str, sql: str, colour: str) -> dashboard.AnnotationQuery:
-    """Stretches that are drawn over all charts."""
+    """Make annotations that are drawn over all charts."""
     query = dashboard.AnnotationQuery().name(name).datasource(SOURCE).enable(True).hide(False).icon_color(colour)
     target: Any = Sql(sql, ref="Anno")
     return query.target(target)
 
 
 def alerts() -> dict[str, object]:
-    """Give the rules, as Grafana's provisioning takes them from a file."""
+    """Return the alert rules, in the format of Grafana's provisioning."""
     rules = [
         _rule("aura-failed", "More than a tenth of the recordings failed", queries.FAILED_SHARE, 0.1),
         _rule("aura-no-beats", "Recordings with hardly a beat", queries.EMPTY, 0),
@@ -248,7 +221,7 @@ def alerts() -> dict[str, object]:
 
 
 def _rule(uid: str, title: str, sql: str, above: float) -> dict[str, object]:
-    """A rule that fires while a number is above a limit."""
+    """Make a rule that fires while a number is above a limit."""
     condition = {
         "type": "threshold",
         "refId": "B",
@@ -274,23 +247,7 @@ def _rule(uid: str, title: str, sql: str, above: float) -> dict[str, object]:
     }
 
 
-def files() -> dict[Path, str]:
-    """Give the text of each file below deploy/grafana."""
-    made = {
-        Path("dashboards") / f"{name}.json": json.dumps(one, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
-        for name, one in dashboards().items()
-    }
-    made[Path("provisioning/alerting/aura.yaml")] = f"# {MADE_BY}\n" + yaml.safe_dump(alerts(), sort_keys=False)
-    return made
-
-
-def main() -> None:
-    """Write the files."""
-    for path, text in files().items():
-        (HERE / path).parent.mkdir(parents=True, exist_ok=True)
-        (HERE / path).write_text(text, encoding="utf-8")
-        print(f"written: {path}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()
+def alerts_text() -> str:
+    """Return the text of the file of alerts."""
+    text: str = yaml.safe_dump(alerts(), sort_keys=False)
+    return f"# {ORIGIN}\n{text}"

@@ -1,22 +1,18 @@
-"""Grafana's dashboard of operations, made with its foundation SDK; ``make dashboards`` writes it to deploy/grafana."""
+"""The dashboard of operations, from Prometheus: stages, detectors at work, hosts."""
 
-import json
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from grafana_foundation_sdk.builders import dashboard, prometheus, stat, table, timeseries
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-FILE = Path(__file__).parents[2] / "deploy" / "grafana" / "dashboards" / "operations.json"
+from deploy.grafana.generate.panels import HALF, THIRD, WIDTH, build, letter, link_to_boards, place, start_board
+
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="aura-prometheus")
-WIDTH, HALF, THIRD = 24, 12, 8
 HEIGHT = 8
-OF_A_RUN = "stage, dataset, partition, instance, state"
-# Column of the last runs, its unit in Grafana, and what it shows.
+RUN_LABELS = "stage, dataset, partition, instance, state"
+# Column of the table of last runs, its unit in Grafana, and its query.
 RUNS = (
     ("ended", "dateTimeFromNow", "1000 * {by}(aura_stage_end_timestamp_seconds)"),
     ("duration", "s", "{by}(aura_stage_duration_seconds)"),
@@ -32,39 +28,29 @@ RUNS = (
 
 
 def operations() -> models.Dashboard:
-    """Give the dashboard."""
-    board = (
-        dashboard.Dashboard("Aura: operations")
-        .uid("aura-operations")
-        .description("Stages, detectors at work, hosts. Made by aura/monitoring/dashboard.py; change it there.")
-        .tags(["aura"])
-        .timezone("browser")
-        .time("now-6h", "now")
-        .refresh("30s")
-        .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .link(
-            dashboard.DashboardLink("Aura").type(models.DashboardLinkType.DASHBOARDS).tags(["aura"]).as_dropdown(True)
-        )
-    )
+    """Make the dashboard."""
+    board = start_board("aura-operations", "Aura: operations", "Stages, detectors at work, hosts.", "browser")
+    board = board.time("now-6h", "now").refresh("30s").link(link_to_boards())
     for panel in (*_stages(), *_detectors(), *_hosts()):
         board = board.with_panel(panel)
-    made = board.build()
-    for number, one in enumerate(made.panels or (), start=1):
-        one.id_val = number
-    return made
+    return build(board)
 
 
 def _stages() -> list[Any]:
-    """What the stages have pushed."""
+    """Panels of what the stages pushed."""
     now = {
         "stages at work": 'count(aura_stage_duration_seconds{state="running"}) or vector(0)',
         "stages that failed": "count(aura_stage_failure_info) or vector(0)",
         "items waiting": "sum(aura_stage_items_waiting) or vector(0)",
         "alerts": 'count(ALERTS{alertstate="firing"}) or vector(0)',
     }
+    targets = [
+        _query(number, expression).legend_format(legend).instant()
+        for number, (legend, expression) in enumerate(now.items())
+    ]
     by = "partition, reason, dataset, stage, state"
     return [
-        _placed(stat.Panel(), "Now", "Alerts are those of deploy/prometheus/rules.", now, WIDTH, 4, instant=True),
+        place(stat.Panel(), "Now", "Alerts are those of deploy/prometheus/rules.", SOURCE, targets, 4),
         _runs(),
         _table(
             "Recordings that failed, by reason",
@@ -103,8 +89,8 @@ def _stages() -> list[Any]:
 
 
 def _runs() -> Any:
-    """One row per run that is known to the gateway."""
-    queries = {name: query.format(by=f"sum by ({OF_A_RUN}) ") for name, _, query in RUNS}
+    """Make a table with a row per run that the push gateway holds."""
+    queries = {name: query.format(by=f"sum by ({RUN_LABELS}) ") for name, _, query in RUNS}
     panel = _table(
         "Last runs", "Of each stage, corpus and share: the last success, and what came after it.", queries, WIDTH
     )
@@ -114,7 +100,7 @@ def _runs() -> Any:
 
 
 def _detectors() -> list[Any]:
-    """What Prometheus has scraped from the served model and from live."""
+    """Panels of what Prometheus scraped from the served model and from live."""
     return [
         _series(
             "Requests per second",
@@ -167,7 +153,7 @@ def _detectors() -> list[Any]:
 
 
 def _hosts() -> list[Any]:
-    """What the node exporters say."""
+    """Panels of what the node exporters report."""
     disk = 'device!~"(loop|ram|dm-|sr|fd).*"'
     return [
         _series(
@@ -217,17 +203,6 @@ def _hosts() -> list[Any]:
     ]
 
 
-def _placed(
-    panel: Any, title: str, description: str, queries: Mapping[str, str], width: int, height: int, *, instant: bool
-) -> Any:
-    """Give a panel what all have, and its queries, by what their values are called."""
-    panel = panel.title(title).description(description).datasource(SOURCE).height(height).span(width)
-    for number, (name, expression) in enumerate(queries.items()):
-        query = prometheus.Dataquery().expr(expression).legend_format(name).ref_id(_letter(number)).datasource(SOURCE)
-        panel = panel.with_target(query.instant() if instant else query.range())
-    return panel
-
-
 def _series(
     title: str,
     description: str,
@@ -237,41 +212,36 @@ def _series(
     *,
     highest: float | None = None,
 ) -> Any:
-    """Values over time, from zero on."""
+    """Make a chart of values over time, from zero on; queries by the legend of their lines."""
     panel = timeseries.Panel().unit(unit).line_width(1).fill_opacity(0).min(0)
     if highest is not None:
         panel = panel.max(highest)
-    return _placed(panel, title, description, queries, width, HEIGHT, instant=False)
+    targets = [
+        _query(number, expression).legend_format(legend).range()
+        for number, (legend, expression) in enumerate(queries.items())
+    ]
+    return place(panel, title, description, SOURCE, targets, HEIGHT, width)
 
 
 def _table(title: str, description: str, queries: Mapping[str, str], width: int) -> Any:
-    """Values of now, a column per query, beside the labels that they have in common."""
-    panel = _placed(table.Panel(), title, description, {}, width, HEIGHT, instant=True)
-    for number, expression in enumerate(queries.values()):
-        query = prometheus.Dataquery().expr(expression).ref_id(_letter(number)).datasource(SOURCE)
-        panel = panel.with_target(query.instant().format(PromQueryFormat.TABLE))
-    # One alone has no letter.
-    names = {f"Value #{_letter(number)}": name for number, name in enumerate(queries)}
+    """Make a table of current values: the labels that the queries share, and a column per query."""
+    targets = [
+        _query(number, expression).instant().format(PromQueryFormat.TABLE)
+        for number, expression in enumerate(queries.values())
+    ]
+    panel = place(table.Panel(), title, description, SOURCE, targets, HEIGHT, width)
+    # Grafana calls the column of a single query Value, without a letter.
+    names = {f"Value #{letter(number)}": name for number, name in enumerate(queries)}
     names["Value"] = next(iter(queries))
-    tidy = {"excludeByName": {"Time": True, "__name__": True}, "indexByName": {}, "renameByName": names}
-    for name, options in (("merge", {}), ("organize", tidy)):
+    columns = {"excludeByName": {"Time": True, "__name__": True}, "indexByName": {}, "renameByName": names}
+    for name, options in (("merge", {}), ("organize", columns)):
         panel = panel.with_transformation(models.DataTransformerConfig(id_val=name, options=options))
     return panel
 
 
+def _query(number: int, expression: str) -> prometheus.Dataquery:
+    return prometheus.Dataquery().expr(expression).ref_id(letter(number)).datasource(SOURCE)
+
+
 def _unit(unit: str) -> list[models.DynamicConfigValue]:
     return [models.DynamicConfigValue(id_val="unit", value=unit)]
-
-
-def _letter(number: int) -> str:
-    return chr(ord("A") + number)
-
-
-def text() -> str:
-    """Give what stands in the file."""
-    return json.dumps(operations(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
-
-
-if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
-    print(f"written: {FILE.name}", file=sys.stderr)

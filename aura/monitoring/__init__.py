@@ -1,1 +1,0 @@
-"""What Grafana shows of the stages, the detectors at work and the hosts."""
