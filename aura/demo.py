@@ -24,7 +24,7 @@ from aura.core.events import Event
 from aura.core.parquet import read_table
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import write_tse
-from aura.reports.text import summary
+from aura.reports.text import summarize_scores
 from aura.tracking import registry
 from aura.workspace.folders import features_folder, prepared_folder
 
@@ -119,7 +119,7 @@ real ECG: {len(rr)} RR intervals posted to the served model, {len(predictions)} 
 
 champion: {name} version {version.version}, run {version.run_id}, on the synthetic corpus
 
-{summary(scores)}
+{summarize_scores(scores)}
 
 where to go from here (with .venv/bin on the PATH: source .venv/bin/activate):
   compare runs   make ui

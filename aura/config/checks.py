@@ -12,7 +12,7 @@ from aura.config.schema import Config, DatasetConfig
 from aura.core.errors import AuraError
 from aura.core.former_paths import current_path
 from aura.corpora.layouts.writing import PLACES
-from aura.detection.components import BEAT_DETECTORS, LABELLINGS, labelling
+from aura.detection.components import BEAT_DETECTORS, LABELLINGS, build_labelling
 from aura.features.spec import FAMILIES
 from aura.formats.units import MILLIVOLTS
 
@@ -82,7 +82,7 @@ def check_components(config: Config) -> None:
     """Labels and beat detectors that a saved model can name; two detectors that can disagree."""
     config.labels = LABELLINGS.to_config("labels", config.labels)
     # Refuses values that are out of range.
-    labelling("labels", config.labels)
+    build_labelling("labels", config.labels)
     config.detector = BEAT_DETECTORS.to_config("detector", config.detector)
     second = config.quality.second_detector
     if second is not None:

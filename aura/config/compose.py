@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aura.config.checks import check_components, check_dataset, check_families, check_ranges, check_target, lookup
 from aura.config.messages import sentence
 from aura.config.schema import Config
-from aura.core.errors import AuraError
+from aura.core.errors import AuraError, InvalidInput
 from aura.core.paths import CONF
 from aura.execution.shares import share
 
@@ -54,7 +54,9 @@ def checked(composed: DictConfig, overrides: Sequence[str]) -> Config:
         try:
             instantiate(values)
         except HydraException as error:
-            raise AuraError(str(error.__cause__ or error)) from error
+            # Objects name their parameters in the caller's words; the configuration adds its own key.
+            prefix = f"{group}." if isinstance(error.__cause__, InvalidInput) else ""
+            raise AuraError(f"{prefix}{error.__cause__ or error}") from error
     check_target("model", config.model, free=("random_state",))
     return config
 

@@ -156,7 +156,7 @@ class SweepConfig:
 
 @dataclass
 class ServingConfig:
-    """See `aura.detection.detector.save_detector` and `aura.detection.detector.load_detector`."""
+    """See `aura.detection.detector.SeizureDetector.save` and `aura.detection.detector.load_detector`."""
 
     runtime: str | None
 

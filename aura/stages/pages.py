@@ -6,19 +6,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from aura.config.schema import Config
 from aura.core.errors import RecordingError
-from aura.core.events import Event, from_mask, unite
+from aura.core.events import Event
 from aura.core.parquet import read_meta
 from aura.core.provenance import Provenance
 from aura.core.recordings import Ecg
 from aura.detection.alarms import Alarms
 from aura.evaluation.results import Evaluation, ScoredRecording
 from aura.formats.edf import read_ecg
-from aura.reports.page import Recording, describe_doubt, page
+from aura.reports.page import draw_page
+from aura.reports.page_content import Recording, describe_doubt
 from aura.tracking import runs
 from aura.workspace.folders import is_synthetic, prepared_folder, read_rr
 
@@ -56,21 +56,15 @@ def log_pages(
 
 def _n_wrong(evaluation: Evaluation, number: int) -> int:
     """Events that were missed in a recording, and false alarms."""
-    return evaluation.found(number).count(False) + evaluation.right(number).count(False)
+    return evaluation.hits(number).count(False) + evaluation.correct_alarms(number).count(False)
 
 
 def found(alarms: Alarms, one: ScoredRecording) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
     """Alarms, each with its highest probability for a confidence; and stretches that could not be assessed."""
-    events = []
-    for alarm in alarms.events(one.score, threshold=one.threshold, step_s=one.step_s):
-        steps = slice(int(alarm.onset_s / one.step_s), int(np.ceil(alarm.end_s / one.step_s)))
-        highest = float(np.nanmax(one.probability[steps], initial=0.0))
-        events.append(Event(alarm.onset_s, alarm.duration_s, "seiz", highest))
-    blind = from_mask(np.isnan(one.score), step_s=one.step_s)
-    # The last step of a recording may be cut short.
-    end_s = len(one.score) * one.step_s
-    rest = (Event(end_s, one.duration_s - end_s),) if end_s < one.duration_s else ()
-    return tuple(events), unite((*blind, *rest), duration_s=one.duration_s)
+    detections = alarms.detect(
+        one.probability, one.score, threshold=one.threshold, step_s=one.step_s, duration_s=one.duration_s
+    )
+    return detections.alarms, detections.not_assessed
 
 
 def start_of(row: Mapping[Any, Any]) -> datetime | None:
@@ -115,7 +109,7 @@ def page_of(
     rr, seizures, _ = read_rr(folder, one.recording)
     meta = read_meta(folder / "rr" / f"{one.recording}.parquet")
     assert meta is not None
-    return page(
+    return draw_page(
         Recording(
             name=one.recording,
             duration_s=one.duration_s,
@@ -124,7 +118,7 @@ def page_of(
             step_s=one.step_s,
             score=one.score,
             threshold=one.threshold,
-            found=events[0],
+            detected=events[0],
             not_assessed=events[1],
             reference=seizures if row["annotated"] else None,
             faults=[Event(onset_s, duration_s, kind) for onset_s, duration_s, kind in meta["unusable"]],

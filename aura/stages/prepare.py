@@ -19,7 +19,7 @@ from aura.core.paths import CONF
 from aura.corpora.discovery import Corpus, find, find_one
 from aura.corpora.names import Names, key_from_environment
 from aura.corpora.other_files import advice, describe
-from aura.detection.components import beat_detector
+from aura.detection.components import build_beat_detector
 from aura.execution import telemetry
 from aura.execution.shares import share
 from aura.formats.vocabulary import Words
@@ -166,8 +166,8 @@ def preparation(config: Config) -> Preparation:
             one.subject: EcgChannel(tuple(one.channels or config.dataset.channels), one.unit or config.dataset.unit)
             for one in config.dataset.subject_channels
         },
-        detector=beat_detector("detector", config.detector),
-        second_detector=None if second is None else beat_detector("quality.second_detector", second),
+        detector=build_beat_detector("detector", config.detector),
+        second_detector=None if second is None else build_beat_detector("quality.second_detector", second),
         flat_mv=config.quality.flat_mv,
         max_mv=config.quality.max_mv,
         min_agreement=config.quality.min_agreement,

@@ -23,9 +23,8 @@ from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.parquet import read_meta, read_table
 from aura.core.provenance import Origin, Provenance
-from aura.detection.components import labelling
-from aura.detection.detector import requirements, save_detector
-from aura.detection.onnx import require
+from aura.detection.components import build_labelling
+from aura.detection.onnx import check_exportable
 from aura.evaluation.recipe import Recipe, TrainingResult
 from aura.evaluation.results import Evaluation
 from aura.execution import telemetry
@@ -33,7 +32,7 @@ from aura.learning.feature_table import FeatureTable
 from aura.learning.importance import permutation_importance
 from aura.learning.splits import Fold
 from aura.reports import text
-from aura.reports.model_card import model_card
+from aura.reports.model_card import write_model_card
 from aura.reports.training import draw_training
 from aura.stages import evaluate, featurize
 from aura.stages.pages import log_pages
@@ -54,12 +53,12 @@ from aura.workspace.folders import (
 def run(config: Config) -> None:
     """Train, test and register a detector on the features of this configuration.
 
-    Where features are missing or outdated, featurize runs first, as a child run.
+    If features are missing or outdated, featurize runs first, as a child run.
     """
     recipe = build_recipe(config)
     runtime = config.serving.runtime or "sklearn"
     if runtime == "onnx":
-        require(instantiate(config.model))
+        check_exportable(instantiate(config.model))
     with runs.stage_run("train", config) as active:
         features = ensure_features(config)
         folds = build_folds(config, features.recordings)
@@ -69,22 +68,22 @@ def run(config: Config) -> None:
                 features,
                 folds,
                 choose_groups(config),
-                # Several folds test the way of training; the detector that is registered learns from all recordings.
+                # Several folds test the recipe; the registered detector is then trained on all recordings.
                 retrain=len(folds) > 1 and not is_personal(config),
                 progress=lambda name: print(f"train: {name}"),
             )
         scores = result.evaluation.scores(seed=config.seed)
-        evaluate.count(result.evaluation)
+        evaluate.push_counts(result.evaluation)
         comparison = log_result(config, result, scores)
         outcome = register(config, result, recipe, scores, comparison, runtime)
         print(describe(result, scores, comparison, outcome, active.info.run_id))
-        # Pictures come last: a picture that fails must cost nothing else.
-        with _noting(f"all but pictures and pages is kept: {outcome}"):
+        # Pictures come last, so that a failure to draw them costs nothing else.
+        with _note_on_error(f"everything but pictures and pages is saved: {outcome}"):
             log_pictures(config, features, result, recipe, scores)
 
 
 def log_data(config: Config, features: FeatureTable, folds: Sequence[Fold]) -> None:
-    """Log what the detector is made from and tested on, before any work."""
+    """Log the data that the detector is trained and tested on, before any work."""
     tested = features.recordings[np.any([fold.test for fold in folds], axis=0)]
     runs.log_dataset(
         features.folder,
@@ -103,7 +102,7 @@ def log_result(config: Config, result: TrainingResult, scores: Mapping[str, floa
     runs.log_table(evaluation.per_subject(), "per_subject.json")
     runs.log_table(evaluation.seizures(), "seizures.json")
     runs.log_table(result.training_curve, "training_curve.json")
-    baselines = runs.baselines(compute_test_digest(config, result.tested))
+    baselines = runs.find_baselines(compute_test_digest(config, result.tested))
     runs.log_table(baselines, "baselines.json")
     return text.compare_with_baselines(scores, baselines)
 
@@ -118,16 +117,16 @@ def register(
 ) -> str:
     """Log the model card and the model, register the model, and return a sentence about it."""
     origin = build_origin(config)
-    card = model_card(
-        config, scores, comparison, result.recordings, result.tested, origin=origin, kept=result.keeps_limit
+    card = write_model_card(
+        config, scores, comparison, result.recordings, result.tested, origin=origin, keeps_limit=result.keeps_limit
     )
     runs.log_text(card, "model_card.md")
     if is_personal(config):
         return "nothing is registered: each model is for one subject"
     detector = build_detector(config, result.detector, recipe, origin)
     with TemporaryDirectory() as saved:
-        save_detector(Path(saved), detector, runtime=runtime)
-        model_id = runs.log_model(Path(saved), requirements(result.detector.model, detector.spec, runtime=runtime))
+        detector.save(Path(saved), runtime=runtime)
+        model_id = runs.log_model(Path(saved), detector.requirements(runtime=runtime))
     score_again = partial(_score_again, config, result.tested)
     return promotion.register(config, model_id, card, origin, result.evaluation, result.tested, score_again)
 
@@ -139,7 +138,7 @@ def describe(result: TrainingResult, scores: Mapping[str, float], comparison: st
         f"train: {len(result.recordings)} recordings, {len(sides['train'])} subjects to train on, "
         f"{len(sides['test'])} to test on with {sum(len(r.seizures) for r in recordings)} seizures in "
         f"{sum(r.duration_s for r in recordings) / 3600:.1f} h; run {run_id}\n\n"
-        f"{text.summary(scores)}\n\n{comparison}\n\n{outcome}"
+        f"{text.summarize_scores(scores)}\n\n{comparison}\n\n{outcome}"
     )
 
 
@@ -147,7 +146,7 @@ def log_pictures(
     config: Config, features: FeatureTable, result: TrainingResult, recipe: Recipe, scores: Mapping[str, float]
 ) -> None:
     """Log the pictures of a training, and the pages of the recordings with the most errors."""
-    # The first of several folds stands for the others: its model is tried on subjects that it has not seen.
+    # The importance is that of the model of the first fold, on subjects that it has not seen.
     unseen = features.of(result.folds[0].test)
     importance = permutation_importance(result.by_fold[0].model, unseen, seed=config.seed)
     folder = prepared_folder(config)
@@ -168,13 +167,13 @@ def log_pictures(
 
 
 def build_origin(config: Config) -> Origin:
-    """Build the statement of what a detector is trained on."""
+    """Describe what a detector is trained on."""
     return Origin(config.dataset.name, is_synthetic(config), runs.software(), runs.today())
 
 
 @contextmanager
-def _noting(sentence: str) -> Iterator[None]:
-    """Add a sentence to whatever ends the block early."""
+def _note_on_error(sentence: str) -> Iterator[None]:
+    """Add a sentence to an error that ends the block."""
     try:
         yield
     except BaseException as error:
@@ -183,40 +182,41 @@ def _noting(sentence: str) -> Iterator[None]:
 
 
 def ensure_features(config: Config) -> FeatureTable:
-    """Feature table of the annotated recordings; where there is none, featurize runs first, as a child run."""
+    """Open the features of the annotated recordings; if they are missing or outdated, run featurize as a child run."""
     if not _is_current(config):
         featurize.run(config)
     folder = features_folder(config)
-    found, meta = read_table(folder / "recordings.parquet")
+    featurized, meta = read_table(folder / "recordings.parquet")
     runs.log_upstream({"prepare": meta["upstream"]["run_id"], "featurize": meta["run_id"]})
-    recordings = select_annotated(found)
-    return FeatureTable(folder, recordings, config.windows.step_s, labelling("labels", config.labels))
+    recordings = select_annotated(featurized)
+    return FeatureTable(folder, recordings, config.windows.step_s, build_labelling("labels", config.labels))
 
 
-def select_annotated(found: pd.DataFrame) -> pd.DataFrame:
-    """Select the annotated recordings; the others teach nothing."""
-    recordings = found[found["annotated"]].astype({"n_seizures": "int64"}).reset_index(drop=True)
-    if not len(recordings):
-        raise AuraError(f"none of the {len(found)} recordings is annotated; without seizures there is nothing to learn")
-    if len(recordings) < len(found):
-        print(f"train: {len(found) - len(recordings)} of {len(found)} recordings have no annotations and are left out")
-    return recordings
+def select_annotated(recordings: pd.DataFrame) -> pd.DataFrame:
+    """Select the annotated recordings; a detector cannot learn from the others."""
+    annotated = recordings[recordings["annotated"]].astype({"n_seizures": "int64"}).reset_index(drop=True)
+    if not len(annotated):
+        raise AuraError(f"none of the {len(recordings)} recordings is annotated; training needs annotated seizures")
+    n_left_out = len(recordings) - len(annotated)
+    if n_left_out:
+        print(f"train: {n_left_out} of {len(recordings)} recordings have no annotations and are left out")
+    return annotated
 
 
 def _is_current(config: Config) -> bool:
-    """Whether the feature table is there, and made from what prepare left last."""
+    """Return whether the features are complete and made from the latest output of prepare."""
     folder = features_folder(config)
     if not is_prepared(config) or not is_complete(folder, "windows"):
         return False
-    made, prepared = (read_meta(one / "recordings.parquet") for one in (folder, prepared_folder(config)))
+    featurized, prepared = (read_meta(place / "recordings.parquet") for place in (folder, prepared_folder(config)))
     return (
-        made is not None
+        featurized is not None
         and prepared is not None
-        and made["upstream"]["channels"] == channels_digest(config)
-        and made["upstream"]["run_id"] == prepared["run_id"]
+        and featurized["upstream"]["channels"] == channels_digest(config)
+        and featurized["upstream"]["run_id"] == prepared["run_id"]
     )
 
 
 def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
     """Score another detector on the recordings that this one was tested on."""
-    return evaluate.score(config, other.detector, recordings)
+    return evaluate.score_corpus(config, other.detector, recordings)

@@ -21,7 +21,8 @@ from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
 from aura.formats.vocabulary import is_seizure
-from aura.reports.page import Recording, page
+from aura.reports.page import draw_page
+from aura.reports.page_content import Recording
 from tests.conftest import SMALL_CORPUS, SMALL_WORK, Project
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
 from tests.tracking.test_tracking import RunOf
@@ -119,9 +120,9 @@ def test_doubtful_heartbeats_are_told_and_the_lead_of_the_beats_is_shown(
 
     def kept(recording: Recording) -> str:
         shown[recording.name] = recording.ecg
-        return page(recording)
+        return draw_page(recording)
 
-    monkeypatch.setattr("aura.stages.pages.page", kept)
+    monkeypatch.setattr("aura.stages.pages.draw_page", kept)
     rng = np.random.default_rng(5)
     beats_s = steady_beats(75, 0.5, 299.5)
     clean_mv = place_beats(beats_s, 300)
@@ -310,11 +311,11 @@ def test_a_file_that_was_saved_from_the_page_is_what_the_next_model_learns_from(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "say in what; write edf=recording.edf"),
-        (["edf=no such.edf"], "edf=no such.edf is not there"),
-        (["edf=README.md"], "edf=README.md is no .edf file; allowed are such a file, or a folder of them"),
+        ([], "edf is missing; write edf=recording.edf"),
+        (["edf=no such.edf"], "edf=no such.edf does not exist"),
+        (["edf=README.md"], "edf=README.md is not an .edf file; allowed are such a file, or a folder of them"),
         (["edf=.", "format=xml"], "detect.format=xml; allowed are tse_bi, csv_bi, events_tsv"),
-        (["edf=.", "model=models:/none@champion"], "model=models:/none@champion is no model of"),
+        (["edf=.", "model=models:/none@champion"], "model=models:/none@champion is not a model of"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -331,5 +332,5 @@ def test_a_recording_of_another_format_is_refused(
 ) -> None:
     (tmp_path / name).touch()
     assert main(["detect", f"edf={tmp_path / name}", f"output={tmp_path / 'out'}"]) == 1
-    says = f"{name} is no .edf file; allowed are such a file, or a folder of them; {helps}"
+    says = f"{name} is not an .edf file; allowed are such a file, or a folder of them; {helps}"
     assert says in capsys.readouterr().err

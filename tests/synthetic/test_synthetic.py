@@ -9,7 +9,7 @@ from aura.assembly import build_recipe
 from aura.config.compose import compose
 from aura.core.parquet import read_table
 from aura.corpora.layouts.writing import tusz15
-from aura.detection.components import labelling
+from aura.detection.components import build_labelling
 from aura.evaluation.operating_point import compute_event_curve
 from aura.learning.feature_table import FeatureTable
 from aura.synthetic.corpus import ECG_LABELS, Synthesis, plan, write_subject
@@ -97,7 +97,7 @@ def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms
     config = compose(trained.overrides)
     folder = features_folder(config)
     recordings, _ = read_table(folder / "recordings.parquet")
-    table = FeatureTable(folder, recordings, 4.0, labelling("labels", config.labels))
+    table = FeatureTable(folder, recordings, 4.0, build_labelling("labels", config.labels))
     bpm = table.features.index("mean_hr__10s")
     heart_rates = [table.read(number)[:, bpm].astype(np.float64) for number in range(len(table))]
     trial = build_recipe(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))

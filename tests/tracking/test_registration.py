@@ -118,7 +118,7 @@ def test_a_picture_that_fails_costs_no_model(
     if isinstance(error, OSError):
         assert main(words) == 1
         said = capsys.readouterr()
-        assert f"aura train: {error}; all but pictures and pages is kept: pictures-OSError version 1" in said.err
+        assert f"aura train: {error}; everything but pictures and pages is saved: pictures-OSError version 1" in said.err
     else:
         with pytest.raises(ValueError, match="no such symbol") as raised:
             main(words)
