@@ -1,4 +1,4 @@
-"""Configuration to domain objects, alike for stages, sweeps and Graphene."""
+"""Build domain objects from a configuration, for stages, sweeps and Graphene alike."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -25,18 +25,18 @@ from aura.learning.training import Training, check_parameters
 
 
 def build_recipe(config: Config) -> Recipe:
-    """Build the recipe by which detectors are trained and scored; the model is first tried on a few rows.
+    """Build the recipe by which detectors are trained and scored; fit the model to a few rows first, as a check.
 
     Raises
     ------
     AuraError
-        If the model does not take its parameters, or could not be served.
+        If the model does not accept its parameters, or cannot be served.
     """
     compute = instantiate(config.compute)
-    taken = inspect.signature(get_class(config.model["_target_"])).parameters
+    accepted = inspect.signature(get_class(config.model["_target_"])).parameters
     columns = names_of(config.feature_spec)
     defaults = {"random_state": config.seed, "n_jobs": compute.n_workers, "columns": columns}
-    values = {**{name: value for name, value in defaults.items() if name in taken}, **config.model}
+    values = {**{name: value for name, value in defaults.items() if name in accepted}, **config.model}
     make_model: Callable[[], Classifier] = partial(instantiate, values, _convert_="all")
     try:
         check_parameters(make_model, len(columns))
@@ -54,7 +54,7 @@ def build_recipe(config: Config) -> Recipe:
 
 
 def build_folds(config: Config, recordings: pd.DataFrame) -> list[Fold]:
-    """Build the folds of the configuration's split, and check that no fold leaks."""
+    """Build the folds of the configured split, and check that training and test sides are disjoint."""
     split = instantiate(config.split, _convert_="all")
     folds: list[Fold] = split(recordings, seed=config.seed)
     splits.check(folds, recordings, personal=split.personal)
@@ -62,12 +62,12 @@ def build_folds(config: Config, recordings: pd.DataFrame) -> list[Fold]:
 
 
 def is_personal(config: Config) -> bool:
-    """Whether each detector is for one subject."""
+    """Return whether each detector is trained for one subject."""
     return bool(instantiate(config.split).personal)
 
 
 def choose_groups(config: Config) -> str:
-    """Return the column of the table of recordings whose values stay together within a training side."""
+    """Return the column of the table of recordings whose values stay together in the folds of a training side."""
     return "recording" if is_personal(config) else "subject"
 
 
@@ -86,13 +86,13 @@ def build_detector(config: Config, trained: TrainedDetector, recipe: Recipe, ori
 
 
 def compute_test_digest(config: Config, recordings: pd.DataFrame) -> str:
-    """Digest what a detector is tested on and by which rules; equal digests mean comparable scores."""
-    known = recordings[["recording", "subject", "duration_s"]].to_dict("list")
+    """Digest test recordings, task and rules of scoring; equal digests mean comparable scores."""
+    facts = recordings[["recording", "subject", "duration_s"]].to_dict("list")
     seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
-    return digest(known, seizures, task(config.labels), list(astuple(config.event_rules)))
+    return digest(facts, seizures, task(config.labels), list(astuple(config.event_rules)))
 
 
 def compute_data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
-    """Digest the labelled corpus: subjects, durations, seizures and the task. Features and detectors do not count."""
-    known = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
-    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), task(labels))
+    """Digest the labelled corpus: recordings, durations, seizures and the task, but not features or detectors."""
+    facts = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
+    return digest(facts.astype({"split": "object"}).where(facts.notna(), None).to_dict("list"), task(labels))

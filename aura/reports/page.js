@@ -161,11 +161,11 @@
     current = -1;
     show();
   };
-  const change = (more, said) => {
+  const change = (more, message) => {
     edits = [...edits, ...more];
     keep();
     redraw();
-    showStatus(said);
+    showStatus(message);
   };
   const view = (a, b) => {
     const range = doc.get_model_by_name("overview").x_range;

@@ -146,7 +146,7 @@ def _select_unseen(config: Config, registered: registry.Registered, recordings: 
     seen = registered.has_seen(config.dataset.name, recordings)
     if seen is None:
         print(
-            f"evaluate: it is not recorded whom {registered.name} was trained on; if some of these subjects are among "
+            f"evaluate: the training subjects of {registered.name} are not recorded; if some of these subjects are among "
             "them, the scores are too good"
         )
         runs.log_params({"evaluated.unseen": "unknown"})

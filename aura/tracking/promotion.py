@@ -231,7 +231,7 @@ def _count_champion(
     counts : DataFrame
         A row of `COUNTS` per subject.
     note : str
-        A remark, if the champion was scored anew.
+        A remark, if the champion was scored again.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def _count_champion(
         raise _NotComparableError("it was trained for another task; set tracking.model_name to another name")
     seen = theirs.has_seen(config.dataset.name, tested)
     if seen is None:
-        raise _NotComparableError("it is not recorded whom it was trained on")
+        raise _NotComparableError("its training subjects are not recorded")
     unseen = sorted(set(tested["subject"][~seen]))
     _check_enough(unseen)
     note = f", scored again on the {len(unseen)} of {len(evaluation.subjects)} test subjects that it has not seen"

@@ -33,7 +33,7 @@ from aura.database.schema import TABLES, list_migrations, migrate
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_csv, read_events_tsv
 from aura.formats.tse import read_tse
-from aura.stages.evaluate import scored
+from aura.stages.evaluate import score_prepared
 from aura.workspace.folders import read_rr
 from tests.conftest import Project, new_database
 from tests.stages.test_detect import write_real
@@ -110,7 +110,7 @@ def test_all_that_was_detected_is_there(trained: Project, imported: str) -> None
     config, detector = compose(trained.overrides), load(MODEL).detector
     prepared, _ = read_table(trained.folder("prepared") / "recordings.parquet")
     row = prepared.iloc[0].to_dict()
-    one = scored(config, detector, row)
+    one = score_prepared(config, detector, row)
     query = "SELECT extract(epoch FROM ts - start_at), probability, score FROM prediction "
     query += "JOIN recording USING (recording_id) "
     got = np.array(rows(imported, query + "WHERE name = %s ORDER BY ts", row["recording"]), dtype=np.float64)

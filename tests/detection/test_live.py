@@ -364,7 +364,10 @@ def test_what_is_held_back_survives_in_the_state(detector: SeizureDetector, conf
         ('{"t_s": 1764100000, "rr_ms": 800}', "times are in seconds from the start of the recording"),
         ('{"t_s": NaN}', "it cannot be nan s after 60 s"),
         ('{"t_s": Infinity}', "is more than a day after 60 s"),
-        ('{"t_s": 3, "rr_ms": 800}', "t_s=3 is not after 60, the time of the last interval; allowed are later times; a new"),
+        (
+            '{"t_s": 3, "rr_ms": 800}',
+            "t_s=3 is not after 60, the time of the last interval; allowed are later times; a new",
+        ),
         ('{"t_s": 1' + "0" * 400 + "}", "a number is too large"),
         ('{"t_s": 62, "rr_ms": 0.8}', "an interval of 0.8 ms; allowed are milliseconds, 10 or more"),
         ('{"t_s": 60.5, "rr_ms": 800}', "begins before the one at 60 s ended"),
@@ -643,8 +646,14 @@ def served_live(folder: Path, scratch: Path) -> Iterator[int]:
         (["source=7011"], "source=7011; allowed are - for standard input, or HOST:PORT"),
         (["source=127.0.0.1:99999"], "allowed are - for standard input, or HOST:PORT"),
         (["model=models:/none@champion"], "model=models:/none@champion is not a model of"),
-        (["output=no/such/folder/x"], "output=no/such/folder/x: the folder no/such/folder does not exist; create it first"),
-        (["state=no/such/folder/x"], "state=no/such/folder/x: the folder no/such/folder does not exist; create it first"),
+        (
+            ["output=no/such/folder/x"],
+            "output=no/such/folder/x: the folder no/such/folder does not exist; create it first",
+        ),
+        (
+            ["state=no/such/folder/x"],
+            "state=no/such/folder/x: the folder no/such/folder does not exist; create it first",
+        ),
         (["source=no.such.host.invalid:7011"], "cannot be opened for listening"),
         (["source=0.0.0.0:0"], "source=0.0.0.0:0 can be reached from other machines; set AURA_LIVE_TOKEN"),
     ],

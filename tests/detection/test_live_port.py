@@ -280,7 +280,9 @@ def test_without_a_token_this_machine_is_served(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "::ffff:0.0.0.0"])
 def test_without_a_token_no_other_machine_is_served(host: str) -> None:
-    with pytest.raises(AuraError, match=r"can be reached from other machines; set AURA_LIVE_TOKEN|cannot be opened for listening"):
+    with pytest.raises(
+        AuraError, match=r"can be reached from other machines; set AURA_LIVE_TOKEN|cannot be opened for listening"
+    ):
         open_port(f"{host}:0", None)
 
 

@@ -98,7 +98,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder", "pipe"):
         assert f"{name} is not a file; name a file" in refusal(tmp_path / name)
-    assert "/dev/zero is no file" in refusal(Path("/dev/zero"))
+    assert "/dev/zero is not a file" in refusal(Path("/dev/zero"))
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

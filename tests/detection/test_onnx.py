@@ -75,7 +75,7 @@ def test_train_refuses_it_before_it_begins(trained: Project, capsys: pytest.Capt
 
 
 def test_a_model_that_would_say_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura.detection.onnx._send_missing", lambda made, trees: None)
+    monkeypatch.setattr("aura.detection.onnx._route_missing", lambda made, trees: None)
     model, _ = fitted(RandomForestClassifier(20, max_depth=10, random_state=0))
     with pytest.raises(AuraError, match="in ONNX, probabilities of this RandomForestClassifier differ by up to"):
         export_onnx(model, SMALL)

@@ -350,7 +350,7 @@ def test_a_folder_cannot_pass_for_a_registered_version(model: Path) -> None:
         assert made_by.name == "a folder, which says it is aura-seizure-detector-ours version 3"
         assert (made_by.address, made_by.version, made_by.run_id) == (made_by.name, "", "")
         assert made_by.warning(synthetic_data=False) == UNCONFIRMED_WARNING
-        assert loaded.seen("ours", pd.DataFrame({"subject": ["a"], "rr_digest": ["b"]})) is None
+        assert loaded.has_seen("ours", pd.DataFrame({"subject": ["a"], "rr_digest": ["b"]})) is None
 
 
 def test_a_folder_without_a_version_is_a_folder(model: Path) -> None:
@@ -372,5 +372,7 @@ def test_a_version_that_is_gone_from_the_registry_is_one_sentence(model: Path, m
 
     monkeypatch.setattr(mlflow.MlflowClient, "get_model_version", refuse)
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda _: str(model))
-    with pytest.raises(AuraError, match=r"^model=models:\S+ is not a model of .*: Model Version not found; run aura train"):
+    with pytest.raises(
+        AuraError, match=r"^model=models:\S+ is not a model of .*: Model Version not found; run aura train"
+    ):
         registry.load(MODEL)

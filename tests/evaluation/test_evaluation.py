@@ -17,7 +17,7 @@ from aura.evaluation import bootstrap
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve
 from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
 from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS, EventRules, compute_ratio
-from aura.reports.text import compare_with_baselines, summary
+from aura.reports.text import compare_with_baselines, summarize_scores
 
 ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
 RULES = EventRules()
@@ -132,7 +132,7 @@ def test_false_alarms_are_counted_per_recorded_and_per_assessed_time() -> None:
 def test_the_summary_says_what_can_be_read() -> None:
     """Seconds of false alarm per day, such as 2928.0, are shown as a share of the time."""
     recording = blind(scored("a", [(100, 130), (1010, 1030)], [Event(1000, 40)]), 1800, HOUR_S)
-    lines = summary(evaluate([recording], ALARMS, RULES).scores(seed=0)).splitlines()
+    lines = summarize_scores(evaluate([recording], ALARMS, RULES).scores(seed=0)).splitlines()
     told = {line[:24].strip(): line[24:].split() for line in lines}
     assert told["false alarms per 24 h"] == ["24.0", "(24.0", "to", "24.0)"]
     assert told["of assessed time"] == ["48.0", "(48.0", "to", "48.0)"]

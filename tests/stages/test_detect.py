@@ -99,7 +99,7 @@ def test_a_folder_with_annotations_scores_itself_and_is_ranked(
 ) -> None:
     words = [MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial", "format=events_tsv"]
     assert main(["detect", f"edf={trained.corpus}", *words]) == 0
-    assert "against the annotations of 12 recordings" in capsys.readouterr().out
+    assert "compared with the annotations of 12 recordings" in capsys.readouterr().out
     metrics = run_of("detect").data.metrics
     table, _ = read_table(tmp_path / "found" / "detections.parquet")
     # By what is written as not assessed, and by the windows that have a score.
@@ -229,7 +229,7 @@ def test_what_a_person_annotated_is_not_written_over(
     for _ in range(2):
         # It has annotations beside it and no subject, which keeps nobody from looking.
         assert main(["detect", *words, f"output={found}"]) == 0
-    assert "against the annotations of 1 recordings" in capsys.readouterr().out
+    assert "compared with the annotations of 1 recordings" in capsys.readouterr().out
     (found / "night.tse_bi").write_text("version = tse_v1.0.0\n\n10.0000 50.0000 seiz 1.0000\n")
     assert main(["detect", *words, f"output={found}"]) == 1
     assert "50.0000" in (found / "night.tse_bi").read_text()
@@ -266,7 +266,7 @@ def test_annotations_that_cannot_be_used_keep_nobody_from_looking(
     table, _ = read_table(tmp_path / "found" / "detections.parquet")
     assert table.set_index("recording")["annotated"].dropna().to_dict() == {"bids": 1}
     out = capsys.readouterr().out
-    assert "against the annotations of 1 recordings" in out
+    assert "compared with the annotations of 1 recordings" in out
     for name, says in (
         ("empty", "its .tsv annotation file holds no event, not even background"),
         ("broken", "its .tsv annotation file: line 2 has a duration that is no number"),

@@ -14,7 +14,7 @@ import pytest
 from aura.config.compose import compose
 from aura.core.errors import OutageError
 from aura.tracking import registry, runs
-from aura.tracking.open_runs import held, runs_folder, settle_dead
+from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
 from tests.conftest import Project
 
 OPEN_AND_WAIT = """
@@ -71,7 +71,7 @@ def test_a_server_that_dies_in_a_stage_is_waited_for_once(
     monkeypatch.setattr(mlflow.system_metrics.system_metrics_monitor.SystemMetricsMonitor, "start", lambda _: None)
     try:
         with (
-            pytest.raises(OutageError, match=f"MLflow at {gone} does not answer; run it again when it does"),
+            pytest.raises(OutageError, match=f"MLflow at {gone} does not answer; run the stage again when it does"),
             runs.stage_run("main", config),
             runs.stage_run("train", config) as active,
         ):
@@ -151,5 +151,5 @@ def test_a_run_that_another_tracking_server_has_is_kept_for_it(tracking_uri: str
 def test_a_workspace_that_cannot_be_written_costs_the_lock_alone(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     began = time.monotonic()
-    with held(tmp_path / "file" / "below", "0123"):
+    with lock_run(tmp_path / "file" / "below", "0123"):
         assert time.monotonic() - began < 5

@@ -150,7 +150,10 @@ def test_a_champion_is_scored_anew_on_whom_it_has_not_seen(
     assert "is the champion: there was no champion" in capsys.readouterr().out
     # The very same detector on the very same recordings; two people are no proof of anything.
     assert trained.run("train", name) == 0
-    assert "not compared with the champion (version 1): only 2 test subjects are new to both, at least 5 are needed" in capsys.readouterr().out
+    assert (
+        "not compared with the champion (version 1): only 2 test subjects are new to both, at least 5 are needed"
+        in capsys.readouterr().out
+    )
     monkeypatch.setattr(promotion, "MIN_SUBJECTS", 1)
     assert trained.run("train", name) == 0
     assert "better in 0% of the draws of 2 subjects" in capsys.readouterr().out
