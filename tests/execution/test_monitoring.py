@@ -513,7 +513,7 @@ def test_one_port_serves_the_metrics_of_all_workers(tmp_path: Path) -> None:
     assert process.returncode == 0, said
     assert re.search(r'^aura_requests_total{outcome="answered",reason=""} 7.0$', text, re.MULTILINE)
     assert text.count("aura_model_info{") == 1
-    assert said.count("where another worker of this server has it, that one speaks for all") == 1
+    assert said.count("if another worker of this server has the port, it reports for all") == 1
 
 
 @pytest.mark.parametrize(
