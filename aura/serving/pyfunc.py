@@ -1,25 +1,13 @@
-"""The served model: RR intervals in, the seizure probability of each window out.
+"""The served model: RR intervals in, the seizure probability of each window out."""
 
-The model is stored as plain data, a skops file and a JSON file. MLflow loads them with `_load_pyfunc` of the copy of
-this package that is stored beside them. Loading unpickles nothing.
-"""
-
-import os
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from aura.detection.detector import SeizureDetector, load_detector
+from aura.detection.detector import SeizureDetector
 from aura.serving.answers import encode_columns, encode_rows
 from aura.serving.requests import check_step_s, read_orient, read_series
-
-if TYPE_CHECKING:
-    from aura.serving.metrics import Measured
-
-# Environment variable by which MLflow tells a model server which model to load.
-IN_SERVER = "__pyfunc_model_path__"
 
 
 class Pyfunc:
@@ -89,15 +77,3 @@ class Served:
         """Predict as `Pyfunc.predict` does, and encode the predictions by row or by column."""
         answer = self._pyfunc.predict(model_input, params)
         return encode_rows(answer) if isinstance(answer, pd.DataFrame) else answer
-
-
-def _load_pyfunc(path: str) -> "Pyfunc | Served | Measured":
-    """Load the model for MLflow: as `Served` in a server, and as `Measured` if AURA_METRICS_PORT is set."""
-    detector = load_detector(Path(path))
-    if IN_SERVER not in os.environ:
-        return Pyfunc(detector)
-    if not os.environ.get("AURA_METRICS_PORT"):
-        return Served(detector)
-    from aura.serving import metrics
-
-    return metrics.Measured(Served(detector), metrics.Meters(metrics.read_labels(Path(path))))

@@ -315,7 +315,7 @@ def log_model(folder: Path, requirements: Sequence[str]) -> str:
     example = pd.DataFrame({"t_s": np.round(np.arange(1, 13) * 0.8, 3), "rr_ms": np.full(12, 800.0)})
     info = mlflow.pyfunc.log_model(
         name="model",
-        loader_module="aura.serving.pyfunc",
+        loader_module="aura.serving",
         data_path=str(folder),
         code_paths=[str(PACKAGE)],
         signature=SIGNATURE,
