@@ -236,7 +236,7 @@ def load_detector(folder: str | PathLike[str], *, runtime: str | None = None) ->
     Parameters
     ----------
     folder
-        Folder of the detector.
+        Folder of the detector, or of the MLflow model that contains it.
     runtime
         Runtime to use instead of the saved one; ``onnx`` is exported here if it was not saved.
 
@@ -250,6 +250,9 @@ def load_detector(folder: str | PathLike[str], *, runtime: str | None = None) ->
     path = _check_path(folder)
     if runtime is not None:
         _check_runtime(runtime)
+    # MLflow keeps the data of a model two levels down.
+    files = [path / DETECTOR_FILE, *sorted(path.glob(f"data/*/{DETECTOR_FILE}"))]
+    path = next((file.parent for file in files if file.is_file()), path)
     if not (path / DETECTOR_FILE).is_file():
         raise AuraError(f"folder={folder} holds no detector: it has no file {DETECTOR_FILE}")
     saved = DetectorFile.read(path / DETECTOR_FILE)

@@ -15,7 +15,7 @@ from aura.core.arrays import Bools
 from aura.core.errors import AuraError, OutageError, without_credentials
 from aura.core.provenance import ModelFolder, Origin, Provenance
 from aura.detection.components import LABELLINGS
-from aura.detection.detector import SeizureDetector, load_detector
+from aura.detection.detector import DETECTOR_FILE, SeizureDetector, load_detector
 from aura.reports.model_card import SYNTHETIC as SYNTHETIC_CARD
 from aura.tracking import runs
 
@@ -104,12 +104,11 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
         folder = local if local.is_dir() else Path(mlflow.artifacts.download_artifacts(uri))
     except (MlflowException, OSError) as error:
         raise _explain_missing(uri, error) from error
-    file = next(iter(sorted(folder.glob("data/*/detector.json"))), None)
-    if file is None:
+    if not list(folder.glob(f"data/*/{DETECTOR_FILE}")):
         raise AuraError(f"model={uri} is not a seizure detector of Aura")
     try:
         logged = ModelFolder.read(folder)
-        detector = load_detector(file.parent, runtime=runtime)
+        detector = load_detector(folder, runtime=runtime)
     except AuraError as error:
         raise AuraError(f"model={uri} cannot be used: {error}") from error
     is_confirmed = not local.is_dir() and uri.startswith(("models:/", "runs:/"))

@@ -63,8 +63,7 @@ from pathlib import Path
 import aura
 
 folder = mlflow.artifacts.download_artifacts("models:/aura-seizure-detector-synthetic@champion")
-(saved,) = Path(folder).rglob("detector.json")
-detector = aura.load_detector(saved.parent)
+detector = aura.load_detector(folder)
 (prepared,) = Path("workspace/synthetic").glob("prepared-*")
 corpus = aura.PreparedCorpus.open(prepared)
 name = corpus.recordings["recording"].iloc[0]
@@ -77,7 +76,5 @@ predicted.dropna(subset="probability").head()
 # The probability is smoothed to a score. An alarm begins where the score reaches the threshold.
 
 # %%
-step_s = detector.spec.step_s
-score = detector.alarms.score(predicted["probability"].to_numpy(dtype=float, na_value=float("nan")), step_s=step_s)
-alarms = detector.alarms.events(score, threshold=detector.threshold, step_s=step_s)
-print(f"{name}: {len(alarms)} alarms, {len(corpus[name].seizures)} annotated seizures")
+detections = detector.detect(corpus[name].rr)
+print(f"{name}: {len(detections.alarms)} alarms, {len(corpus[name].seizures)} annotated seizures")
