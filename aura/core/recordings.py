@@ -104,9 +104,7 @@ class Ecg:
     remarks: tuple[str, ...] = ()
 
     @classmethod
-    def from_array(
-        cls, x_mv: ArrayLike, fs_hz: float, *, channel: str = "ECG", start: datetime | None = None
-    ) -> "Ecg":
+    def from_array(cls, x_mv: ArrayLike, fs_hz: float, *, channel: str = "ECG", start: datetime | None = None) -> "Ecg":
         """Make an ECG from samples in millivolts.
 
         The samples are kept with 16 bits, as an EDF file keeps them: of a signal that spans 10 mV each is right to
@@ -142,7 +140,9 @@ class Ecg:
             raise InvalidInput(f"x_mv has the shape {samples_mv.shape}; allowed is (n_samples,), one channel")
         check_range("fs_hz", fs_hz, *ECG_RATES_HZ)
         if np.isinf(samples_mv).any():
-            raise InvalidInput(f"x_mv is infinite at sample {int(np.argmax(np.isinf(samples_mv)))}; allowed are numbers")
+            raise InvalidInput(
+                f"x_mv is infinite at sample {int(np.argmax(np.isinf(samples_mv)))}; allowed are numbers"
+            )
         has_signal = ~np.isnan(samples_mv)
         if not has_signal.any():
             raise InvalidInput(f"x_mv holds {len(samples_mv)} samples, none of them a number")

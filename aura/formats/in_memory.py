@@ -123,7 +123,9 @@ def _from_wfdb(record: Any, patterns: Sequence[str]) -> Ecg:
     written = record.units[number]
     unit = read_unit(written)
     if unit is None or unit not in MILLIVOLTS:
-        raise InvalidInput(f"channel {record.sig_name[number]!r} is in {written!r}; allowed are {', '.join(MILLIVOLTS)}")
+        raise InvalidInput(
+            f"channel {record.sig_name[number]!r} is in {written!r}; allowed are {', '.join(MILLIVOLTS)}"
+        )
     samples_mv = record.p_signal[:, number] * MILLIVOLTS[unit]
     start = getattr(record, "base_datetime", None)
     return Ecg.from_array(samples_mv, float(record.fs), channel=record.sig_name[number], start=_without_zone(start))
