@@ -1,14 +1,19 @@
 """From raw ECG recordings to a registered, served seizure detector.
 
-The way of the data, each step a module that can be used on its own:
+The names below are the public interface; everything else may change. Importing `aura` imports none of them: each is
+imported when it is first used.
 
-1. ``aura.corpora`` finds the recordings of a corpus, ``aura.formats`` reads their ECG and annotations;
-2. ``aura.ecg`` detects the heartbeats and turns them into RR intervals;
-3. ``aura.features`` describes sliding windows of them, ``aura.learning.labels`` says which are ictal;
-4. ``aura.learning`` fits a classifier, ``aura.detection`` raises alarms, ``aura.evaluation`` scores them;
-5. ``aura.tracking`` logs all of it to MLflow, ``aura.serving`` answers over HTTP.
+>>> import aura
+>>> rr = aura.read_rr({"rr_ms": [800] * 100})
+>>> aura.extract_features(rr, aura.FeatureSpec(lengths_s={"time_domain": [10]})).shape
+(80, 19)
 
-``python -m aura`` lists the stages that put these together.
+``aura --help`` lists the entry points that put these together.
 """
 
+import lazy_loader
+
 __version__ = "0.1.0"
+
+# The names are in __init__.pyi, where type checkers read them too.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""From the configuration to the objects it describes, alike for stages, sweeps and Graphene."""
+"""Build domain objects from a configuration, for stages, sweeps and Graphene alike."""
 
 import hashlib
 import inspect
@@ -19,7 +19,7 @@ from aura.core.errors import AuraError
 from aura.core.files import digest
 from aura.core.provenance import Origin
 from aura.corpora.names import key_from_environment
-from aura.detection.components import BEAT_DETECTORS, beat_detector
+from aura.detection.components import BEAT_DETECTORS, build_beat_detector
 from aura.detection.detector import SeizureDetector
 from aura.evaluation.recipe import Recipe, TrainedDetector
 from aura.features import list_features
@@ -108,8 +108,8 @@ def preparation(config: Config) -> Preparation:
             own.subject: EcgChannel(tuple(own.channels or config.dataset.channels), own.unit or config.dataset.unit)
             for own in config.dataset.subject_channels
         },
-        detector=beat_detector("detector", config.detector),
-        second_detector=None if second is None else beat_detector("quality.second_detector", second),
+        detector=build_beat_detector("detector", config.detector),
+        second_detector=None if second is None else build_beat_detector("quality.second_detector", second),
         flat_mv=config.quality.flat_mv,
         max_mv=config.quality.max_mv,
         min_agreement=config.quality.min_agreement,
@@ -179,18 +179,18 @@ def _root(config: Config) -> Path | None:
 
 
 def build_recipe(config: Config) -> Recipe:
-    """Build the recipe by which detectors are trained and scored; the model is first tried on a few rows.
+    """Build the recipe by which detectors are trained and scored; fit the model to a few rows first, as a check.
 
     Raises
     ------
     AuraError
-        If the model does not take its parameters, or could not be served.
+        If the model does not accept its parameters, or cannot be served.
     """
     compute = instantiate(config.compute)
-    taken = inspect.signature(get_class(config.model["_target_"])).parameters
+    accepted = inspect.signature(get_class(config.model["_target_"])).parameters
     columns = list_features(config.feature_spec)
     defaults = {"random_state": config.seed, "n_jobs": compute.n_workers, "columns": columns}
-    values = {**{name: value for name, value in defaults.items() if name in taken}, **config.model}
+    values = {**{name: value for name, value in defaults.items() if name in accepted}, **config.model}
     make_model: Callable[[], Classifier] = partial(instantiate, values, _convert_="all")
     try:
         check_parameters(make_model, len(columns))
@@ -208,7 +208,7 @@ def build_recipe(config: Config) -> Recipe:
 
 
 def build_folds(config: Config, recordings: pd.DataFrame) -> list[Fold]:
-    """Build the folds of the configuration's split, and check that no fold leaks."""
+    """Build the folds of the configured split, and check that training and test sides are disjoint."""
     split = instantiate(config.split, _convert_="all")
     folds: list[Fold] = split(recordings, seed=config.seed)
     splits.check_folds(folds, recordings, personal=split.personal)
@@ -216,12 +216,12 @@ def build_folds(config: Config, recordings: pd.DataFrame) -> list[Fold]:
 
 
 def is_personal(config: Config) -> bool:
-    """Whether each detector is for one subject."""
+    """Return whether each detector is trained for one subject."""
     return bool(instantiate(config.split).personal)
 
 
 def choose_groups(config: Config) -> str:
-    """Return the column of the table of recordings whose values stay together within a training side."""
+    """Return the column of the table of recordings whose values stay together in the folds of a training side."""
     return "recording" if is_personal(config) else "subject"
 
 
@@ -240,13 +240,13 @@ def build_detector(config: Config, trained: TrainedDetector, recipe: Recipe, ori
 
 
 def compute_test_digest(config: Config, recordings: pd.DataFrame) -> str:
-    """Digest what a detector is tested on and by which rules; equal digests mean comparable scores."""
-    known = recordings[["recording", "subject", "duration_s"]].to_dict("list")
+    """Digest test recordings, task and rules of scoring; equal digests mean comparable scores."""
+    facts = recordings[["recording", "subject", "duration_s"]].to_dict("list")
     seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
-    return digest(known, seizures, describe_task(config.labels), list(astuple(config.event_rules)))
+    return digest(facts, seizures, describe_task(config.labels), list(astuple(config.event_rules)))
 
 
 def compute_data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
-    """Digest the labelled corpus: subjects, durations, seizures and the task. Features and detectors do not count."""
-    known = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
-    return digest(known.astype({"split": "object"}).where(known.notna(), None).to_dict("list"), describe_task(labels))
+    """Digest the labelled corpus: recordings, durations, seizures and the task, but not features or detectors."""
+    facts = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
+    return digest(facts.astype({"split": "object"}).where(facts.notna(), None).to_dict("list"), describe_task(labels))

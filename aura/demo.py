@@ -24,7 +24,7 @@ from aura.core.errors import AuraError
 from aura.core.events import Event
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import write_tse
-from aura.reports.text import summary
+from aura.reports.text import summarize_scores
 from aura.tracking import registry
 
 REAL_ECG = ("dataset=any", "dataset.name=real_ecg", "dataset.root=data/real_ecg")
@@ -117,7 +117,7 @@ real ECG: {len(rr)} RR intervals posted to the served model, {len(predictions)} 
 
 champion: {name} version {version.version}, run {version.run_id}, on the synthetic corpus
 
-{summary(scores)}
+{summarize_scores(scores)}
 
 where to go from here (with .venv/bin on the PATH: source .venv/bin/activate):
   compare runs   make ui

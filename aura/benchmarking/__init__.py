@@ -1,1 +1,1 @@
-"""What the stages cost: by size of the corpus, number of workers, version, and machine."""
+"""Cost of the stages by size of the corpus, number of workers, version and machine."""

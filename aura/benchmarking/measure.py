@@ -1,8 +1,8 @@
-"""Run a command and say what it cost, with all processes below it.
+"""Run a command and measure its cost, including all its child processes.
 
-Seconds and bytes are those that the kernel adds up: of a process and of all below it that were waited for, as ours are.
-They are read after its end, so no short-lived process is missed. Memory has to be looked at while it runs. The largest
-memory that ``wait4`` tells is not used: it is of one process, and never less than that of the process that started it.
+The kernel adds up seconds and bytes of a process and of all children that were waited for, as those of Aura are. They
+are read after the end, so no short-lived process is missed. Memory is sampled during the run. The peak memory that
+``wait4`` reports is not used: it is that of a single process, and at least that of the process that started it.
 """
 
 import os
@@ -18,27 +18,27 @@ from pathlib import Path
 import psutil
 
 SAMPLE_EVERY_S = 0.1
-# Looking takes no more than this share of one core, however many processes the machine has.
+# Sampling takes at most this share of one core, however many processes there are.
 MAX_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a command used, from its start to its end; bytes are None where the system does not tell.
+    """Cost of a command, from its start to its end; bytes are None if the system does not report them.
 
     Parameters
     ----------
     wall_s
-        By the clock.
+        Elapsed time in seconds.
     cpu_s
-        Of all cores.
+        CPU time of all cores in seconds.
     memory_peak_bytes
-        The most that all its processes had at the same time, looked at ten times a second; what they share counts in
-        each, as in the metrics of the stages.
+        Largest total memory of its processes, sampled ten times a second. Shared memory counts for each process, as in
+        the telemetry of the stages.
     read_bytes, written_bytes
-        That it asked for and handed over: files, whether or not the system had them in memory, and pipes.
+        Bytes that it read and wrote, in files (cached or not) and pipes.
     disk_read_bytes, disk_written_bytes
-        That went from and to disks because of it; of files in memory nothing has to be read.
+        Bytes that it transferred from and to disks; cached files are not read from a disk.
     """
 
     wall_s: float
@@ -51,71 +51,74 @@ class Cost:
 
 
 def measure(command: Sequence[str], *, folder: Path, env: Mapping[str, str], output: Path) -> tuple[int, Cost]:
-    """Run a command to its end, in a process group of its own, of which nothing is left behind.
+    """Run a command to its end, in a process group of its own, which is killed at the end.
 
-    When this process is asked to end meanwhile, the command is killed: what it was to make is for nobody to keep.
+    If this process is asked to end meanwhile, the command is killed, since its output is temporary.
 
     Parameters
     ----------
     command
         Program and arguments.
     folder
-        Where it runs.
+        Working folder.
     env
-        All of its environment.
+        The whole environment of the command.
     output
-        File for what it says.
+        File for its standard output and error.
 
     Returns
     -------
-    int, Cost
-        Its exit code, negative for a signal, and what it cost.
+    code : int
+        Exit code, or the negative number of a signal.
+    cost : Cost
+        Cost of the command.
     """
-    with output.open("wb") as said:
+    with output.open("wb") as file:
         began_s = time.perf_counter()
         child = subprocess.Popen(
-            command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=said, stderr=said, process_group=0
+            command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file, process_group=0
         )
     memory = _Memory(child.pid)
     try:
         memory.start()
-        # It stays, as a zombie, so that its counters can be read and its number is nobody else's.
+        # The process stays as a zombie, so that its counters can be read and its id is not reused.
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     finally:
         wall_s = time.perf_counter() - began_s
-        # macOS refuses where only the zombie is left.
+        # macOS does not permit this if only the zombie is left.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        memory.over.set()
+        memory.is_over.set()
         memory.join()
-        moved = _moved(child.pid)
+        transferred = _read_transfers(child.pid)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-    return child.returncode, Cost(wall_s, used.ru_utime + used.ru_stime, memory.peak_bytes, *moved)
+    return child.returncode, Cost(wall_s, used.ru_utime + used.ru_stime, memory.peak_bytes, *transferred)
 
 
 class _Memory(threading.Thread):
-    """Looks at the memory of a process and all below it."""
+    """Sample the memory of a process and its children."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self.over = threading.Event()
+        self.is_over = threading.Event()
         self.peak_bytes = 0
         self._pid = pid
 
     def run(self) -> None:
-        """Keep the highest sum."""
+        """Keep the largest total."""
         pause_s = 0.0
-        while not self.over.wait(pause_s):
+        while not self.is_over.wait(pause_s):
             began_s = time.perf_counter()
-            self.peak_bytes = max(self.peak_bytes, _memory_bytes(self._pid))
+            self.peak_bytes = max(self.peak_bytes, _sum_memory(self._pid))
             pause_s = max(SAMPLE_EVERY_S, (time.perf_counter() - began_s) / MAX_SHARE)
 
 
-def _memory_bytes(pid: int) -> int:
+def _sum_memory(pid: int) -> int:
+    """Sum the resident memory of a process and its children in bytes."""
     total = 0
-    # It, or one of those below it, has ended meanwhile.
+    # A process may end meanwhile.
     with suppress(psutil.Error):
         root = psutil.Process(pid)
         for process in (root, *root.children(recursive=True)):
@@ -124,10 +127,10 @@ def _memory_bytes(pid: int) -> int:
     return total
 
 
-def _moved(pid: int) -> tuple[int, int, int, int] | tuple[None, None, None, None]:
-    """Bytes read and written, then those from and to disks, of a process that has ended and not been waited for."""
+def _read_transfers(pid: int) -> tuple[int, int, int, int] | tuple[None, None, None, None]:
+    """Return bytes read, written, read from disk and written to disk by a zombie process."""
     process = psutil.Process(pid)
-    # macOS has none of these, and a container may not be let see them.
+    # macOS does not have these counters, and a container may not be allowed to read them.
     if not hasattr(process, "io_counters"):
         return None, None, None, None
     try:

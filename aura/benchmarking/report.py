@@ -1,4 +1,4 @@
-"""The page that compares what was measured: one HTML file, its pictures drawn into it."""
+"""The report that compares measurements: one HTML file with its pictures inside."""
 
 import io
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from aura.benchmarking.tables import STAGES, WHAT, Tables
+from aura.benchmarking.tables import STAGES, WORK, Tables
 from aura.reports.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW
 from aura.reports.page import page_style
 
 HERE = Path(__file__).parent
-# By number of workers, so that one colour means the same in all pictures; then they begin again.
+# Colours of the numbers of workers, the same in all pictures; they repeat if there are more.
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW)
 HATCHES = ("", "///", "...", "xxx", "---")
 MARKERS = dict(zip(STAGES, "os^D", strict=True))
-# Setups that are drawn, the newest; all are in the tables.
+# Newest setups that are drawn; the tables have all.
 N_DRAWN = 6
-# Stands for the colour of the text of the page, be it light or dark.
+# Placeholder for the text colour of the page, light or dark.
 INK = "#010203"
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -37,21 +37,21 @@ STYLE: Any = {
 }
 
 
-def page(tables: Tables) -> str:
-    """Draw what was measured.
+def draw_report(tables: Tables) -> str:
+    """Draw the report.
 
     Returns
     -------
     str
-        HTML that needs nothing else, and asks nobody for anything.
+        HTML that needs no other file and no network.
     """
     costs = tables.costs
     workers = sorted(costs["workers"].unique())
     colours = {n: i % len(COLOURS) for i, n in enumerate(workers)}
-    # One scale for all, so that setups can be compared.
+    # One scale for all setups, so that they can be compared.
     top_s = float(costs["wall_s"].max()) if len(costs) else 1.0
     drawn = [
-        {"number": row["setup"], "facts": row, "pictures": _pictures(tables, int(row["setup"]), colours, top_s)}
+        {"number": row["setup"], "facts": row, "pictures": _draw_pictures(tables, int(row["setup"]), colours, top_s)}
         for row in tables.setups.head(N_DRAWN).to_dict("records")
     ]
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=select_autoescape())
@@ -59,38 +59,38 @@ def page(tables: Tables) -> str:
         style=page_style(),
         drawn=drawn,
         setups=tables.setups.to_dict("records"),
-        # The newest first here as well.
-        costs=costs.sort_values("setup", key=_newest(tables), kind="stable").to_dict("records"),
-        slopes=tables.slopes.sort_values("setup", key=_newest(tables), kind="stable").to_dict("records"),
-        compared=_compared(tables),
+        # The newest setup first, as above.
+        costs=costs.sort_values("setup", key=_order_by_age(tables), kind="stable").to_dict("records"),
+        slopes=tables.slopes.sort_values("setup", key=_order_by_age(tables), kind="stable").to_dict("records"),
+        compared=_compare_setups(tables),
         failures=tables.failures.to_dict("records"),
     )
     return html
 
 
-def _pictures(tables: Tables, setup: int, colours: dict[int, int], top_s: float) -> list[dict[str, str]]:
-    """Pictures of a setup, each with what it says in words."""
+def _draw_pictures(tables: Tables, setup: int, colours: dict[int, int], top_s: float) -> list[dict[str, str]]:
+    """Draw the pictures of a setup, each with a description in words."""
     costs = tables.costs[tables.costs["setup"] == setup]
     if not len(costs):
         return []
     hours = float(costs["recorded_h"].max())
     largest = costs[costs["recorded_h"] == hours]
     pictures = [
-        {"svg": _bars(largest, colours, hours, top_s), "words": f"Time of each stage, {hours:g} recorded hours"}
+        {"svg": _draw_bars(largest, colours, hours, top_s), "words": f"Time of each stage, {hours:g} recorded hours"}
     ]
     slopes = tables.slopes[tables.slopes["setup"] == setup]
     if len(slopes):
-        for kind, what in (("wall", "Time by the clock"), ("cpu", "CPU time")):
+        for kind, title in (("wall", "Elapsed time"), ("cpu", "CPU time")):
             pictures.append(
-                {"svg": _lines(costs, slopes, colours, kind, what), "words": f"{what} against recorded hours"}
+                {"svg": _draw_lines(costs, slopes, colours, kind, title), "words": f"{title} by recorded hours"}
             )
     return pictures
 
 
-def _bars(costs: pd.DataFrame, colours: dict[int, int], hours: float, top_s: float) -> str:
-    """Time per stage, a bar for each number of workers: the picture of one against several."""
+def _draw_bars(costs: pd.DataFrame, colours: dict[int, int], hours: float, top_s: float) -> str:
+    """Draw the time of each stage, with a bar for each number of workers."""
     with mpl.rc_context(STYLE):
-        figure, axes = _figure()
+        figure, axes = _new_figure()
         stages = [stage for stage in STAGES if (costs["stage"] == stage).any()]
         workers = sorted(costs["workers"].unique())
         width = 0.8 / len(workers)
@@ -98,24 +98,31 @@ def _bars(costs: pd.DataFrame, colours: dict[int, int], hours: float, top_s: flo
             own = costs[costs["workers"] == n].set_index("stage")["wall_s"].reindex(stages)
             at = np.arange(len(stages)) + (i - (len(workers) - 1) / 2) * width
             colour, hatch = COLOURS[colours[n]], HATCHES[colours[n]]
-            # The hatching takes the colour of the edge, which is not drawn.
+            # The hatching takes the colour of the edge, which itself has no width.
             bars = axes.bar(
-                at, own, 0.94 * width, label=_workers(n), color=colour, hatch=hatch, edgecolor="white", linewidth=0
+                at,
+                own,
+                0.94 * width,
+                label=_label_workers(n),
+                color=colour,
+                hatch=hatch,
+                edgecolor="white",
+                linewidth=0,
             )
             axes.bar_label(bars, [f"{s:.3g}" if np.isfinite(s) else "" for s in own], padding=2, fontsize=8)
         axes.set_xticks(np.arange(len(stages)), stages)
-        axes.set(ylim=(0, 1.15 * top_s), ylabel="seconds by the clock")
+        axes.set(ylim=(0, 1.15 * top_s), ylabel="elapsed time (s)")
         axes.set_title(f"Time per stage, {hours:g} h recorded", loc="left", fontsize=10)
         axes.grid(axis="y", alpha=0.25, color=GREY)
         axes.set_axisbelow(True)
         axes.legend(frameon=False, loc="upper left", fontsize=8)
-        return _svg(figure)
+        return _to_svg(figure)
 
 
-def _lines(costs: pd.DataFrame, slopes: pd.DataFrame, colours: dict[int, int], kind: str, what: str) -> str:
-    """Cost against size, both on logarithms, a line for each stage and number of workers, its slope in the legend."""
+def _draw_lines(costs: pd.DataFrame, slopes: pd.DataFrame, colours: dict[int, int], kind: str, title: str) -> str:
+    """Draw cost over size on logarithmic axes: a line for each stage and number of workers, slopes in the legend."""
     with mpl.rc_context(STYLE):
-        figure, axes = _figure()
+        figure, axes = _new_figure()
         workers = sorted(slopes["workers"].unique())
         hours = sorted(costs["recorded_h"].unique())
         for stage in STAGES:
@@ -126,8 +133,8 @@ def _lines(costs: pd.DataFrame, slopes: pd.DataFrame, colours: dict[int, int], k
                 line = costs[(costs["stage"] == stage) & (costs["workers"] == n)].sort_values("recorded_h")
                 style = MARKERS[stage] + ("-" if n == workers[0] else "--")
                 axes.plot(line["recorded_h"], line[f"{kind}_s"], style, color=COLOURS[colours[n]], linewidth=1.2)
-            said = " / ".join(f"{value:.2f}" for value in own[f"{kind}_exponent"])
-            axes.plot([], [], color=GREY, marker=MARKERS[stage], linestyle="", label=f"{stage}, slope {said}")
+            exponents = " / ".join(f"{value:.2f}" for value in own[f"{kind}_exponent"])
+            axes.plot([], [], color=GREY, marker=MARKERS[stage], linestyle="", label=f"{stage}, slope {exponents}")
         axes.set(xscale="log", yscale="log", xlabel="recorded hours", ylabel="seconds")
         axes.set_xticks(hours, [f"{h:g}" for h in hours])
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -137,48 +144,52 @@ def _lines(costs: pd.DataFrame, slopes: pd.DataFrame, colours: dict[int, int], k
         # Above the lines there has to be room for the legend.
         low_s, high_s = axes.get_ylim()
         axes.set_ylim(low_s, high_s * (high_s / low_s) ** 0.7)
-        axes.set_title(f"{what} against size", loc="left", fontsize=10)
+        axes.set_title(f"{title} by size", loc="left", fontsize=10)
         axes.grid(alpha=0.25, color=GREY)
         axes.legend(
-            frameon=False, loc="upper left", fontsize=8, title=" / ".join(map(_workers, workers)), title_fontsize=8
+            frameon=False,
+            loc="upper left",
+            fontsize=8,
+            title=" / ".join(map(_label_workers, workers)),
+            title_fontsize=8,
         )
-        return _svg(figure)
+        return _to_svg(figure)
 
 
-def _compared(tables: Tables) -> list[dict[str, object]]:
-    """Time of each kind in the newest setup, and what the others took of it; nothing where there is one setup."""
+def _compare_setups(tables: Tables) -> list[dict[str, object]]:
+    """Compare the times of the setups, newest first; empty if there is only one."""
     order = tables.setups["setup"].tolist()
     if len(order) < 2 or not len(tables.costs):
         return []
-    wide = tables.costs.pivot_table("wall_s", WHAT, "setup", observed=True).reindex(columns=order)
-    # What one alone has done compares nothing.
+    wide = tables.costs.pivot_table("wall_s", WORK, "setup", observed=True).reindex(columns=order)
+    # Work that only one setup has done cannot be compared.
     wide = wide[wide.notna().sum(axis=1) > 1]
     return [
-        {"what": dict(zip(WHAT, key, strict=True)), "wall_s": values.tolist()}
+        {"work": dict(zip(WORK, key, strict=True)), "wall_s": values.tolist()}
         for key, values in zip(wide.index, wide.to_numpy(), strict=True)
     ]
 
 
-def _newest(tables: Tables) -> Callable[[pd.Series], pd.Series]:
-    """Sort by setup, in the order of the table of them."""
+def _order_by_age(tables: Tables) -> Callable[[pd.Series], pd.Series]:
+    """Return a sort key that orders setups as their table does: newest first."""
     order = {setup: i for i, setup in enumerate(tables.setups["setup"])}
     return lambda setups: setups.map(order)
 
 
-def _workers(n: int) -> str:
+def _label_workers(n: int) -> str:
     return "1 worker" if n == 1 else f"{n} workers"
 
 
-def _figure() -> tuple[Figure, Axes]:
+def _new_figure() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(5.4, 3.6), layout="constrained")
     return figure, figure.subplots()
 
 
-def _svg(figure: Figure) -> str:
-    """The picture as a part of a page, in the colour of its text."""
+def _to_svg(figure: Figure) -> str:
+    """Return a picture as SVG to embed in a page, in the text colour of the page."""
     drawn = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
-    # Before it stand declarations that have no place in HTML.
+    # The XML declarations before it do not belong into HTML.
     svg = drawn.getvalue()
     return svg[svg.index("<svg") :].replace(INK, "currentColor")

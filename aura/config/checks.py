@@ -12,7 +12,7 @@ from aura.config.schema import Config, DatasetConfig
 from aura.core.errors import AuraError, InvalidInput
 from aura.core.former_paths import current_path
 from aura.corpora.layouts import layout_name, writable_layouts
-from aura.detection.components import BEAT_DETECTORS, LABELLINGS, labelling
+from aura.detection.components import BEAT_DETECTORS, LABELLINGS, build_labelling
 from aura.features.families import FAMILIES
 from aura.formats.units import MILLIVOLTS
 
@@ -59,7 +59,7 @@ def check_components(config: Config) -> None:
     """Raise AuraError unless a saved model can name the labels and the beat detectors, and the detectors differ."""
     config.labels = LABELLINGS.to_config("labels", config.labels)
     # Raises if a value is out of range.
-    labelling("labels", config.labels)
+    build_labelling("labels", config.labels)
     config.detector = BEAT_DETECTORS.to_config("detector", config.detector)
     second = config.quality.second_detector
     if second is not None:

@@ -10,10 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from aura.config.schema import Config
+from typing import Any
 
 PACKAGE = "aura.stages"
 
@@ -83,14 +80,16 @@ class Stage:
         quoted = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
         return f"{self.words[name]}='{quoted}'" if value else None
 
-    def run(self, config: "Config") -> None:
-        """Run the entry point, as the command line and other entry points do."""
-        from aura.execution.telemetry import measured
+    def run(self, config: Any) -> None:
+        """Run the entry point with a checked `aura.config.schema.Config`, for the command line and other stages."""
+        from aura.execution.telemetry import watch
 
         work = import_module(self.module).run
-        if self.is_measured:
-            work = measured(self.name, has_corpus=self.has_corpus)(work)
-        work(config)
+        if not self.is_measured:
+            work(config)
+            return
+        with watch(self.name, dataset=config.dataset.name if self.has_corpus else None, partition=config.partition):
+            work(config)
 
 
 def find_stages() -> dict[str, Stage]:

@@ -5,12 +5,14 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-
 from numpy.typing import ArrayLike
 
-from aura.core.errors import InvalidInput, check_range
 from aura.core.arrays import Floats, Int16s
+from aura.core.errors import InvalidInput, check_range
 from aura.core.events import Event
+
+# Beat detectors need QRS frequencies up to 30 Hz, hence 61 samples per second. No ECG has more than 100 000.
+ECG_RATES_HZ = (61.0, 100_000.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +130,18 @@ class Ecg:
 
         Examples
         --------
-        >>> ecg = Ecg.from_array([0.0, 0.5, np.nan, 1.0], fs_hz=100)
-        >>> ecg.duration_s, ecg.mv(0, 3).round(3), ecg.gaps()
-        (0.04, array([0. , 0.5, 1. ]), (Event(onset_s=0.02, duration_s=0.01, kind='gap', confidence=1.0),))
+        >>> ecg = Ecg.from_array([0.0, 0.5, np.nan, np.nan, 1.0], fs_hz=100)
+        >>> ecg.duration_s, ecg.mv(0, 3).round(3)
+        (0.05, array([0. , 0.5, 1. ]))
+        >>> [(round(gap.onset_s, 3), round(gap.duration_s, 3)) for gap in ecg.gaps()]
+        [(0.02, 0.02)]
         """
         try:
             samples_mv = np.asarray(x_mv, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise InvalidInput(f"x_mv is a {type(x_mv).__name__}; allowed are numbers in millivolts") from error
+            raise InvalidInput(
+                f"x_mv is of the type {type(x_mv).__name__}; allowed are numbers in millivolts"
+            ) from error
         if samples_mv.ndim != 1:
             raise InvalidInput(f"x_mv has the shape {samples_mv.shape}; allowed is (n_samples,), one channel")
         check_range("fs_hz", fs_hz, *ECG_RATES_HZ)

@@ -1,4 +1,4 @@
-"""From probabilities to alarms, each step of which knows only what came before it."""
+"""Turn probabilities into alarms. Each step uses only what came before it."""
 
 from dataclasses import dataclass
 
@@ -6,33 +6,54 @@ import numpy as np
 import pandas as pd
 
 from aura.core.arrays import Floats
-from aura.core.errors import AuraError
-from aura.core.events import Event, from_mask
+from aura.core.errors import check_range
+from aura.core.events import Event, from_mask, unite
 
-# Of less, a baseline says nothing.
-BASELINE_FROM_S = 60.0
+# A baseline needs at least this much signal.
+MIN_BASELINE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Result of a detector for one recording.
+
+    Parameters
+    ----------
+    alarms
+        Alarms, sorted and disjoint. The confidence of an alarm is the highest probability of its windows.
+    not_assessed
+        Stretches without a score, sorted and disjoint. No alarm is possible in them.
+    """
+
+    alarms: tuple[Event, ...]
+    not_assessed: tuple[Event, ...]
 
 
 @dataclass(frozen=True)
 class Alarms:
-    """How a run of probabilities becomes alarms.
+    """Rules that turn the probabilities of a recording into alarms.
 
     Parameters
     ----------
     smoothing_s
-        Length of the trailing mean of the probability; up to a step, there is none.
+        Length of the trailing mean of the probability; no smoothing up to one step.
     baseline_s
-        Length of the trailing baseline of the same person, which is taken off the probability, so that the threshold
-        adapts to who always looks a little ictal, as those of De Cooman (2018) and Jeppesen (2023) do; 0 for none.
-        In the first minute of a recording there is none, and no alarm.
+        Length of the trailing baseline of the same person; 0 for none. It is subtracted from the probability, so that
+        the threshold adapts to people whose probability is always high, as in De Cooman (2018) and Jeppesen (2023).
+        The first minute of a recording has no baseline and therefore no alarm.
     baseline_quantile
-        Which of its values the baseline is.
+        Quantile of the preceding values that serves as the baseline, 0 to 1.
     release
-        An alarm goes on until the score falls below this share of the threshold, 0 to 1.
+        An alarm lasts until the score falls below this share of the threshold, 0 to 1.
     min_duration_s
-        How long the score has to stay up before there is an alarm.
+        Time for which the score must stay above the threshold before an alarm is raised.
     refractory_s
-        Time after an alarm in which there is no other.
+        Time after an alarm in which no other alarm is raised.
+
+    Raises
+    ------
+    InvalidInput
+        If a time is not within 0 to 86400 s, or a share not within 0 to 1.
 
     Examples
     --------
@@ -51,39 +72,39 @@ class Alarms:
     refractory_s: float
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Check the range of each value."""
         for name in ("smoothing_s", "baseline_s", "min_duration_s", "refractory_s"):
-            _check(name, getattr(self, name), 86_400)
+            check_range(name, getattr(self, name), 0, 86_400)
         for name in ("baseline_quantile", "release"):
-            _check(name, getattr(self, name), 1)
+            check_range(name, getattr(self, name), 0, 1)
 
     def score(self, probability: Floats, *, step_s: float) -> Floats:
-        """What is compared with the threshold: the probability, smoothed, above its baseline.
+        """Compute the score that is compared with the threshold: the smoothed probability above its baseline.
 
-        Where most of the steps that are smoothed have no probability there is no score either, so that a step or two
-        that can be assessed in the midst of noise raise no alarm.
+        A step has a score only if at least half of the smoothed steps have a probability. A step or two that can be
+        assessed in the midst of noise therefore raise no alarm.
 
         Parameters
         ----------
         probability
-            (n_windows,) of each step of a recording, from its first on; NaN where there is none.
+            (n_windows,) probability of each step, from the start of the recording; NaN where there is none.
         step_s
-            Time from one window to the next.
+            Time from one window to the next in seconds.
 
         Returns
         -------
         (n_windows,) Floats
-            NaN where the probability is or was mostly, and before there is a baseline.
+            NaN where the probability is NaN, where most of the smoothed steps are NaN, and before the first baseline.
         """
         score = pd.Series(_trailing_mean(probability, max(round(self.smoothing_s / step_s), 1)))
         if self.baseline_s > step_s:
-            before = score.rolling(round(self.baseline_s / step_s), min_periods=max(round(BASELINE_FROM_S / step_s), 1))
+            before = score.rolling(round(self.baseline_s / step_s), min_periods=max(round(MIN_BASELINE_S / step_s), 1))
             score = score - before.quantile(self.baseline_quantile)
-        found: Floats = np.where(np.isnan(probability), np.nan, score.to_numpy(dtype=np.float64))
-        return found
+        assessed: Floats = np.where(np.isnan(probability), np.nan, score.to_numpy(dtype=np.float64))
+        return assessed
 
     def memory(self, *, step_s: float) -> int:
-        """Steps up to now that the score of a step depends on."""
+        """Return how many steps, up to the present one, decide the score of a step."""
         return max(round(self.smoothing_s / step_s), 1) + max(round(self.baseline_s / step_s), 1) - 1
 
     def events(self, score: Floats, *, threshold: float, step_s: float) -> tuple[Event, ...]:
@@ -92,53 +113,77 @@ class Alarms:
         Parameters
         ----------
         score
-            (n_windows,) as `score` gives it.
+            (n_windows,) scores, as `score` returns them.
         threshold
-            From which on a step is up; above 0.
+            Score at which a step counts as above threshold; positive.
         step_s
-            Time from one window to the next; a window speaks for its last step.
+            Time from one window to the next in seconds; a window stands for its last step.
 
         Returns
         -------
         tuple of Event
-            Sorted and disjoint. An alarm begins with the step at whose end it is raised.
+            Sorted and disjoint. An alarm is raised at the end of its first step.
         """
-        up = score >= threshold
+        is_up = score >= threshold
         if self.release < 1:
-            # Since the last step that was up, none was down.
+            # A step is still up if no step fell below the release level since the last one above the threshold.
             index = np.arange(len(score))
-            last_up = np.maximum.accumulate(np.where(up, index, -1))
+            last_up = np.maximum.accumulate(np.where(is_up, index, -1))
             last_down = np.maximum.accumulate(np.where(score >= self.release * threshold, -1, index))
-            up = last_up > last_down
+            is_up = last_up > last_down
         waiting_s = max(self.min_duration_s - step_s, 0.0)
         events: list[Event] = []
-        for run in from_mask(up, step_s=step_s):
+        for run in from_mask(is_up, step_s=step_s):
             onset_s = run.onset_s + waiting_s
             if events:
                 onset_s = max(onset_s, events[-1].end_s + self.refractory_s)
-            # To within the rounding of sums of steps.
+            # The tolerance covers the rounding of sums of steps.
             if run.end_s - onset_s > 1e-6:
                 events.append(Event(onset_s, run.end_s - onset_s))
         return tuple(events)
 
+    def detect(
+        self, probability: Floats, score: Floats, *, threshold: float, step_s: float, duration_s: float
+    ) -> Detections:
+        """Find the alarms of a recording, and the stretches that could not be assessed.
+
+        Parameters
+        ----------
+        probability
+            (n_windows,) probability of each step; NaN where there is none.
+        score
+            (n_windows,) scores, as `score` returns them.
+        threshold
+            Score at which a step counts as above threshold; positive.
+        step_s
+            Time from one window to the next in seconds.
+        duration_s
+            Length of the recording in seconds.
+        """
+        alarms = []
+        for alarm in self.events(score, threshold=threshold, step_s=step_s):
+            steps = slice(int(alarm.onset_s / step_s), int(np.ceil(alarm.end_s / step_s)))
+            highest = float(np.nanmax(probability[steps], initial=0.0))
+            alarms.append(Event(alarm.onset_s, alarm.duration_s, "seiz", highest))
+        without_score = from_mask(np.isnan(score), step_s=step_s)
+        # The last step of a recording may be cut short.
+        end_s = len(score) * step_s
+        rest = (Event(end_s, duration_s - end_s),) if end_s < duration_s else ()
+        return Detections(tuple(alarms), unite((*without_score, *rest), duration_s=duration_s))
+
 
 def _trailing_mean(values: Floats, n: int) -> Floats:
-    """Trailing mean over the last n values, ignoring NaN; NaN where fewer than half of them are numbers.
+    """Return the trailing mean over the last n values, ignoring NaN; NaN where fewer than half of them are numbers.
 
-    The values of a window are added up in their order, so that it has the same mean to the last digit whatever was
-    before it: who sees only the end of a recording gets the same score.
+    The values of a window are added in their order. Its mean is then the same to the last digit whatever came before
+    it, so a live detector that sees only the end of a recording gets the same score.
     """
     padded = np.concatenate((np.full(n - 1, np.nan), values))
-    there = ~np.isnan(padded)
+    is_number = ~np.isnan(padded)
     total, count = np.zeros(len(values)), np.zeros(len(values))
     for shift in range(n):
         part = slice(shift, shift + len(values))
-        total += np.where(there[part], padded[part], 0.0)
-        count += there[part]
+        total += np.where(is_number[part], padded[part], 0.0)
+        count += is_number[part]
     mean: Floats = np.divide(total, count, out=np.full(len(values), np.nan), where=2 * count >= n)
     return mean
-
-
-def _check(name: str, value: float, high: float) -> None:
-    if not isinstance(value, int | float) or not 0 <= value <= high:
-        raise AuraError(f"alarms.{name}={value} is out of range; allowed is 0 to {high:g}")

@@ -1,4 +1,4 @@
-"""A fitted detector, in memory and on disk."""
+"""A fitted seizure detector, in memory and on disk."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from math import ceil
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,19 @@ import pandas as pd
 import skops.io
 
 from aura.core.arrays import Floats
+from aura.core.errors import AuraError, InvalidInput
 from aura.core.provenance import Origin
 from aura.core.series import RRSeries
-from aura.detection.alarms import Alarms
-from aura.detection.detector_file import DetectorFile
-from aura.detection.onnx import export, load_onnx
+from aura.detection.alarms import Alarms, Detections
+from aura.detection.detector_file import RUNTIMES, DetectorFile
+from aura.detection.onnx import export_onnx, load_onnx
 from aura.features import CONTEXT_COLUMNS, FeatureSpec, extract_features, list_features
 from aura.learning.calibration import Calibration
-from aura.learning.classifier import Classifier, Predictor, seizure_probability
+from aura.learning.classifier import Predictor, seizure_probability
 from aura.learning.classifier_file import load_classifier
 
 MODEL_FILE, ONNX_FILE, DETECTOR_FILE = "model.skops", "model.onnx", "detector.json"
-# Not all that Aura needs: what a server of the model does.
+# Packages that a server of a detector needs; the whole of Aura needs more.
 REQUIREMENTS = (
     "mlflow",
     "scikit-learn",
@@ -37,74 +39,36 @@ REQUIREMENTS = (
     "pandas",
     "pyarrow",
     "prometheus-client",
+    "lazy-loader",
 )
-OF_REFERENCE = ("hrv-analysis", "nolds")
-# All cores share the windows of a recording, as long as each has enough of them, since a part costs some ms of its own.
-FEWEST_OF_PART = 1800
-# More are done in turns, to bound the memory.
-MOST_AT_ONCE = 86_400
-# Why a window has no probability.
+REFERENCE_REQUIREMENTS = ("hrv-analysis", "nolds")
+# A part of a recording costs some ms of its own, so each thread gets at least this many windows.
+MIN_WINDOWS_PER_PART = 1800
+# Longer recordings are computed in turns, which bounds the memory.
+MAX_WINDOWS_PER_PART = 86_400
+# Reasons for a missing probability.
 NO_BEATS, TOO_FEW = "no beats in the window", "too few valid beats in the window"
-
-
-def save_detector(folder: Path, detector: "SeizureDetector", *, runtime: str) -> None:
-    """Write a fitted model and what has to be known to use it.
-
-    Parameters
-    ----------
-    folder
-        Where to; it is made.
-    detector
-        As it was trained.
-    runtime
-        What computes its probabilities when it is used: ``sklearn``, or ``onnx``, which answers a single window
-        faster, and for which the model is written a second time.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    skops.io.dump(detector.model, folder / MODEL_FILE)
-    if runtime == "onnx":
-        (folder / ONNX_FILE).write_bytes(export(detector.model, detector.spec))
-    DetectorFile(
-        detector.spec,
-        detector.threshold,
-        detector.calibration,
-        detector.alarms,
-        runtime,
-        detector.labels,
-        detector.beats,
-        detector.origin,
-    ).write(folder / DETECTOR_FILE)
-
-
-def requirements(model: Classifier, spec: FeatureSpec, *, runtime: str) -> list[str]:
-    """Pinned packages that a server of a model with such features needs."""
-    names = [*REQUIREMENTS, "onnxruntime"] if runtime == "onnx" else list(REQUIREMENTS)
-    if type(model).__module__.startswith("lightgbm."):
-        names.append("lightgbm")
-    if spec.engine == "hrv_analysis":
-        names += [*OF_REFERENCE, "setuptools"] if version("hrv-analysis") == "1.0.5" else OF_REFERENCE
-    return [f"{name}=={version(name)}" for name in names]
 
 
 @dataclass(frozen=True, eq=False)
 class SeizureDetector:
-    """A fitted model with its features, and how its probabilities become alarms.
+    """A fitted classifier with its features, and the rules that turn its probabilities into alarms.
 
     Parameters
     ----------
     model
-        What gives probabilities: a fitted classifier.
+        Fitted classifier, or its ONNX counterpart.
     spec
-        The features it was fitted on.
+        Features that the classifier was fitted on.
     calibration
-        Of its probabilities.
+        Calibration of its probabilities.
     alarms, threshold
-        What raises alarms, and the score from which on it does.
+        Rules that raise alarms, and the score at which they raise one.
     labels
-        Configuration of what it was taught; empty for one that does not say.
+        Configuration of the labels it was fitted to; empty if it is not recorded.
     beats
-        Configuration of ``detector`` and ``quality``, by which the RR intervals it was taught were made; empty for one
-        that does not say.
+        Configuration of ``detector`` and ``quality`` that made the RR intervals it was fitted on; empty if it is not
+        recorded.
     origin
         What it was trained on.
     """
@@ -119,77 +83,177 @@ class SeizureDetector:
     origin: Origin
 
     def probability(self, windows: pd.DataFrame) -> Floats:
-        """Probability of each window of `aura.features.extract_features`; NaN where it has no feature."""
-        # Features are the last columns; to choose them by name takes as long as half of them.
+        """Compute the seizure probability of each window.
+
+        Parameters
+        ----------
+        windows
+            (n_windows,) rows of `aura.features.extract_features` for the features of this detector.
+
+        Returns
+        -------
+        (n_windows,) Floats
+            NaN for a window without features.
+
+        Raises
+        ------
+        InvalidInput
+            If ``windows`` is not a DataFrame.
+        """
+        if not isinstance(windows, pd.DataFrame):
+            raise InvalidInput(f"windows={windows!r} is not a DataFrame; allowed are windows with their features")
+        # Features are the last columns; selecting them by name would take half as long as the prediction.
         x = windows.iloc[:, len(CONTEXT_COLUMNS) :].to_numpy()
         return self.calibration(seizure_probability(self.model, x))
 
     def predict(self, rr: RRSeries) -> pd.DataFrame:
-        """Give the probability of a seizure for each window of a recording, from its first interval on.
+        """Compute the seizure probability of each window of a recording, from its first interval on.
+
+        Parameters
+        ----------
+        rr
+            RR intervals of the recording, at least one.
+
+        Returns
+        -------
+        DataFrame
+            A row per window: ``t_s``, the end of the window in seconds; ``probability``, missing if the window has no
+            features; and ``reason``, why it is missing.
+
+        Raises
+        ------
+        InvalidInput
+            If ``rr`` is not an RRSeries, or has no interval.
+        """
+        _check_series(rr)
+        if not len(rr.t_s):
+            raise InvalidInput("rr has no interval; at least one is needed")
+        return pd.concat(self._predict_parts(rr), ignore_index=True)
+
+    def detect(self, rr: RRSeries) -> Detections:
+        """Find the alarms of a recording, and the stretches that could not be assessed.
 
         Parameters
         ----------
         rr
             RR intervals of the recording.
 
-        Returns
-        -------
-        DataFrame
-            A row per window: ``t_s`` of the window's end, ``probability``, and ``reason``, why the probability is
-            missing where it is.
+        Raises
+        ------
+        InvalidInput
+            If ``rr`` is not an RRSeries.
         """
-        return pd.concat(self._parts(rr), ignore_index=True)
+        _check_series(rr)
+        step_s = self.spec.step_s
+        probability = self.probability(extract_features(rr, self.spec))
+        score = self.alarms.score(probability, step_s=step_s)
+        return self.alarms.detect(probability, score, threshold=self.threshold, step_s=step_s, duration_s=rr.duration_s)
 
-    def _parts(self, rr: RRSeries) -> list[pd.DataFrame]:
-        """Parts of the rows of a recording; of a long one, several are computed at a time."""
-        begin_s = first_s(rr)
+    def save(self, folder: str | PathLike[str], *, runtime: str = "sklearn") -> None:
+        """Write the detector to a folder, from which `load_detector` reads it.
+
+        Parameters
+        ----------
+        folder
+            Folder to write to; it is created.
+        runtime
+            Library that computes the probabilities after loading: ``sklearn``, or ``onnx``, which answers a single
+            window faster and needs a second copy of the classifier.
+
+        Raises
+        ------
+        InvalidInput
+            If ``folder`` is not a path, or the runtime is unknown.
+        AuraError
+            If the classifier cannot be written in ONNX.
+        """
+        path = _check_path(folder)
+        _check_runtime(runtime)
+        path.mkdir(parents=True, exist_ok=True)
+        skops.io.dump(self.model, path / MODEL_FILE)
+        if runtime == "onnx":
+            (path / ONNX_FILE).write_bytes(export_onnx(self.model, self.spec))
+        DetectorFile(
+            self.spec,
+            self.threshold,
+            self.calibration,
+            self.alarms,
+            runtime,
+            self.labels,
+            self.beats,
+            self.origin,
+        ).write(path / DETECTOR_FILE)
+
+    def requirements(self, *, runtime: str) -> list[str]:
+        """Return the pinned packages that a server of this detector needs."""
+        names = [*REQUIREMENTS, "onnxruntime"] if runtime == "onnx" else list(REQUIREMENTS)
+        if type(self.model).__module__.startswith("lightgbm."):
+            names.append("lightgbm")
+        if self.spec.engine == "hrv_analysis":
+            names += REFERENCE_REQUIREMENTS
+            if version("hrv-analysis") == "1.0.5":
+                names.append("setuptools")
+        return [f"{name}=={version(name)}" for name in names]
+
+    def _predict_parts(self, rr: RRSeries) -> list[pd.DataFrame]:
+        """Predict a recording in parts; several threads share a long one."""
+        begin_s = first_interval_onset_s(rr)
         n_windows = int((rr.duration_s - begin_s) / self.spec.step_s)
-        n_threads = min(n_windows // FEWEST_OF_PART, joblib.cpu_count()) or 1
-        # As many for each core.
-        n_parts = n_threads * ceil(max(n_windows, 1) / MOST_AT_ONCE)
+        n_threads = min(n_windows // MIN_WINDOWS_PER_PART, joblib.cpu_count()) or 1
+        # A multiple of n_threads, so that all cores finish together.
+        n_parts = n_threads * ceil(max(n_windows, 1) / MAX_WINDOWS_PER_PART)
         if n_parts == 1:
-            return [self._part(rr, begin_s, np.inf)]
+            return [self._predict_part(rr, begin_s, np.inf)]
         edges_s = np.linspace(begin_s, rr.duration_s, n_parts + 1)
-        # The last window can end a little after the recording, by the rounding of sums of steps.
+        # By the rounding of sums of steps, the last window may end slightly after the recording.
         parts = pairwise([*edges_s[:-1].tolist(), np.inf])
         with ThreadPoolExecutor(n_threads) as threads:
-            return list(threads.map(lambda part: self._part(rr, *part), parts))
+            return list(threads.map(lambda part: self._predict_part(rr, *part), parts))
 
-    def _part(self, rr: RRSeries, from_s: float, until_s: float) -> pd.DataFrame:
-        """Rows of the windows that end after one time and up to another."""
+    def _predict_part(self, rr: RRSeries, from_s: float, until_s: float) -> pd.DataFrame:
+        """Predict the windows that end after ``from_s``, up to ``until_s``."""
         windows = extract_features(rr, self.spec, from_s=from_s, until_s=until_s)
         probability = self.probability(windows)
-        # A window without features has no probability: null in JSON, where NaN would be no JSON.
-        why = pd.Series(reasons(windows, probability), dtype=object)
+        # A window without features gets a missing value, which is null in JSON; JSON has no NaN.
+        reasons = pd.Series(explain_missing(windows, probability), dtype=object)
         values = pd.array(probability, dtype="Float64")
-        return pd.DataFrame({"t_s": windows["t_s"], "probability": values, "reason": why})
+        return pd.DataFrame({"t_s": windows["t_s"], "probability": values, "reason": reasons})
 
 
-def reasons(windows: pd.DataFrame, probability: Floats) -> list[str | None]:
-    """Why windows have no probability; None for those that have one."""
-    found = np.full(len(probability), None, dtype=object)
-    missing, empty = np.isnan(probability), windows["corrected"].isna().to_numpy()
-    found[missing & empty], found[missing & ~empty] = NO_BEATS, TOO_FEW
-    return list(found)
+def explain_missing(windows: pd.DataFrame, probability: Floats) -> list[str | None]:
+    """Explain why windows have no probability; None for a window that has one."""
+    reasons = np.full(len(probability), None, dtype=object)
+    is_missing, is_empty = np.isnan(probability), windows["corrected"].isna().to_numpy()
+    reasons[is_missing & is_empty], reasons[is_missing & ~is_empty] = NO_BEATS, TOO_FEW
+    return list(reasons)
 
 
-def load_detector(folder: Path, *, runtime: str | None = None) -> SeizureDetector:
-    """Read what `save_detector` wrote, and have its features compiled, so that no request waits for it.
+def load_detector(folder: str | PathLike[str], *, runtime: str | None = None) -> SeizureDetector:
+    """Load a detector that `SeizureDetector.save` wrote, and compile its features, so that no request waits for it.
+
+    The files may come from a stranger: nothing in them is imported or run.
 
     Parameters
     ----------
     folder
-        Where it is.
+        Folder of the detector.
     runtime
-        Another one than it was saved with; ``onnx`` is made here where it was not saved.
+        Runtime to use instead of the saved one; ``onnx`` is exported here if it was not saved.
 
     Raises
     ------
+    InvalidInput
+        If ``folder`` is not a path, or the runtime is unknown.
     AuraError
-        For files that are not a detector. They may come from a stranger: nothing in them is imported or run.
+        If the folder holds no detector, or its files are not allowed.
     """
-    saved = DetectorFile.read(folder / DETECTOR_FILE)
-    model = _load_model(folder, saved.features, runtime or saved.runtime)
+    path = _check_path(folder)
+    if runtime is not None:
+        _check_runtime(runtime)
+    if not (path / DETECTOR_FILE).is_file():
+        raise AuraError(f"folder={folder} holds no detector: it has no file {DETECTOR_FILE}")
+    saved = DetectorFile.read(path / DETECTOR_FILE)
+    model = _load_model(path, saved.features, runtime or saved.runtime)
     extract_features(RRSeries(np.arange(1, 13, dtype=np.float64), np.full(12, 1000.0), 12.0), saved.features)
     return SeizureDetector(
         model,
@@ -203,14 +267,31 @@ def load_detector(folder: Path, *, runtime: str | None = None) -> SeizureDetecto
     )
 
 
-def _load_model(folder: Path, spec: FeatureSpec, runtime: str) -> Predictor:
-    """The model, in the runtime that is wanted."""
-    if runtime == "onnx" and (folder / ONNX_FILE).exists():
-        return load_onnx((folder / ONNX_FILE).read_bytes(), n_features=len(list_features(spec)))
-    model = load_classifier(folder / MODEL_FILE, n_features=len(list_features(spec)))
-    return load_onnx(export(model, spec), n_features=len(list_features(spec))) if runtime == "onnx" else model
-
-
-def first_s(rr: RRSeries) -> float:
-    """Where the first interval begins: nothing is known of the windows before it, and they may be many."""
+def first_interval_onset_s(rr: RRSeries) -> float:
+    """Return the onset of the first interval in seconds. Windows before it hold no data, and may be many."""
     return float(rr.t_s[0] - rr.rr_ms[0] / 1000)
+
+
+def _load_model(folder: Path, spec: FeatureSpec, runtime: str) -> Predictor:
+    """Load the classifier for a runtime."""
+    n_features = len(list_features(spec))
+    if runtime == "onnx" and (folder / ONNX_FILE).exists():
+        return load_onnx((folder / ONNX_FILE).read_bytes(), n_features=n_features)
+    model = load_classifier(folder / MODEL_FILE, n_features=n_features)
+    return load_onnx(export_onnx(model, spec), n_features=n_features) if runtime == "onnx" else model
+
+
+def _check_path(folder: object) -> Path:
+    if not isinstance(folder, str | PathLike):
+        raise InvalidInput(f"folder={folder!r} is not a path; allowed is the folder of a detector")
+    return Path(folder)
+
+
+def _check_runtime(runtime: object) -> None:
+    if runtime not in RUNTIMES:
+        raise InvalidInput(f"runtime={runtime!r}; allowed are {', '.join(RUNTIMES)}")
+
+
+def _check_series(rr: object) -> None:
+    if not isinstance(rr, RRSeries):
+        raise InvalidInput(f"rr={rr!r:.60} is not an RRSeries; allowed is RRSeries(t_s, rr_ms, duration_s)")

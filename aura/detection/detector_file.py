@@ -1,55 +1,55 @@
-"""``detector.json``: all that a saved detector is beside its classifier, as plain values that are checked when read.
+"""Read and write ``detector.json``: everything of a saved detector except its classifier, as plain values.
 
-The file may come from a stranger, with the rest of a model folder. It names parts of Aura by the short names of
-`aura.detection.components`, and nothing in it is imported or run.
+The file may come from a stranger, with the rest of a model folder, so every value is checked. It names parts of Aura by
+the short names of `aura.detection.components`; nothing in it is imported or run.
 """
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aura.core.errors import AuraError
+from aura.core.errors import AuraError, InvalidInput
 from aura.core.provenance import Origin
 from aura.detection.alarms import Alarms
-from aura.detection.components import BEAT_DETECTORS, LABELLINGS, labelling
+from aura.detection.components import BEAT_DETECTORS, LABELLINGS, build_labelling
 from aura.features import FeatureSpec
 from aura.learning.calibration import Calibration
 
 RUNTIMES = ("sklearn", "onnx")
-# A file of ours has 3 kB.
+# A file that Aura writes has about 3 kB.
 MAX_BYTES = 1_000_000
-# Alarm settings of versions registered before alarms were saved.
-PLAIN = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0, release=1, min_duration_s=0, refractory_s=0)
+# Alarm settings of versions registered before alarms were saved: every step above threshold is an alarm.
+FORMER_ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0, release=1, min_duration_s=0, refractory_s=0)
 REQUIRED = ("features", "threshold")
-# What the parts of a file raise on values of the wrong type.
+# Errors that the parts of a file raise for values of the wrong type.
 WRONG_VALUES = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 Part = TypeVar("Part", Calibration, Alarms, Origin)
 
 
 @dataclass(frozen=True, eq=False)
 class DetectorFile:
-    """What the file holds.
+    """Content of the file.
 
     Parameters
     ----------
     features
         Features that the classifier was fitted on.
     threshold
-        Score from which on an alarm is raised; infinite where none is ever raised.
+        Score at which an alarm is raised; infinite if the detector never raises one.
     calibration, alarms
-        How scores of the classifier become probabilities, and these alarms.
+        How scores of the classifier become probabilities, and how probabilities become alarms.
     runtime
-        Of `RUNTIMES`: what computes the probabilities.
+        Library that computes the probabilities, one of `RUNTIMES`.
     labels
-        What was learned, as ``labels`` of a configuration; empty where the file does not say.
+        Labels that were learned, as ``labels`` of a configuration; empty if the file does not record them.
     beats
-        ``detector`` and ``quality`` of the configuration that the recordings were prepared with; empty where the file
-        does not say.
+        ``detector`` and ``quality`` of the configuration that prepared the recordings; empty if the file does not
+        record them.
     origin
-        What it was trained on, and by which software.
+        What the detector was trained on, and by which software.
     """
 
     features: FeatureSpec
@@ -70,7 +70,7 @@ class DetectorFile:
             "threshold": self.threshold,
             "runtime": self.runtime,
             "labels": LABELLINGS.to_saved("labels", self.labels) if self.labels else {},
-            "beats": _beats(self.beats, BEAT_DETECTORS.to_saved) if self.beats else {},
+            "beats": _convert_beats(self.beats, BEAT_DETECTORS.to_saved) if self.beats else {},
             "origin": asdict(self.origin),
         }
         path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
@@ -82,7 +82,7 @@ class DetectorFile:
         Raises
         ------
         AuraError
-            With the first key that holds something that is not allowed.
+            If the file is too large or not JSON, or a value is not allowed; the message names its key.
         """
         if path.stat().st_size > MAX_BYTES:
             raise AuraError(f"{path.name} has {path.stat().st_size} bytes; allowed are {MAX_BYTES}")
@@ -97,55 +97,58 @@ class DetectorFile:
 
     @classmethod
     def _checked(cls, values: object) -> "DetectorFile":
-        known = [field.name for field in fields(cls)]
-        values = _mapping("the file", values, known)
+        """Make the content from plain values, or raise AuraError."""
+        values = _check_mapping("the file", values, [field.name for field in fields(cls)])
         for key in REQUIRED:
             if key not in values:
                 raise AuraError(f"{key} is missing")
         labels, beats = values.get("labels"), values.get("beats")
         if labels:
             labels = LABELLINGS.to_config("labels", labels)
-            # Refuses values that are out of range.
-            labelling("labels", labels)
+            # Raises if a value is out of range.
+            build_labelling("labels", labels)
         runtime = values.get("runtime", "sklearn")
         if runtime not in RUNTIMES:
             raise AuraError(f"runtime={runtime!r}; allowed are {', '.join(RUNTIMES)}")
         return cls(
-            features=_features(values["features"]),
-            threshold=_number("threshold", values["threshold"], finite=False),
-            calibration=_made(Calibration, "calibration", values, number=True),
-            alarms=_made(Alarms, "alarms", values, number=True) if "alarms" in values else PLAIN,
+            features=_make_features(values["features"]),
+            threshold=_check_number("threshold", values["threshold"], finite=False),
+            calibration=_make_part(Calibration, "calibration", values, numeric=True),
+            alarms=_make_part(Alarms, "alarms", values, numeric=True) if "alarms" in values else FORMER_ALARMS,
             runtime=runtime,
             labels=labels or {},
-            beats=_beats(beats, BEAT_DETECTORS.to_config) if beats else {},
-            origin=_made(Origin, "origin", values, number=False),
+            beats=_convert_beats(beats, BEAT_DETECTORS.to_config) if beats else {},
+            origin=_make_part(Origin, "origin", values, numeric=False),
         )
 
 
-def _features(values: object) -> FeatureSpec:
+def _make_features(values: object) -> FeatureSpec:
     try:
-        return FeatureSpec.from_dict(_mapping("features", values, [field.name for field in fields(FeatureSpec)]))
+        return FeatureSpec.from_dict(_check_mapping("features", values, [field.name for field in fields(FeatureSpec)]))
     except WRONG_VALUES as error:
         raise AuraError(f"features hold a value of the wrong type: {' '.join(str(error).split())}") from error
 
 
-def _made(kind: type[Part], key: str, values: Mapping[str, Any], *, number: bool) -> Part:
-    """Make a part from its mapping; the default where the file has none."""
-    part = _mapping(key, values.get(key, {}), [field.name for field in fields(kind)])
+def _make_part(kind: type[Part], key: str, values: Mapping[str, Any], *, numeric: bool) -> Part:
+    """Make a part from its mapping; its default if the file does not have it."""
+    part = _check_mapping(key, values.get(key, {}), [field.name for field in fields(kind)])
+    checked = {name: _check_number(f"{key}.{name}", value) for name, value in part.items()} if numeric else part
     try:
-        return kind(**({name: _number(f"{key}.{name}", value) for name, value in part.items()} if number else part))
+        return kind(**checked)
+    except InvalidInput as error:
+        raise AuraError(f"{key}.{error}") from error
     except TypeError as error:
         raise AuraError(f"{key}: {error}") from error
 
 
-def _beats(values: object, convert: Any) -> dict[str, Any]:
-    """Beat detectors and signal quality, with the names of the detectors converted."""
-    beats = _mapping("beats", values, ["detector", "quality"])
+def _convert_beats(values: object, convert: Callable[[str, object], dict[str, Any]]) -> dict[str, Any]:
+    """Check beat detectors and signal quality, and convert the names of the detectors."""
+    beats = _check_mapping("beats", values, ["detector", "quality"])
     if beats.keys() != {"detector", "quality"}:
         raise AuraError("beats hold detector and quality, or nothing")
-    quality = dict(_mapping("beats.quality", beats["quality"], None))
+    quality = dict(_check_mapping("beats.quality", beats["quality"], None))
     second = quality.pop("second_detector", None)
-    checked = {name: _number(f"beats.quality.{name}", value) for name, value in quality.items()}
+    checked = {name: _check_number(f"beats.quality.{name}", value) for name, value in quality.items()}
     return {
         "detector": convert("beats.detector", beats["detector"]),
         "quality": {
@@ -155,7 +158,8 @@ def _beats(values: object, convert: Any) -> dict[str, Any]:
     }
 
 
-def _mapping(key: str, values: object, allowed: list[str] | None) -> Mapping[str, Any]:
+def _check_mapping(key: str, values: object, allowed: list[str] | None) -> Mapping[str, Any]:
+    """Return a mapping, or raise AuraError if it is not one or has a key that is not allowed."""
     if not isinstance(values, Mapping):
         raise AuraError(f"{key} is not a mapping of keys to values")
     for name in values:
@@ -164,8 +168,8 @@ def _mapping(key: str, values: object, allowed: list[str] | None) -> Mapping[str
     return values
 
 
-def _number(key: str, value: object, *, finite: bool = True) -> Any:
-    """The value as it is, where it is a number."""
+def _check_number(key: str, value: object, *, finite: bool = True) -> Any:
+    """Return a number, or raise AuraError if the value is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         raise AuraError(f"{key}={value!r} is not a number")
     if finite and math.isinf(value):

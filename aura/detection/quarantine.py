@@ -1,7 +1,7 @@
 """Hold back lines whose time jumps ahead, until the lines after them confirm or contradict it.
 
-A wrong time is accepted for ever: every later line with the right time would then be refused as old. After a gap the
-same jump is right. Only the next lines can tell the two apart.
+If a wrong time were accepted, every later line with the right time would be refused as old. After a gap, however, the
+same jump is right. Only the next lines can tell the two cases apart.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 
 from aura.features.stream import check_interval, check_silence
 
-# A heart at work, and the clock of a sender that has lost it, let no more time pass from line to line. Whatever is
-# further ahead has to be confirmed, so that a wrong line costs no more than so many seconds of right ones.
+# Longest time from one line to the next, for beats and for clock ticks. A line that is further ahead must be confirmed,
+# so a wrong line costs at most these seconds of right lines.
 BEAT_PACE_S, TICK_PACE_S = 5.0, 10.0
-# Lines in a row, each at the right pace, that confirm the time of what is held back. Few, as an alarm waits for them.
+# Consecutive lines at the right pace that confirm the time of held lines. Few, since an alarm waits for them.
 CONFIRMED_BY = 3
-# Lines that can be held back. So many beats, none of which follows another at the pace of a heart, fill no window.
+# Lines that can be held back. No window is filled by beats that never follow one another at the pace of a heart.
 MAX_HELD = 1000
 
 
 class Entry(NamedTuple):
-    """A line: an RR interval by the time of its second beat, or, without ``rr_ms``, a clock tick."""
+    """A line: an RR interval at the time of its second beat, or, without ``rr_ms``, a clock tick."""
 
     t_s: float
     rr_ms: float | None
@@ -28,16 +28,16 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of lines once another one has come.
+    """What happens to lines after a new line.
 
     Parameters
     ----------
     accepted
-        Lines to take now, in the order of their times.
+        Lines to process now, in the order of their times.
     refused
-        Lines that were held back and are contradicted.
+        Held lines that are contradicted.
     held
-        Whether the new line begins a jump that is held back.
+        Whether the new line starts a jump in time that is held back.
     """
 
     accepted: tuple[Entry, ...] = ()
@@ -46,7 +46,7 @@ class Verdict:
 
 
 class Quarantine:
-    """Decide which lines of a recording are taken, and when.
+    """Decide which lines of a recording are accepted, and when.
 
     Examples
     --------
@@ -61,26 +61,26 @@ class Quarantine:
     """
 
     def __init__(self) -> None:
-        # Time of the last line that was accepted, and of the last beat among them.
+        # Time of the last accepted line, and of the last accepted beat.
         self.now_s = 0.0
         self._beat_s = 0.0
         self.held: list[Entry] = []
 
     def judge(self, entry: Entry) -> Verdict:
-        """Take a line that is later than the last accepted one.
+        """Judge a line that is later than the last accepted one.
 
         Raises
         ------
         AuraError
-                For an interval or a time that cannot be; nothing is changed by it.
+            If the interval or the time is impossible. The state is then unchanged.
         """
         if entry in self.held:
-            # A sender that comes back says it again.
+            # A sender that reconnects repeats it.
             return Verdict()
-        earlier = [one for one in self.held if one.t_s <= entry.t_s]
+        earlier = [held for held in self.held if held.t_s <= entry.t_s]
         last_s = earlier[-1].t_s if earlier else self.now_s
         if entry.rr_ms is not None:
-            beats_s = [one.t_s for one in earlier if one.rr_ms is not None]
+            beats_s = [held.t_s for held in earlier if held.rr_ms is not None]
             check_interval(entry.t_s, entry.rr_ms, now_s=last_s, beat_s=beats_s[-1] if beats_s else self._beat_s)
         else:
             check_silence(entry.t_s, now_s=last_s)
@@ -90,29 +90,29 @@ class Quarantine:
             return Verdict(refused=contradicted)
         self.held.append(entry)
         if self._is_held_back():
-            begins = not _keeps_pace(last_s, entry)
-            too_many = (self.held.pop(0),) if len(self.held) > MAX_HELD else ()
-            return Verdict(refused=(*too_many, *contradicted), held=begins)
+            starts_jump = not _keeps_pace(last_s, entry)
+            oldest = (self.held.pop(0),) if len(self.held) > MAX_HELD else ()
+            return Verdict(refused=(*oldest, *contradicted), held=starts_jump)
         accepted, self.held = tuple(self.held), []
-        for one in accepted:
-            self._accept(one)
+        for line in accepted:
+            self._accept(line)
         return Verdict(accepted, contradicted)
 
     def state(self) -> dict[str, Any]:
-        """All that it remembers, as JSON can hold it."""
+        """Return the whole state as values that JSON can hold."""
         return {"now_s": self.now_s, "beat_s": self._beat_s, "held": self.held}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Remember what another one remembered."""
+        """Restore a state that `state` returned."""
         self.now_s, self._beat_s = state["now_s"], state["beat_s"]
         self.held = [Entry(t_s, rr_ms) for t_s, rr_ms in state["held"]]
 
     def _is_held_back(self) -> bool:
-        """Whether what is held back, with the line that has just come, is to wait for more."""
+        """Return whether the held lines, including the newest, wait for more lines."""
         if _keeps_pace(self.now_s, self.held[0]):
             return False
         last = self.held[-CONFIRMED_BY - 1 :]
-        return len(last) <= CONFIRMED_BY or not all(_keeps_pace(one.t_s, other) for one, other in pairwise(last))
+        return len(last) <= CONFIRMED_BY or not all(_keeps_pace(a.t_s, b) for a, b in pairwise(last))
 
     def _accept(self, entry: Entry) -> None:
         self.now_s = entry.t_s
@@ -121,5 +121,5 @@ class Quarantine:
 
 
 def _keeps_pace(before_s: float, entry: Entry) -> bool:
-    """Whether a line follows the one before it at the pace of a heart, or of a sender's clock."""
+    """Return whether a line follows the previous line at the pace of a heart, or of a sender's clock."""
     return entry.t_s - before_s <= (TICK_PACE_S if entry.rr_ms is None else BEAT_PACE_S)

@@ -1,1 +1,1 @@
-"""What a detector said against what is true."""
+"""Scores of detectors against annotated seizures."""

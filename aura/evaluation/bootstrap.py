@@ -1,4 +1,4 @@
-"""How far scores would move with other people: draws of subjects, with replacement."""
+"""Confidence intervals of scores over subjects, by bootstrap: subjects are drawn with replacement."""
 
 from collections.abc import Callable
 
@@ -7,42 +7,47 @@ import numpy as np
 from aura.core.arrays import Floats, Ints
 
 N_DRAWS = 2000
-# Of 95 %.
+# Percentiles of a 95 % interval.
 TAILS = (2.5, 97.5)
 
 
-def draws(n_subjects: int, *, seed: int) -> Ints:
-    """(N_DRAWS, n_subjects) how often each subject is in each draw."""
+def draw_subjects(n_subjects: int, *, seed: int) -> Ints:
+    """Return how often each draw contains each subject, as (N_DRAWS, n_subjects) counts."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_subjects, np.full(n_subjects, 1 / n_subjects), size=N_DRAWS).astype(np.int64)
 
 
-def interval(values: Floats) -> tuple[float, float]:
-    """Ends of the interval that holds 95 % of the draws in which a score is defined; NaN where it never is.
+def confidence_interval(values: Floats) -> tuple[float, float]:
+    """Return the 95 % interval of the scores of draws, ignoring NaN; NaN if all are NaN.
 
     Examples
     --------
-    >>> interval(np.arange(101.0))
+    >>> confidence_interval(np.arange(101.0))
     (2.5, 97.5)
     """
-    known = values[~np.isnan(values)]
-    if not len(known):
+    defined = values[~np.isnan(values)]
+    if not len(defined):
         return float("nan"), float("nan")
-    low, high = np.percentile(known, TAILS)
+    low, high = np.percentile(defined, TAILS)
     return float(low), float(high)
 
 
-def scores_of_draws(counts: Floats, score: Callable[[Floats], Floats], *, seed: int) -> Floats:
-    """Score of each draw of subjects.
+def score_draws(counts: Floats, score: Callable[[Floats], Floats], *, seed: int) -> Floats:
+    """Compute the score of each draw of subjects.
 
     Parameters
     ----------
     counts
-        (n_subjects, n_counts) what adds up: events found, false alarms and so on.
+        (n_subjects, n_counts) counts of each subject, such as detected events and false alarms.
     score
-        Gives (n_draws,) scores of (n_draws, n_counts) sums.
+        Function that computes (n_draws,) scores from (n_draws, n_counts) sums.
     seed
-        Of the draws; the same seed draws the same subjects, so that two detectors can be compared pair by pair.
+        Seed of the draws. The same seed draws the same subjects, so two detectors can be compared draw by draw.
+
+    Returns
+    -------
+    (N_DRAWS,) Floats
+        NaN where the score is not defined.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return score(draws(len(counts), seed=seed) @ counts)
+        return score(draw_subjects(len(counts), seed=seed) @ counts)

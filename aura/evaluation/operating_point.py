@@ -1,4 +1,4 @@
-"""Event scores over thresholds, and the threshold that is chosen."""
+"""Event scores over thresholds, and the choice of a threshold."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A recipe for detectors: fit, calibrate, choose the threshold on training subjects, score on test subjects."""
+"""A recipe for detectors: fit, calibrate and choose the threshold on training subjects, score on test subjects."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class TrainedDetector:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingResult:
-    """All that a training made: detectors, and their scores on test subjects.
+    """Result of a training: detectors, and their scores on test subjects.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides how a detector is trained and scored, except the features.
+    """Settings by which a detector is trained and scored, except the features.
 
     Parameters
     ----------
@@ -150,10 +150,10 @@ class Recipe:
     def score(
         self, table: FeatureTable, probabilities: Sequence[Floats], threshold: float = UNCHOSEN
     ) -> list[ScoredRecording]:
-        """Put probabilities beside what is true of the recordings of a table."""
+        """Score the probabilities of the recordings of a table against their annotations."""
         return [
             score_recording(
-                annotated_recording(table, number),
+                read_annotations(table, number),
                 probability,
                 step_s=table.step_s,
                 alarms=self.alarms,
@@ -185,7 +185,7 @@ class Recipe:
         retrain
             Whether the detector to register is trained on all recordings; else it is that of the first fold.
         progress
-            Is called with the name of each fold, if there are several.
+            Called with the name of each fold, if there are several.
         """
         by_fold: list[TrainedDetector] = []
         scored: list[ScoredRecording] = []
@@ -199,8 +199,8 @@ class Recipe:
         return TrainingResult(table.recordings, folds, by_fold, detector, evaluation, self.max_false_alarms_per_24h)
 
 
-def annotated_recording(table: FeatureTable, number: int) -> AnnotatedRecording:
-    """Return what is true of a recording of a table."""
+def read_annotations(table: FeatureTable, number: int) -> AnnotatedRecording:
+    """Return the annotations of a recording of a table."""
     row = table.recordings.iloc[number]
     rises_bpm = np.array(row["rises_bpm"], dtype=np.float64)
     return AnnotatedRecording(

@@ -1,4 +1,4 @@
-"""Scores of a detector on recordings: counts first, which add up; ratios after."""
+"""Scores of a detector on recordings: counts are pooled first, ratios follow from their sums."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from aura.core.arrays import Floats, Ints
-from aura.core.events import Event, from_mask, unite
-from aura.detection.alarms import Alarms
+from aura.core.events import Event
+from aura.detection.alarms import Alarms, Detections
 from aura.ecg.heart_rate import RESPONDER_BPM
-from aura.evaluation import bootstrap
+from aura.evaluation.bootstrap import confidence_interval, score_draws
 from aura.evaluation.scoring import RATIOS, Counts, EventRules, compute_ratio, pool, score_events, score_samples
 from aura.features.windows import window_ends
 from aura.learning.labels import TARGET, Labelling
@@ -22,7 +22,7 @@ from aura.learning.labels import TARGET, Labelling
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnnotatedRecording:
-    """A recording and what is true of it.
+    """A recording with its annotations.
 
     Parameters
     ----------
@@ -45,22 +45,22 @@ class AnnotatedRecording:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredRecording(AnnotatedRecording):
-    """A recording with the scores of a detector beside what is true.
+    """An annotated recording with the scores of a detector.
 
     Parameters
     ----------
     step_s
         Time from one window to the next in seconds.
     probability
-        (n_windows,) probability of what the detector was taught.
+        (n_windows,) probability that a window is a target, such as ictal; NaN where there is none.
     score
         (n_windows,) smoothed probability that is compared with the threshold, see `aura.detection.alarms.Alarms.score`.
     threshold
-        Chosen without this recording.
+        Score at which an alarm is raised, chosen without this recording.
     labels
         (n_windows,) as in `aura.learning.labels.Labels`.
     targets
-        Stretches in which an alarm is right.
+        Stretches in which an alarm is correct.
     """
 
     step_s: float
@@ -72,7 +72,7 @@ class ScoredRecording(AnnotatedRecording):
 
     @property
     def assessed_s(self) -> float:
-        """Time in which an alarm was possible, in seconds: the steps that have a score."""
+        """Time in which an alarm was possible, in seconds: the steps with a score."""
         return min(float(np.count_nonzero(~np.isnan(self.score)) * self.step_s), self.duration_s)
 
 
@@ -85,20 +85,20 @@ def score_recording(
     threshold: float,
     labelling: Labelling,
 ) -> ScoredRecording:
-    """Put the probabilities of a detector beside what is true of a recording.
+    """Compute scores and labels of a recording from the probabilities of a detector.
 
     Parameters
     ----------
     recording
-        What is true.
+        The recording with its annotations.
     probability
         (n_windows,) one per window; window i ends at ``(i + 1) * step_s``.
     step_s
         Time from one window to the next in seconds.
     alarms, threshold
-        How the detector turns probabilities into alarms.
+        Rules and threshold by which the detector raises alarms.
     labelling
-        What the detector was taught.
+        Labels that the detector was fitted to.
     """
     ends_s = window_ends(recording.duration_s, step_s)
     return ScoredRecording(
@@ -119,7 +119,7 @@ def score_recording(
 def raise_alarms(
     recordings: Sequence[ScoredRecording], alarms: Alarms, threshold: float | None = None
 ) -> list[tuple[Event, ...]]:
-    """Raise the alarms of each recording, at its own threshold or at a common one."""
+    """Raise the alarms of each recording, at its own threshold or at a common threshold."""
     return [
         alarms.events(r.score, threshold=r.threshold if threshold is None else threshold, step_s=r.step_s)
         for r in recordings
@@ -138,7 +138,19 @@ def count_events(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """Alarms and counts of recordings, each at its own threshold."""
+    """Alarms and counts of recordings, each at its own threshold.
+
+    Parameters
+    ----------
+    recordings
+        The scored recordings.
+    alarms
+        Alarms of each recording, sorted and disjoint.
+    events, samples
+        Counts of each recording, in events and in seconds.
+    rules
+        Rules by which events are matched.
+    """
 
     recordings: Sequence[ScoredRecording]
     alarms: Sequence[tuple[Event, ...]]
@@ -148,45 +160,52 @@ class Evaluation:
 
     @property
     def subjects(self) -> list[str]:
-        """Names, sorted."""
+        """Names of the subjects, sorted."""
         return sorted({r.subject for r in self.recordings})
 
-    def by_subject(self, counts: Sequence[Counts]) -> list[Counts]:
-        """Counts pooled over the recordings of each subject."""
+    def pool_by_subject(self, counts: Sequence[Counts]) -> list[Counts]:
+        """Pool the counts of the recordings of each subject."""
         return [
-            pool(one for one, r in zip(counts, self.recordings, strict=True) if r.subject == subject)
+            pool(count for count, r in zip(counts, self.recordings, strict=True) if r.subject == subject)
             for subject in self.subjects
         ]
 
     def scores(self, *, seed: int) -> dict[str, float]:
-        """All scores by name, pooled over recordings; with ``_low`` and ``_high``, a 95 % interval over subjects."""
-        found: dict[str, float] = {}
+        """Compute all scores by name, pooled over recordings.
+
+        Event and sample scores also have ``_low`` and ``_high``, the 95 % interval over subjects.
+
+        Parameters
+        ----------
+        seed
+            Seed of the draws of subjects.
+        """
+        ratios_by_name: dict[str, float] = {}
         for kind, counts in (("event", self.events), ("sample", self.samples)):
-            ratios, sums = pool(counts).ratios(), _sums(self.by_subject(counts))
+            ratios, sums = pool(counts).ratios(), _sums(self.pool_by_subject(counts))
             for name in RATIOS:
-                low, high = bootstrap.interval(
-                    bootstrap.scores_of_draws(sums, partial(compute_ratio, name=name), seed=seed)
-                )
+                drawn = score_draws(sums, partial(compute_ratio, name=name), seed=seed)
+                low, high = confidence_interval(drawn)
                 key = f"{kind}_{name}"
-                found |= {key: ratios[name], f"{key}_low": low, f"{key}_high": high}
+                ratios_by_name |= {key: ratios[name], f"{key}_low": low, f"{key}_high": high}
         seizures = self.seizures()
         assessed_s = sum(r.assessed_s for r in self.recordings)
         in_alarm_s = sum(alarm.duration_s for alarms in self.alarms for alarm in alarms)
         return {
-            **found,
+            **ratios_by_name,
             "assessed_share": assessed_s / sum(r.duration_s for r in self.recordings),
             "false_alarm_time_share": pool(self.samples).fp / assessed_s if assessed_s else float("nan"),
-            **self._of_windows(),
+            **self._score_windows(),
             "latency_median_s": float(seizures.loc[seizures["found"], "latency_s"].median()),
-            **_responders(seizures),
+            **_score_responders(seizures),
             "time_in_alarm_share": in_alarm_s / assessed_s if assessed_s else float("nan"),
         }
 
     def per_subject(self) -> pd.DataFrame:
-        """A row of counts and scores per subject."""
+        """Return a row of counts and scores per subject."""
         rows = []
-        both = (self.by_subject(self.events), self.by_subject(self.samples))
-        for subject, event, sample in zip(self.subjects, *both, strict=True):
+        pooled = (self.pool_by_subject(self.events), self.pool_by_subject(self.samples))
+        for subject, event, sample in zip(self.subjects, *pooled, strict=True):
             rows.append(
                 {
                     "subject": subject,
@@ -202,14 +221,20 @@ class Evaluation:
         return pd.DataFrame(rows)
 
     def seizures(self) -> pd.DataFrame:
-        """A row per target: whether an alarm found it, and how long after its onset; and the rise of the heart rate.
+        """Return a row per target: whether it was detected, the latency of the alarm, and the rise of the heart rate.
 
-        Targets are not united and split as events are for counting. A latency can be negative, down to the tolerance
-        before an onset, within which an alarm counts as right; one that was up before that is no earlier.
+        Unlike events that are counted, targets are neither merged nor split. A latency is negative if the alarm
+        precedes the onset, and at least ``-tolerance_before_s``, even if the alarm started earlier.
+
+        Returns
+        -------
+        DataFrame
+            ``recording``, ``subject``, ``onset_s``, ``duration_s``, ``rise_bpm`` (NaN if unknown), ``found``, and
+            ``latency_s`` (NaN if not found).
         """
         rows = []
         for number, r in enumerate(self.recordings):
-            # Where seizures are forecast, a stretch can belong to several; then no rise belongs to it.
+            # A forecasting target can belong to several seizures; then no rise belongs to it.
             rises = r.rises_bpm if len(r.rises_bpm) == len(r.targets) else np.full(len(r.targets), np.nan)
             for target, rise_bpm, hit in zip(r.targets, rises, self._first_hits(number), strict=True):
                 # An alarm is raised at the end of its first step.
@@ -221,20 +246,20 @@ class Evaluation:
         columns = ["recording", "subject", "onset_s", "duration_s", "rise_bpm", "found", "latency_s"]
         return pd.DataFrame(rows, columns=columns).astype({"found": "bool"})
 
-    def found(self, number: int) -> list[bool]:
-        """Whether each target of a recording was found."""
+    def hits(self, number: int) -> list[bool]:
+        """Return whether each target of recording ``number`` was detected."""
         return [hit is not None for hit in self._first_hits(number)]
 
-    def right(self, number: int) -> list[bool]:
-        """Whether each alarm of a recording found a target."""
+    def correct_alarms(self, number: int) -> list[bool]:
+        """Return whether each alarm of recording ``number`` detected a target."""
         spans = sorted(self._span(target) for target in self.recordings[number].targets)
         begins_s, latest_s = [begin_s for begin_s, _ in spans], list(accumulate((end_s for _, end_s in spans), max))
-        # Of the spans that begin before an alarm ends, one has to end after it begins.
+        # An alarm is correct if a span that begins before it ends also ends after it begins.
         before = [(alarm, bisect_left(begins_s, alarm.end_s)) for alarm in self.alarms[number]]
         return [n > 0 and latest_s[n - 1] > alarm.onset_s for alarm, n in before]
 
     def _first_hits(self, number: int) -> list[Event | None]:
-        """The first alarm that finds each target of a recording. Alarms are sorted and disjoint."""
+        """Return the first alarm that detects each target of a recording, or None. Alarms are sorted and disjoint."""
         alarms = self.alarms[number]
         ends_s = [alarm.end_s for alarm in alarms]
         hits: list[Event | None] = []
@@ -245,13 +270,13 @@ class Evaluation:
         return hits
 
     def _span(self, target: Event) -> tuple[float, float]:
-        """Time in which an alarm finds a target."""
+        """Return begin and end of the time in which an alarm detects a target, in seconds."""
         return target.onset_s - self.rules.tolerance_before_s, target.end_s + self.rules.tolerance_after_s
 
-    def _of_windows(self) -> dict[str, float]:
-        """Scores of windows at no threshold.
+    def _score_windows(self) -> dict[str, float]:
+        """Compute scores of windows that need no threshold.
 
-        Postictal windows are judged as well: they were left out of fitting, but an alarm in them is a false one.
+        Postictal windows count as well: they were left out of fitting, but an alarm in them is a false alarm.
         """
         probability = np.concatenate([r.probability for r in self.recordings])
         used = ~np.isnan(probability)
@@ -265,7 +290,7 @@ class Evaluation:
 
 
 def evaluate(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: EventRules) -> Evaluation:
-    """Raise the alarms of each recording at its threshold, and count them."""
+    """Raise the alarms of each recording at its own threshold, and count them."""
     raised = raise_alarms(recordings, alarms)
     samples = [
         replace(score_samples(r.targets, hyp, duration_s=r.duration_s), assessed_s=r.assessed_s)
@@ -274,34 +299,23 @@ def evaluate(recordings: Sequence[ScoredRecording], alarms: Alarms, rules: Event
     return Evaluation(recordings, raised, count_events(recordings, raised, rules), samples, rules)
 
 
-def describe_alarms(alarms: Alarms, scored: ScoredRecording) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
-    """Return the alarms of a recording with their confidence, and the stretches that were not assessed.
-
-    Returns
-    -------
-    alarms : tuple of Event
-        The confidence of an alarm is the highest probability of its windows.
-    not_assessed : tuple of Event
-        Stretches without a score, sorted and disjoint.
-    """
-    raised, step_s = [], scored.step_s
-    for alarm in alarms.events(scored.score, threshold=scored.threshold, step_s=step_s):
-        steps = slice(int(alarm.onset_s / step_s), int(np.ceil(alarm.end_s / step_s)))
-        highest = float(np.nanmax(scored.probability[steps], initial=0.0))
-        raised.append(Event(alarm.onset_s, alarm.duration_s, "seiz", highest))
-    blind = from_mask(np.isnan(scored.score), step_s=step_s)
-    # The last step of a recording may be cut short.
-    end_s = len(scored.score) * step_s
-    rest = (Event(end_s, scored.duration_s - end_s),) if end_s < scored.duration_s else ()
-    return tuple(raised), unite((*blind, *rest), duration_s=scored.duration_s)
+def describe_alarms(alarms: Alarms, scored: ScoredRecording) -> Detections:
+    """Return the alarms of a scored recording with their confidence, and the stretches that were not assessed."""
+    return alarms.detect(
+        scored.probability,
+        scored.score,
+        threshold=scored.threshold,
+        step_s=scored.step_s,
+        duration_s=scored.duration_s,
+    )
 
 
 def _sums(counts: Sequence[Counts]) -> Floats:
     return np.array([(c.n_ref, c.tp, c.fp, c.duration_s, c.assessed_s) for c in counts], dtype=np.float64)
 
 
-def _responders(seizures: pd.DataFrame) -> dict[str, float]:
-    """Seizures in which the heart rate rose far apart from the others, of those of which that is known."""
+def _score_responders(seizures: pd.DataFrame) -> dict[str, float]:
+    """Compute the sensitivity for responder and non-responder seizures, where the rise is known."""
     responds = seizures["rise_bpm"] > RESPONDER_BPM
     others = seizures["rise_bpm"] <= RESPONDER_BPM
     return {

@@ -1,4 +1,4 @@
-"""Scores under the rules of SzCORE (doi:10.1111/epi.18113): counts first, which add up; ratios after."""
+"""Scores under the rules of SzCORE (doi:10.1111/epi.18113): counts are pooled first, ratios follow from their sums."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +13,11 @@ from aura.core.events import Event, unite
 from aura.core.ranges import Range, check_fields
 
 SAMPLE_HZ = 1
-# The rate at which timescoring scores events.
+# Sampling rate at which timescoring scores events.
 EVENT_HZ = 10
 
-
-# Numerator and denominator of each score, by name. A new score is a line here; counts of events and of seconds, their
-# intervals, the tables and MLflow's metrics follow.
+# Numerator and denominator of each score, by name. To add a score, add a line here: scores of events and of seconds,
+# their intervals, the tables and MLflow's metrics follow.
 RATIOS: Mapping[str, Callable[[Floats, Floats, Floats, Floats, Floats], tuple[Floats, Floats]]] = {
     "sensitivity": lambda n_ref, tp, fp, duration_s, assessed_s: (tp, n_ref),
     "precision": lambda n_ref, tp, fp, duration_s, assessed_s: (tp, tp + fp),
@@ -26,8 +25,8 @@ RATIOS: Mapping[str, Callable[[Floats, Floats, Floats, Floats, Floats], tuple[Fl
     "false_alarms_per_24h": lambda n_ref, tp, fp, duration_s, assessed_s: (fp, duration_s / 86_400),
     "false_alarms_per_assessed_24h": lambda n_ref, tp, fp, duration_s, assessed_s: (fp, assessed_s / 86_400),
 }
-# Thresholds are chosen and versions compared by this rate: a detector that is blind half of the time must not look
-# better for it.
+# Thresholds are chosen and versions compared by this rate: a detector must not look better because it cannot assess
+# half of the time.
 FALSE_ALARM_RATE = "false_alarms_per_assessed_24h"
 # Scores that a search can optimise, and the direction in which each improves. The false alarm rate is that of assessed
 # time: a search for few alarms per recorded day would find settings under which little is assessed.
@@ -40,7 +39,7 @@ OBJECTIVES: Mapping[str, Literal["maximize", "minimize"]] = {
 
 @dataclass(frozen=True, slots=True)
 class EventRules:
-    """When a detected event counts as a reference event found; the defaults are SzCORE's."""
+    """Rules by which a detected event matches a reference event; the defaults are those of SzCORE."""
 
     tolerance_before_s: Annotated[float, Range(0, 3_600)] = 30.0
     tolerance_after_s: Annotated[float, Range(0, 3_600)] = 60.0
@@ -54,20 +53,20 @@ class EventRules:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What was found, missed and raised in vain, in events or in seconds; adds up over recordings.
+    """Counts of events or of seconds; the counts of several recordings are added.
 
     Parameters
     ----------
     n_ref
         Reference events, or seconds of them.
     tp
-        Of these, found.
+        Detected ones among them.
     fp
-        Detected where there is none.
+        False alarms, or seconds of them.
     duration_s
-        Length of the recording.
+        Length of the recording in seconds.
     assessed_s
-        Time of it in which the detector could raise an alarm.
+        Time in which the detector could raise an alarm, in seconds.
     """
 
     n_ref: int = 0
@@ -87,20 +86,20 @@ class Counts:
         )
 
     def ratios(self) -> dict[str, float]:
-        """Return each of `RATIOS` by name; NaN where it is not defined."""
+        """Compute each of `RATIOS` by name; NaN where it is not defined."""
         totals = np.array([[self.n_ref, self.tp, self.fp, self.duration_s, self.assessed_s]], dtype=np.float64)
         return {name: float(compute_ratio(totals, name)[0]) for name in RATIOS}
 
 
 def compute_ratio(totals: Floats, name: str) -> Floats:
-    """Compute one score of several sums of counts.
+    """Compute a score from sums of counts.
 
     Parameters
     ----------
     totals
         (n, 5) reference events, detected ones among them, false alarms, seconds, and assessed seconds.
     name
-        Of `RATIOS`.
+        Name of the score, one of `RATIOS`.
 
     Returns
     -------
@@ -113,16 +112,16 @@ def compute_ratio(totals: Floats, name: str) -> Floats:
 
 
 def score_events(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: float, rules: EventRules) -> Counts:
-    """Count events found and false alarms of one recording.
+    """Count detected events and false alarms of one recording.
 
     Parameters
     ----------
     ref, hyp
-        Reference and detected events, in any order; they are united and clipped first.
+        Reference and detected events, in any order; they are merged and clipped first.
     duration_s
-        Length of the recording.
+        Length of the recording in seconds.
     rules
-        Of matching.
+        Rules of matching.
     """
     n_samples = int(duration_s * EVENT_HZ)
     if n_samples < 1:
@@ -133,31 +132,32 @@ def score_events(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: floa
         minDurationBetweenEvents=rules.merge_gap_s,
         maxEventDuration=rules.max_event_s,
     )
-    # Merged before, as timescoring takes a time that is quadratic in the number of events.
-    annotations = [_merge(_annotation(events, EVENT_HZ, n_samples), rules.merge_gap_s) for events in (ref, hyp)]
-    scored = EventScoring(*annotations, parameters)
+    # Merged beforehand, since the time that timescoring takes is quadratic in the number of events.
+    merged = [_merge(_convert_events(events, EVENT_HZ, n_samples), rules.merge_gap_s) for events in (ref, hyp)]
+    scored = EventScoring(*merged, parameters)
     return Counts(int(scored.refTrue), int(scored.tp), int(scored.fp), duration_s)
 
 
 def score_samples(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: float) -> Counts:
-    """Count seconds found and falsely alarmed of one recording, at 1 Hz.
+    """Count detected seconds and seconds of false alarm of one recording, at 1 Hz.
 
     Parameters
     ----------
     ref, hyp
-        Reference and detected events, in any order; they are united and clipped first.
+        Reference and detected events, in any order; they are merged and clipped first.
     duration_s
-        Length of the recording; a last part of a second is not looked at.
+        Length of the recording in seconds; a fraction of a second at the end is ignored.
     """
     n_samples = int(duration_s * SAMPLE_HZ)
     if n_samples < 1:
         return Counts()
-    scored = SampleScoring(_annotation(ref, SAMPLE_HZ, n_samples), _annotation(hyp, SAMPLE_HZ, n_samples), SAMPLE_HZ)
+    converted = [_convert_events(events, SAMPLE_HZ, n_samples) for events in (ref, hyp)]
+    scored = SampleScoring(*converted, SAMPLE_HZ)
     return Counts(int(scored.refTrue), int(scored.tp), int(scored.fp), float(n_samples))
 
 
 def pool(counts: Iterable[Counts]) -> Counts:
-    """Add up the counts of recordings: a seizure counts the same wherever it was."""
+    """Add the counts of recordings: a seizure counts the same in whichever recording it is."""
     return sum(counts, Counts())
 
 
@@ -172,8 +172,8 @@ def _merge(annotation: Annotation, gap_s: float) -> Annotation:
     return Annotation(merged, annotation.fs, len(annotation.mask))
 
 
-def _annotation(events: Sequence[Event], fs_hz: int, n_samples: int) -> Annotation:
-    """Events as timescoring takes them: sorted and disjoint, or its counts are wrong; none shorter than a sample."""
+def _convert_events(events: Sequence[Event], fs_hz: int, n_samples: int) -> Annotation:
+    """Convert events for timescoring, whose counts need sorted, disjoint events of at least one sample."""
     duration_s, step_s = n_samples / fs_hz, 1 / fs_hz
     long = [
         replace(event, onset_s=min(event.onset_s, duration_s - step_s), duration_s=max(event.duration_s, step_s))

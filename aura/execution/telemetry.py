@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from typing import TYPE_CHECKING
 
 import psutil
@@ -25,47 +24,35 @@ from aura.execution.pushgateway import ADDRESS, FAILED, RUNNING, STOPPED, SUCCEE
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
-
-    from aura.config.schema import Config
-
 # The interval at which Prometheus scrapes the gateway.
 PUSH_EVERY_S = 15.0
 SAMPLE_EVERY_S = 1.0
 
-Stage = Callable[["Config"], None]
 
-
-def measured(stage: str, *, has_corpus: bool = True) -> Callable[[Stage], Stage]:
-    """Decorate a stage so that it pushes its metrics, also when another stage calls it.
+@contextmanager
+def watch(stage: str, *, dataset: str | None = None, partition: str | None = None) -> Iterator[None]:
+    """Push the metrics of a stage while it runs; do nothing unless the environment names a push gateway.
 
     Parameters
     ----------
     stage
-        Its name.
-    has_corpus
-        Whether it works on the corpus of the configuration, whose name then is a label of the metrics.
+        Name of the stage.
+    dataset, partition
+        Name of the corpus that the stage works on, and its share of the recordings; labels of the metrics.
     """
-
-    def decorate(run: Stage) -> Stage:
-        @wraps(run)
-        def watched(config: "Config") -> None:
-            url = os.environ.get(ADDRESS)
-            if not url:
-                run(config)
-                return
-            key = {"job": f"aura_{stage}", "instance": f"{socket.gethostname()}:{os.getpid()}"}
-            if has_corpus:
-                key["dataset"] = config.dataset.name
-            if config.partition is not None:
-                key["partition"] = config.partition
-            # Nested stages share a gateway, so that its warning is printed once.
-            gateway = _stages[0].gateway if _stages else Gateway(url)
-            with _Watch(stage, key, gateway).running():
-                run(config)
-
-        return watched
-
-    return decorate
+    url = os.environ.get(ADDRESS)
+    if not url:
+        yield
+        return
+    key = {"job": f"aura_{stage}", "instance": f"{socket.gethostname()}:{os.getpid()}"}
+    if dataset is not None:
+        key["dataset"] = dataset
+    if partition is not None:
+        key["partition"] = partition
+    # Nested stages share a gateway, so that its warning is printed once.
+    gateway = _stages[0].gateway if _stages else Gateway(url)
+    with _Watch(stage, key, gateway).running():
+        yield
 
 
 def count(

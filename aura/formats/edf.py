@@ -18,7 +18,7 @@ import numpy as np
 
 from aura.core.arrays import Int16s
 from aura.core.errors import InvalidInput, RecordingError
-from aura.core.recordings import Ecg, Segment
+from aura.core.recordings import ECG_RATES_HZ, Ecg, Segment
 from aura.formats.edf_clock import Clock, read_clock
 from aura.formats.edf_header import (
     DIGITAL_MAX,
@@ -33,8 +33,6 @@ from aura.formats.edf_header import (
 from aura.formats.units import MILLIVOLTS, is_voltage, quote_unit, read_unit
 
 ANY_ECG = ("*EKG*", "*ECG*")
-# Beat detectors need QRS frequencies up to 30 Hz, hence 61 samples per second. No ECG has more than 100 000.
-FS_HZ = (61.0, 100_000.0)
 # Ten days at 256 Hz. More does not fit into 1 GiB together with the memory of a beat detector.
 MAX_SAMPLES = 240_000_000
 # Millivolts per digital step; no converter has smaller or larger steps.
@@ -176,8 +174,10 @@ def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_u
         raise RecordingError("bad_scaling", f"channel {label!r} has no range, so its samples have no scale")
     n = header.samples[index]
     fs_hz = n / header.record_s if header.record_s else float("inf")
-    if not FS_HZ[0] <= fs_hz <= FS_HZ[1]:
-        message = f"channel {label!r} has {fs_hz:g} samples a second; allowed are {FS_HZ[0]:g} to {FS_HZ[1]:g}"
+    if not ECG_RATES_HZ[0] <= fs_hz <= ECG_RATES_HZ[1]:
+        message = (
+            f"channel {label!r} has {fs_hz:g} samples a second; allowed are {ECG_RATES_HZ[0]:g} to {ECG_RATES_HZ[1]:g}"
+        )
         raise RecordingError("bad_rate", message)
     steps_mv = (high - low) / (last - first) * per_step_mv
     zero_mv = low * per_step_mv - first * steps_mv

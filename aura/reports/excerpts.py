@@ -1,4 +1,4 @@
-"""The stretches of an ECG that a page shows: every sample around the events, up to a fixed number of samples."""
+"""Cut the parts of an ECG that a page shows: every sample around the events, up to a fixed number of samples."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from aura.core.events import Event, unite
 from aura.core.recordings import Ecg
 from aura.ecg.envelope import runs_between
 
-# Shown before and after each event.
-AROUND_S = 10.0
-# Of a longer event only the beginning is shown.
-LONGEST_S = 600.0
-# Samples of a page. As 16-bit numbers in base64 they take 6.7 MB of the file.
+# Time shown before and after each event.
+MARGIN_S = 10.0
+# Of longer events, only this much is shown.
+MAX_EVENT_S = 600.0
+# Most samples of a page. As 16-bit numbers in base64 they take 6.7 MB of the file.
 MAX_SAMPLES = 2_500_000
 
 
@@ -26,7 +26,7 @@ class Excerpts:
     Parameters
     ----------
     stretches
-        What is shown, sorted and disjoint.
+        Stretches that are shown, sorted and disjoint.
     n_shown, n_events
         Number of events that are shown, and of all events.
     digital
@@ -46,19 +46,19 @@ class Excerpts:
 def cut_excerpts(ecg: Ecg, reference: Sequence[Event], detected: Sequence[Event]) -> Excerpts:
     """Cut the ECG around events.
 
-    If not all events fit into `MAX_SAMPLES`, those of the reference come first, then those detected with the highest
-    confidence. Samples are never thinned out: an event is shown with all of them or not at all. Without any event the
-    first seconds of the recording are shown.
+    If not all events fit into `MAX_SAMPLES`, reference events come first, then detected ones by confidence. Samples are
+    never thinned out: an event is shown with all its samples or not at all. Without any event, the first seconds of the
+    recording are shown.
 
     Parameters
     ----------
     ecg
         The recording.
     reference, detected
-        Events as annotated and as detected, in any order.
+        Annotated and detected events, in any order.
     """
     by_rank = [*reference, *sorted(detected, key=lambda event: -event.confidence)]
-    wanted = [_around(event) for event in by_rank] or [Event(0.0, AROUND_S)]
+    wanted = [_add_margin(event) for event in by_rank] or [Event(0.0, MARGIN_S)]
 
     def shown(n: int) -> tuple[Event, ...]:
         return unite(wanted[:n], duration_s=ecg.duration_s)
@@ -86,6 +86,6 @@ def select_within(t_s: Floats, stretches: Sequence[Event]) -> Floats:
     return np.concatenate([t_s[:0], *(t_s[a:b] for a, b in zip(first, stop, strict=True))])
 
 
-def _around(event: Event) -> Event:
-    """An event, or the beginning of a long one, with what is shown before and after it."""
-    return Event(event.onset_s - AROUND_S, min(event.duration_s, LONGEST_S) + 2 * AROUND_S)
+def _add_margin(event: Event) -> Event:
+    """Return an event, or the beginning of a long one, with the time shown before and after it."""
+    return Event(event.onset_s - MARGIN_S, min(event.duration_s, MAX_EVENT_S) + 2 * MARGIN_S)

@@ -26,7 +26,7 @@ N_BINS = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """A stretch of a recording to draw: all of it, or around something worth a look."""
+    """A recording to draw, or a part of it around an event."""
 
     title: str
     scored: ScoredRecording
@@ -36,21 +36,21 @@ class Panel:
     to_s: float
 
 
-def false_alarm_curve(
+def draw_false_alarm_curve(
     test: pd.DataFrame, train: pd.DataFrame, scores: Mapping[str, float], max_false_alarms_per_24h: float
 ) -> Figure:
-    """Event sensitivity against false alarms per 24 h, with the operating point on the test subjects.
+    """Draw event sensitivity over false alarms per 24 h, with the operating point on the test subjects.
 
     Parameters
     ----------
     test, train
-        Curves by `aura.evaluation.operating_point.compute_event_curve`.
+        Curves that `aura.evaluation.operating_point.compute_event_curve` returns.
     scores
-        Of the test subjects at the chosen threshold, with their intervals.
+        Scores of the test subjects at the chosen threshold, with their intervals.
     max_false_alarms_per_24h
-        For which it was chosen.
+        Limit for which the threshold was chosen.
     """
-    figure, axes = _figure(6.4, 4.4)
+    figure, axes = _new_figure(6.4, 4.4)
     for curve, colour, style, name in (
         (train, GREY, "--", "training subjects, out of fold"),
         (test, BLUE, "-", "test subjects"),
@@ -63,7 +63,7 @@ def false_alarm_curve(
     ]
     point = f"threshold chosen on training subjects: {y:.0%} at {x:.1f}, with 95 % intervals"
     axes.errorbar([x], [y], xerr=reach[0], yerr=reach[1], fmt="o", color=ORANGE, markersize=8, capsize=3, label=point)
-    axes.axvline(max_false_alarms_per_24h, color=GREY, linewidth=0.8, linestyle=":", label="limit it was chosen for")
+    axes.axvline(max_false_alarms_per_24h, color=GREY, linewidth=0.8, linestyle=":", label="limit for the choice")
     axes.set_xscale("symlog", linthresh=1)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(
@@ -73,15 +73,15 @@ def false_alarm_curve(
     return figure
 
 
-def per_subject(subjects: pd.DataFrame) -> Figure:
-    """Events found and missed, and false alarms per 24 h, of each test subject."""
-    # With more than 350 subjects rows get closer, as pictures of 65 536 pixels and more cannot be drawn.
+def draw_subjects(subjects: pd.DataFrame) -> Figure:
+    """Draw detected and missed events, and false alarms per 24 h, of each test subject."""
+    # With more than 350 subjects the rows get closer, since pictures above 65 535 pixels cannot be drawn.
     figure = Figure(figsize=(7.5, min(0.28 * len(subjects) + 1.6, 100.0)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     found, missed = subjects["found"], subjects["ref_events"] - subjects["found"]
-    # By position, since two long names can have the same label.
+    # Rows by position, since two long names can have the same label.
     rows = np.arange(len(subjects))
-    left.barh(rows, found, color=GREEN, label="found")
+    left.barh(rows, found, color=GREEN, label="detected")
     left.barh(rows, missed, left=found, color="white", edgecolor=GREEN, hatch="///", label="missed")
     left.set(xlabel="events")
     left.set_yticks(rows, [as_label(name) for name in subjects["subject"]])
@@ -95,74 +95,74 @@ def per_subject(subjects: pd.DataFrame) -> Figure:
     return figure
 
 
-def calibration(recordings: Sequence[ScoredRecording]) -> Figure:
-    """How often it is true what a probability says, over windows of the test subjects."""
-    probability, is_target = _windows(recordings)
-    figure, axes = _figure(5.2, 4.4)
-    true, said = calibration_curve(is_target, probability, n_bins=N_BINS, strategy="quantile")
-    top = max(float(said.max()), float(true.max()), 1e-3) * 1.05
-    axes.plot([0, top], [0, top], color=GREY, linestyle="--", label="means what it says")
-    axes.plot(said, true, "o-", color=BLUE, label="test subjects, a tenth of the windows each")
-    axes.set(xlim=(0, top), ylim=(0, top), xlabel="probability that is said", ylabel="share that is true")
+def draw_calibration(recordings: Sequence[ScoredRecording]) -> Figure:
+    """Draw the observed frequency of targets over the predicted probability, for windows of the test subjects."""
+    probability, is_target = _select_windows(recordings)
+    figure, axes = _new_figure(5.2, 4.4)
+    observed, predicted = calibration_curve(is_target, probability, n_bins=N_BINS, strategy="quantile")
+    top = max(float(predicted.max()), float(observed.max()), 1e-3) * 1.05
+    axes.plot([0, top], [0, top], color=GREY, linestyle="--", label="perfect calibration")
+    axes.plot(predicted, observed, "o-", color=BLUE, label="test subjects, deciles of windows")
+    axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted probability", ylabel="observed frequency")
     axes.legend(loc="upper left", fontsize=8)
     return figure
 
 
-def latency(seizures: pd.DataFrame) -> Figure:
-    """How long after their onset events were found."""
-    found = seizures.loc[seizures["found"], "latency_s"]
-    figure, axes = _figure(5.2, 3.4)
-    if len(found):
-        axes.hist(found, bins=20, color=BLUE)
-        axes.axvline(found.median(), color=ORANGE, label=f"median {found.median():.0f} s")
+def draw_latency(seizures: pd.DataFrame) -> Figure:
+    """Draw the latency of detected events: the time from onset to alarm."""
+    latency_s = seizures.loc[seizures["found"], "latency_s"]
+    figure, axes = _new_figure(5.2, 3.4)
+    if len(latency_s):
+        axes.hist(latency_s, bins=20, color=BLUE)
+        axes.axvline(latency_s.median(), color=ORANGE, label=f"median {latency_s.median():.0f} s")
         axes.legend(fontsize=8)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="alarm after the onset (s)", ylabel=f"events, {len(found)} of {len(seizures)} found")
+    axes.set(xlabel="latency (s)", ylabel=f"events ({len(latency_s)} of {len(seizures)} detected)")
     return figure
 
 
-def precision_recall(recordings: Sequence[ScoredRecording]) -> Figure:
-    """Precision against recall over windows of the test subjects."""
-    probability, is_target = _windows(recordings)
-    figure, axes = _figure(5.2, 4.4)
+def draw_precision_recall(recordings: Sequence[ScoredRecording]) -> Figure:
+    """Draw precision over recall, for windows of the test subjects."""
+    probability, is_target = _select_windows(recordings)
+    figure, axes = _new_figure(5.2, 4.4)
     precision, recall, _ = precision_recall_curve(is_target, probability)
     axes.plot(recall, precision, color=BLUE, label="test subjects")
     share = is_target.mean()
-    axes.axhline(share, color=GREY, linestyle="--", label=f"chance: the share of such windows, {share:.1%}")
+    axes.axhline(share, color=GREY, linestyle="--", label=f"chance: share of target windows, {share:.1%}")
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall (windows)", ylabel="precision (windows)")
     axes.legend(loc="upper right", fontsize=8)
     return figure
 
 
-def feature_importance(importance: pd.DataFrame) -> Figure:
-    """How much worse the model gets without each feature, by `aura.learning.importance.compute_importance`."""
-    figure, axes = _figure(6.4, 0.22 * len(importance) + 1)
+def draw_importance(importance: pd.DataFrame) -> Figure:
+    """Draw the importance of each feature, as `aura.learning.importance.compute_importance` returns it."""
+    figure, axes = _new_figure(6.4, 0.22 * len(importance) + 1)
     axes.barh(importance["feature"], importance["importance"], xerr=importance["spread"], color=BLUE, ecolor=GREY)
-    axes.set(xlabel="loss of average precision when shuffled, test subjects")
+    axes.set(xlabel="loss of average precision when permuted, test subjects")
     axes.tick_params(axis="y", labelsize=7)
     axes.margins(y=0.01)
     axes.invert_yaxis()
     return figure
 
 
-def timelines(panels: Sequence[Panel]) -> Figure:
-    """Heart rate, score, and reference against detected events, a panel each.
+def draw_timelines(panels: Sequence[Panel]) -> Figure:
+    """Draw heart rate, score, reference events and alarms, a panel for each recording.
 
-    Where the ECG was unusable or the beats were not believed, the heart rate has a gap.
+    The heart rate has a gap where the ECG is unusable or the beats are doubtful.
     """
     figure = Figure(figsize=(10, 2.6 * max(len(panels), 0.5)), layout="constrained")
     if not panels:
-        figure.text(0.5, 0.5, "nothing to show: no false alarm, and no event that was missed", ha="center", va="center")
+        figure.text(0.5, 0.5, "nothing to show: no false alarm and no missed event", ha="center", va="center")
     else:
-        below = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-        for axes, panel in zip(below, panels, strict=True):
-            _timeline(axes, panel)
-        below[-1].set_xlabel("time in the recording (min)")
-        below[0].legend(loc="lower right", bbox_to_anchor=(1, 1.02), ncols=4, fontsize=8, frameon=False)
+        rows = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+        for axes, panel in zip(rows, panels, strict=True):
+            _draw_timeline(axes, panel)
+        rows[-1].set_xlabel("time in the recording (min)")
+        rows[0].legend(loc="lower right", bbox_to_anchor=(1, 1.02), ncols=4, fontsize=8, frameon=False)
     return figure
 
 
-def _timeline(axes: Axes, panel: Panel) -> None:
+def _draw_timeline(axes: Axes, panel: Panel) -> None:
     scored = panel.scored
     minutes = np.arange(1, len(scored.score) + 1) * scored.step_s / 60
     axes.plot(minutes, scored.score, color=BLUE, linewidth=0.8, label="score")
@@ -181,7 +181,7 @@ def _timeline(axes: Axes, panel: Panel) -> None:
     axes.set_title(as_label(panel.title), loc="left", fontsize=9)
     shown = (panel.rr.t_s >= panel.from_s) & (panel.rr.t_s <= panel.to_s)
     t_s, bpm = panel.rr.t_s[shown], 60_000 / panel.rr.rr_ms[shown]
-    # No line over a gap in the beats.
+    # The line is interrupted at gaps in the beats.
     gaps = find_gaps(t_s)
     right = axes.twinx()
     right.plot(np.insert(t_s, gaps, np.nan) / 60, np.insert(bpm, gaps, np.nan), color=GREY, linewidth=0.6)
@@ -189,15 +189,15 @@ def _timeline(axes: Axes, panel: Panel) -> None:
     right.set_ylim(20, 220)
 
 
-def _windows(recordings: Sequence[ScoredRecording]) -> tuple[Floats, Bools]:
-    """Probability of all windows that have one and a label, and whether they are to be found."""
+def _select_windows(recordings: Sequence[ScoredRecording]) -> tuple[Floats, Bools]:
+    """Return the probability of all windows with a probability and a label, and whether each is a target."""
     probability = np.concatenate([r.probability for r in recordings])
     labels = np.concatenate([r.labels for r in recordings])
-    used = ~np.isnan(probability) & (labels != LEFT_OUT)
-    return probability[used], labels[used] == TARGET
+    is_used = ~np.isnan(probability) & (labels != LEFT_OUT)
+    return probability[is_used], labels[is_used] == TARGET
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def _new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.grid(alpha=0.3)

@@ -3,11 +3,11 @@
   const recording = JSON.parse(document.getElementById("recording").textContent);
   const at = (id) => document.getElementById(id);
   const as = (events, kind) => events.map((e) => ({ ...e, kind }));
-  const detected = () => ({ seizures: as(recording.found, "seiz"), background: [] });
-  // What a person did, in order. The events are computed from the detections and these edits.
-  let edits = [], state = detected(), chosen = null, current = -1, doc = null, isKept = true;
+  const detected = () => ({ seizures: as(recording.detected, "seiz"), background: [] });
+  // Edits of a person, in order. The events are computed from the detections and these edits.
+  let edits = [], state = detected(), selection = null, current = -1, doc = null, isKept = true;
 
-  // The parts of events outside of a stretch.
+  // The parts of events outside a stretch.
   const without = (events, a, b) => events.flatMap((e) => (e.end_s <= a || e.onset_s >= b) ? [e] : [
     ...(e.onset_s < a ? [{ ...e, end_s: a }] : []), ...(e.end_s > b ? [{ ...e, onset_s: b }] : []),
   ]);
@@ -32,25 +32,25 @@
   };
   const stops = () => inOrder([...state.seizures, ...recording.reference]);
   const count = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
-  const say = (text) => { at("where").textContent = text; };
+  const showStatus = (text) => { at("where").textContent = text; };
 
-  // A frame may block downloads, which no page can find out; a sandbox without a frame has an origin of its own.
+  // A frame may block downloads, which a page cannot detect; in a sandbox without a frame, the origin is "null".
   const isReadOnly = window.top !== window || (self.origin === "null" && location.protocol !== "file:");
 
-  // Edits are stored by what they were made on: this recording, this detector and its detections.
+  // Edits are stored under a digest of this recording, this detector and its detections.
   const PREFIX = "aura-edits ";
   const key = PREFIX + recording.made_on;
   const read = (name) => {
     try { return JSON.parse(localStorage.getItem(name)); } catch { return null; }
   };
-  // Whether the browser stored a text: nothing counts as stored that cannot be read back.
+  // Whether the browser stored a text: it counts as stored only if it can be read back.
   const isStored = (name, text) => {
     try {
       localStorage.setItem(name, text);
       return localStorage.getItem(name) === text;
     } catch { return false; }
   };
-  const sayKept = () => {
+  const showKept = () => {
     const n = count(edits.length, "change");
     at("kept").className = isKept ? "" : "lost";
     at("kept").textContent = isKept ? (edits.length ? `${n}, kept in this browser` : "")
@@ -60,7 +60,7 @@
   const keep = () => {
     const { name, beats, duration_s, model } = recording;
     isKept = isStored(key, JSON.stringify({ name, beats, duration_s, model, changed: new Date().toISOString(), edits }));
-    sayKept();
+    showKept();
   };
   const canStore = () => {
     const probe = `${PREFIX}probe`, works = isStored(probe, "1");
@@ -73,13 +73,13 @@
     state = edits.reduce(apply, detected());
   };
 
-  // Pages made before edits were stored kept whole lists of events, the first of them as detected.
+  // Earlier pages stored lists of events instead of edits; the first list holds the detections.
   const editsOfLists = ({ state: last, history: [first] }) => {
     const lacks = (events) => (e) => !events.some((other) => other.onset_s === e.onset_s && other.end_s === e.end_s);
     const acts = (act, events) => events.map(({ onset_s, end_s }) => ({ act, onset_s, end_s }));
     return [...acts("delete", first.seizures.filter(lacks(last.seizures))), ...acts("seizure", last.seizures.filter(lacks(first.seizures))), ...acts("background", last.background)];
   };
-  // A reset means the detections of its own page: only what came after it can be applied to another.
+  // A reset refers to the detections of its own page: only later edits can be applied to another page.
   const afterReset = (made) => made.slice(made.findLastIndex((e) => e.act === "reset") + 1);
   const readOffer = (name) => {
     const stored = name === key ? null : read(name), older = `aura ${recording.name} `;
@@ -91,7 +91,7 @@
       if (name.startsWith(older) && /^[0-9a-f]{16}$/.test(name.slice(older.length)) && stored?.history?.length) {
         return { from: name, beats: name.slice(older.length), by: "on an earlier page, which did not record the detector", edits: editsOfLists(stored) };
       }
-    } catch { /* Not written by a page of ours. */ }
+    } catch { /* Not written by a page of Aura. */ }
     return null;
   };
   const findOffers = () => {
@@ -129,43 +129,43 @@
     showOffers();
   };
 
-  const overall = () => say(chosen ? `chosen: ${time(chosen[0])} to ${time(chosen[1])}, ${(chosen[1] - chosen[0]).toFixed(0)} s` : `${count(state.seizures.length, "seizure")} detected` + (edits.length ? ", with your changes" : ""));
+  const showSummary = () => showStatus(selection ? `selection: ${time(selection[0])} to ${time(selection[1])}, ${(selection[1] - selection[0]).toFixed(0)} s` : `${count(state.seizures.length, "seizure")} detected` + (edits.length ? ", with your changes" : ""));
 
-  // The detected or marked event that was chosen or stepped to; reference events cannot be deleted.
+  // The detected or marked event that is selected or was stepped to; reference events cannot be deleted.
   const deletable = () => {
-    const e = chosen ? state.seizures.find((one) => one.onset_s < chosen[1] && one.end_s > chosen[0]) : stops()[current];
+    const e = selection ? state.seizures.find((one) => one.onset_s < selection[1] && one.end_s > selection[0]) : stops()[current];
     return e && e.kind ? e : null;
   };
   const show = () => {
     const source = doc.get_model_by_name("detected");
     const rows = inOrder(state.seizures);
     source.data = { left: rows.map((e) => e.onset_s), right: rows.map((e) => e.end_s), row: rows.map(() => "detected"), colour: rows.map((e) => recording.colours[e.marked ? "marked" : "detected"]) };
-    at("seizure").disabled = at("background").disabled = isReadOnly || !chosen;
+    at("seizure").disabled = at("background").disabled = isReadOnly || !selection;
     at("delete").disabled = isReadOnly || !deletable();
     at("undo").disabled = isReadOnly || !edits.length;
     at("reset").disabled = isReadOnly || JSON.stringify(state) === JSON.stringify(detected());
     at("tse").disabled = at("tsv").disabled = isReadOnly;
     at("previous").disabled = at("next").disabled = !stops().length;
   };
-  // Hide the chosen stretch, except in one chart.
+  // Hide the selection, except in one chart.
   const wipe = (but) => {
     for (const model of doc.all_models) if (model.type === "BoxSelectTool" && !but?.toolbar.tools.includes(model)) model.overlay.visible = false;
   };
-  const forget = () => {
-    chosen = null;
+  const clearSelection = () => {
+    selection = null;
     wipe();
   };
   const redraw = () => {
     state = edits.reduce(apply, detected());
-    forget();
+    clearSelection();
     current = -1;
     show();
   };
-  const change = (more, said) => {
+  const change = (more, message) => {
     edits = [...edits, ...more];
     keep();
     redraw();
-    say(said);
+    showStatus(message);
   };
   const view = (a, b) => {
     const range = doc.get_model_by_name("overview").x_range;
@@ -181,15 +181,15 @@
     if (!all.length) return;
     current = current < 0 ? (by > 0 ? 0 : all.length - 1) : (current + by + all.length) % all.length;
     const e = all[current];
-    forget();
+    clearSelection();
     view(e.onset_s - 30, e.end_s + 30);
     show();
     const kind = !e.kind ? "reference" : e.marked ? "marked by you" : "detected";
-    say(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${kind}${ecgNote(e)}`);
+    showStatus(`event ${current + 1} of ${all.length}: ${time(e.onset_s)}, ${(e.end_s - e.onset_s).toFixed(0)} s, ${kind}${ecgNote(e)}`);
   };
   const mark = (act) => {
-    if (!chosen) return;
-    const [a, b] = chosen;
+    if (!selection) return;
+    const [a, b] = selection;
     change([{ act, onset_s: a, end_s: b }], `${time(a)} to ${time(b)} is ${act === "seizure" ? "a seizure" : "background"} now`);
   };
   const remove = () => {
@@ -198,9 +198,9 @@
   };
   const leave = () => {
     current = -1;
-    forget();
+    clearSelection();
     show();
-    overall();
+    showSummary();
   };
   const undo = () => {
     if (!edits.length) return;
@@ -208,10 +208,10 @@
     keep();
     redraw();
     showOffers();
-    say("undone");
+    showStatus("undone");
   };
 
-  // The whole recording: seizures, what was neither assessed nor marked, and background between them.
+  // The whole recording: seizures, stretches neither assessed nor marked, and background between them.
   const tiles = () => {
     let blind = recording.not_assessed;
     for (const e of [...state.seizures, ...state.background]) blind = without(blind, e.onset_s, e.end_s);
@@ -240,13 +240,13 @@
     link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
     link.download = name;
     link.click();
-    // Some browsers read it a little later.
+    // Some browsers read the URL a little later.
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    // A page cannot find out whether a download was blocked or cancelled.
-    say(`download of ${name} requested; check that it is among your downloads`);
+    // A page cannot detect whether a download was blocked or cancelled.
+    showStatus(`download of ${name} requested; check that it is among your downloads`);
   };
 
-  // Text and lines of the charts, in the dark as well.
+  // Colours of text and lines of the charts, for the light and the dark scheme.
   const paint = () => {
     const colour = getComputedStyle(document.documentElement).getPropertyValue("--fg").trim();
     for (const model of doc.all_models) {
@@ -255,22 +255,22 @@
     }
   };
 
-  // The ECG in view: every sample, or, of more than can be told apart, the lowest and highest of each pixel.
-  const MOST_SAMPLES = 100_000;
+  // The ECG in view: every sample or, if there are too many, the lowest and highest sample of each pixel.
+  const MAX_SAMPLES = 100_000;
   const drawEcg = () => {
     const { fs_hz, mv_per_step, zero_mv } = recording.ecg, { start, end } = doc.get_model_by_name("overview").x_range;
     const digital = doc.get_model_by_name("ecg samples").data.digital, { onset_s, length } = doc.get_model_by_name("ecg runs").data;
     const parts = [];
     let first = 0, total = 0;
     for (let i = 0; i < length.length; first += length[i], i += 1) {
-      // One sample more on each side, so that the line reaches the edges.
+      // One more sample on each side, so that the line reaches the edges.
       const from = Math.max(Math.ceil((start - onset_s[i]) * fs_hz) - 1, 0), to = Math.min(Math.floor((end - onset_s[i]) * fs_hz) + 2, length[i]);
       if (to <= from) continue;
       parts.push({ from: first + from, to: first + to, t0: onset_s[i] - first / fs_hz });
       total += to - from;
     }
     const pixels = doc.get_model_by_name("ecg").inner_width || 1000;
-    const bin = total > MOST_SAMPLES ? Math.max(Math.floor((end - start) * fs_hz / pixels), 1) : 1;
+    const bin = total > MAX_SAMPLES ? Math.max(Math.floor((end - start) * fs_hz / pixels), 1) : 1;
     const room = parts.reduce((sum, { from, to }) => sum + (bin === 1 ? to - from : 2 * Math.ceil((to - from) / bin)) + 1, 0);
     const x = new Float64Array(room), y = new Float32Array(room);
     let n = 0;
@@ -296,32 +296,32 @@
 
   window.aura = {
     moved,
-    choose: (chart, a, b) => {
+    select: (chart, a, b) => {
       wipe(chart);
-      chosen = [Math.max(Math.min(a, b), 0), Math.min(Math.max(a, b), recording.duration_s)];
+      selection = [Math.max(Math.min(a, b), 0), Math.min(Math.max(a, b), recording.duration_s)];
       show();
-      overall();
+      showSummary();
     },
   };
-  const actions = { previous: () => step(-1), next: () => step(1), whole: () => { current = -1; view(0, recording.duration_s); show(); overall(); }, seizure: () => mark("seizure"),
-    background: () => mark("background"), delete: remove, undo, reset: () => change([{ act: "reset" }], "as detected"),
+  const actions = { previous: () => step(-1), next: () => step(1), whole: () => { current = -1; view(0, recording.duration_s); show(); showSummary(); }, seizure: () => mark("seizure"),
+    background: () => mark("background"), delete: remove, undo, reset: () => change([{ act: "reset" }], "reset to detections"),
     tse: () => save(`${recording.name}.tse_bi`, tse()), tsv: () => save(`${recording.name}_events.tsv`, tsv()) };
   for (const [id, action] of Object.entries(actions)) at(id).addEventListener("click", action);
   const keys = { ArrowLeft: "previous", ArrowRight: "next", 0: "whole", s: "seizure", b: "background", Delete: "delete", z: "undo" };
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && (chosen || current >= 0)) leave();
+    if (event.key === "Escape" && (selection || current >= 0)) leave();
     const isUndo = (event.ctrlKey || event.metaKey) && event.key === "z";
     if (!isUndo && (event.ctrlKey || event.altKey || event.metaKey || !(event.key in keys))) return;
     event.preventDefault();
     if (!at(keys[event.key]).disabled) actions[keys[event.key]]();
   });
-  // Another tab with this page: both show and store the same edits.
+  // Another tab shows this page as well: both show and store the same edits.
   window.addEventListener("storage", (event) => {
     if (event.key !== key || !doc) return;
     restore();
-    sayKept();
+    showKept();
     redraw();
-    say("changed in another tab");
+    showStatus("changed in another tab");
   });
   window.addEventListener("beforeunload", (event) => {
     if (!isKept && edits.length) event.preventDefault();
@@ -334,14 +334,14 @@
     else {
       restore();
       isKept = edits.length > 0 || canStore();
-      sayKept();
+      showKept();
       showOffers();
     }
     paint();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
     show();
     if (recording.ecg) drawEcg();
-    overall();
+    showSummary();
     document.documentElement.dataset.ready = "true";
   };
   begin();

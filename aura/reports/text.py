@@ -1,4 +1,4 @@
-"""Scores in words."""
+"""Describe scores in words."""
 
 import math
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ import pandas as pd
 from aura.evaluation.scoring import FALSE_ALARM_RATE
 
 
-def summary(scores: Mapping[str, float], of: str = "held-out subjects") -> str:
-    """Scores as a short table, those of events with their 95 % intervals over subjects."""
-    lines = [f"{of:<24}{'events':>10}{'':>20}{'seconds':>10}"]
-    for name, title, scale, unit in (
+def summarize_scores(scores: Mapping[str, float], title: str = "held-out subjects") -> str:
+    """Summarize scores as a short table; event scores with their 95 % intervals over subjects."""
+    lines = [f"{title:<24}{'events':>10}{'':>20}{'seconds':>10}"]
+    for name, label, scale, unit in (
         ("sensitivity", "sensitivity", 100, " %"),
         ("precision", "precision", 100, " %"),
         ("f1", "F1", 1, ""),
@@ -23,17 +23,17 @@ def summary(scores: Mapping[str, float], of: str = "held-out subjects") -> str:
             f"{scores[key] * scale:.{digits}f}"
             for key in (f"event_{name}", f"event_{name}_low", f"event_{name}_high", f"sample_{name}")
         )
-        # Seconds of false alarm per day are a number that nobody can read: their share of the time is below.
+        # Seconds of false alarm per day are hard to interpret; their share of the time follows below.
         seconds = "" if "false_alarms" in name else sample + unit
-        lines.append(f"{title:<24}{event + unit:>10}{f'({low} to {high})':>20}{seconds:>10}".rstrip())
-    for name, title in (("false_alarm_time_share", "time in false alarm"), ("assessed_share", "time assessed")):
-        lines.append(f"{title:<24}{'':>30}{f'{scores[name]:.1%}'.replace('%', ' %'):>10}")
+        lines.append(f"{label:<24}{event + unit:>10}{f'({low} to {high})':>20}{seconds:>10}".rstrip())
+    for name, label in (("false_alarm_time_share", "time in false alarm"), ("assessed_share", "time assessed")):
+        lines.append(f"{label:<24}{'':>30}{f'{scores[name]:.1%}'.replace('%', ' %'):>10}")
     lines.append(f"{'ROC-AUC, PR-AUC':<24}{scores['roc_auc']:>10.3f}{'':>20}{scores['pr_auc']:>10.3f}")
     return "\n".join(lines)
 
 
 def compare_with_baselines(scores: Mapping[str, float], baselines: pd.DataFrame) -> str:
-    """Say which baselines a detector beats: by its event F1, without more false alarms."""
+    """Describe which baselines a detector beats: its event F1 is higher, and its false alarm rate is not."""
     if not len(baselines):
         return (
             "No baseline has been scored on these recordings yet. To compare: "
@@ -42,7 +42,7 @@ def compare_with_baselines(scores: Mapping[str, float], baselines: pd.DataFrame)
     lines = []
     for row in baselines.sort_values("f1", ascending=False).to_dict("records"):
         if math.isnan(row[FALSE_ALARM_RATE]):
-            lines.append(f"{row['baseline']} was scored by an earlier version, without assessed time; run it again")
+            lines.append(f"{row['baseline']} was scored by an earlier version, without assessed time; train it again")
             continue
         better = scores["event_f1"] > row["f1"] and scores[f"event_{FALSE_ALARM_RATE}"] <= row[FALSE_ALARM_RATE]
         lines.append(

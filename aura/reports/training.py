@@ -1,4 +1,4 @@
-"""The pictures of a training: which to draw, and which recordings to show."""
+"""Draw the pictures of a training, and select the recordings to show."""
 
 from collections.abc import Callable, Mapping
 
@@ -31,31 +31,31 @@ def draw_training(
     scores
         Scores of the test subjects, by name.
     importance
-        As `aura.learning.importance.compute_importance` returns it.
+        Table that `aura.learning.importance.compute_importance` returns.
     read_rr
         Reads the RR intervals of a recording by its name.
 
     Returns
     -------
     dict of Figure
-        By the name under which they are logged.
+        Pictures by the name under which they are logged.
     """
     evaluation, limit = result.evaluation, result.max_false_alarms_per_24h
     curve = compute_event_curve(evaluation.recordings, recipe.alarms, recipe.rules)
     return {
-        "sensitivity_false_alarms": figures.false_alarm_curve(curve, result.detector.curve, scores, limit),
-        "per_subject": figures.per_subject(evaluation.per_subject()),
-        "calibration": figures.calibration(evaluation.recordings),
-        "latency": figures.latency(evaluation.seizures()),
-        "precision_recall": figures.precision_recall(evaluation.recordings),
-        "feature_importance": figures.feature_importance(importance),
-        "timelines": figures.timelines(_most_seizures(evaluation, read_rr)),
-        "worst": figures.timelines(_worst_errors(evaluation, read_rr)),
+        "sensitivity_false_alarms": figures.draw_false_alarm_curve(curve, result.detector.curve, scores, limit),
+        "per_subject": figures.draw_subjects(evaluation.per_subject()),
+        "calibration": figures.draw_calibration(evaluation.recordings),
+        "latency": figures.draw_latency(evaluation.seizures()),
+        "precision_recall": figures.draw_precision_recall(evaluation.recordings),
+        "feature_importance": figures.draw_importance(importance),
+        "timelines": figures.draw_timelines(_select_most_seizures(evaluation, read_rr)),
+        "worst": figures.draw_timelines(_select_worst_errors(evaluation, read_rr)),
     }
 
 
-def _most_seizures(evaluation: Evaluation, read_rr: ReadRR) -> list[Panel]:
-    """Whole recordings, those with the most seizures."""
+def _select_most_seizures(evaluation: Evaluation, read_rr: ReadRR) -> list[Panel]:
+    """Select the recordings with the most seizures, each in full."""
     recordings = evaluation.recordings
     ranked = sorted(range(len(recordings)), key=lambda i: (-len(recordings[i].targets), recordings[i].recording))
     return [
@@ -64,14 +64,14 @@ def _most_seizures(evaluation: Evaluation, read_rr: ReadRR) -> list[Panel]:
     ]
 
 
-def _worst_errors(evaluation: Evaluation, read_rr: ReadRR) -> list[Panel]:
-    """False alarms with the highest scores, and the longest events that were missed."""
+def _select_worst_errors(evaluation: Evaluation, read_rr: ReadRR) -> list[Panel]:
+    """Select the false alarms with the highest scores, and the longest missed events."""
     alarms, misses = [], []
     for i, (r, raised) in enumerate(zip(evaluation.recordings, evaluation.alarms, strict=True)):
-        hits = evaluation.found(i)
+        hits = evaluation.hits(i)
         misses += [(-event.duration_s, i, event) for event, hit in zip(r.targets, hits, strict=True) if not hit]
-        for alarm, is_right in zip(raised, evaluation.right(i), strict=True):
-            if not is_right:
+        for alarm, is_correct in zip(raised, evaluation.correct_alarms(i), strict=True):
+            if not is_correct:
                 steps = slice(int(alarm.onset_s / r.step_s), int(np.ceil(alarm.end_s / r.step_s)))
                 alarms.append((-float(np.nanmax(r.score[steps], initial=0.0)), i, alarm))
     panels = []

@@ -1,8 +1,7 @@
-"""What a detector at work says of itself to Prometheus, which asks for it, where the environment names a port.
+"""Telemetry of a detector for Prometheus, which scrapes it from the port that the environment names.
 
-Of several workers of one server, the first has the port and gives the numbers of all: they keep them in files, which is
-prometheus_client's own way for servers of several processes.
-
+If a server has several workers, the first opens the port and reports the numbers of all. They share their numbers in
+files, as prometheus_client does for servers of several processes:
 https://prometheus.github.io/client_python/multiprocess/
 """
 
@@ -11,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from collections import Counter as Count
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,65 +25,60 @@ from aura.serving.pyfunc import Served
 from aura.serving.requests import Refused
 
 if TYPE_CHECKING:
-    from prometheus_client import Metric
+    from prometheus_client import CollectorRegistry, Metric
 
 PORT = "AURA_METRICS_PORT"
-# From a row to a week of them; MLflow cuts off after a minute.
+# Durations from a request of one row to one of a week; MLflow aborts a request after a minute.
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 REASONS = {NO_BEATS: "no_beats", TOO_FEW: "too_few_beats"}
-LARGEST_PORT = 65_535
+MAX_PORT = 65_535
 
 
 class Meters:
-    """Counts what is asked and answered, and gives the numbers at the port that the environment names.
+    """Count requests and answers, and report the counts at the port that the environment names.
 
     Parameters
     ----------
-    about
-        Labels that say which detector it is.
+    labels
+        Labels that identify the detector.
     """
 
-    def __init__(self, about: Mapping[str, str]) -> None:
-        siblings = _siblings()
-        # Not before: it looks once, when it is imported, whether numbers are kept in files.
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        has_siblings = _share_with_siblings()
+        # Imported only now: at import, prometheus_client decides whether numbers are kept in files.
         import prometheus_client as client
         from prometheus_client.multiprocess import MultiProcessCollector
 
         client.disable_created_metrics()  # type: ignore[no-untyped-call]
-        given = counted = client.CollectorRegistry()
-        given.register(_About(about))
-        if siblings:
+        reported = counted = client.CollectorRegistry()
+        reported.register(_ModelInfo(labels))
+        if has_siblings:
             counted = client.CollectorRegistry()
-            MultiProcessCollector(given)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(reported)  # type: ignore[no-untyped-call]
         else:
-            client.ProcessCollector(registry=given)
+            client.ProcessCollector(registry=reported)
 
-        def counter(name: str, what: str, *labels: str) -> client.Counter:
-            return client.Counter(f"aura_{name}", what, labels, registry=counted)
+        def counter(name: str, text: str, *labels: str) -> client.Counter:
+            return client.Counter(f"aura_{name}", text, labels, registry=counted)
 
-        self._requests = counter("requests", "Requests, of live lines, by what became of them.", "outcome", "reason")
-        self._windows = counter("windows", "Windows that were answered.")
-        self._without = counter("windows_without_probability", "Windows that were answered without one.", "reason")
-        self._recorded = counter("recorded_seconds", "Time of recordings that these windows step over.")
-        self._alarms = counter("alarms", "Alarms that were raised; the served model raises none.")
+        self._requests = counter("requests", "Requests, or lines of live, by outcome.", "outcome", "reason")
+        self._windows = counter("windows", "Windows answered.")
+        self._without = counter("windows_without_probability", "Windows answered without a probability.", "reason")
+        self._recorded = counter("recorded_seconds", "Recorded time that the answered windows cover.")
+        self._alarms = counter("alarms", "Alarms raised; the served model raises none.")
         self._duration = client.Histogram(
-            "aura_request_duration_seconds", "Time that an answer took.", buckets=BUCKETS_S, registry=counted
+            "aura_request_duration_seconds", "Time to answer a request.", buckets=BUCKETS_S, registry=counted
         )
-        # There from the beginning, so that the first one is seen as a change.
+        # Created at zero, so that the first count is seen as an increase.
         self._requests.labels("answered", "")
         for reason in REASONS.values():
             self._without.labels(reason)
         if os.environ.get(PORT):
-            host, port = _address(os.environ[PORT])
-            try:
-                client.start_http_server(port, addr=host, registry=given)
-            except OSError as error:
-                whose = "; where another worker of this server has it, that one speaks for all" if siblings else ""
-                print(f"aura: no metrics at {PORT}={port}: {error.strerror}{whose}", file=sys.stderr)
+            _open_port(os.environ[PORT], reported, has_siblings=has_siblings)
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Count a request by whether it is answered, refused or fails."""
+        """Count a request as answered, refused or failed."""
         began_s = time.perf_counter()
         try:
             yield
@@ -101,12 +95,12 @@ class Meters:
         self._duration.observe(time.perf_counter() - began_s)
 
     def windows(self, reasons: Iterable[str | None], *, step_s: float) -> None:
-        """Count windows by why they have no probability; None for those that have one."""
-        found = Count(reasons)
-        self._windows.inc(found.total())
-        self._recorded.inc(found.total() * step_s)
+        """Count windows by the reason for a missing probability; None for a window that has one."""
+        counts = Counter(reasons)
+        self._windows.inc(counts.total())
+        self._recorded.inc(counts.total() * step_s)
         for reason, name in REASONS.items():
-            self._without.labels(name).inc(found[reason])
+            self._without.labels(name).inc(counts[reason])
 
     def alarm(self) -> None:
         """Count an alarm."""
@@ -114,7 +108,7 @@ class Meters:
 
 
 class Measured:
-    """A served detector that counts what it answers."""
+    """A served detector that counts its requests and answers."""
 
     def __init__(self, served: Served, meters: Meters) -> None:
         self._served, self._meters = served, meters
@@ -122,7 +116,7 @@ class Measured:
     def predict(
         self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]] | dict[str, list[Any]]:
-        """Answer as `aura.serving.pyfunc.Served.predict` does."""
+        """Predict as `aura.serving.pyfunc.Served.predict` does."""
         with self._meters.request():
             answer = self._served.predict(model_input, params)
         step_s = (params or {}).get("step_s") or self._served.detector.spec.step_s
@@ -131,27 +125,39 @@ class Measured:
         return answer
 
 
-def about(data: Path) -> dict[str, str]:
-    """What MLflow says of the model whose data are in a folder: its name and version, where it came from a registry."""
-    found = ModelFolder.read(data.parents[1])
-    return {"model": found.model, "version": found.version, "run_id": found.run_id}
+def read_labels(data: Path) -> dict[str, str]:
+    """Read name, version and run of the model whose data are in a folder; empty texts if it is not registered."""
+    model = ModelFolder.read(data.parents[1])
+    return {"model": model.model, "version": model.version, "run_id": model.run_id}
 
 
-class _About:
-    """Says which detector it is, for all workers, as all have the same."""
+class _ModelInfo:
+    """The metric that identifies the detector, once for all workers."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         self._labels = labels
 
     def collect(self) -> "Iterator[Metric]":
-        """Give the one metric."""
+        """Yield the metric."""
         from prometheus_client.metrics_core import InfoMetricFamily
 
         yield InfoMetricFamily("aura_model", "The detector.", value=dict(self._labels))
 
 
-def _siblings() -> bool:
-    """Whether this is one of several workers of a server; their numbers are then kept in files of one folder."""
+def _open_port(value: str, reported: "CollectorRegistry", *, has_siblings: bool) -> None:
+    """Report metrics at a port; print a warning if it cannot be opened."""
+    import prometheus_client as client
+
+    host, port = _parse_address(value)
+    try:
+        client.start_http_server(port, addr=host, registry=reported)
+    except OSError as error:
+        owner = "; if another worker of this server has the port, it reports for all" if has_siblings else ""
+        print(f"aura: no metrics at {PORT}={port}: {error.strerror}{owner}", file=sys.stderr)
+
+
+def _share_with_siblings() -> bool:
+    """Return whether this is one of several workers of a server; if so, have them share their numbers in a folder."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return False
@@ -161,9 +167,9 @@ def _siblings() -> bool:
     return True
 
 
-def _address(value: str) -> tuple[str, int]:
-    """Host and port to listen at; a port alone is one that this machine alone can reach."""
+def _parse_address(value: str) -> tuple[str, int]:
+    """Parse an address into host and port; a port alone is one that only this machine can reach."""
     host, _, port = value.rpartition(":")
-    if not port.isdigit() or int(port) > LARGEST_PORT:
+    if not port.isdigit() or int(port) > MAX_PORT:
         raise AuraError(f"{PORT}={value}; allowed is a port such as 9101, or HOST:PORT such as 0.0.0.0:9101")
     return host or "127.0.0.1", int(port)

@@ -1,34 +1,22 @@
-"""The model that is served: raw RR intervals in, the probability of a seizure per window out.
+"""The served model: RR intervals in, the seizure probability of each window out."""
 
-It is kept as plain data, a skops file and a JSON file, which MLflow loads with `_load_pyfunc` from the copy of this
-package beside them. Loading it runs no pickle.
-"""
-
-import os
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from aura.detection.detector import SeizureDetector, load_detector
-from aura.serving.answers import in_columns, in_rows
-from aura.serving.requests import longer_step_s, orient_of, series_of
-
-if TYPE_CHECKING:
-    from aura.serving.metrics import Measured
-
-# MLflow tells the process of a model server so which model it is to load.
-IN_SERVER = "__pyfunc_model_path__"
+from aura.detection.detector import SeizureDetector
+from aura.serving.answers import encode_columns, encode_rows
+from aura.serving.requests import check_step_s, read_orient, read_series
 
 
 class Pyfunc:
-    """A detector as MLflow's pyfunc calls it.
+    """A detector with the interface of MLflow's pyfunc.
 
     Parameters
     ----------
     detector
-        What answers.
+        Detector that computes the probabilities.
     """
 
     def __init__(self, detector: SeizureDetector) -> None:
@@ -37,48 +25,48 @@ class Pyfunc:
     def predict(
         self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame | dict[str, list[Any]]:
-        """Give the probability of a seizure for each window.
+        """Compute the seizure probability of each window.
 
         Parameters
         ----------
         model_input
             A row per RR interval: ``t_s``, time of its second beat in seconds from the start of the recording;
-            ``rr_ms``, its length in ms; optionally ``recording``, where there are several.
+            ``rr_ms``, its length in ms; and ``recording``, needed only for several recordings.
         params
-            ``step_s``: time from one window to the next, a multiple of that of the model, which it is where nothing
-            is said; up to the shortest window. Windows and their probabilities are the same, only fewer.
-            ``orient``: ``list`` has the columns one after the other, which is half of the work to write as JSON.
+            ``step_s``: time from one window to the next in seconds, a multiple of the step of the model, at most the
+            shortest window; by default the step of the model. A longer step returns fewer of the same windows.
+            ``orient``: ``records`` for rows (the default), ``list`` for columns, which are encoded twice as fast.
 
         Returns
         -------
         DataFrame, or dict of lists for ``list``
-            A row per window: ``recording`` where it was given, ``t_s`` of the window's end, ``probability``,
-            and ``reason``, why the probability is missing where it is.
+            A row per window: ``recording`` if it was given; ``t_s``, the end of the window; ``probability``; and
+            ``reason``, why the probability is missing.
 
         Raises
         ------
         MlflowException
-            INVALID_PARAMETER_VALUE (HTTP 400) with a sentence, for input that is no RR series.
+            INVALID_PARAMETER_VALUE (HTTP 400) with the reason, if the input is not an RR series.
         """
         params = params or {}
-        orient, step_s = orient_of(params), params.get("step_s")
+        orient, step_s = read_orient(params), params.get("step_s")
         detector = self.detector
-        # Null is the step of the model.
+        # Null means the step of the model.
         if step_s is not None:
             spec = detector.spec
-            detector = replace(detector, spec=replace(spec, step_s=longer_step_s(step_s, spec)))
+            detector = replace(detector, spec=replace(spec, step_s=check_step_s(step_s, spec)))
         parts = []
-        for recording, rr in series_of(model_input, step_s=detector.spec.step_s):
+        for recording, rr in read_series(model_input, step_s=detector.spec.step_s):
             part = detector.predict(rr)
             if recording is not None:
                 part.insert(0, "recording", recording)
             parts.append(part)
-        answer = pd.concat(parts, ignore_index=True)
-        return in_columns(answer) if orient == "list" else answer
+        predictions = pd.concat(parts, ignore_index=True)
+        return encode_columns(predictions) if orient == "list" else predictions
 
 
 class Served:
-    """A detector as MLflow's server asks it, whose answers it writes as JSON."""
+    """A detector in a model server of MLflow, which writes its answers as JSON."""
 
     def __init__(self, detector: SeizureDetector) -> None:
         self.detector, self._pyfunc = detector, Pyfunc(detector)
@@ -86,18 +74,6 @@ class Served:
     def predict(
         self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> list[dict[str, Any]] | dict[str, list[Any]]:
-        """Answer as `Pyfunc.predict` does, a row after the other or a column after the other."""
+        """Predict as `Pyfunc.predict` does, and encode the predictions by row or by column."""
         answer = self._pyfunc.predict(model_input, params)
-        return in_rows(answer) if isinstance(answer, pd.DataFrame) else answer
-
-
-def _load_pyfunc(path: str) -> "Pyfunc | Served | Measured":
-    """Load the model for MLflow; in a server it is `Served`, and measured where AURA_METRICS_PORT says so."""
-    detector = load_detector(Path(path))
-    if IN_SERVER not in os.environ:
-        return Pyfunc(detector)
-    if not os.environ.get("AURA_METRICS_PORT"):
-        return Served(detector)
-    from aura.serving import metrics
-
-    return metrics.Measured(Served(detector), metrics.Meters(metrics.about(Path(path))))
+        return encode_rows(answer) if isinstance(answer, pd.DataFrame) else answer

@@ -1,16 +1,15 @@
 """The pages of recordings: ECG, heart rate, alarms and annotations to look at."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from aura.core.errors import RecordingError
-from aura.core.events import Event
 from aura.core.provenance import Provenance
 from aura.core.recordings import Ecg
-from aura.detection.alarms import Alarms
+from aura.detection.alarms import Alarms, Detections
 from aura.evaluation.results import Evaluation, ScoredRecording, describe_alarms
-from aura.reports.page import Recording, describe_doubt, page
+from aura.reports import page
+from aura.reports.page_content import Recording, describe_doubt
 from aura.tracking import runs
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
@@ -48,7 +47,7 @@ def log_pages(
             html = draw_page(
                 corpus[scored.recording],
                 scored,
-                *describe_alarms(alarms, scored),
+                describe_alarms(alarms, scored),
                 provenance,
                 synthetic_data=synthetic_data,
             )
@@ -59,8 +58,7 @@ def log_pages(
 def draw_page(
     recording: PreparedRecording,
     scored: ScoredRecording,
-    alarms: Sequence[Event],
-    not_assessed: Sequence[Event],
+    detections: Detections,
     provenance: Provenance,
     *,
     synthetic_data: bool,
@@ -73,15 +71,15 @@ def draw_page(
         The prepared recording.
     scored
         Scores of its windows.
-    alarms, not_assessed
-        See `aura.evaluation.results.describe_alarms`.
+    detections
+        Alarms of the recording, and the stretches that were not assessed.
     provenance
         Provenance of the detector.
     synthetic_data
         Whether the recording is synthetic.
     """
     normal_share = recording.row["normal_share"]
-    return page(
+    return page.draw_page(
         Recording(
             name=recording.name,
             duration_s=scored.duration_s,
@@ -90,8 +88,8 @@ def draw_page(
             step_s=scored.step_s,
             score=scored.score,
             threshold=scored.threshold,
-            found=alarms,
-            not_assessed=not_assessed,
+            detected=detections.alarms,
+            not_assessed=detections.not_assessed,
             reference=recording.seizures if recording.is_annotated else None,
             faults=recording.unusable,
             normal_share=normal_share,
@@ -106,7 +104,7 @@ def draw_page(
 
 def _count_errors(evaluation: Evaluation, number: int) -> int:
     """Count the missed events and the false alarms of a recording."""
-    return evaluation.found(number).count(False) + evaluation.right(number).count(False)
+    return evaluation.hits(number).count(False) + evaluation.correct_alarms(number).count(False)
 
 
 def _read_ecg(recording: PreparedRecording) -> Ecg | None:

@@ -1,1 +1,1 @@
-"""All that speaks to MLflow."""
+"""Everything that uses MLflow: runs, the registry and promotion."""

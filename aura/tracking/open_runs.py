@@ -1,7 +1,7 @@
-"""Runs that are open: each holds a lock file, which the system releases when its process ends, however it ends.
+"""Open runs. Each holds a lock file, which the system releases when its process ends, however it ends.
 
-What a process leaves behind that was killed is told apart from what is at work by that, and not by process numbers,
-which are used again and mean nothing outside a container.
+The lock tells a killed run from one that is still running. Process ids do not: they are reused, and mean nothing
+outside a container.
 """
 
 import socket
@@ -15,21 +15,21 @@ SUFFIX = ".run"
 
 
 def runs_folder(workspace: Path) -> Path:
-    """Return the folder of the lock files of this machine: another one may share the workspace, but not its locks."""
+    """Return the folder of the lock files of this machine; locks do not work across machines that share a workspace."""
     return workspace / ".runs" / socket.gethostname()
 
 
 @contextmanager
-def held(folder: Path, run_id: str) -> Iterator[None]:
-    """Hold the lock file of a run; it stays behind where the block raises, for `settle_dead` to look at.
+def lock_run(folder: Path, run_id: str) -> Iterator[None]:
+    """Hold the lock file of a run; if the block raises, the file stays for `settle_dead`.
 
-    In a workspace that cannot be written there is none.
+    In a workspace that cannot be written, there is no lock file.
     """
     lock, path = FileLock(folder / f"{run_id}.new"), folder / f"{run_id}{SUFFIX}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-        # Under its name it is locked already when somebody else sees it first.
+        # It is renamed after it is locked, so that other processes never see it unlocked.
         (folder / f"{run_id}.new").replace(path)
     except OSError:
         yield
@@ -40,7 +40,7 @@ def held(folder: Path, run_id: str) -> Iterator[None]:
 
 
 def settle_dead(folder: Path, settle: Callable[[str], bool]) -> None:
-    """Call a function with each run whose process is gone, and forget those for which it returns True."""
+    """Call a function with each run whose process has ended, and remove the lock file if it returns True."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             with FileLock(path, timeout=0):

@@ -1,7 +1,7 @@
-"""Which version of a model is the champion: the one that is used where none is named."""
+"""Register versions of a model and choose the champion, which is used by default."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from aura.core.arrays import Floats
 from aura.core.errors import AuraError, OutageError
 from aura.core.provenance import Origin
 from aura.detection.components import LABELLINGS
-from aura.evaluation import bootstrap
+from aura.evaluation.bootstrap import confidence_interval, score_draws
 from aura.evaluation.results import Evaluation
 from aura.evaluation.scoring import FALSE_ALARM_RATE, compute_ratio
 from aura.learning.labels import describe_task
@@ -31,18 +31,16 @@ from aura.tracking.registry import (
     load,
 )
 
-# Fewer subjects say nothing of others, however they are drawn.
+# Fewer subjects are too few to generalize to others.
 MIN_SUBJECTS = 5
-
-
 RATES = ("false_alarms_per_24h", FALSE_ALARM_RATE)
-
-
-# Tag of a version that does not have its alias yet: which one it is to get.
+# Tag of a version that waits for its alias; its value is that alias.
 PENDING = "aura.pending_alias"
-
-
 COUNTS = ("ref_events", "found", "false_alarms", "hours", "assessed_hours")
+
+
+# Scores another detector on the test recordings of a new version.
+ScoreAgain = Callable[[Registered], Evaluation]
 
 
 def register(
@@ -52,54 +50,62 @@ def register(
     origin: Origin,
     evaluation: Evaluation,
     tested: pd.DataFrame,
-    again: Callable[[Registered], Evaluation],
+    score_again: ScoreAgain,
 ) -> str:
-    """Register the model of the active run as a new version, and give it the alias it deserves.
+    """Register the model of the active run as a new version, and set its alias.
 
-    The version is made with its card and all tags in one request, so that it is complete whenever it can be seen; then
-    it gets its alias. Versions of runs that ended between the two are settled first.
+    The version is created with its card and all tags in one request, so it is complete as soon as it is visible; then
+    it gets its alias. First, versions of runs that were killed between these two steps are settled.
 
-    It becomes the champion when there is none, or when its event F1 is better in most draws of the test subjects that
-    the champion has not seen either, and it raises no more false alarms than are allowed.
+    It becomes the champion if there is none. Otherwise its event F1 must be better in most draws of the test subjects
+    that the champion has not seen either, and its false alarm rate must keep to the limit.
 
     Parameters
     ----------
     config
-        Whose model it is, how sure one has to be, and how many false alarms are allowed.
+        Configuration, with the name of the model, the required confidence and the limit of false alarms.
     model_id
-        Of the logged model.
+        Id of the logged model.
     card
-        Its description, for the registry.
+        Model card, the description in the registry.
     origin
-        What it was trained on.
+        What the model was trained on.
     evaluation
-        Of it, on subjects it was not trained on.
+        Its scores on test subjects.
     tested
-        The recordings of these.
-    again
-        Scores another detector on the same recordings, where it was scored on others.
+        Table of the test recordings.
+    score_again
+        Scores another detector on the test recordings; called if the champion was scored on others.
 
     Returns
     -------
     str
-        A sentence: which alias, and why.
+        A sentence with the alias and the reason.
     """
     client, name = mlflow.MlflowClient(), config.tracking.model_name
     _create_model(name)
     _settle(name)
     while True:
         champion = client.get_registered_model(name).aliases.get(CHAMPION)
-        alias, why, numbers = _decide(config, champion, evaluation, tested, again)
-        # Unless another run has moved it meanwhile.
+        alias, reason, numbers = _decide(config, champion, evaluation, tested, score_again)
+        # Another run may have moved the alias meanwhile.
         if client.get_registered_model(name).aliases.get(CHAMPION) == champion:
             break
     tags = {f"aura.{key}": str(value) for key, value in numbers.items()} | {
-        TAG_PROMOTION: f"{alias}: {why}",
+        TAG_PROMOTION: f"{alias}: {reason}",
         TAG_SYNTHETIC: str(origin.synthetic).lower(),
         TAG_LABELS: LABELLINGS.resolve("labels", config.labels)[0],
         TAG_BASELINE: config.baseline or "",
         "aura.training_corpus": origin.corpus,
     }
+    version = _create_version(name, model_id, card, tags, alias)
+    mlflow.set_tag("aura.promotion", f"version {version}, {alias}: {reason}")
+    return f"{name} version {version} is the {alias}: {reason}"
+
+
+def _create_version(name: str, model_id: str, card: str, tags: Mapping[str, str], alias: str) -> str:
+    """Create a version of a model and set its alias; return its number."""
+    client = mlflow.MlflowClient()
     version = str(
         client.create_model_version(
             name,
@@ -112,14 +118,13 @@ def register(
     )
     client.set_registered_model_alias(name, alias, version)
     client.delete_model_version_tag(name, version, PENDING)
-    # By this MLflow's page of the logged model leads to the version.
+    # By this tag, MLflow's page of the logged model links to the version.
     client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps([{"name": name, "version": version}])})
-    mlflow.set_tag("aura.promotion", f"version {version}, {alias}: {why}")
-    return f"{name} version {version} is the {alias}: {why}"
+    return version
 
 
 def _create_model(name: str) -> None:
-    """Make sure that the registry has a model of this name, which may have no version yet."""
+    """Create a registered model unless it exists; it may have no version yet."""
     try:
         mlflow.MlflowClient().create_registered_model(name)
     except MlflowException as error:
@@ -128,23 +133,23 @@ def _create_model(name: str) -> None:
 
 
 def _settle(name: str) -> None:
-    """Complete or withdraw versions whose run ended while they were waiting for their alias.
+    """Complete or withdraw the versions whose run was killed before it set their alias.
 
-    One that has its alias only lacks the end of its registration. Another one is withdrawn, since the champion that it
-    was compared with may have changed; its model stays in its run.
+    A version that has its alias only lacks the end of its registration. Any other version is withdrawn, since the
+    champion that it was compared with may have changed; its model stays in its run.
     """
     client = mlflow.MlflowClient()
     aliases = client.get_registered_model(name).aliases
-    for one in client.search_model_versions(f"name = '{name}' and tags.`{PENDING}` != ''"):
-        if runs.exists(one.run_id) and client.get_run(one.run_id).info.status == "RUNNING":
+    for version in client.search_model_versions(f"name = '{name}' and tags.`{PENDING}` != ''"):
+        if runs.exists(version.run_id) and client.get_run(version.run_id).info.status == "RUNNING":
             continue
-        if str(aliases.get(one.tags[PENDING])) == str(one.version):
-            client.delete_model_version_tag(name, one.version, PENDING)
+        if str(aliases.get(version.tags[PENDING])) == str(version.version):
+            client.delete_model_version_tag(name, version.version, PENDING)
             continue
-        client.delete_model_version(name, one.version)
+        client.delete_model_version(name, version.version)
         print(
-            f"{name} version {one.version} is withdrawn: its run {one.run_id} was killed before the version became the "
-            f"{one.tags[PENDING]}; the model stays at models:/{one.model_id}"
+            f"{name} version {version.version} is withdrawn: its run {version.run_id} was killed before the version "
+            f"became the {version.tags[PENDING]}; the model stays at models:/{version.model_id}"
         )
 
 
@@ -153,42 +158,47 @@ def _decide(
     champion: str | None,
     evaluation: Evaluation,
     tested: pd.DataFrame,
-    again: Callable[[Registered], Evaluation],
+    score_again: ScoreAgain,
 ) -> tuple[str, str, dict[str, Any]]:
-    """Alias of a new version beside the version that is the champion, why, and the numbers."""
-    ours = _by_subject(evaluation.per_subject())
+    """Compare a new version with the champion: its alias, the reason, the numbers."""
+    ours = _count_by_subject(evaluation.per_subject())
     total = ours.to_numpy().sum(axis=0)[None]
     numbers: dict[str, Any] = {name: float(compute_ratio(total, name)[0]) for name in ("f1", *RATES)}
-    allowed = config.scoring.max_false_alarms_per_24h
+    rate, allowed = numbers[FALSE_ALARM_RATE], config.scoring.max_false_alarms_per_24h
     if champion is None:
-        rate = numbers[FALSE_ALARM_RATE]
-        why = f"there was none; it raises {rate:.1f} false alarms per 24 h of assessed time, {allowed:g} are allowed"
-        return CHAMPION, why, numbers
-    theirs, where = _of_champion(config, champion, evaluation, tested, again)
-    if theirs is None:
-        return CHALLENGER, f"{where} (version {champion})", numbers
-    rate = numbers[FALSE_ALARM_RATE]
-    alias, why, compared = _compare(config, ours.loc[theirs.index].to_numpy(), theirs.to_numpy(), rate)
-    return alias, f"{why} (version {champion}{where})", numbers | compared
+        alarms = f"it raises {rate:.1f} false alarms per 24 h of assessed time, {allowed:g} are allowed"
+        return CHAMPION, f"there was no champion; {alarms}", numbers
+    try:
+        theirs, note = _count_champion(config, champion, evaluation, tested, score_again)
+    except _NotComparableError as error:
+        return CHALLENGER, f"not compared with the champion (version {champion}): {error}", numbers
+    alias, reason, compared = _compare(config, ours.loc[theirs.index].to_numpy(), theirs.to_numpy(), rate)
+    return alias, f"{reason} (version {champion}{note})", numbers | compared
 
 
 def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple[str, str, dict[str, float]]:
-    """Alias of the new version, why, and the numbers.
+    """Compare a new version with the champion on the same subjects: its alias, the reason, the numbers.
 
-    Of (n_subjects, 5) counts of the same subjects, and the false alarms per 24 h of assessed time of the new version on
-    all it was tested on, which may be more.
+    Parameters
+    ----------
+    config
+        Configuration, with the required confidence and the limit of false alarms.
+    ours, theirs
+        (n_subjects, 5) counts of the new version and of the champion.
+    rate
+        False alarms of the new version per 24 h of assessed time, on all its test subjects, which may be more.
     """
     f1, their_f1 = (float(compute_ratio(counts.sum(axis=0)[None], "f1")[0]) for counts in (ours, theirs))
     their_rate = float(compute_ratio(theirs.sum(axis=0)[None], FALSE_ALARM_RATE)[0])
     difference = np.subtract(
-        *(bootstrap.scores_of_draws(c, partial(compute_ratio, name="f1"), seed=config.seed) for c in (ours, theirs))
+        *(score_draws(counts, partial(compute_ratio, name="f1"), seed=config.seed) for counts in (ours, theirs))
     )
-    known = difference[~np.isnan(difference)]
-    share_better = float((known > 0).mean()) if len(known) else 0.0
-    low, high = bootstrap.interval(difference)
+    defined = difference[~np.isnan(difference)]
+    share_better = float((defined > 0).mean()) if len(defined) else 0.0
+    low, high = confidence_interval(difference)
     allowed = config.scoring.max_false_alarms_per_24h
-    sure, quiet = f1 > their_f1 and share_better >= config.tracking.champion_confidence, rate <= allowed
-    why = (
+    is_better = f1 > their_f1 and share_better >= config.tracking.champion_confidence
+    reason = (
         f"event F1 {f1:.3f} against {their_f1:.3f}, better in {share_better:.0%} of the draws of {len(ours)} subjects "
         f"({config.tracking.champion_confidence:.0%} are needed; difference {low:+.3f} to {high:+.3f}), "
         f"with {rate:.1f} false alarms per 24 h of assessed time against {their_rate:.1f} ({allowed:g} are allowed)"
@@ -200,55 +210,79 @@ def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple
         "f1_difference_high": high,
         "share_better": share_better,
     }
-    return CHAMPION if sure and quiet else CHALLENGER, why, numbers
+    return CHAMPION if is_better and rate <= allowed else CHALLENGER, reason, numbers
 
 
-def _of_champion(
+class _NotComparableError(Exception):
+    """A new version cannot be compared with the champion, for the reason in the message."""
+
+
+def _count_champion(
     config: Config,
     champion: str,
     evaluation: Evaluation,
     tested: pd.DataFrame,
-    again: Callable[[Registered], Evaluation],
-) -> tuple[pd.DataFrame | None, str]:
-    """Counts of the champion on those subjects of the new version that it has not seen, and what to say of them.
+    score_again: ScoreAgain,
+) -> tuple[pd.DataFrame, str]:
+    """Count the events of the champion for those test subjects of the new version that it has not seen.
 
-    None where the two cannot be compared, and why.
+    Returns
+    -------
+    counts : DataFrame
+        A row of `COUNTS` per subject.
+    note : str
+        A remark, if the champion was scored again.
+
+    Raises
+    ------
+    _NotComparableError
+        If the two cannot be compared.
     """
-    client, name = mlflow.MlflowClient(), config.tracking.model_name
-    run_ids = [runs.active_id(), client.get_model_version(name, champion).run_id]
-    known = [run_id for run_id in run_ids if run_id and runs.exists(run_id)]
-    digests = [client.get_run(run_id).data.params.get("test.digest") for run_id in known]
-    unseen, theirs = evaluation.subjects, None
-    logged = None
-    if len(digests) == 2 and digests[0] is not None and digests[0] == digests[1]:
-        # Read as it is: MLflow's own reader takes a subject called 00000005 for the number 5.
-        logged = mlflow.artifacts.load_dict(f"runs:/{run_ids[1]}/per_subject.json")
-    # Earlier versions did not log their assessed time.
-    if logged is None or "assessed_hours" not in logged["columns"]:
-        try:
-            theirs = load(f"models:/{name}/{champion}")
-        except OutageError:
-            raise
-        except AuraError as error:
-            return None, f"the champion cannot be loaded: {error}"
-        if theirs.detector.labels and describe_task(theirs.detector.labels) != describe_task(config.labels):
-            return None, "the champion is to find something else; give tracking.model_name another name"
-        seen = theirs.seen(config.dataset.name, tested)
-        if seen is None:
-            return None, "nobody knows whom the champion was trained on"
-        unseen = sorted(set(tested["subject"][~seen]))
-    if len(unseen) < MIN_SUBJECTS:
-        return (
-            None,
-            f"{len(unseen)} test subjects that the champion has not seen are too few, {MIN_SUBJECTS} are needed",
+    name = config.tracking.model_name
+    logged = _read_logged_counts(name, champion)
+    if logged is not None:
+        _check_enough(evaluation.subjects)
+        return logged.loc[evaluation.subjects], ""
+    try:
+        theirs = load(f"models:/{name}/{champion}")
+    except OutageError:
+        raise
+    except AuraError as error:
+        raise _NotComparableError(f"it cannot be loaded: {error}") from error
+    if theirs.detector.labels and describe_task(theirs.detector.labels) != describe_task(config.labels):
+        raise _NotComparableError("it was trained for another task; set tracking.model_name to another name")
+    seen = theirs.has_seen(config.dataset.name, tested)
+    if seen is None:
+        raise _NotComparableError("its training subjects are not recorded")
+    unseen = sorted(set(tested["subject"][~seen]))
+    _check_enough(unseen)
+    note = f", scored again on the {len(unseen)} of {len(evaluation.subjects)} test subjects that it has not seen"
+    return _count_by_subject(score_again(theirs).per_subject()).loc[unseen], note
+
+
+def _check_enough(subjects: Sequence[str]) -> None:
+    if len(subjects) < MIN_SUBJECTS:
+        raise _NotComparableError(
+            f"only {len(subjects)} test subjects are new to both, at least {MIN_SUBJECTS} are needed"
         )
-    if theirs is not None:
-        where = f", scored anew on {len(unseen)} of {len(evaluation.subjects)} test subjects, which it has not seen"
-        return _by_subject(again(theirs).per_subject()).loc[unseen], where
-    assert logged is not None
-    return _by_subject(pd.DataFrame(logged["data"], columns=logged["columns"])).loc[unseen], ""
 
 
-def _by_subject(table: pd.DataFrame) -> pd.DataFrame:
-    """Reference events, events found, false alarms, seconds and assessed seconds of each subject, by name."""
+def _read_logged_counts(name: str, champion: str) -> pd.DataFrame | None:
+    """Read the counts that the champion logged, if it was tested on the same recordings; otherwise None."""
+    client = mlflow.MlflowClient()
+    run_ids = [runs.active_id(), client.get_model_version(name, champion).run_id]
+    existing = [run_id for run_id in run_ids if run_id and runs.exists(run_id)]
+    digests = [client.get_run(run_id).data.params.get("test.digest") for run_id in existing]
+    if len(digests) < 2 or digests[0] is None or digests[0] != digests[1]:
+        return None
+    # Read as plain values: MLflow's own reader takes a subject called 00000005 for the number 5.
+    logged = mlflow.artifacts.load_dict(f"runs:/{run_ids[1]}/per_subject.json")
+    # Earlier versions did not log their assessed time.
+    if "assessed_hours" not in logged["columns"]:
+        return None
+    return _count_by_subject(pd.DataFrame(logged["data"], columns=logged["columns"]))
+
+
+def _count_by_subject(table: pd.DataFrame) -> pd.DataFrame:
+    """Return reference events, detected ones, false alarms, seconds and assessed seconds of each subject."""
     return table.set_index("subject")[list(COUNTS)].astype("float64") * [1, 1, 1, 3600, 3600]

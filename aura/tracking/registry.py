@@ -1,4 +1,4 @@
-"""The registry: who is the champion, and what registered versions are made of."""
+"""Load registered detectors, with their provenance."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,93 +20,104 @@ from aura.reports.model_card import SYNTHETIC as SYNTHETIC_CARD
 from aura.tracking import runs
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-# Tags of a version, by which it is chosen where none is named.
+# Tags of a version, by which the default model is chosen.
 TAG_PROMOTION, TAG_SYNTHETIC, TAG_LABELS, TAG_BASELINE = (
     f"aura.{name}" for name in ("promotion", "synthetic_training", "labels", "baseline")
 )
-# End of the name of a model that is tried beside the one that is used; the Airflow DAG registers such models.
+# Suffix of the name of a candidate model, which is tested before it is used; the Airflow DAG registers such models.
 CANDIDATE = "-candidate"
-# Words of a command line that name a corpus or its model.
-NAMING = ("dataset", "dataset.name", "tracking.model_name")
-MOST_MODELS = 1000
+# Keys of the command line that name a corpus or its model.
+NAMING_KEYS = ("dataset", "dataset.name", "tracking.model_name")
+MAX_MODELS = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registered:
-    """A detector from the registry, a run or a folder, and where it comes from."""
+    """A detector from the registry, a run or a folder, with its provenance."""
 
     detector: SeizureDetector
     provenance: Provenance
 
     @property
     def name(self) -> str:
-        """Name and version, or the address of one that is not registered."""
+        """Name and version, or the address of a detector that is not registered."""
         return self.provenance.name
 
     @property
     def run_id(self) -> str:
-        """Run that trained it; empty where that is not recorded."""
+        """Run that trained it; empty if that is not recorded."""
         return self.provenance.run_id
 
-    def seen(self, dataset: str, recordings: pd.DataFrame) -> Bools | None:
-        """Whether it was trained on the subject of each recording; None where that cannot be known.
+    def has_seen(self, dataset: str, recordings: pd.DataFrame) -> Bools | None:
+        """Return whether the detector was trained on the subject of each recording; None if that is not recorded.
 
-        It was where it was trained on a subject of that name in the same corpus, or, in whatever corpus, on the very
-        same beats.
+        It was trained on a subject if a training subject of the same corpus has the same name, or if a training
+        recording of any corpus has the very same beats.
 
         Parameters
         ----------
         dataset
             Name of the corpus of the recordings.
         recordings
-            A row each, with ``subject`` and ``rr_digest``.
+            Table of recordings with ``subject`` and ``rr_digest``.
+
+        Returns
+        -------
+        (n_recordings,) Bools or None
         """
         if not self.run_id or not runs.has_artifact(self.run_id, "split.json"):
             return None
-        known = mlflow.artifacts.load_dict(f"runs:/{self.run_id}/split.json")
-        if "train_beats" not in known:
+        split = mlflow.artifacts.load_dict(f"runs:/{self.run_id}/split.json")
+        if "train_beats" not in split:
             return None
-        seen = recordings["rr_digest"].isin(known["train_beats"])
-        if known["dataset"] == [dataset]:
-            seen |= recordings["subject"].isin(known["train"])
+        seen = recordings["rr_digest"].isin(split["train_beats"])
+        if split["dataset"] == [dataset]:
+            seen |= recordings["subject"].isin(split["train"])
         return recordings["subject"].isin(set(recordings["subject"][seen])).to_numpy(dtype=np.bool_)
 
 
 def load(uri: str, *, runtime: str | None = None) -> Registered:
     """Load a detector by its address, such as ``models:/aura-seizure-detector-ours@champion`` or ``runs:/.../model``.
 
-    A folder that holds one is an address too, and needs no tracking server. What it says about its version, its run and
-    its origin stays its own claim. ``runtime`` as in `aura.detection.detector.load_detector`.
+    A folder that holds a model is an address too, and needs no tracking server. What such a folder states about its
+    version, run and origin is its own claim.
 
     Nothing in the model is imported or run, so it may come from a stranger; see `aura.detection.detector_file`.
 
+    Parameters
+    ----------
+    uri
+        Address of the model.
+    runtime
+        Runtime to use instead of the saved one; see `aura.detection.detector.load_detector`.
+
     Raises
     ------
+    OutageError
+        If the tracking server does not answer.
     AuraError
-        Where there is none, or one that cannot be used.
+        If there is no such model, or it cannot be used.
     """
     local = Path(local_file_uri_to_path(uri))
     try:
-        # Of a folder, MLflow would ask the server for the model that was logged from it.
+        # For a folder, MLflow would ask the server for the model that was logged from it.
         folder = local if local.is_dir() else Path(mlflow.artifacts.download_artifacts(uri))
     except (MlflowException, OSError) as error:
-        raise _not_found(uri, error) from error
-    found = next(iter(sorted(folder.glob("data/*/detector.json"))), None)
-    if found is None:
-        raise AuraError(f"model={uri} is no seizure detector of Aura")
+        raise _explain_missing(uri, error) from error
+    file = next(iter(sorted(folder.glob("data/*/detector.json"))), None)
+    if file is None:
+        raise AuraError(f"model={uri} is not a seizure detector of Aura")
     try:
         logged = ModelFolder.read(folder)
-        detector = load_detector(found.parent, runtime=runtime)
+        detector = load_detector(file.parent, runtime=runtime)
     except AuraError as error:
         raise AuraError(f"model={uri} cannot be used: {error}") from error
     is_confirmed = not local.is_dir() and uri.startswith(("models:/", "runs:/"))
     try:
         model, version, run_id = _identity(uri, logged) if is_confirmed else (_claim(logged), "", "")
-        origin = detector.origin
-        if not origin.corpus:
-            origin = _origin_of_before(logged, model, version, run_id)
+        origin = detector.origin if detector.origin.corpus else _read_former_origin(logged, model, version, run_id)
     except MlflowException as error:
-        raise _not_found(uri, error) from error
+        raise _explain_missing(uri, error) from error
     return Registered(
         detector,
         Provenance(
@@ -122,20 +133,20 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
     )
 
 
-def _not_found(uri: str, error: Exception) -> AuraError:
-    """Return the error for a model that MLflow did not give."""
+def _explain_missing(uri: str, error: Exception) -> AuraError:
+    """Return the error for a model that MLflow could not load."""
     if isinstance(error, MlflowException) and runs.is_outage(error):
         return OutageError(f"MLflow at {runs.place()} does not answer")
     return AuraError(
-        f"model={uri} is no model of {runs.place()}: {_line(error)}; train makes one, or give a folder that holds one"
+        f"model={uri} is not a model of {runs.place()}: {_line(error)}; run aura train, or name the folder of a model"
     )
 
 
 def _identity(uri: str, logged: ModelFolder) -> tuple[str, str, str]:
-    """Name, version and run of a model of the tracking server; the address and no version for one without a version.
+    """Return name, version and run of a model of the tracking server; for a model of a run, its address and no version.
 
-    MLflow names the version in a folder that it downloads by such an address. In a run's own folder the same file is
-    whatever was logged there.
+    MLflow writes the version into a folder that it downloads from the registry. In the folder of a run, the same file
+    is whatever was logged there.
     """
     if not logged.version or not uri.startswith((f"models:/{logged.model}/", f"models:/{logged.model}@")):
         return uri, "", logged.run_id
@@ -144,13 +155,13 @@ def _identity(uri: str, logged: ModelFolder) -> tuple[str, str, str]:
 
 
 def _claim(logged: ModelFolder) -> str:
-    """Name of a model in a folder, which can say of itself what it likes."""
+    """Return the name of a model in a folder; its registered name is only its own claim."""
     claimed = f", which says it is {logged.model} version {logged.version}" if logged.model and logged.version else ""
     return f"a folder{claimed}"
 
 
-def _origin_of_before(logged: ModelFolder, model: str, version: str, run_id: str) -> Origin:
-    """Origin of a version registered before detectors kept their own: what its run and its model card say."""
+def _read_former_origin(logged: ModelFolder, model: str, version: str, run_id: str) -> Origin:
+    """Read the origin of a version registered before detectors recorded it, from its run and its model card."""
     corpus, synthetic = "", None
     if run_id and runs.exists(run_id):
         corpus = mlflow.get_run(run_id).data.params.get("dataset.name", "")
@@ -161,56 +172,59 @@ def _origin_of_before(logged: ModelFolder, model: str, version: str, run_id: str
 
 
 def default_address(config: Config) -> str:
-    """Address of the detector that is used where none is named.
+    """Return the address of the default detector.
 
-    That is the champion of the corpus that the command line names; else the only champion there is; else the only one
-    that was trained on recordings of people. Baselines, and models of another task, do not count, nor does a candidate
-    that the command line does not name.
+    It is the champion of the corpus that the command line names; otherwise the only champion; otherwise the only
+    champion that was trained on recordings of people. Baselines, models of another task, and candidates that the
+    command line does not name are ignored.
 
     Raises
     ------
     AuraError
-        Where there is none, or several.
+        If there is no such champion, or more than one.
     """
     own = config.tracking.model_name
-    champions = {one.name: one for one in _champions() if _finds(one) == LABELLINGS.resolve("labels", config.labels)[0]}
-    named = any(word.split("=")[0].lstrip("+") in NAMING for word in config.overrides)
+    task = LABELLINGS.resolve("labels", config.labels)[0]
+    champions = {version.name: version for version in _list_champions() if _task(version) == task}
+    is_named = any(word.split("=")[0].lstrip("+") in NAMING_KEYS for word in config.overrides)
     used = [name for name in champions if not name.endswith(CANDIDATE)]
     real = [name for name in used if champions[name].tags.get(TAG_SYNTHETIC) == "false"]
-    for choice in ([own] if named and own in champions else [], used, real):
+    for choice in ([own] if is_named and own in champions else [], used, real):
         if len(choice) == 1:
             return f"models:/{choice[0]}@{CHAMPION}"
     if not used:
         raise AuraError(
-            f"no detector is registered at {runs.place()}; train makes one, or write model= with its address"
+            f"no detector is registered at {runs.place()}; run aura train, or write model= with its address"
         )
     raise AuraError(
-        f"several detectors are registered, and none of them for this corpus: {', '.join(sorted(used))}; write "
+        f"several detectors are registered, but none for this corpus: {', '.join(sorted(used))}; write "
         f"model=models:/NAME@{CHAMPION}"
     )
 
 
-def _champions() -> list[ModelVersion]:
-    """The champions that Aura registered, but for baselines."""
+def _list_champions() -> list[ModelVersion]:
+    """List the champions that Aura registered, except baselines."""
     client = mlflow.MlflowClient()
     try:
-        found = [
+        champions = [
             client.get_model_version(model.name, model.aliases[CHAMPION])
-            for model in client.search_registered_models(max_results=MOST_MODELS)
+            for model in client.search_registered_models(max_results=MAX_MODELS)
             if CHAMPION in model.aliases
         ]
     except MlflowException as error:
         raise OutageError(f"the registry at {runs.place()} does not answer: {_line(error)}") from error
-    # Versions registered before have no tag for baselines, but names of their own.
+    # Versions registered earlier have no tag for baselines, but their names tell.
     return [
-        one
-        for one in found
-        if TAG_PROMOTION in one.tags and not one.tags.get(TAG_BASELINE) and not one.name.startswith("aura-baseline")
+        version
+        for version in champions
+        if TAG_PROMOTION in version.tags
+        and not version.tags.get(TAG_BASELINE)
+        and not version.name.startswith("aura-baseline")
     ]
 
 
-def _finds(version: ModelVersion) -> str:
-    """Short name of what a version finds; versions registered before tell it by their names alone."""
+def _task(version: ModelVersion) -> str:
+    """Return the short name of the labels of a version; the name of the model tells it for versions without a tag."""
     return str(version.tags.get(TAG_LABELS) or ("forecasting" if "forecaster" in version.name else "detection"))
 
 

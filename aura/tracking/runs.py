@@ -1,4 +1,4 @@
-"""MLflow: what a run logs, and which version of the model is the champion."""
+"""Open runs in MLflow and log to them."""
 
 import logging
 import os
@@ -31,10 +31,10 @@ from aura.core.errors import AuraError, OutageError, without_credentials
 from aura.core.paths import INSTALLED, PACKAGE, PROJECT
 from aura.evaluation.scoring import RATIOS
 from aura.serving.requests import SIGNATURE
-from aura.tracking.open_runs import held, runs_folder, settle_dead
+from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
 
-# Half a minute for a server that restarts (refused connections), where MLflow's defaults take four, for each request.
-# A server that accepts a request gets a minute to answer: behind it a model may be on its way to an object store.
+# Each request waits half a minute for a server that restarts (refused connections); MLflow's default is four minutes.
+# A server that accepts a request has a minute to answer, since it may be uploading a model to an object store.
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 os.environ.setdefault(RETRIES, "4")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
@@ -46,72 +46,80 @@ def stage_run(
 ) -> Iterator[mlflow.ActiveRun]:
     """Open the run of a stage, and log what every stage logs.
 
-    A run that ``mlflow run`` opened for this process is adopted; inside another stage's run this one is its child.
-    Runs that this machine opened in the same workspace, and whose process was killed, are marked KILLED first.
+    A run that ``mlflow run`` opened for this process is adopted. Inside the run of another stage, this run is a child.
+    First, runs of this machine and workspace whose process was killed are marked KILLED.
 
     Parameters
     ----------
     stage
         Name of the stage.
     config
-        Logged as dotted parameters and as a file.
+        Configuration, which is logged as dotted parameters and as a file.
     parent
-        Run of which it is a child, where that is not the active one.
+        Run of which this one is a child, if it is not the active run.
     name
-        Of the run, where it is not the stage's.
+        Name of the run, if it is not that of the stage.
     """
-    name = name or stage
-    adopted = "MLFLOW_RUN_ID" in os.environ
-    nested = mlflow.active_run() is not None
+    is_adopted = "MLFLOW_RUN_ID" in os.environ
+    is_nested = mlflow.active_run() is not None
     open_runs = runs_folder(Path(config.workspace))
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     mlflow.set_system_metrics_sampling_interval(1)
-    with _outages(nested=nested):
-        if not adopted and not nested:
+    with _explain_outages(is_nested=is_nested):
+        if not is_adopted and not is_nested:
             connect(config)
             _choose_experiment(config)
-        if not nested:
+        if not is_nested:
             settle_dead(open_runs, _mark_killed)
         with (
-            ExitStack() as until_ended,
-            mlflow.start_run(run_name=name, nested=nested, log_system_metrics=True) as active,
+            ExitStack() as stack,
+            mlflow.start_run(run_name=name or stage, nested=is_nested, log_system_metrics=True) as active,
         ):
-            until_ended.enter_context(held(open_runs, active.info.run_id))
-            try:
-                # The name again, as an adopted run has one already, and a random one.
-                # The source is a path of this machine otherwise.
-                mlflow.set_tags(
-                    {"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()}
-                )
-                if parent is not None:
-                    set_parent(parent)
-                mlflow.log_params(parameters(config))
-                mlflow.log_text(yaml.safe_dump(public(config), sort_keys=False), "config.yaml")
-                if config.baseline and stage == "train":
-                    mlflow.set_tag("aura.baseline", config.baseline)
-                if config.question:
-                    mlflow.set_tag("mlflow.note.content", config.question)
+            stack.enter_context(lock_run(open_runs, active.info.run_id))
+            with _log_end(config):
+                _log_start(stage, config, parent=parent, name=name or stage)
                 yield active
-            except MlflowException:
-                # Nor will it hear of the end of this run and of those around it: once is enough to wait.
-                os.environ[RETRIES] = "0"
-                raise
-            except AuraError as error:
-                mlflow.set_tag("aura.error", public_error(error, config))
-                raise
-            except KeyboardInterrupt:
-                mlflow.end_run("KILLED")
-                raise
+
+
+def _log_start(stage: str, config: Config, *, parent: str | None, name: str) -> None:
+    """Log tags and configuration of the active run."""
+    # The name is set again, since an adopted run has a random one. The default source is a path of this machine.
+    mlflow.set_tags({"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()})
+    if parent is not None:
+        set_parent(parent)
+    mlflow.log_params(parameters(config))
+    mlflow.log_text(yaml.safe_dump(public(config), sort_keys=False), "config.yaml")
+    if config.baseline and stage == "train":
+        mlflow.set_tag("aura.baseline", config.baseline)
+    if config.question:
+        mlflow.set_tag("mlflow.note.content", config.question)
+
+
+@contextmanager
+def _log_end(config: Config) -> Iterator[None]:
+    """Log how the active run ends, if an error ends it."""
+    try:
+        yield
+    except MlflowException:
+        # The server will not accept the end of this run, nor of the runs around it, so none of them waits again.
+        os.environ[RETRIES] = "0"
+        raise
+    except AuraError as error:
+        mlflow.set_tag("aura.error", public_error(error, config))
+        raise
+    except KeyboardInterrupt:
+        mlflow.end_run("KILLED")
+        raise
 
 
 def parameters(config: Config) -> dict[str, Any]:
-    """What is logged of a configuration, by dotted key."""
+    """Return the values of a configuration that are logged, by dotted key."""
     return dict(dotted(public(config)))
 
 
 @contextmanager
 def resumed(run_id: str) -> Iterator[None]:
-    """Log to a run that was opened before, by this process or another."""
+    """Log to a run that this process or another one opened before."""
     active = mlflow.active_run()
     if active is not None and active.info.run_id == run_id:
         yield
@@ -126,7 +134,7 @@ def set_parent(run_id: str) -> None:
 
 
 def exists(run_id: str) -> bool:
-    """Whether the tracking server has a run that nobody has deleted."""
+    """Return whether the tracking server has a run, and it is not deleted."""
     try:
         return bool(mlflow.get_run(run_id).info.lifecycle_stage == "active")
     except MlflowException as error:
@@ -136,46 +144,46 @@ def exists(run_id: str) -> bool:
 
 
 def is_beside(run_id: str) -> bool:
-    """Whether a run is in the experiment of the active one."""
+    """Return whether a run is in the experiment of the active run."""
     if not exists(run_id):
         return False
-    here, there = (mlflow.get_run(one).info.experiment_id for one in (active_id(), run_id))
-    return bool(here == there)
+    active, other = (mlflow.get_run(each).info.experiment_id for each in (active_id(), run_id))
+    return bool(active == other)
 
 
 def has_artifact(run_id: str, file: str) -> bool:
-    """Whether a run that the tracking server has logged a file."""
-    return exists(run_id) and any(one.path == file for one in mlflow.MlflowClient().list_artifacts(run_id))
+    """Return whether a run exists and has logged a file."""
+    return exists(run_id) and any(item.path == file for item in mlflow.MlflowClient().list_artifacts(run_id))
 
 
 def kill(run_id: str | None) -> None:
-    """Say that a run was killed, which it could not say itself; where it can be said."""
+    """Mark a run as killed, which it could not do itself; do nothing if the server does not answer."""
     if run_id is not None:
         with suppress(MlflowException):
             mlflow.MlflowClient().set_terminated(run_id, "KILLED")
 
 
 @contextmanager
-def _outages(*, nested: bool) -> Iterator[None]:
-    """Turn errors of MLflow into sentences; the runs around this one do not wait for the server once more."""
+def _explain_outages(*, is_nested: bool) -> Iterator[None]:
+    """Turn errors of MLflow into an OutageError; restore the retries after the outermost run."""
     retries = os.environ[RETRIES]
     try:
         yield
     except MlflowException as error:
-        says = f"says: {without_credentials(_line(error))}"
-        outage = OutageError(
-            f"MLflow at {place()} {'does not answer; run it again when it does' if is_outage(error) else says}"
-        )
-        for note in _notes(error):
+        text = "does not answer; run the stage again when it does"
+        if not is_outage(error):
+            text = f"reports an error: {without_credentials(_line(error))}"
+        outage = OutageError(f"MLflow at {place()} {text}")
+        for note in _collect_notes(error):
             outage.add_note(note)
         raise outage from error
     finally:
-        if not nested:
+        if not is_nested:
             os.environ[RETRIES] = retries
 
 
-def _notes(error: BaseException | None) -> list[str]:
-    """Notes of an error and of those that it came after: a run that cannot be ended hides why it was to end."""
+def _collect_notes(error: BaseException | None) -> list[str]:
+    """Collect the notes of an error and of the errors before it, which an error at the end of a run would hide."""
     notes: dict[str, None] = {}
     while error is not None:
         notes |= dict.fromkeys(getattr(error, "__notes__", ()))
@@ -184,7 +192,7 @@ def _notes(error: BaseException | None) -> list[str]:
 
 
 def is_outage(error: MlflowException) -> bool:
-    """Whether a server gave no answer, by the error of the connection that MLflow handled when it raised this one."""
+    """Return whether a server gave no answer: MLflow then raises its error while it handles one of the connection."""
     return mlflow.get_tracking_uri().startswith("http") and isinstance(error.__context__, OSError)
 
 
@@ -193,18 +201,18 @@ def _line(error: MlflowException) -> str:
 
 
 def _mark_killed(run_id: str) -> bool:
-    """Mark a run whose process is gone as killed; False where this tracking server does not know it."""
+    """Mark a run whose process has ended as killed; return False if the tracking server does not have it."""
     if not exists(run_id):
         return False
     client = mlflow.MlflowClient()
     if client.get_run(run_id).info.status == "RUNNING":
         client.set_terminated(run_id, "KILLED")
-        print(f"run {run_id} is marked KILLED: its process is gone")
+        print(f"run {run_id} is marked KILLED: its process has ended")
     return True
 
 
-def baselines(test_digest: str) -> pd.DataFrame:
-    """Scores of what has to be beaten on the same test recordings: a row per baseline, of its newest run."""
+def find_baselines(test_digest: str) -> pd.DataFrame:
+    """Find the scores of baselines on the same test recordings: a row per baseline, from its newest run."""
     experiment = mlflow.get_run(active_id()).info.experiment_id
     runs = mlflow.search_runs(
         [experiment],
@@ -233,54 +241,54 @@ def log_upstream(run_ids: Mapping[str, str]) -> None:
 
 
 def log_params(values: Mapping[str, Any]) -> None:
-    """Log what a run was made with, beside the configuration."""
+    """Log parameters of a run that are not in its configuration."""
     mlflow.log_params(dict(values))
 
 
 def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
-    """Log numbers; NaN is logged as NaN."""
+    """Log metrics; NaN is logged as NaN."""
     mlflow.log_metrics(dict(values), step=step)
 
 
 def log_table(frame: pd.DataFrame, file: str) -> None:
-    """Log a table for the artifact viewer, in place of one that is there, to which MLflow would append."""
-    if any(one.path == file for one in mlflow.MlflowClient().list_artifacts(active_id())):
+    """Log a table for the artifact viewer; replace an existing one, to which MLflow would append."""
+    if any(item.path == file for item in mlflow.MlflowClient().list_artifacts(active_id())):
         mlflow.log_text(frame.to_json(orient="split", index=False, date_format="iso"), file)
     else:
         mlflow.log_table(frame, file)
 
 
 def log_json(values: Mapping[str, Any], file: str) -> None:
-    """Log plain values."""
+    """Log plain values as a JSON file."""
     mlflow.log_dict(dict(values), file)
 
 
 def log_text(text: str, file: str) -> None:
-    """Log a text."""
+    """Log a text as a file."""
     mlflow.log_text(text, file)
 
 
 def log_files(paths: Sequence[Path], folder: str | None = None) -> None:
-    """Log files beside each other, in a folder of the run or at its top."""
+    """Log files to a folder of the run, or to its top level."""
     for path in paths:
         mlflow.log_artifact(str(path), folder)
 
 
 def log_figures(figures: Mapping[str, Figure]) -> None:
-    """Log pictures by name, not in a folder: the view that compares runs shows only files beside each other."""
+    """Log pictures by name, at the top level: the view that compares runs does not show folders."""
     with warnings.catch_warnings():
-        # Names in scripts that the font lacks are drawn as boxes; the tables have them.
+        # Characters that the font lacks are drawn as boxes; the tables have the names in full.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         for name, figure in figures.items():
             mlflow.log_figure(figure, f"{name}.png", save_kwargs={"dpi": 110})
 
 
 def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame, test_digest: str) -> None:
-    """Log what the model was made from and scored on."""
+    """Log the data that the model is trained and scored on."""
     with warnings.catch_warnings():
         # MLflow registers its own local source twice.
         warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
-        # Its last folders, not the path of this machine.
+        # Only the last folders: the whole path would disclose this machine.
         source = resolve_dataset_source("/".join(folder.parts[-2:]))
     dataset = MetaDataset(source=source, name=name, digest=digest)
     mlflow.log_input(dataset, context="training and test")
@@ -297,7 +305,7 @@ def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFram
 
 
 def log_model(folder: Path, requirements: Sequence[str]) -> str:
-    """Log a detector that `aura.detection.detector.save_detector` wrote.
+    """Log a detector that `aura.detection.detector.SeizureDetector.save` wrote.
 
     Returns
     -------
@@ -307,7 +315,7 @@ def log_model(folder: Path, requirements: Sequence[str]) -> str:
     example = pd.DataFrame({"t_s": np.round(np.arange(1, 13) * 0.8, 3), "rr_ms": np.full(12, 800.0)})
     info = mlflow.pyfunc.log_model(
         name="model",
-        loader_module="aura.serving.pyfunc",
+        loader_module="aura.serving",
         data_path=str(folder),
         code_paths=[str(PACKAGE)],
         signature=SIGNATURE,
@@ -319,15 +327,15 @@ def log_model(folder: Path, requirements: Sequence[str]) -> str:
 
 def connect(config: Config) -> None:
     """Use the tracking server of the environment, or else of the configuration."""
-    given = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(given or config.tracking.uri)
-    if given is None:
-        # MLflow exports it; the next run of this process may be configured otherwise.
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri or config.tracking.uri)
+    if uri is None:
+        # MLflow exports it to the environment; the next run of this process may have another configuration.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def place() -> str:
-    """Address of the tracking server, without a user and a password."""
+    """Return the address of the tracking server, without user and password."""
     return without_credentials(mlflow.get_tracking_uri())
 
 
@@ -335,10 +343,10 @@ def _choose_experiment(config: Config) -> None:
     """Use the experiment of the environment, or else of the configuration."""
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
     database = mlflow.get_tracking_uri().partition("sqlite:///")[2]
-    # Two processes that make the tables of a new SQLite file at once fail.
+    # If two processes create the tables of a new SQLite file at once, one fails.
     with FileLock(f"{database}.lock") if database else nullcontext():
         if database and mlflow.get_experiment_by_name(name) is None:
-            # Beside the database, wherever we are.
+            # Store artifacts beside the database, not in the working folder.
             artifacts = Path(database).resolve().with_name("mlruns")
             mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
         mlflow.set_experiment(name)
@@ -346,7 +354,7 @@ def _choose_experiment(config: Config) -> None:
 
 @cache
 def software() -> str:
-    """Version of Aura that runs, with its commit where that is known."""
+    """Return the version of Aura, with its commit if that is known."""
     tags = _git_tags()
     changed = ", changed since" if tags.get("aura.git_dirty") == "true" else ""
     commit = f" (commit {tags['aura.git_commit'][:12]}{changed})" if tags else ""
@@ -354,23 +362,23 @@ def software() -> str:
 
 
 def today() -> str:
-    """Date of now, in UTC."""
+    """Return the present date in UTC."""
     return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 def _git_tags() -> dict[str, str]:
-    """Commit of the code, and whether it was changed since; nothing outside a checkout and an image."""
-    # An image says what it was built from.
+    """Return the commit of the code and whether it was changed since; empty outside a checkout or an image."""
+    # An image states in its environment which commit it was built from.
     revision = os.environ.get("AURA_REVISION")
-    built = {"aura.git_commit": revision} if revision else {}
+    image_tags = {"aura.git_commit": revision} if revision else {}
     try:
-        # A repository around an installation, or around a copy of the code, is somebody else's.
+        # A repository around an installation, or around a copy of the code, is not that of Aura.
         if INSTALLED or Path(_git("rev-parse", "--show-toplevel")) != PROJECT:
-            return built
+            return image_tags
         commit = _git("rev-parse", "HEAD")
         return {"aura.git_commit": commit, "aura.git_dirty": str(bool(_git("status", "--porcelain"))).lower()}
     except (OSError, subprocess.CalledProcessError):
-        return built
+        return image_tags
 
 
 def _git(*arguments: str) -> str:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from aura.cli import OWN, STAGES
+from aura.config.stage import find_stages
 
 PROJECT = Path(__file__).parents[2]
 NOTEBOOKS = PROJECT / "docs" / "notebooks"
@@ -23,9 +23,9 @@ def _insert(match: re.Match[str]) -> str:
 def describe_stages(_: str) -> str:
     """Return the table of commands and their shorthand keys."""
     rows = ["| Command | What it does | Its own keys |", "|---|---|---|"]
-    for stage, summary in STAGES.items():
-        keys = " ".join(f"`{word}=`" for word in OWN.get(stage, {}))
-        rows.append(f"| `{stage}` | {summary} | {keys} |")
+    for stage in find_stages().values():
+        keys = " ".join(f"`{word}=`" for word in stage.words)
+        rows.append(f"| `{stage.name}` | {stage.help} | {keys} |")
     return "\n".join(rows)
 
 

@@ -150,7 +150,7 @@ def test_all_of_it_from_nothing_with_an_interruption(place: Place, database: str
     tasks = place.tasks()
     assert {key: state for key, (state, _) in tasks.items()} == states()
     assert sorted(tries for (name, _), (_, tries) in tasks.items() if name == "prepare_share") == [1, 1, 2]
-    assert f"promoted; {NAME} version 1 is the champion: there was none" in said
+    assert f"promoted; {NAME} version 1 is the champion: there was no champion" in said
     assert place.aliases() == {(NAME, "champion"): 1}
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM recording").fetchone() == (12,)

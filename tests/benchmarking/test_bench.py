@@ -17,7 +17,7 @@ from filelock import FileLock
 from playwright.sync_api import sync_playwright
 
 from aura.benchmarking.measure import Cost, measure
-from aura.benchmarking.report import page
+from aura.benchmarking.report import draw_report
 from aura.benchmarking.tables import SETUP, Tables
 from aura.cli import main
 from aura.core.paths import PROJECT
@@ -108,18 +108,18 @@ def runs_of(setups: dict[str, float], sizes: dict[int, float]) -> pd.DataFrame:
 
 
 def test_slopes_are_those_of_the_planted_numbers() -> None:
-    tables = Tables.of(runs_of({"a": 1.0, "b": 4.0}, {6: 6.0, 24: 24.0, 100: 100.0}))
+    tables = Tables.compare(runs_of({"a": 1.0, "b": 4.0}, {6: 6.0, 24: 24.0, 100: 100.0}))
     np.testing.assert_allclose(tables.slopes["wall_exponent"], 1.5, rtol=1e-12)
     np.testing.assert_allclose(tables.slopes["cpu_s_per_h"], [3, 3, 12, 12], rtol=1e-12)
     assert tables.slopes["sizes"].tolist() == [3] * 4
-    assert not len(Tables.of(runs_of({"a": 1.0}, {6: 6.0})).slopes)
+    assert not len(Tables.compare(runs_of({"a": 1.0}, {6: 6.0})).slopes)
 
 
 def test_the_fastest_of_several_runs_counts_and_a_setup_keeps_its_number() -> None:
     first = runs_of({"a": 1.0}, {6: 4.0})
     slow = first.assign(wall_s=first["wall_s"] * 3, measured=first["measured"] + pd.Timedelta(days=9))
     later = runs_of({"a": 1.0, "b": 2.0}, {6: 4.0}).query("version == 'b'")
-    tables = Tables.of(pd.concat([later, slow, first], ignore_index=True))
+    tables = Tables.compare(pd.concat([later, slow, first], ignore_index=True))
     assert tables.setups[["setup", "version"]].to_numpy().tolist() == [[1, "a"], [2, "b"]]
     ours = tables.costs[tables.costs["setup"] == 1]
     assert ours["wall_s"].tolist() == [16.0, 8.0]
@@ -131,19 +131,19 @@ def test_the_fastest_of_several_runs_counts_and_a_setup_keeps_its_number() -> No
 def test_a_failure_is_reported_until_the_run_succeeds() -> None:
     runs = runs_of({"a": 1.0}, {6: 4.0, 24: 16.0})
     failed = runs[runs["subjects"] == 6].assign(error="aura prepare: <b>no</b> disk", wall_s=None, cpu_s=None)
-    before = Tables.of(pd.concat([failed, runs[runs["subjects"] == 24]], ignore_index=True))
+    before = Tables.compare(pd.concat([failed, runs[runs["subjects"] == 24]], ignore_index=True))
     assert before.failures["error"].tolist() == ["aura prepare: <b>no</b> disk"] * 2
     assert before.costs["subjects"].tolist() == [24, 24]
-    assert "4 h, 1 workers: aura prepare: &lt;b&gt;no&lt;/b&gt; disk" in page(before)
+    assert "4 h, 1 workers: aura prepare: &lt;b&gt;no&lt;/b&gt; disk" in draw_report(before)
     since = failed.assign(measured=failed["measured"] - pd.Timedelta(hours=1))
-    assert not len(Tables.of(pd.concat([runs, since], ignore_index=True)).failures)
+    assert not len(Tables.compare(pd.concat([runs, since], ignore_index=True)).failures)
     # A page can be drawn of failures alone.
-    assert "Nothing that was measured here has succeeded" in page(Tables.of(failed))
+    assert "No measurement of this setup has succeeded" in draw_report(Tables.compare(failed))
 
 
 def test_the_page_is_complete_and_loads_nothing(tmp_path: Path) -> None:
-    tables = Tables.of(runs_of({"aaa111": 1.0, "bbb222 + c0ffee": 2.0}, {6: 4.0, 24: 16.0}))
-    html = page(tables)
+    tables = Tables.compare(runs_of({"aaa111": 1.0, "bbb222 + c0ffee": 2.0}, {6: 4.0, 24: 16.0}))
+    html = draw_report(tables)
     assert html.count("<svg") == 2 * 3
     versions = ("aaa111", "bbb222 + c0ffee", "× 0.50")
     # No system tells all; what it did not tell is no zero.
@@ -254,12 +254,12 @@ def test_a_failed_stage_has_a_reason_and_no_number(
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("bench.stages=[prepare,sweep]", "'sweep' is none to measure; allowed are prepare, featurize, train, detect"),
-        ("bench.subjects=[6,1]", "bench.subjects=[6, 1]; allowed are different numbers from 2"),
-        ("bench.workers=[2,2]", "bench.workers=[2, 2]; allowed are different numbers from 1"),
+        ("bench.stages=[prepare,sweep]", "'sweep' cannot be measured; allowed are prepare, featurize, train, detect"),
+        ("bench.subjects=[6,1]", "bench.subjects=[6, 1]; allowed are distinct numbers from 2 up"),
+        ("bench.workers=[2,2]", "bench.workers=[2, 2]; allowed are distinct numbers from 1 up"),
         ("bench.workers=[]", "bench.workers=[]; allowed are"),
-        ("compute=serial", "leave compute=serial out"),
-        ("dataset=any dataset.root=.", "dataset=any cannot be made in sizes; allowed is dataset=synthetic"),
+        ("compute=serial", "remove compute=serial"),
+        ("dataset=any dataset.root=.", "dataset=any has a fixed size; allowed is dataset=synthetic"),
     ],
 )
 def test_an_impossible_measurement_is_refused(
@@ -274,4 +274,4 @@ def test_two_measurements_do_not_run_at_once(tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "bench").mkdir()
     with FileLock(tmp_path / "bench" / "lock"):
         assert main(["bench", f"workspace={tmp_path}"]) == 1
-    assert "another bench is at work" in capsys.readouterr().err
+    assert "another bench is running" in capsys.readouterr().err

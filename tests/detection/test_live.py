@@ -240,7 +240,7 @@ def test_a_wrong_time_is_refused_and_costs_nothing(detector: SeizureDetector, wr
     about = [(line["kind"], line["t_s"]) for line in said if line["kind"] in ("held", "refused")]
     # Before the first beat a tick says nothing, so there is nothing to hold back.
     assert about == ([] if at == 0 and "rr_ms" not in wrong else [("held", 86101.3), ("refused", 86101.3)])
-    assert live.ready()["after_s"] == 120
+    assert live.ready_line()["after_s"] == 120
     assert live.n_held == 0
 
 
@@ -255,14 +255,14 @@ def test_a_gap_is_confirmed_by_the_lines_after_it_and_nothing_is_lost(detector: 
         live.take(text)
         n_waiting += live.n_held > 0
     rows = pd.concat([stream.push(float(t_s), 1000.0) for t_s in (*range(1, 61), *range(7200, 7300))])
-    said = [line for line in live.since(0) if line["kind"] == "step"]
+    said = [line for line in live.lines_after(0) if line["kind"] == "step"]
     assert [line["t_s"] for line in said] == rows["t_s"].tolist()
     expected = detector.probability(rows)
     assert np.array_equal([np.nan if line["probability"] is None else line["probability"] for line in said], expected,
                           equal_nan=True)  # fmt: skip
     # The jump waits for three lines.
     assert n_waiting == 3
-    assert [line["kind"] for line in live.since(0)].count("held") == 1
+    assert [line["kind"] for line in live.lines_after(0)].count("held") == 1
 
 
 @pytest.mark.parametrize(
@@ -288,9 +288,9 @@ def test_wrong_times_in_steps_do_not_add_up(detector: SeizureDetector, step_s: f
     times_s = [60 + step_s * i for i in range(1, 21)]
     answers(live, beats_at(*times_s) if key == "beat" else [json.dumps({"t_s": t_s}) for t_s in times_s])
     answers(live, beats_at(*range(61, 181)))
-    assert live.ready()["after_s"] == 180
-    assert live.since(0)[-1]["t_s"] == 176
-    assert live.since(0)[-1]["probability"] is not None
+    assert live.ready_line()["after_s"] == 180
+    assert live.lines_after(0)[-1]["t_s"] == 176
+    assert live.lines_after(0)[-1]["probability"] is not None
 
 
 def test_wrong_times_that_follow_each_other_need_as_many_as_a_gap(detector: SeizureDetector) -> None:
@@ -300,7 +300,7 @@ def test_wrong_times_that_follow_each_other_need_as_many_as_a_gap(detector: Seiz
     said = answers(live, beats_at(7200, 7201, 7202, 61, 62, 63, 64, 65))
     assert [line["t_s"] for line in said if line["kind"] == "refused"] == [7200, 7201, 7202]
     assert [line["t_s"] for line in said if line["kind"] == "step"] == [60, 64]
-    assert live.ready()["after_s"] == 65
+    assert live.ready_line()["after_s"] == 65
 
 
 def test_a_wrong_time_after_a_gap_takes_nothing_with_it(detector: SeizureDetector) -> None:
@@ -312,7 +312,7 @@ def test_a_wrong_time_after_a_gap_takes_nothing_with_it(detector: SeizureDetecto
         ("held", 9000),
         ("refused", 9000),
     ]
-    assert live.ready()["after_s"] == 204
+    assert live.ready_line()["after_s"] == 204
 
 
 def test_single_beats_in_noise_wait_for_a_heart(detector: SeizureDetector) -> None:
@@ -321,13 +321,13 @@ def test_single_beats_in_noise_wait_for_a_heart(detector: SeizureDetector) -> No
     answers(live, beats_at(*range(1, 61), *noise_s))
     # Only so many wait; the oldest are given up, and that is said.
     assert live.n_held == 1000
-    refused = [line for line in live.since(0) if line["kind"] == "refused"]
+    refused = [line for line in live.lines_after(0) if line["kind"] == "refused"]
     assert [line["t_s"] for line in refused] == noise_s[:102]
-    assert "nothing has confirmed it" in refused[0]["message"]
+    assert "no line confirmed it" in refused[0]["message"]
     answers(live, beats_at(*range(45_000, 45_060)))
     assert live.n_held == 0
     answers(other, beats_at(*range(1, 61), *noise_s[102:], *range(45_000, 45_060)))
-    assert steps(live.since(0))[-15:] == steps(other.since(0))[-15:]
+    assert steps(live.lines_after(0))[-15:] == steps(other.lines_after(0))[-15:]
 
 
 @pytest.mark.parametrize("confirmed", [False, True])
@@ -348,25 +348,28 @@ def test_what_is_held_back_survives_in_the_state(detector: SeizureDetector, conf
         again = [text for text in ahead if text in texts[:at]] if live.n_held else []
         assert answers(live, again) == []
         assert said + answers(live, texts[at:]) == expected
-    assert whole.ready()["after_s"] == (7203 if confirmed else 62)
+    assert whole.ready_line()["after_s"] == (7203 if confirmed else 62)
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("hello", "this is no JSON; allowed is a line such as"),
+        ("hello", "this line is not JSON; allowed is a line such as"),
         ("[" * 5000, "this is no JSON"),
-        ("[1, 2]", "this is no beat"),
-        ('{"rr_ms": 800}', "this is no beat"),
-        ('{"t_s": 62, "rr_ms": 800, "name": "x"}', "this is no beat"),
-        ('{"t_s": "62", "rr_ms": 800}', "t_s is no number"),
-        ('{"t_s": 62, "rr_ms": null}', "rr_ms is no number"),
-        ('{"t_s": true}', "t_s is no number"),
+        ("[1, 2]", "this line is not a beat"),
+        ('{"rr_ms": 800}', "this line is not a beat"),
+        ('{"t_s": 62, "rr_ms": 800, "name": "x"}', "this line is not a beat"),
+        ('{"t_s": "62", "rr_ms": 800}', "t_s is not a number"),
+        ('{"t_s": 62, "rr_ms": null}', "rr_ms is not a number"),
+        ('{"t_s": true}', "t_s is not a number"),
         ('{"t_s": NaN, "rr_ms": 800}', "an interval at nan s; allowed are times in seconds after 60"),
         ('{"t_s": 1764100000, "rr_ms": 800}', "times are in seconds from the start of the recording"),
         ('{"t_s": NaN}', "it cannot be nan s after 60 s"),
         ('{"t_s": Infinity}', "is more than a day after 60 s"),
-        ('{"t_s": 3, "rr_ms": 800}', "t_s=3 is not after 60, the last interval; allowed are later ones, and for a new"),
+        (
+            '{"t_s": 3, "rr_ms": 800}',
+            "t_s=3 is not after 60, the time of the last interval; allowed are later times; a new",
+        ),
         ('{"t_s": 1' + "0" * 400 + "}", "a number is too large"),
         ('{"t_s": 62, "rr_ms": 0.8}', "an interval of 0.8 ms; allowed are milliseconds, 10 or more"),
         ('{"t_s": 60.5, "rr_ms": 800}', "begins before the one at 60 s ended"),
@@ -444,21 +447,21 @@ def test_the_state_belongs_to_a_model_and_an_output(
     for other in (b"notes", b"notes\n", b"{}\n", b'{"n": "1"}\n', ahead, whole.replace(b'"step"', b'"stop"')):
         output.write_bytes(other)
         assert run_main(monkeypatch, folder, "", f"state={state}", f"output={output}") == 1
-        assert "is not of this state; name another file" in capsys.readouterr().err
+        assert "does not belong to this state; name another file" in capsys.readouterr().err
         assert output.read_bytes() == other
     output.write_bytes(whole)
     assert run_main(monkeypatch, folder, "", f"output={output}") == 1
-    assert "is not of this state" in capsys.readouterr().err
-    monkeypatch.setattr("aura.detection.live.KEPT", 5)
+    assert "does not belong to this state" in capsys.readouterr().err
+    monkeypatch.setattr("aura.detection.live.MAX_KEPT", 5)
     output.write_bytes(whole[: whole.index(b"\n") + 1])
     assert run_main(monkeypatch, folder, "", f"state={state}", f"output={output}") == 1
-    assert "ends with line 0; lines that old are not known any more" in capsys.readouterr().err
+    assert "ends with line 0; the lines after it are no longer kept" in capsys.readouterr().err
     state.write_text(json.dumps({**json.loads(state.read_text().splitlines()[0]), "made_of": "another"}) + "\n")
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
-    assert "is of another model or installation; remove it to begin anew" in capsys.readouterr().err
+    assert "is of another model or installation; remove it to start a new recording" in capsys.readouterr().err
     state.write_text("{")
     assert run_main(monkeypatch, folder, text, f"state={state}", f"output={output}") == 1
-    assert "is damaged or no state of live; remove it to begin anew" in capsys.readouterr().err
+    assert "is damaged or not a state file of live; remove it to start a new recording" in capsys.readouterr().err
 
 
 def test_a_jump_is_told_to_the_sender_and_counted(
@@ -477,7 +480,7 @@ def test_a_jump_is_told_to_the_sender_and_counted(
     ready, refused = map(json.loads, out.splitlines())
     assert ready["after_s"] == 3
     assert (refused["kind"], refused["t_s"]) == ("refused", 7200)
-    assert "t_s=7200 was held back and is left out: the time goes on at 4" in refused["message"]
+    assert "t_s=7200 was held back and is discarded: the next line continues at 4" in refused["message"]
     said = [json.loads(line) for line in (tmp_path / "said.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in said] == ["model", "held", "refused", "step"]
     assert [line["n"] for line in said] == [0, 1, 2, 3]
@@ -489,7 +492,7 @@ def test_a_place_that_cannot_be_a_file_is_one_line(
 ) -> None:
     (tmp_path / "it").mkdir()
     assert run_main(monkeypatch, folder, "", f"{key}={tmp_path / 'it'}") == 1
-    assert f"aura live: {key}={tmp_path / 'it'} is no file; name a file" in capsys.readouterr().err
+    assert f"aura live: {key}={tmp_path / 'it'} is not a file; name a file" in capsys.readouterr().err
 
 
 def test_a_token_opens_the_port_and_is_told_to_nobody(
@@ -512,7 +515,7 @@ def test_a_state_is_one_run_s_at_a_time(
     with FileLock(tmp_path / "s.json.lock"):
         for key in ("state", "output"):
             assert run_main(monkeypatch, folder, "", f"{key}={tmp_path / 's.json'}") == 1
-            assert f"{key}={tmp_path / 's.json'} is another run's at work; name another" in capsys.readouterr().err
+            assert f"{key}={tmp_path / 's.json'} is in use by another run; name another" in capsys.readouterr().err
     assert run_main(monkeypatch, folder, "", f"state={tmp_path / 's.json'}") == 0
 
 
@@ -632,7 +635,7 @@ def served_live(folder: Path, scratch: Path) -> Iterator[int]:
     live = start(f"model={folder}", "source=127.0.0.1:0", f"state={scratch / 's.json'}", stderr=subprocess.PIPE)
     assert live.stderr is not None
     try:
-        yield next(int(line.split(b":")[-1]) for line in live.stderr if b"waits at" in line)
+        yield next(int(line.split(b":")[-1]) for line in live.stderr if b"listening on" in line)
     finally:
         live.kill()
         live.wait()
@@ -644,10 +647,16 @@ def served_live(folder: Path, scratch: Path) -> Iterator[int]:
     [
         (["source=7011"], "source=7011; allowed are - for standard input, or HOST:PORT"),
         (["source=127.0.0.1:99999"], "allowed are - for standard input, or HOST:PORT"),
-        (["model=models:/none@champion"], "model=models:/none@champion is no model of"),
-        (["output=no/such/folder/x"], "output=no/such/folder/x: there is no folder no/such/folder; make it first"),
-        (["state=no/such/folder/x"], "state=no/such/folder/x: there is no folder no/such/folder; make it first"),
-        (["source=no.such.host.invalid:7011"], "nobody can be waited for there"),
+        (["model=models:/none@champion"], "model=models:/none@champion is not a model of"),
+        (
+            ["output=no/such/folder/x"],
+            "output=no/such/folder/x: the folder no/such/folder does not exist; create it first",
+        ),
+        (
+            ["state=no/such/folder/x"],
+            "state=no/such/folder/x: the folder no/such/folder does not exist; create it first",
+        ),
+        (["source=no.such.host.invalid:7011"], "cannot be opened for listening"),
         (["source=0.0.0.0:0"], "source=0.0.0.0:0 can be reached from other machines; set AURA_LIVE_TOKEN"),
     ],
 )

@@ -13,7 +13,7 @@ import pytest
 from aura.core.errors import AuraError
 from aura.detection import live_port
 from aura.detection.live import Line
-from aura.detection.live_port import TOKEN, check_source, listen, open_port, read_token
+from aura.detection.live_port import TOKEN, listen, open_port, parse_source, read_token
 
 SECRET = "a secret of sixteen characters"
 # Longer than what a busy machine needs, and shorter than the limits.
@@ -114,7 +114,7 @@ def test_senders_are_answered_one_after_the_other() -> None:
 def test_a_sender_without_an_acceptable_line_gives_its_place_to_one_who_waits(
     habit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_port, "TURN_S", 0.5)
+    monkeypatch.setattr(live_port, "MAX_SILENCE_IF_QUEUED_S", 0.5)
     with port() as number, connected(number) as idle:
         assert hear(idle) == {"kind": "ready"}
         over = threading.Event()
@@ -140,7 +140,7 @@ def test_a_sender_without_an_acceptable_line_gives_its_place_to_one_who_waits(
 
 
 def test_a_sender_at_work_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_port, "TURN_S", 2.0)
+    monkeypatch.setattr(live_port, "MAX_SILENCE_IF_QUEUED_S", 2.0)
     with port() as number, connected(number) as first, connected(number) as second:
         assert hear(first) == {"kind": "ready"}
         second.settimeout(0.01)
@@ -156,7 +156,7 @@ def test_a_sender_at_work_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_sender_without_an_acceptable_line_is_cut_off_in_the_end(
     text: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_port, "SILENCE_S", 1.0)
+    monkeypatch.setattr(live_port, "MAX_SILENCE_S", 1.0)
     with port() as number, connected(number) as peer:
         assert hear(peer) == {"kind": "ready"}
         peer.settimeout(0.1)
@@ -203,8 +203,8 @@ def test_without_the_token_nothing_is_heard(first: str) -> None:
 
 
 def test_who_does_not_know_the_token_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_port, "TURN_S", 0.2)
-    monkeypatch.setattr(live_port, "TOKEN_WITHIN_S", 1.0)
+    monkeypatch.setattr(live_port, "MAX_SILENCE_IF_QUEUED_S", 0.2)
+    monkeypatch.setattr(live_port, "TOKEN_TIMEOUT_S", 1.0)
     with port(SECRET) as number, connected(number) as strange, connected(number) as peer:
         say(peer, json.dumps({"token": SECRET}))
         assert hear(peer) == {"kind": "ready"}
@@ -230,7 +230,7 @@ def test_idle_connections_without_the_token_shut_no_sender_out(n_idle: int, monk
     """The oldest of them is dropped for each new connection; senders at work and senders that wait stay."""
     monkeypatch.setattr(live_port, "MAX_STRANGERS", 4)
     monkeypatch.setattr(live_port, "MAX_SENDERS", 2)
-    monkeypatch.setattr(live_port, "TOKEN_WITHIN_S", 60.0)
+    monkeypatch.setattr(live_port, "TOKEN_TIMEOUT_S", 60.0)
     with ExitStack() as opened, port(SECRET) as number:
         first, second = (opened.enter_context(connected(number)) for _ in range(2))
         say(first, json.dumps({"token": SECRET}))
@@ -267,7 +267,7 @@ def test_too_many_senders_are_told(token: str | None, monkeypatch: pytest.Monkey
         say(second, *hello)
         with connected(number) as third:
             say(third, *hello)
-            assert hear(third) == {"kind": "refused", "message": "2 senders are connected; no more are taken"}
+            assert hear(third) == {"kind": "refused", "message": "2 senders are connected; no more are accepted"}
             assert hear(third) is None
         first.close()
         assert hear(second) == {"kind": "ready"}
@@ -280,7 +280,9 @@ def test_without_a_token_this_machine_is_served(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "::ffff:0.0.0.0"])
 def test_without_a_token_no_other_machine_is_served(host: str) -> None:
-    with pytest.raises(AuraError, match=r"can be reached from other machines; set AURA_LIVE_TOKEN|nobody can be"):
+    with pytest.raises(
+        AuraError, match=r"can be reached from other machines; set AURA_LIVE_TOKEN|cannot be opened for listening"
+    ):
         open_port(f"{host}:0", None)
 
 
@@ -302,4 +304,4 @@ def test_a_token_is_long_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("source", ["7011", ":7011", "host:", "host:x", "host:99999", "host:-1"])
 def test_an_address_is_host_and_port(source: str) -> None:
     with pytest.raises(AuraError, match="allowed are - for standard input, or HOST:PORT"):
-        check_source(source)
+        parse_source(source)

@@ -68,7 +68,7 @@ def test_whatever_byte_is_damaged_is_found(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_is_no_state_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "s.json").write_bytes(content)
-    assert "remove it to begin anew, or name another file" in refusal(tmp_path / "s.json")
+    assert "remove it to start a new recording, or name another file" in refusal(tmp_path / "s.json")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_what_is_no_state_is_refused(content: bytes, tmp_path: Path) -> None:
         ({"made_of": "another"}, "is of another model or installation"),
         ({"format": 3}, "is of another model or installation"),
         ({"format": 99}, "was written by a later release of Aura"),
-        ({"sha256": "0" * 64}, "is damaged or no state of live"),
+        ({"sha256": "0" * 64}, "is damaged or not a state file of live"),
     ],
 )
 def test_a_state_of_others_is_refused(change: dict[str, Any], says: str, tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_state_of_others_is_refused(change: dict[str, Any], says: str, tmp_pat
 def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "s.json").open("wb") as file:
         file.truncate(2_000_000_000)
-    assert "has 2000 MB and is no state of live, which has at most 64" in refusal(tmp_path / "s.json")
+    assert "has 2000 MB and is not a state file of live, which has at most 64 MB" in refusal(tmp_path / "s.json")
     assert LARGEST_BYTES == 64_000_000
 
 
@@ -97,8 +97,8 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     for name in ("folder", "pipe"):
-        assert f"{name} is no file; name a file" in refusal(tmp_path / name)
-    assert "/dev/zero is no file" in refusal(Path("/dev/zero"))
+        assert f"{name} is not a file; name a file" in refusal(tmp_path / name)
+    assert "/dev/zero is not a file" in refusal(Path("/dev/zero"))
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from aura.cli import main
 from aura.core.errors import AuraError
 from aura.core.parquet import read_table
 from aura.detection.detector import MODEL_FILE, ONNX_FILE, load_detector
-from aura.detection.onnx import TOLERANCE, export, load_onnx
+from aura.detection.onnx import TOLERANCE, export_onnx, load_onnx
 from aura.features import FeatureSpec, feature_names
 from aura.learning.classifier import Classifier, seizure_probability
 from aura.tracking.registry import load
@@ -53,7 +53,7 @@ SMALL = FeatureSpec((("time_domain", (10.0,)),), step_s=4.0)
 )
 def test_the_same_probabilities_also_where_values_are_missing(model: Classifier) -> None:
     model, x = fitted(model)
-    onnx = load_onnx(export(model, SMALL), n_features=x.shape[1])
+    onnx = load_onnx(export_onnx(model, SMALL), n_features=x.shape[1])
     assert np.abs(onnx.predict_proba(x) - model.predict_proba(x)).max() < TOLERANCE
     assert onnx.predict_proba(x[:1]).shape == (1, 2)
 
@@ -65,7 +65,7 @@ def test_the_same_probabilities_also_where_values_are_missing(model: Classifier)
 )
 def test_what_cannot_be_written_is_refused(model: Classifier) -> None:
     with pytest.raises(AuraError, match=f"{type(model).__name__} cannot be written in ONNX; allowed for it is sklearn"):
-        export(model, SMALL)
+        export_onnx(model, SMALL)
 
 
 def test_train_refuses_it_before_it_begins(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,10 +76,10 @@ def test_train_refuses_it_before_it_begins(trained: Project, capsys: pytest.Capt
 
 
 def test_a_model_that_would_say_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aura.detection.onnx._send_missing", lambda made, trees: None)
+    monkeypatch.setattr("aura.detection.onnx._route_missing", lambda made, trees: None)
     model, _ = fitted(RandomForestClassifier(20, max_depth=10, random_state=0))
-    with pytest.raises(AuraError, match="as ONNX this RandomForestClassifier differs by up to"):
-        export(model, SMALL)
+    with pytest.raises(AuraError, match="in ONNX, probabilities of this RandomForestClassifier differ by up to"):
+        export_onnx(model, SMALL)
 
 
 def test_train_writes_it_beside_the_model_and_serving_uses_it(trained: Project, tmp_path: Path) -> None:

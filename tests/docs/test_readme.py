@@ -66,13 +66,6 @@ def test_entry_points_and_their_overrides_are_accepted(words: list[str]) -> None
             compose([f"experiments={value}"])
 
 
-def test_the_table_of_the_stages_names_each_of_them() -> None:
-    (table,) = re.findall(r"^\| Stage \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
-    named = [name for row in table.splitlines() for name in re.findall(r"`([\w-]+)`", row.split("|")[1])]
-    # szcore runs in containers only, which docs/szcore.md explains.
-    assert sorted(named) == sorted(find_stages().keys() - {"szcore"})
-
-
 def test_there_are_commands_to_check() -> None:
     assert len(commands("python", "-m", "aura")) >= 3
     assert len(commands("mlflow", "run")) >= 1

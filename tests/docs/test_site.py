@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aura.cli import STAGES
+from aura.config.stage import find_stages
 from aura.core.paths import PROJECT
 
+pytestmark = pytest.mark.slow
+
+STAGES = find_stages()
 DOCS = PROJECT / "docs"
 PAGES = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
 # What a browser loads by itself: scripts, style sheets, pictures and fonts, but not links for a reader to follow.

@@ -48,5 +48,5 @@ def test_hundreds_of_thousands_of_seizures_do_not_take_hours() -> None:
     empty = np.array([])
     one = ScoredRecording("a", "a", DAY_S, seizures, np.zeros(300_000), 1.0, empty, empty, 0.5, empty, seizures)
     evaluation = Evaluation([one], [seizures], [], [], EventRules())
-    assert all(evaluation.found(0))
-    assert all(evaluation.right(0))
+    assert all(evaluation.hits(0))
+    assert all(evaluation.correct_alarms(0))

@@ -17,7 +17,7 @@ from aura.evaluation import bootstrap
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve
 from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
 from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS, EventRules, compute_ratio
-from aura.reports.text import compare_with_baselines, summary
+from aura.reports.text import compare_with_baselines, summarize_scores
 
 ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
 RULES = EventRules()
@@ -132,7 +132,7 @@ def test_false_alarms_are_counted_per_recorded_and_per_assessed_time() -> None:
 def test_the_summary_says_what_can_be_read() -> None:
     """Seconds of false alarm per day, such as 2928.0, are shown as a share of the time."""
     recording = blind(scored("a", [(100, 130), (1010, 1030)], [Event(1000, 40)]), 1800, HOUR_S)
-    lines = summary(evaluate([recording], ALARMS, RULES).scores(seed=0)).splitlines()
+    lines = summarize_scores(evaluate([recording], ALARMS, RULES).scores(seed=0)).splitlines()
     told = {line[:24].strip(): line[24:].split() for line in lines}
     assert told["false alarms per 24 h"] == ["24.0", "(24.0", "to", "24.0)"]
     assert told["of assessed time"] == ["48.0", "(48.0", "to", "48.0)"]
@@ -153,7 +153,7 @@ def test_baselines_are_beaten_in_f1_at_no_more_false_alarms_per_assessed_time() 
     said = compare_with_baselines(scores, baselines).splitlines()
     assert said[0].startswith("beats loud: F1 0.500, sensitivity 50.0%, 12.0 false alarms per 24 h of assessed time")
     assert said[1].startswith("does not beat quiet")
-    assert said[2] == "earlier was scored by an earlier version, without assessed time; run it again"
+    assert said[2] == "earlier was scored by an earlier version, without assessed time; train it again"
 
 
 def test_being_blind_does_not_help_to_keep_to_the_limit_of_false_alarms() -> None:
@@ -190,7 +190,7 @@ def test_draws_are_paired() -> None:
     def f1(sums: Floats) -> Floats:
         return compute_ratio(sums, "f1")
 
-    one, other = (bootstrap.scores_of_draws(counts, f1, seed=5) for _ in range(2))
+    one, other = (bootstrap.score_draws(counts, f1, seed=5) for _ in range(2))
     assert np.array_equal(one, other, equal_nan=True)
     assert len(one) == bootstrap.N_DRAWS
 
@@ -235,8 +235,8 @@ def test_alarms_and_targets_match_where_they_overlap_with_tolerance(
     overlap = np.array(
         [[a.onset_s < t.end_s + 60 and a.end_s > t.onset_s - 30 for a in alarms] for t in targets], dtype=np.bool_
     ).reshape(len(targets), len(alarms))
-    assert found.found(0) == overlap.any(axis=1).tolist()
-    assert found.right(0) == overlap.any(axis=0).tolist()
+    assert found.hits(0) == overlap.any(axis=1).tolist()
+    assert found.correct_alarms(0) == overlap.any(axis=0).tolist()
     first = [alarms[row.argmax()].onset_s + 1 if row.any() else np.nan for row in overlap]
     latency_s = np.maximum(np.array(first) - [t.onset_s for t in targets], -30.0)
     np.testing.assert_array_equal(found.seizures()["latency_s"].to_numpy(dtype=np.float64), latency_s)

@@ -22,7 +22,6 @@ import pytest
 import yaml
 
 from aura.cli import main
-from aura.config.compose import compose
 from aura.core.errors import AuraError
 from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
@@ -31,7 +30,7 @@ from aura.execution import telemetry
 from aura.execution.executors import Serial
 from aura.execution.pushgateway import is_outdated
 from aura.execution.run_all import run_all
-from aura.execution.telemetry import measured, usage
+from aura.execution.telemetry import usage
 from aura.serving.metrics import Meters
 from tests.support.project import Project
 
@@ -296,11 +295,8 @@ def test_the_queue_of_a_running_stage_is_visible(gateway: Prometheus, monkeypatc
     labels = {"__name__": "aura_stage_items_waiting", "job": "aura_prepare", "stage": "prepare", "dataset": "synthetic"}
     labels |= {"instance": host, "state": "running"}
 
-    @measured("prepare")
-    def stage(config: Any) -> None:
+    with telemetry.watch("prepare", dataset="synthetic"):
         run_all(range(5), work, compute=Serial(), title="prepare", on_death=int)
-
-    stage(compose([]))
     assert seen == [{("aura_prepare", "running")}] * 5
     assert states(gateway) == {("aura_prepare", "succeeded")}
     until(lambda: not gateway.query("aura_stage_items_waiting"), "the end of the queue")
@@ -308,12 +304,8 @@ def test_the_queue_of_a_running_stage_is_visible(gateway: Prometheus, monkeypatc
 
 @NEED_THEM
 def test_a_stage_ended_by_sigterm_has_not_failed(gateway: Prometheus) -> None:
-    @measured("train")
-    def stage(config: Any) -> None:
+    with pytest.raises(KeyboardInterrupt), telemetry.watch("train", dataset="synthetic"):
         raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stage(compose([]))
     assert states(gateway) == {("aura_train", "stopped")}
 
 
@@ -513,7 +505,7 @@ def test_one_port_serves_the_metrics_of_all_workers(tmp_path: Path) -> None:
     assert process.returncode == 0, said
     assert re.search(r'^aura_requests_total{outcome="answered",reason=""} 7.0$', text, re.MULTILINE)
     assert text.count("aura_model_info{") == 1
-    assert said.count("where another worker of this server has it, that one speaks for all") == 1
+    assert said.count("if another worker of this server has the port, it reports for all") == 1
 
 
 @pytest.mark.parametrize(
@@ -604,8 +596,7 @@ def test_every_query_of_the_dashboard_is_answered(
     post(serving, {"inputs": {"t_s": [float(t) for t in range(1, 61)], "rr_ms": [1000.0] * 60}})
     post(serving, {"inputs": {"t_s": [1.0], "rr_ms": [-1.0]}})
 
-    @measured("train")
-    def stage(config: Any) -> None:
+    with telemetry.watch("train", dataset="synthetic"):
         telemetry.count(recordings=1, alarms=1)
         with telemetry.queue(lambda: 3):
             queries = {
@@ -618,5 +609,3 @@ def test_every_query_of_the_dashboard_is_answered(
             queries.pop("Disk free A")
             for name, query in queries.items():
                 until(gateway.series(query), name)
-
-    stage(compose([]))

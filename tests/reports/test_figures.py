@@ -45,7 +45,7 @@ def texts(figure: Figure) -> list[str]:
 
 def per_subject(names: list[str]) -> Figure:
     n = np.arange(len(names))
-    return figures.per_subject(
+    return figures.draw_subjects(
         pd.DataFrame(
             {"subject": names, "ref_events": n, "found": n // 2, "event_false_alarms_per_assessed_24h": n * 1.0}
         )
@@ -59,7 +59,7 @@ def timeline(name: str) -> Figure:
         name, name, 50.0, seizures, np.array([np.nan]), 1.0, score, score, 0.5, np.zeros(50, dtype=np.int64), seizures
     )
     panel = figures.Panel(f"missed, {name}", scored, (), RRSeries(np.cumsum(rr_ms) / 1000, rr_ms, 50.0), 0.0, 50.0)
-    return figures.timelines([panel])
+    return figures.draw_timelines([panel])
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")

@@ -21,8 +21,9 @@ from aura.formats.tabular import read_events_tsv
 from aura.formats.tse import read_tse
 from aura.formats.vocabulary import is_seizure
 from aura.reports.colours import ORANGE, PURPLE
-from aura.reports.excerpts import LONGEST_S, MAX_SAMPLES, cut_excerpts, select_within
-from aura.reports.page import Recording, index, page
+from aura.reports.excerpts import MAX_EVENT_S, MAX_SAMPLES, cut_excerpts, select_within
+from aura.reports.page import draw_index, draw_page
+from aura.reports.page_content import Recording
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 IN_A_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium; apt-get install chromium")
@@ -59,7 +60,7 @@ def recording(duration_s: float = DAY_S) -> Recording:
         step_s=1.0,
         score=score,
         threshold=0.4,
-        found=(Event(600.0, 60.0, "seiz", 0.9), Event(1200.0, 30.0, "seiz", 0.5), Event(1800.0, 10.5, "seiz", 0.6)),
+        detected=(Event(600.0, 60.0, "seiz", 0.9), Event(1200.0, 30.0, "seiz", 0.5), Event(1800.0, 10.5, "seiz", 0.6)),
         not_assessed=(Event(0.0, 150.0), Event(3000.0, 100.0)),
         reference=(Event(590.0, 50.0),),
         faults=(Event(3000.0, 100.0, "flat"),),
@@ -74,7 +75,7 @@ def recording(duration_s: float = DAY_S) -> Recording:
 
 @pytest.fixture(scope="module")
 def night() -> str:
-    return page(recording())
+    return draw_page(recording())
 
 
 @pytest.fixture
@@ -174,7 +175,7 @@ def test_arrow_keys_step_through_events(browser: Page) -> None:
 @IN_A_BROWSER
 def test_unedited_detections_are_saved_unchanged(browser: Page, tmp_path: Path) -> None:
     tse, tsv = saved(browser, "#tse", tmp_path), saved(browser, "#tsv", tmp_path)
-    expected = [(event.onset_s, event.duration_s) for event in recording(3600).found]
+    expected = [(event.onset_s, event.duration_s) for event in recording(3600).detected]
     events = read_tse(tse)
     assert seizures(events) == seizures(read_events_tsv(tsv)) == expected
     assert [(e.onset_s, e.end_s) for e in events if e.kind == "null"] == [(0, 150), (3000, 3100)]
@@ -192,7 +193,7 @@ def test_a_person_annotates_and_nothing_is_lost_on_reload(browser: Page, html: P
     start_s, end_s = view(browser)
     assert (start_s, end_s) == (1170, 1260)
     choose(browser, 1180, 1195)
-    assert browser.inner_text("#where").startswith("chosen: 22:49:")
+    assert browser.inner_text("#where").startswith("selection: 22:49:")
     browser.keyboard.press("s")
     browser.click("#whole")
     opened(browser, html)
@@ -222,7 +223,7 @@ def test_a_selection_can_be_cleared(browser: Page) -> None:
     choose(browser, 40_000, 50_000, chart="Heart rate (1/min)")
     assert browser.evaluate(drawn) == 1
     said = browser.inner_text("#where")
-    assert said.startswith("chosen: ")
+    assert said.startswith("selection: ")
     browser.keyboard.press("0")
     assert browser.inner_text("#where") == said
     browser.keyboard.press("Escape")
@@ -285,7 +286,7 @@ def test_excerpts_over_the_limit_are_left_out_by_rank() -> None:
     assert min(e.confidence for e in shown) >= max(e.confidence for e in detected if e not in shown)
     # Of one event that takes the whole recording, the beginning is shown.
     (only,) = cut_excerpts(ecg, [], [Event(0.0, 40_000.0)]).stretches
-    assert only.end_s == LONGEST_S + 10
+    assert only.end_s == MAX_EVENT_S + 10
 
 
 def test_times_within_stretches_are_selected() -> None:
@@ -305,10 +306,10 @@ def test_a_week_with_thousands_of_events_takes_little_memory() -> None:
         rr=RRSeries(day.rr.t_s, day.rr.rr_ms, week_s),
         # Memory that is never touched: what is measured is the work of the page.
         ecg=Ecg(np.zeros(n, np.int16), 0.001, 0.0, (-32768, 32767), FS_HZ, "ECG", None, (Segment(0, n, 0.0),)),
-        found=tuple(Event(120.0 * i, 40.0) for i in range(5000)),
+        detected=tuple(Event(120.0 * i, 40.0) for i in range(5000)),
     )
     tracemalloc.start()
-    html = page(week)
+    html = draw_page(week)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 200e6
@@ -323,7 +324,7 @@ DRAWN = "(() => { const d = Bokeh.documents[0].get_model_by_name('ecg drawn').da
 def test_every_sample_around_an_event_is_drawn(browser: Page, tmp_path: Path) -> None:
     ecg = beating(3600)
     html = tmp_path / "beats.html"
-    html.write_text(page(replace(recording(3600), ecg=ecg)), encoding="utf-8")
+    html.write_text(draw_page(replace(recording(3600), ecg=ecg)), encoding="utf-8")
     opened(browser, html)
     for _ in range(3):
         browser.keyboard.press("ArrowRight")
@@ -342,7 +343,7 @@ def test_the_overview_keeps_every_peak(browser: Page, tmp_path: Path) -> None:
     ecg.digital[int((1210 - 20) * FS_HZ) + 3] = 30_000
     found = tuple(Event(100.0 * i, 60.0) for i in range(36))
     html = tmp_path / "beats.html"
-    html.write_text(page(replace(recording(3600), ecg=ecg, found=found)), encoding="utf-8")
+    html.write_text(draw_page(replace(recording(3600), ecg=ecg, detected=found)), encoding="utf-8")
     opened(browser, html)
     x, y = browser.evaluate(DRAWN)
     assert len(x) < 20_000
@@ -355,7 +356,7 @@ def test_an_event_in_a_gap_has_no_ecg_to_draw(browser: Page, tmp_path: Path) -> 
     n = int(600 * FS_HZ)
     late = Ecg(np.zeros(n, np.int16), 0.001, 0.0, (-32768, 32767), FS_HZ, "ECG", None, (Segment(0, n, 3000.0),))
     html = tmp_path / "gap.html"
-    html.write_text(page(replace(recording(3600), ecg=late)), encoding="utf-8")
+    html.write_text(draw_page(replace(recording(3600), ecg=late)), encoding="utf-8")
     opened(browser, html)
     assert browser.evaluate(DRAWN) == [[], []]
 
@@ -364,7 +365,7 @@ def test_an_event_in_a_gap_has_no_ecg_to_draw(browser: Page, tmp_path: Path) -> 
 def test_an_event_without_its_ecg_is_named(browser: Page, tmp_path: Path) -> None:
     found = tuple(Event(200.0 * i, 100.0, confidence=0.5 + (i > 2) / 10) for i in range(400))
     html = tmp_path / "many.html"
-    html.write_text(page(replace(recording(), found=found, reference=None)), encoding="utf-8")
+    html.write_text(draw_page(replace(recording(), detected=found, reference=None)), encoding="utf-8")
     opened(browser, html)
     browser.keyboard.press("ArrowRight")
     assert browser.inner_text("#where").endswith("100 s, detected; its ECG is not in this page")
@@ -374,7 +375,7 @@ def test_an_event_without_its_ecg_is_named(browser: Page, tmp_path: Path) -> Non
 def other_version() -> Recording:
     """The same recording as another version of the model sees it."""
     found = (Event(595.0, 62.0, "seiz", 0.8), Event(1195.0, 50.0, "seiz", 0.7), Event(9000.0, 40.0, "seiz", 0.6))
-    return replace(recording(), model="models:/aura-seizure-detector/3", found=found, score=recording().score / 2)
+    return replace(recording(), model="models:/aura-seizure-detector/3", detected=found, score=recording().score / 2)
 
 
 @IN_A_BROWSER
@@ -388,7 +389,7 @@ def test_edits_stay_with_the_detections_they_were_made_on(browser: Page, html: P
     assert "2 changes, kept in this browser" in browser.inner_text("#kept")
 
     other = tmp_path / "other.html"
-    other.write_text(page(other_version()), encoding="utf-8")
+    other.write_text(draw_page(other_version()), encoding="utf-8")
     opened(browser, other)
     theirs = [(595, 62), (1195, 50), (9000, 40)]
     assert browser.inner_text("#where") == "3 seizures detected"
@@ -417,7 +418,7 @@ def test_a_deletion_without_its_event_is_counted(browser: Page, tmp_path: Path) 
         browser.keyboard.press("ArrowRight")
     browser.keyboard.press("Delete")
     other = tmp_path / "other.html"
-    other.write_text(page(other_version()), encoding="utf-8")
+    other.write_text(draw_page(other_version()), encoding="utf-8")
     opened(browser, other)
     browser.click("#offers button")
     assert browser.inner_text("#where") == "1 change applied; 1 deletion had no event here to delete"
@@ -499,7 +500,7 @@ def test_the_list_of_pages_says_that_links_need_a_folder(browser: Page, tmp_path
     columns = ["recording", "hours", "seizures", "annotated", "not_assessed_s", "max_score", "file"]
     listed = tmp_path / "index.html"
     none = pd.DataFrame(columns=[*columns, "normal_share", "remarks"])
-    listed.write_text(index(none, pd.DataFrame(columns=["message"]), "m", None), encoding="utf-8")
+    listed.write_text(draw_index(none, pd.DataFrame(columns=["message"]), "m", None), encoding="utf-8")
     viewer = tmp_path / "viewer.html"
     viewer.write_text('<iframe sandbox="allow-scripts" src="index.html"></iframe>', encoding="utf-8")
     browser.goto(listed.as_uri())

@@ -64,8 +64,8 @@ def test_parts_of_a_long_recording_are_answered_like_the_whole(
     detector = load_detector(next(folder.glob("data/*/detector.json")).parent)
     whole = Pyfunc(detector).predict(read_rr(trained))
     for cores, fewest, most in ((1, 1800, 7), (2, 1, 86_400), (3, 2, 60), (2, 5, 2)):
-        monkeypatch.setattr("aura.detection.detector.FEWEST_OF_PART", fewest)
-        monkeypatch.setattr("aura.detection.detector.MOST_AT_ONCE", most)
+        monkeypatch.setattr("aura.detection.detector.MIN_WINDOWS_PER_PART", fewest)
+        monkeypatch.setattr("aura.detection.detector.MAX_WINDOWS_PER_PART", most)
         monkeypatch.setattr("joblib.cpu_count", lambda cores=cores: cores)
         pd.testing.assert_frame_equal(Pyfunc(detector).predict(read_rr(trained)), whole, check_exact=True)
     # Steps whose sums are rounded: the last window ends with the last beat, or a hair after it.
@@ -171,7 +171,7 @@ def test_invalid_beats_are_refused_with_a_reason(
 
 def test_a_recording_id_is_given_in_all_rows_or_in_none(model: mlflow.pyfunc.PyFuncModel) -> None:
     frame = pd.DataFrame({"t_s": [1.0, 2.0], "rr_ms": [800.0, 900.0], "recording": ["a", None]})
-    with pytest.raises(MlflowException, match="recording is missing or no text in some rows"):
+    with pytest.raises(MlflowException, match="recording is missing or not a text in some rows"):
         model.predict(frame)
 
 
@@ -385,7 +385,7 @@ def test_a_request_over_the_limits_is_refused(
     assert error.value.get_http_status_code() == 400
     model.predict(beats[:30])
     apart = pd.DataFrame({"t_s": [1.0, 1000.0], "rr_ms": [1000.0, 1000.0]})
-    with pytest.raises(MlflowException, match="250 windows, one each 4 s, are too many for one request"):
+    with pytest.raises(MlflowException, match="250 windows, one every 4 s, are too many for one request"):
         model.predict(apart)
 
 

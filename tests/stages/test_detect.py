@@ -20,7 +20,8 @@ from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import read_events_tsv
 from aura.formats.tse import read_tse
 from aura.formats.vocabulary import is_seizure
-from aura.reports.page import Recording, page
+from aura.reports.page import draw_page
+from aura.reports.page_content import Recording
 from tests.support.annotations import READERS
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
 from tests.support.project import SMALL_CORPUS, SMALL_WORK, Project
@@ -93,7 +94,7 @@ def test_a_folder_with_annotations_scores_itself_and_is_ranked(
 ) -> None:
     words = [MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial", "format=events_tsv"]
     assert main(["detect", f"edf={trained.corpus}", *words]) == 0
-    assert "against the annotations of 12 recordings" in capsys.readouterr().out
+    assert "compared with the annotations of 12 recordings" in capsys.readouterr().out
     metrics = run_of("detect").data.metrics
     table, _ = read_table(tmp_path / "found" / "detections.parquet")
     # By what is written as not assessed, and by the windows that have a score.
@@ -114,9 +115,9 @@ def test_doubtful_heartbeats_are_told_and_the_lead_of_the_beats_is_shown(
 
     def kept(recording: Recording) -> str:
         shown[recording.name] = recording.ecg
-        return page(recording)
+        return draw_page(recording)
 
-    monkeypatch.setattr("aura.stages._pages.page", kept)
+    monkeypatch.setattr("aura.stages._pages.page.draw_page", kept)
     rng = np.random.default_rng(5)
     beats_s = steady_beats(75, 0.5, 299.5)
     clean_mv = place_beats(beats_s, 300)
@@ -223,7 +224,7 @@ def test_what_a_person_annotated_is_not_written_over(
     for _ in range(2):
         # It has annotations beside it and no subject, which keeps nobody from looking.
         assert main(["detect", *words, f"output={found}"]) == 0
-    assert "against the annotations of 1 recordings" in capsys.readouterr().out
+    assert "compared with the annotations of 1 recordings" in capsys.readouterr().out
     (found / "night.tse_bi").write_text("version = tse_v1.0.0\n\n10.0000 50.0000 seiz 1.0000\n")
     assert main(["detect", *words, f"output={found}"]) == 1
     assert "50.0000" in (found / "night.tse_bi").read_text()
@@ -260,7 +261,7 @@ def test_annotations_that_cannot_be_used_keep_nobody_from_looking(
     table, _ = read_table(tmp_path / "found" / "detections.parquet")
     assert table.set_index("recording")["annotated"].dropna().to_dict() == {"bids": 1}
     out = capsys.readouterr().out
-    assert "against the annotations of 1 recordings" in out
+    assert "compared with the annotations of 1 recordings" in out
     for name, says in (
         ("empty", "its .tsv annotation file holds no event, not even background"),
         ("broken", "its .tsv annotation file: line 2 has a duration that is not a number"),
@@ -305,11 +306,11 @@ def test_a_file_that_was_saved_from_the_page_is_what_the_next_model_learns_from(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "say in what; write edf=recording.edf"),
-        (["edf=no such.edf"], "edf=no such.edf is not there"),
-        (["edf=README.md"], "edf=README.md is no .edf file; allowed are such a file, or a folder of them"),
+        ([], "edf is missing; write edf=recording.edf"),
+        (["edf=no such.edf"], "edf=no such.edf does not exist"),
+        (["edf=README.md"], "edf=README.md is not an .edf file; allowed are such a file, or a folder of them"),
         (["edf=.", "format=xml"], "detect.format=xml; allowed are tse_bi, csv_bi, events_tsv"),
-        (["edf=.", "model=models:/none@champion"], "model=models:/none@champion is no model of"),
+        (["edf=.", "model=models:/none@champion"], "model=models:/none@champion is not a model of"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -326,5 +327,5 @@ def test_a_recording_of_another_format_is_refused(
 ) -> None:
     (tmp_path / name).touch()
     assert main(["detect", f"edf={tmp_path / name}", f"output={tmp_path / 'out'}"]) == 1
-    says = f"{name} is no .edf file; allowed are such a file, or a folder of them; {helps}"
+    says = f"{name} is not an .edf file; allowed are such a file, or a folder of them; {helps}"
     assert says in capsys.readouterr().err

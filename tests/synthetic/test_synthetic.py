@@ -9,7 +9,7 @@ import pytest
 from aura.assembly import build_recipe, open_features
 from aura.config.compose import compose
 from aura.corpora.layouts import tusz15
-from aura.detection.components import labelling
+from aura.detection.components import build_labelling
 from aura.evaluation.operating_point import compute_event_curve
 from aura.learning.feature_table import FeatureTable
 from aura.synthetic.corpus import ECG_LABELS, plan, write_subject
@@ -98,7 +98,7 @@ def test_tachycardias_outnumber_seizures(corpus: Path) -> None:
 def test_a_threshold_on_heart_rate_alone_misses_seizures_and_raises_false_alarms(trained: Project) -> None:
     config = compose(trained.overrides)
     store = open_features(config)
-    table = FeatureTable(store, store.recordings, 4.0, labelling("labels", config.labels))
+    table = FeatureTable(store, store.recordings, 4.0, build_labelling("labels", config.labels))
     bpm = table.features.index("mean_hr__10s")
     heart_rates = [table.read(number)[:, bpm].astype(np.float64) for number in range(len(table))]
     trial = build_recipe(compose([*trained.overrides, "alarms.smoothing_s=0", "alarms.release=1"]))

@@ -14,7 +14,7 @@ import pytest
 from aura.config.compose import compose
 from aura.core.errors import OutageError
 from aura.tracking import registry, runs
-from aura.tracking.open_runs import held, runs_folder, settle_dead
+from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
 from tests.support.project import Project
 
 pytestmark = pytest.mark.integration
@@ -73,7 +73,7 @@ def test_a_stage_waits_once_for_a_server_that_dies(
     monkeypatch.setattr(mlflow.system_metrics.system_metrics_monitor.SystemMetricsMonitor, "start", lambda _: None)
     try:
         with (
-            pytest.raises(OutageError, match=f"MLflow at {gone} does not answer; run it again when it does"),
+            pytest.raises(OutageError, match=f"MLflow at {gone} does not answer; run the stage again when it does"),
             runs.stage_run("main", config),
             runs.stage_run("train", config) as active,
         ):
@@ -149,5 +149,5 @@ def test_a_run_of_another_tracking_server_is_left_to_it(tracking_uri: str, tmp_p
 def test_a_read_only_workspace_costs_only_the_lock(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     began = time.monotonic()
-    with held(tmp_path / "file" / "below", "0123"):
+    with lock_run(tmp_path / "file" / "below", "0123"):
         assert time.monotonic() - began < 5

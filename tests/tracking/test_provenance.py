@@ -206,7 +206,7 @@ def register(
     def add(name: str, *, synthetic: str | None = "false", **tags: str) -> None:
         client.create_registered_model(name)
         client.create_model_version(name, saved.as_uri())
-        known = {"aura.promotion": "champion: there was none", **tags}
+        known = {"aura.promotion": "champion: there was no champion", **tags}
         if synthetic is not None:
             known["aura.synthetic_training"] = synthetic
         for key, value in known.items():
@@ -244,7 +244,7 @@ def test_the_model_of_the_demo_is_never_used_instead_of_a_real_one(register: Reg
     with pytest.raises(AuraError) as refused:
         registry.default_address(compose(["dataset.name=new"]))
     assert str(refused.value) == (
-        "several detectors are registered, and none of them for this corpus: aura-seizure-detector-ours, "
+        "several detectors are registered, but none for this corpus: aura-seizure-detector-ours, "
         "aura-seizure-detector-synthetic, aura-seizure-detector-theirs; write model=models:/NAME@champion"
     )
 
@@ -286,7 +286,7 @@ def test_detect_refuses_to_choose_between_several(
     write_real(tmp_path / "a.edf")
     words = [f"edf={tmp_path / 'a.edf'}", f"output={tmp_path / 'o'}", f"workspace={tmp_path / 'w'}", "compute=serial"]
     assert main(["detect", *words]) == 1
-    assert "several detectors are registered, and none of them for this corpus" in capsys.readouterr().err
+    assert "several detectors are registered, but none for this corpus" in capsys.readouterr().err
     assert main(["detect", *words, "dataset.name=theirs"]) == 0
     assert "made by model aura-seizure-detector-theirs version 1" in capsys.readouterr().out
 
@@ -298,7 +298,7 @@ def test_a_first_model_of_few_subjects_is_the_champion_of_its_corpus(
     kept = [word for word in trained.overrides if not word.startswith(("dataset.synthesis", "workspace"))]
     assert main(["main", *kept, *words]) == 0
     said = capsys.readouterr().out
-    assert "aura-seizure-detector-clinic version 1 is the champion: there was none" in said
+    assert "aura-seizure-detector-clinic version 1 is the champion: there was no champion" in said
     made_by = registry.load("models:/aura-seizure-detector-clinic@champion").provenance
     # What the corpus was made by stands in its folder, whatever it is called.
     assert made_by.origin == Origin("clinic", True, runs.software(), runs.today())

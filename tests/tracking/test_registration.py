@@ -115,12 +115,14 @@ def test_a_failed_figure_does_not_prevent_registration(
     def fail(*given: object) -> None:
         raise error
 
-    monkeypatch.setattr(figures, "latency", fail)
+    monkeypatch.setattr(figures, "draw_latency", fail)
     words = ["train", *trained.overrides, f"tracking.model_name=pictures-{type(error).__name__}"]
     if isinstance(error, OSError):
         assert main(words) == 1
         said = capsys.readouterr()
-        assert f"aura train: {error}; all but pictures and pages is kept: pictures-OSError version 1" in said.err
+        assert (
+            f"aura train: {error}; everything but pictures and pages is saved: pictures-OSError version 1" in said.err
+        )
     else:
         with pytest.raises(ValueError, match="no such symbol") as raised:
             main(words)

@@ -29,7 +29,7 @@ def test_only_a_better_version_within_the_alarm_limit_becomes_champion(tracking_
     ]
     kinds = [sentence.split(" is the ")[1].split(":")[0] for sentence in said]
     assert kinds == ["champion", "challenger", "champion", "challenger", "challenger"]
-    assert "there was none; it raises 0.0 false alarms per 24 h of assessed time, 30 are allowed" in said[0]
+    assert "there was no champion; it raises 0.0 false alarms per 24 h of assessed time, 30 are allowed" in said[0]
     assert "event F1 0.621 against 0.571, better in 6" in said[1]
     assert "(90% are needed" in said[1]
     assert "48.0 false alarms per 24 h of assessed time against 0.0 (30 are allowed)" in said[3]
@@ -73,7 +73,7 @@ def test_a_champion_without_assessed_time_is_scored_again(tracking_uri: str) -> 
     version = client.create_model_version("earlier", "source", run.info.run_id).version
     client.set_registered_model_alias("earlier", "champion", version)
     # There is no model at this source; that it is asked for is enough.
-    assert "the champion cannot be loaded" in register_version("earlier", make_evaluation(list(range(20))))
+    assert "it cannot be loaded" in register_version("earlier", make_evaluation(list(range(20))))
 
 
 def test_a_champion_promoted_meanwhile_is_compared_with(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,10 +96,13 @@ def test_a_champion_is_scored_again_on_subjects_new_to_it(
 ) -> None:
     name = "tracking.model_name=elsewhere"
     assert trained.run("train", name) == 0
-    assert "is the champion: there was none" in capsys.readouterr().out
+    assert "is the champion: there was no champion" in capsys.readouterr().out
     # The very same detector on the very same recordings; two people are no proof of anything.
     assert trained.run("train", name) == 0
-    assert "2 test subjects that the champion has not seen are too few, 5 are needed" in capsys.readouterr().out
+    assert (
+        "not compared with the champion (version 1): only 2 test subjects are new to both, at least 5 are needed"
+        in capsys.readouterr().out
+    )
     monkeypatch.setattr(promotion, "MIN_SUBJECTS", 1)
     assert trained.run("train", name) == 0
     assert "better in 0% of the draws of 2 subjects" in capsys.readouterr().out
@@ -110,9 +113,9 @@ def test_a_champion_is_scored_again_on_subjects_new_to_it(
         assert trained.run("train", name) == 0
         assert trained.run("train", name, "split.test_share=0.6", f"dataset.name={corpus}", elsewhere) == 0
         said = capsys.readouterr().out
-        assert re.search(r"scored anew on [12] of [34] test subjects, which it has not seen", said)
+        assert re.search(r"scored again on the [12] of [34] test subjects that it has not seen", said)
     assert trained.run("train", name, "labels=forecasting", "labels.occurrence_s=300") == 0
-    assert "the champion is to find something else" in capsys.readouterr().out
+    assert "it was trained for another task" in capsys.readouterr().out
 
 
 def test_a_registered_version_is_evaluated_on_subjects_new_to_it(
@@ -123,7 +126,7 @@ def test_a_registered_version_is_evaluated_on_subjects_new_to_it(
     capsys.readouterr()
     assert trained.run("evaluate", "model=models:/evaluated@champion") == 0
     said = capsys.readouterr().out
-    assert "4 subjects it was trained on are left out" in said
+    assert "4 subjects that the model was trained on are left out" in said
     here = run_of("evaluate").data.metrics
     # Computed from the RR intervals again, in float64 where training has float32.
     for score in ("event_f1", "event_sensitivity", "event_false_alarms_per_24h", "sample_f1"):
@@ -134,18 +137,18 @@ def test_a_registered_version_is_evaluated_on_subjects_new_to_it(
         trained.run("evaluate", "model=models:/evaluated@champion", "dataset.name=renamed", f"workspace={tmp_path}")
         == 0
     )
-    assert "4 subjects it was trained on are left out" in capsys.readouterr().out
+    assert "4 subjects that the model was trained on are left out" in capsys.readouterr().out
     assert run_of("evaluate").data.metrics["event_f1"] == pytest.approx(here["event_f1"], nan_ok=True)
     assert trained.run("evaluate", "model=models:/evaluated@champion", "labels=forecasting") == 1
-    assert "is to find something else (_target_=aura.learning.labels.Detection)" in capsys.readouterr().err
+    assert "was trained for another task (_target_=aura.learning.labels.Detection)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "evaluate: say which model; write model=models:/aura-seizure-detector-synthetic@champion"),
-        (["model=models:/no_such@champion"], "model=models:/no_such@champion is no model of sqlite:"),
-        (["model=nonsense"], "model=nonsense is no model of"),
+        ([], "evaluate: model is missing; write model=models:/aura-seizure-detector-synthetic@champion"),
+        (["model=models:/no_such@champion"], "model=models:/no_such@champion is not a model of sqlite:"),
+        (["model=nonsense"], "model=nonsense is not a model of"),
     ],
 )
 def test_a_missing_model_is_reported_in_one_line(
@@ -157,5 +160,5 @@ def test_a_missing_model_is_reported_in_one_line(
 
 
 def test_loading_refuses_a_model_that_is_no_detector(tracking_uri: str) -> None:
-    with pytest.raises(AuraError, match="is no model of"):
+    with pytest.raises(AuraError, match="is not a model of"):
         registry.load("runs:/0123/model")

@@ -8,7 +8,7 @@ import pytest
 
 from aura import assembly
 from aura.config.compose import compose
-from tests.conftest import Project
+from tests.support.project import Project
 
 
 def test_a_moved_corpus_is_neither_prepared_nor_featurized_anew(

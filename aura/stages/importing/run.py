@@ -199,7 +199,7 @@ class _Import:
             return False
         detector = self.teller.detector
         one = score_prepared(self.config, detector, recording)
-        events, blind = describe_alarms(detector.alarms, one)
+        detections = describe_alarms(detector.alarms, one)
         write_predictions(
             self.connection,
             recording_id,
@@ -208,8 +208,8 @@ class _Import:
             t_s=np.arange(1, len(one.score) + 1, dtype=np.float64) * one.step_s,
             probability=one.probability,
             score=one.score,
-            alarms=events,
-            not_assessed=blind,
+            alarms=detections.alarms,
+            not_assessed=detections.not_assessed,
         )
         return True
 

@@ -1,4 +1,4 @@
-"""Beats in, probabilities and alarms out, as they come, from standard input or over a connection."""
+"""Answer beats with probabilities and alarms as they arrive, from standard input or over a connection."""
 
 import json
 import os
@@ -17,72 +17,96 @@ from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.files import digest
 from aura.detection.live import Line, Live, encode
-from aura.detection.live_port import LONGEST, check_source, listen, open_port, read_token
+from aura.detection.live_port import MAX_LINE_BYTES, listen, open_port, parse_source, read_token
 from aura.detection.live_state import StateFile
 from aura.serving.metrics import Meters
 from aura.stages.live import LiveConfig
 from aura.tracking import registry, runs
 from aura.tracking.registry import Registered
 
-# Lines about the lines of a sender, which it hears even if all others go to a file.
-ABOUT_LINES = ("held", "refused")
+# Kinds of lines that answer a sender even if all others go to a file: they are about its own lines.
+SENDER_KINDS = ("held", "refused")
 
 
 def run(config: Config) -> None:
     """Answer each line of beats with the lines of the steps that it completes, and of the alarms.
 
-    What was taken is in the state file before it is answered. Whatever ended a run, the next one knows by their numbers
-    the last lines that were said: it adds to a file of its own what is missing there, and repeats them to who asks.
+    An accepted line is in the state file before it is answered. However a run ended, the next one continues: it appends
+    the lines that its output file lacks, and repeats the last lines to a sender that asks for them.
     """
     wanted = config.section(LiveConfig)
-    listening = wanted.source != "-"
-    if listening:
-        check_source(wanted.source)
-    token = read_token() if listening else None
-    for key, name in (("output", wanted.output), ("state", wanted.state)):
-        if name is not None and not Path(name).parent.is_dir():
-            raise AuraError(f"{key}={name}: there is no folder {Path(name).parent}; make it first")
+    is_port = wanted.source != "-"
+    if is_port:
+        parse_source(wanted.source)
+    token = read_token() if is_port else None
+    _check_folders(wanted)
     runs.connect(config)
     address = wanted.model or registry.default_address(config)
     registered = registry.load(address, runtime=config.serving.runtime)
-    detector = registered.detector
-    # What else is computed with could change a last digit of what was said.
-    made_with = [type(detector.model).__name__, __version__, *map(version, ("numpy", "numba"))]
-    made_of = digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms), made_with)
-    state = StateFile(None if wanted.state is None else Path(wanted.state), made_of)
-    with ExitStack() as opened:
-        if state.path is not None:
-            opened.enter_context(_alone("state", state.path))
-            opened.callback(state.close)
-        output = None
-        if wanted.output != "-":
-            opened.enter_context(_alone("output", Path(wanted.output)))
-            output = opened.enter_context(_open_output(Path(wanted.output)))
-        provenance = registered.provenance
-        warning = provenance.warning(synthetic_data=False)
-        made_by: Line = {**provenance.to_dict(), "warning": warning}
-        meters = Meters(_about(registered))
-        service = _Service(Live(detector), state, output, meters, made_by, step_s=detector.spec.step_s)
-        print(f"live: {provenance}; a step each {detector.spec.step_s:g} s", file=sys.stderr)
-        if warning:
-            print(f"live: warning: {warning}", file=sys.stderr)
-        if listening:
-            server = opened.enter_context(open_port(wanted.source, token))
+    with ExitStack() as stack:
+        service = _open_service(wanted, registered, stack)
+        _print_model(registered)
+        if is_port:
+            server = stack.enter_context(open_port(wanted.source, token))
             listen(server, token, lambda: _Session(service))
             return
         session = _Session(service)
         _serve_stdin(session)
+    _check_all_accepted(session)
+
+
+def _check_folders(wanted: LiveConfig) -> None:
+    """Raise AuraError if the folder of the output or of the state does not exist."""
+    for key, name in (("output", wanted.output), ("state", wanted.state)):
+        if name is not None and not Path(name).parent.is_dir():
+            raise AuraError(f"{key}={name}: the folder {Path(name).parent} does not exist; create it first")
+
+
+def _open_service(wanted: LiveConfig, registered: Registered, stack: ExitStack) -> "_Service":
+    """Open the state and the output for this process alone, and restore the state."""
+    detector = registered.detector
+    state = StateFile(None if wanted.state is None else Path(wanted.state), _made_of(registered))
+    if state.path is not None:
+        stack.enter_context(_lock("state", state.path))
+        stack.callback(state.close)
+    output = None
+    if wanted.output != "-":
+        stack.enter_context(_lock("output", Path(wanted.output)))
+        output = stack.enter_context(_open_output(Path(wanted.output)))
+    provenance = registered.provenance
+    made_by: Line = {**provenance.to_dict(), "warning": provenance.warning(synthetic_data=False)}
+    meters = Meters({"model": provenance.model, "version": provenance.version, "run_id": provenance.run_id})
+    return _Service(Live(detector), state, output, meters, made_by, step_s=detector.spec.step_s)
+
+
+def _made_of(registered: Registered) -> str:
+    """Digest everything that decides the lines of a detector, down to their last digit."""
+    detector = registered.detector
+    software = [type(detector.model).__name__, __version__, *map(version, ("numpy", "numba"))]
+    return digest(registered.run_id, detector.threshold, detector.spec.to_dict(), asdict(detector.alarms), software)
+
+
+def _print_model(registered: Registered) -> None:
+    provenance = registered.provenance
+    print(f"live: {provenance}; a step every {registered.detector.spec.step_s:g} s", file=sys.stderr)
+    warning = provenance.warning(synthetic_data=False)
+    if warning:
+        print(f"live: warning: {warning}", file=sys.stderr)
+
+
+def _check_all_accepted(session: "_Session") -> None:
+    """Raise AuraError if lines were refused or are still held back."""
     if session.n_refused:
         raise AuraError(f"{session.n_refused} of {session.n_lines} lines were refused; the others were answered")
-    if service.live.n_held:
+    if session.n_held:
         raise AuraError(
-            f"the last {service.live.n_held} lines are held back, as their time jumps ahead and no lines after them "
-            f"confirm it; the others were answered"
+            f"the last {session.n_held} lines are held back, since their time jumps ahead and no later line confirms "
+            f"it; the others were answered"
         )
 
 
 class _Service:
-    """Says what the detector says, to a file of its own or to whom it hears."""
+    """Save the lines of the detector, and relay them to a file or back to the sender."""
 
     def __init__(
         self, live: Live, state: StateFile, output: BinaryIO | None, meters: Meters, made_by: Line, *, step_s: float
@@ -95,51 +119,56 @@ class _Service:
             for text in loaded[1]:
                 live.take(text)
         if output is not None:
-            _catch_up(output, live, made_by)
+            _complete_output(output, live, made_by)
 
-    def keep(self, lines: Sequence[Line], taken: str | None = None) -> list[Line]:
-        """Count and save the lines of an answer; gives those that the sender is to hear."""
+    def save(self, lines: Sequence[Line], text: str | None = None) -> list[Line]:
+        """Count and save an answer, with the line that it answers; return the lines for the sender."""
         self.meters.windows((line.get("reason") for line in lines if line["kind"] == "step"), step_s=self._step_s)
         for line in lines:
             if line["kind"] == "alarm":
                 self.meters.alarm()
         try:
-            self._state.save(self.live.state, taken)
+            self._state.save(self.live.state, text)
             if self.output is not None:
                 _write(self.output, encode(lines))
         except OSError as error:
-            # Unlike a sender that is gone, this is the end.
-            raise AuraError(f"what is known cannot be kept: {error}") from error
+            # A lost sender may return; an answer that cannot be saved ends the run.
+            raise AuraError(f"state or output cannot be written: {error}") from error
         if self.output is None:
             return list(lines)
-        return [line for line in lines if line["kind"] in ABOUT_LINES]
+        return [line for line in lines if line["kind"] in SENDER_KINDS]
 
 
 class _Session:
-    """Answers the lines of one sender."""
+    """Answer the lines of one sender."""
 
     def __init__(self, service: _Service) -> None:
         self._service, self._live = service, service.live
         self.n_lines = self.n_refused = self._n_known = 0
         self.accepted = True
-        # Whether the sender is still at what is known, as one that begins again.
-        self._again = True
+        # Whether all lines so far repeat known beats, as after a restart of the sender.
+        self._is_repeating = True
+
+    @property
+    def n_held(self) -> int:
+        """Number of lines that are held back."""
+        return self._live.n_held
 
     def hello(self) -> list[Line]:
-        """Say what is known, and repeat the last answer: nobody knows whether it arrived."""
-        repeated = [] if self._service.output is not None else self._live.since(self._live.before_n)
-        return [{**self._live.ready(), "made_by": self._service.made_by}, *repeated]
+        """Return what was accepted before, and repeat the last answer, which may have been lost."""
+        repeated = [] if self._service.output is not None else self._live.lines_after(self._live.before_n)
+        return [{**self._live.ready_line(), "made_by": self._service.made_by}, *repeated]
 
     def answer(self, text: str) -> list[Line]:
-        """Answer a line; it is kept before."""
+        """Return the answer to a line, after it is saved."""
         self.n_lines += 1
         self.accepted = True
         try:
-            wanted = _after_n(text)
-            if wanted is not None:
-                return self._live.since(wanted)
-            self._again = self._again and self._live.knows(text)
-            if self._again:
+            after_n = _parse_request(text)
+            if after_n is not None:
+                return self._live.lines_after(after_n)
+            self._is_repeating = self._is_repeating and self._live.is_known(text)
+            if self._is_repeating:
                 self._n_known += 1
                 known = {"kind": "known", "line": self.n_lines, "after_s": self._live.after_s}
                 return [known] if self._n_known == 1 else []
@@ -150,55 +179,51 @@ class _Session:
             self.accepted = False
             return [{"kind": "refused", "line": self.n_lines, "message": str(error)}]
         self.n_refused += [line["kind"] for line in lines].count("refused")
-        return self._service.keep(lines, text)
+        return self._service.save(lines, text)
 
     def end(self) -> list[Line]:
-        """Answer the end of the connection."""
-        return self._service.keep(self._live.end())
+        """Return the last lines, at the end of the connection."""
+        return self._service.save(self._live.end())
 
 
 def _serve_stdin(session: _Session) -> None:
     """Answer all lines of standard input."""
     sink = sys.stdout.buffer
     _write(sink, encode(session.hello()))
-    for text in _lines(sys.stdin.buffer):
+    for text in _read_lines(sys.stdin.buffer):
         _write(sink, encode(session.answer(text)))
     _write(sink, encode(session.end()))
 
 
-def _about(registered: Registered) -> dict[str, str]:
-    """Labels of a detector; of a folder not where it is."""
-    provenance = registered.provenance
-    return {"model": provenance.model, "version": provenance.version, "run_id": provenance.run_id}
+def _complete_output(output: BinaryIO, live: Live, made_by: Line) -> None:
+    """Append the lines that an output file lacks; raise AuraError if it is not the output of this state.
 
-
-def _catch_up(output: BinaryIO, live: Live, made_by: Line) -> None:
-    """Write to a file those lines that it does not hold yet; what it holds has to be of this detector.
-
-    The first line of a new file is numbered 0, and says which detector made the others.
+    The first line of a new file is numbered 0 and names the detector.
     """
     size = output.seek(0, os.SEEK_END)
-    output.seek(max(size - LONGEST, 0))
-    *whole, part = output.read().split(b"\n")
-    refusal = f"output={output.name} is not of this state; name another file"
+    output.seek(max(size - MAX_LINE_BYTES, 0))
+    *complete, part = output.read().split(b"\n")
+    refusal = f"output={output.name} does not belong to this state; name another file"
     last_n = 0
-    if whole:
+    if complete:
         try:
-            last = json.loads(whole[-1])
+            last = json.loads(complete[-1])
             last_n = last["n"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise AuraError(refusal) from error
         if not isinstance(last_n, int) or not 0 <= last_n <= live.n:
             raise AuraError(refusal)
-        kept = live.since(last_n - 1)
+        kept = live.lines_after(last_n - 1)
         if len(kept) == live.n - last_n + 1 and kept[0] != last:
             raise AuraError(refusal)
-    missing = live.since(last_n)
+    missing = live.lines_after(last_n)
     if len(missing) < live.n - last_n and size:
-        raise AuraError(f"output={output.name} ends with line {last_n}; lines that old are not known any more")
-    head: list[Line] = [] if whole else [{"kind": "model", "n": 0, **made_by}]
+        raise AuraError(
+            f"output={output.name} ends with line {last_n}; the lines after it are no longer kept; name another file"
+        )
+    head: list[Line] = [] if complete else [{"kind": "model", "n": 0, **made_by}]
     text = encode([*head, *missing])
-    # A run that was killed can leave the beginning of a line, and no other.
+    # A killed run can leave an incomplete last line, which must be the beginning of the missing text.
     if not text.startswith(part):
         raise AuraError(refusal)
     _write(output, text[len(part) :])
@@ -207,7 +232,7 @@ def _catch_up(output: BinaryIO, live: Live, made_by: Line) -> None:
 def _open_output(path: Path) -> BinaryIO:
     """Open a file to read its end and to append to it."""
     if path.exists() and not path.is_file():
-        raise AuraError(f"output={path} is no file; name a file, or one that is not there yet")
+        raise AuraError(f"output={path} is not a file; name a file, which need not exist yet")
     try:
         return path.open("a+b")
     except OSError as error:
@@ -215,13 +240,13 @@ def _open_output(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def _alone(key: str, path: Path) -> Iterator[None]:
-    """See that no other process works on the same file at the same time."""
+def _lock(key: str, path: Path) -> Iterator[None]:
+    """Lock a file against other processes."""
     lock = FileLock(f"{path}.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise AuraError(f"{key}={path} is another run's at work; name another file") from error
+        raise AuraError(f"{key}={path} is in use by another run; name another file") from error
     except OSError as error:
         raise AuraError(f"{key}={path}: the lock file beside it cannot be opened: {error.strerror}") from error
     try:
@@ -230,28 +255,28 @@ def _alone(key: str, path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _after_n(text: str) -> int | None:
-    """Number of the last line that a sender has, where it asks for those after it."""
+def _parse_request(text: str) -> int | None:
+    """Parse a request for the lines after a number; None if the line is not such a request."""
     if "after_n" not in text:
         return None
     try:
-        asked = json.loads(text)
+        request = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(asked, dict) or "after_n" not in asked:
+    if not isinstance(request, dict) or "after_n" not in request:
         return None
-    n = asked["after_n"]
-    if asked.keys() != {"after_n"} or not isinstance(n, int) or isinstance(n, bool):
-        raise AuraError('lines are asked for by the number of the last one that is there, such as {"after_n": 120}')
+    n = request["after_n"]
+    if request.keys() != {"after_n"} or not isinstance(n, int) or isinstance(n, bool):
+        raise AuraError('after_n must be the number of the last line that was received, such as {"after_n": 120}')
     return n
 
 
-def _lines(source: BinaryIO) -> Iterator[str]:
-    """Lines with something in them; of one that is too long, the beginning."""
-    while line := source.readline(LONGEST):
+def _read_lines(source: BinaryIO) -> Iterator[str]:
+    """Yield the lines that are not empty; of a line that is too long, only the beginning."""
+    while line := source.readline(MAX_LINE_BYTES):
         rest = line
-        while len(rest) == LONGEST and not rest.endswith(b"\n"):
-            rest = source.readline(LONGEST)
+        while len(rest) == MAX_LINE_BYTES and not rest.endswith(b"\n"):
+            rest = source.readline(MAX_LINE_BYTES)
         if line.strip():
             yield line.decode("utf-8", errors="replace")
 

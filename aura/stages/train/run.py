@@ -24,16 +24,15 @@ from aura.assembly import (
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.provenance import Origin, Provenance
-from aura.detection.components import labelling
-from aura.detection.detector import requirements, save_detector
-from aura.detection.onnx import require
+from aura.detection.components import build_labelling
+from aura.detection.onnx import check_exportable
 from aura.evaluation.recipe import Recipe, TrainingResult
 from aura.evaluation.results import Evaluation
 from aura.learning.feature_table import FeatureTable
 from aura.learning.importance import compute_importance
 from aura.learning.splits import Fold
 from aura.reports import text
-from aura.reports.model_card import model_card
+from aura.reports.model_card import write_model_card
 from aura.reports.training import draw_training
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import run as evaluate
@@ -45,12 +44,12 @@ from aura.tracking.registry import Registered
 def run(config: Config) -> None:
     """Train, test and register a detector on the features of this configuration.
 
-    Where features are missing or outdated, featurize runs first, as a child run.
+    If features are missing or outdated, featurize runs first, as a child run.
     """
     recipe = build_recipe(config)
     runtime = config.serving.runtime or "sklearn"
     if runtime == "onnx":
-        require(instantiate(config.model))
+        check_exportable(instantiate(config.model))
     with runs.stage_run("train", config) as active:
         features = open_feature_table(config)
         folds = build_folds(config, features.recordings)
@@ -60,22 +59,22 @@ def run(config: Config) -> None:
                 features,
                 folds,
                 choose_groups(config),
-                # Several folds test the way of training; the detector that is registered learns from all recordings.
+                # Several folds test the recipe; the registered detector is then trained on all recordings.
                 retrain=len(folds) > 1 and not is_personal(config),
                 progress=lambda name: print(f"train: {name}"),
             )
         scores = result.evaluation.scores(seed=config.seed)
-        evaluate.count(result.evaluation)
+        evaluate.push_counts(result.evaluation)
         comparison = log_result(config, result, scores)
         outcome = register(config, result, recipe, scores, comparison, runtime)
         print(describe(result, scores, comparison, outcome, active.info.run_id))
-        # Pictures come last: a picture that fails must cost nothing else.
-        with _noting(f"all but pictures and pages is kept: {outcome}"):
+        # Pictures come last, so that a failure to draw them costs nothing else.
+        with _note_on_error(f"everything but pictures and pages is saved: {outcome}"):
             log_pictures(config, features, result, recipe, scores)
 
 
 def log_data(config: Config, features: FeatureTable, folds: Sequence[Fold]) -> None:
-    """Log what the detector is made from and tested on, before any work."""
+    """Log the data that the detector is trained and tested on, before any work."""
     tested = features.recordings[np.any([fold.test for fold in folds], axis=0)]
     runs.log_dataset(
         features.store.folder,
@@ -94,7 +93,7 @@ def log_result(config: Config, result: TrainingResult, scores: Mapping[str, floa
     runs.log_table(evaluation.per_subject(), "per_subject.json")
     runs.log_table(evaluation.seizures(), "seizures.json")
     runs.log_table(result.training_curve, "training_curve.json")
-    baselines = runs.baselines(compute_test_digest(config, result.tested))
+    baselines = runs.find_baselines(compute_test_digest(config, result.tested))
     runs.log_table(baselines, "baselines.json")
     return text.compare_with_baselines(scores, baselines)
 
@@ -109,16 +108,16 @@ def register(
 ) -> str:
     """Log the model card and the model, register the model, and return a sentence about it."""
     origin = build_origin(config)
-    card = model_card(
-        config, scores, comparison, result.recordings, result.tested, origin=origin, kept=result.keeps_limit
+    card = write_model_card(
+        config, scores, comparison, result.recordings, result.tested, origin=origin, keeps_limit=result.keeps_limit
     )
     runs.log_text(card, "model_card.md")
     if is_personal(config):
         return "nothing is registered: each model is for one subject"
     detector = build_detector(config, result.detector, recipe, origin)
     with TemporaryDirectory() as saved:
-        save_detector(Path(saved), detector, runtime=runtime)
-        model_id = runs.log_model(Path(saved), requirements(result.detector.model, detector.spec, runtime=runtime))
+        detector.save(Path(saved), runtime=runtime)
+        model_id = runs.log_model(Path(saved), detector.requirements(runtime=runtime))
     score_again = partial(_score_again, config, result.tested)
     return promotion.register(config, model_id, card, origin, result.evaluation, result.tested, score_again)
 
@@ -130,7 +129,7 @@ def describe(result: TrainingResult, scores: Mapping[str, float], comparison: st
         f"train: {len(result.recordings)} recordings, {len(sides['train'])} subjects to train on, "
         f"{len(sides['test'])} to test on with {sum(len(r.seizures) for r in recordings)} seizures in "
         f"{sum(r.duration_s for r in recordings) / 3600:.1f} h; run {run_id}\n\n"
-        f"{text.summary(scores)}\n\n{comparison}\n\n{outcome}"
+        f"{text.summarize_scores(scores)}\n\n{comparison}\n\n{outcome}"
     )
 
 
@@ -157,13 +156,13 @@ def log_pictures(
 
 
 def build_origin(config: Config) -> Origin:
-    """Build the statement of what a detector is trained on."""
+    """Describe what a detector is trained on."""
     return Origin(config.dataset.name, is_synthetic(config), runs.software(), runs.today())
 
 
 @contextmanager
-def _noting(sentence: str) -> Iterator[None]:
-    """Add a sentence to whatever ends the block early."""
+def _note_on_error(sentence: str) -> Iterator[None]:
+    """Add a sentence to an error that ends the block."""
     try:
         yield
     except BaseException as error:
@@ -176,20 +175,21 @@ def open_feature_table(config: Config) -> FeatureTable:
     store = ensure_features(config)
     runs.log_upstream({"prepare": store.prepare_run_id, "featurize": store.run_id})
     recordings = select_annotated(store.recordings)
-    return FeatureTable(store, recordings, config.windows.step_s, labelling("labels", config.labels))
+    return FeatureTable(store, recordings, config.windows.step_s, build_labelling("labels", config.labels))
 
 
-def select_annotated(found: pd.DataFrame) -> pd.DataFrame:
-    """Select the annotated recordings; the others teach nothing."""
-    recordings = found[found["annotated"]].astype({"n_seizures": "int64"}).reset_index(drop=True)
-    if not len(recordings):
-        raise AuraError(f"none of the {len(found)} recordings is annotated; without seizures there is nothing to learn")
-    if len(recordings) < len(found):
-        print(f"train: {len(found) - len(recordings)} of {len(found)} recordings have no annotations and are left out")
-    return recordings
+def select_annotated(recordings: pd.DataFrame) -> pd.DataFrame:
+    """Select the annotated recordings; a detector cannot learn from the others."""
+    annotated = recordings[recordings["annotated"]].astype({"n_seizures": "int64"}).reset_index(drop=True)
+    if not len(annotated):
+        raise AuraError(f"none of the {len(recordings)} recordings is annotated; training needs annotated seizures")
+    n_left_out = len(recordings) - len(annotated)
+    if n_left_out:
+        print(f"train: {n_left_out} of {len(recordings)} recordings have no annotations and are left out")
+    return annotated
 
 
 def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
     """Score another detector on the recordings that this one was tested on."""
     corpus = open_prepared(config)
-    return evaluate.score(config, other.detector, (corpus[name] for name in recordings["recording"]))
+    return evaluate.score_corpus(config, other.detector, (corpus[name] for name in recordings["recording"]))

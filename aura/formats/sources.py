@@ -51,8 +51,8 @@ def read_ecg(source: Any, channels: Sequence[str] = edf.ANY_ECG) -> Ecg:
     if hasattr(source, "sig_name") and hasattr(source, "p_signal"):
         return _from_wfdb(source, channels)
     raise InvalidInput(
-        f"source is a {type(source).__name__}; allowed are the path of an EDF file, an mne.io.Raw and a wfdb.Record; "
-        "for samples in an array use Ecg.from_array(x_mv, fs_hz)"
+        f"source is of the type {type(source).__name__}; allowed are the path of an EDF file, an mne.io.Raw and a "
+        "wfdb.Record; for samples in an array use Ecg.from_array(x_mv, fs_hz)"
     )
 
 
@@ -81,7 +81,9 @@ def read_rr(table: Any, duration_s: float | None = None) -> RRSeries:
     try:
         frame = pd.DataFrame(table)
     except (TypeError, ValueError) as error:
-        raise InvalidInput(f"table is a {type(table).__name__}; allowed is a table with the column rr_ms") from error
+        raise InvalidInput(
+            f"table is of the type {type(table).__name__}; allowed is a table with the column rr_ms"
+        ) from error
     if "rr_ms" not in frame.columns:
         raise InvalidInput(
             f"table has the columns {', '.join(map(str, frame.columns)) or 'none'}; needed is rr_ms, allowed beside it "
@@ -93,7 +95,8 @@ def read_rr(table: Any, duration_s: float | None = None) -> RRSeries:
         raise InvalidInput(f"table holds values that are not numbers: {error}") from error
     rr_ms = values["rr_ms"]
     t_s = values.get("t_s", np.cumsum(rr_ms) / 1000)
-    last_s = float(t_s[-1]) if len(t_s) else 0.0
+    # RRSeries reports times that are not allowed.
+    last_s = float(t_s.max(initial=0.0)) if np.isfinite(t_s).all() else 0.0
     return RRSeries(t_s, rr_ms, last_s if duration_s is None else duration_s)
 
 
