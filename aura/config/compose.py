@@ -12,7 +12,7 @@ from aura.config.build import build, prefixed
 from aura.config.checks import check_components, check_dataset, check_families, check_name, check_target
 from aura.config.messages import explain_error
 from aura.config.schema import Config, config_class
-from aura.core.errors import AuraError
+from aura.core.errors import AuraError, InvalidInput
 from aura.core.paths import CONF
 from aura.execution.shares import select_share
 
@@ -61,8 +61,10 @@ def check_config(composed: DictConfig, overrides: Sequence[str]) -> Config:
         try:
             instantiate(values)
         except HydraException as error:
-            cause = error.__cause__
+            # A new error: the cause raised again would become its own cause.
+            cause = error.__cause__ or error
+            refusal = InvalidInput if isinstance(cause, InvalidInput) else AuraError
             with prefixed(f"{group}."):
-                raise (cause if isinstance(cause, AuraError) else AuraError(str(cause or error))) from error
+                raise refusal(str(cause)) from error
     check_target("model", config.model, free=("random_state",))
     return config
