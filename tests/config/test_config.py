@@ -129,6 +129,7 @@ def test_what_is_wrong_is_one_line_that_names_the_key(
     assert captured.err.count("\n") == 1
 
 
+@pytest.mark.integration
 def test_a_wrong_model_parameter_is_refused_before_any_work(capsys: pytest.CaptureFixture[str]) -> None:
     for stage in ("train", "main"):
         assert main([stage, "model.n_estimators=many"]) == 1

@@ -20,6 +20,8 @@ from aura.config.schema import Config
 from aura.config.stage import Stage
 from aura.core.paths import PROJECT
 
+pytestmark = pytest.mark.integration
+
 # The oldest whose Jobs may have a podFailurePolicy without being told to, and the newest that there is a schema of.
 VERSIONS = ("1.31", kubernetes_validate.latest_version())
 KUBERNETES = PROJECT / "deploy/kubernetes"

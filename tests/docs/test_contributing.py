@@ -59,7 +59,7 @@ def test_a_unit_test_that_imports_mlflow_fails(
 ) -> None:
     (tmp_path / "mlflow.py").write_text("")
     (tmp_path / "test_it.py").write_text(text)
-    options = ["-p", "tests.conftest", "-p", "no:cacheprovider", "-c", "pyproject.toml", "--rootdir"]
+    options = ["-p", "conftest", "-p", "no:cacheprovider", "-c", "pyproject.toml", "--rootdir"]
     command = [sys.executable, "-m", "pytest", "-m", "not integration", *options, tmp_path, tmp_path]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert message in done.stdout

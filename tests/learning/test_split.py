@@ -47,6 +47,7 @@ def test_both_sides_have_similar_numbers_of_seizures() -> None:
         assert per_side.to_dict() == pytest.approx({0: 5, 1: 3, 10: 2}, abs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", [KFold(3), LeaveOneSubjectOut()])
 @given(counts=st.lists(st.integers(0, 9), min_size=3, max_size=20), seed=st.integers(0, 99))
 def test_every_subject_is_tested_once(split: Split, counts: list[int], seed: int) -> None:
