@@ -14,7 +14,7 @@ from aura.core.provenance import Origin
 from aura.core.series import RRSeries
 from aura.detection.alarms import Alarms
 from aura.detection.detector import SeizureDetector, load_detector
-from aura.features import FeatureSpec, extract, feature_names
+from aura.features import FeatureSpec, extract_features, feature_names
 from aura.learning.calibration import Calibration
 
 SPEC = FeatureSpec(lengths_s=(("time_domain", (30.0,)),), step_s=4.0)
@@ -35,7 +35,7 @@ def make_rr(duration_s: float = 1200.0) -> RRSeries:
 
 @pytest.fixture(scope="module")
 def detector() -> SeizureDetector:
-    windows = extract(make_rr(), SPEC)
+    windows = extract_features(make_rr(), SPEC)
     windows = windows.dropna()
     x, t_s = windows[feature_names(windows)].to_numpy(), windows["t_s"].to_numpy()
     model = RandomForestClassifier(5, random_state=0).fit(x, ((t_s > 420) & (t_s < 500)).astype(np.int64))
