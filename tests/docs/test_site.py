@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import aura
 from aura.config.stage import find_stages
 from aura.core.paths import PROJECT
 
@@ -109,3 +110,9 @@ def test_each_way_through_train_passes_five_modules_at_most() -> None:
 
 def test_pictures_are_small() -> None:
     assert sum(path.stat().st_size for path in DOCS.rglob("*.png")) < 500_000
+
+
+def test_the_table_of_the_api_has_each_public_name() -> None:
+    page = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
+    first_cells = " ".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
+    assert {name.partition("(")[0] for name in re.findall(r"`([^`]+)`", first_cells)} == set(aura.__all__)
