@@ -243,7 +243,10 @@ def test_a_recording_no_longer_in_the_corpus_stays_and_is_named(
 ) -> None:
     put_one(database, "gone", dataset="synthetic")
     assert trained.run("import", f"url={database}", "ecg=none") == 0
-    assert "1 recordings of synthetic in the database are not in the prepared corpus; they stay: gone" in capsys.readouterr().out
+    assert (
+        "1 recordings of synthetic in the database are not in the prepared corpus; they stay: gone"
+        in capsys.readouterr().out
+    )
     # Who does not want it removes it, with all that hangs on it.
     rows(database, "DELETE FROM recording WHERE name = 'gone'")
     orphans = "SELECT count(*) FROM rr WHERE recording_id NOT IN (SELECT recording_id FROM recording)"

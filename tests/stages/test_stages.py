@@ -360,7 +360,7 @@ def test_a_best_channel_is_chosen_and_said(tmp_path: Path, capsys: pytest.Captur
     (folder,) = (project.workspace / "any").glob("prepared-*")
     recordings, _ = read_table(folder / "recordings.parquet")
     assert main(["prepare", *words, "dataset.subject_channels=[{subject: c, channels: [ECG1]}]"]) == 1
-    assert "has no subject 'c'; there are a, b" in capsys.readouterr().err
+    assert "has no subject 'c'; its subjects are a, b" in capsys.readouterr().err
     # The channels of one subject change nothing of the others.
     assert main(["prepare", *words, 'dataset.subject_channels=[{subject: b, channels: ["ECG1"]}]']) == 0
     assert "2 prepared (1 now, 1 unchanged)" in capsys.readouterr().out
@@ -373,9 +373,7 @@ def test_a_best_channel_is_chosen_and_said(tmp_path: Path, capsys: pytest.Captur
 def test_nothing_prepared_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path, tmp_path / "workspace")
     assert project.run("prepare") == 1
-    assert (
-        "dataset.root holds no synthetic corpus; for recordings of your own add dataset=any" in capsys.readouterr().err
-    )
+    assert "dataset.root holds no synthetic corpus; for your own recordings add dataset=any" in capsys.readouterr().err
     (tmp_path / "synthesis.json").touch()
     assert project.run("prepare") == 1
     assert "holds no .edf file, but 1 .json\n" in capsys.readouterr().err
@@ -460,10 +458,10 @@ def test_a_missing_corpus_says_how_to_make_it_where_it_can_be_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["prepare", f"workspace={tmp_path}"]) == 1
-    assert "is no folder; run `python -m aura synthesize` to make it" in capsys.readouterr().err
+    assert "is not a folder; run `python -m aura synthesize` to make it" in capsys.readouterr().err
     for words in (["dataset=any"], []):
         assert main(["prepare", *words, f"dataset.root={tmp_path}/none", f"workspace={tmp_path}"]) == 1
-        assert "dataset.root, which ends in 'none', is no folder; give a folder that is" in capsys.readouterr().err
+        assert "dataset.root, which ends in 'none', is not a folder; give an existing folder" in capsys.readouterr().err
 
 
 def test_a_corpus_of_other_settings_is_not_overwritten(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
