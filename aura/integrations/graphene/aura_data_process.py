@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 
-from aura.assembly import feature_writer, preparation, prepared_writer
+from aura.assembly import build_preparation, feature_writer, prepared_writer
 from aura.config.schema import Config
 from aura.core.recordings import RecordingRef
 from aura.corpora.discovery import Corpus
@@ -51,7 +51,7 @@ class DataProcess:
         names = self._names
         chosen = replace(self._corpus, refs=tuple(_select(request, self._corpus, names)), rejects=())
         prepared, features, compute = prepared_writer(config), feature_writer(config), instantiate(config.compute)
-        outcomes = prepare_all(chosen, PrepareRecording(preparation(config), names, prepared), compute)
+        outcomes = prepare_all(chosen, PrepareRecording(build_preparation(config), names, prepared), compute)
         done = [outcome.row for outcome in outcomes if not outcome.failed]
         work = Featurization(config.feature_spec, prepared.folder, features)
         results = run_all(done, work, compute=compute, title="featurize", on_death=report_death)

@@ -9,7 +9,7 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from aura.assembly import channels_digest, find_prepared, open_prepared, preparation, prepared_writer
+from aura.assembly import build_preparation, channels_digest, find_prepared, open_prepared, prepared_writer
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
@@ -50,7 +50,7 @@ def run(config: Config) -> None:
     writer = prepared_writer(config)
     with runs.stage_run("prepare", config) as active:
         writer.remove_partials()
-        work = PrepareRecording(preparation(config), names, writer)
+        work = PrepareRecording(build_preparation(config), names, writer)
         outcomes = prepare_all(corpus, work, instantiate(config.compute))
         recordings = recordings_table(outcome.row for outcome in outcomes if not outcome.failed)
         failures = failures_table(outcome.row for outcome in outcomes if outcome.failed)
