@@ -126,7 +126,7 @@ def test_each_task_passes_overrides_that_its_stage_accepts(
     assert (train.tracking.model_name, into.database.model) == ("mine", "models:/mine@champion")
     monkeypatch.setitem(Task.params, "model_name", "")
 
-    # Without promotion, the model is registered under another name and never compared.
+    # Without promotion, the model is registered under another name.
     monkeypatch.setitem(Task.params, "promote", False)
     asked.clear()
     with pytest.raises(SkipError, match=r"promotion is switched off; x version 3 is the champion"):
