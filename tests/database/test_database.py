@@ -568,7 +568,7 @@ def test_a_full_disk_is_one_line_and_leaves_whole_recordings(
         (["url=postgresql://me:a/secret@127.0.0.1:9/aura"], "database.url cannot be read"),
         (["url=postgresql://me:secret@[::1/aura"], "database.url cannot be read"),
         (["url=postgresql://me@/x", "ecg=all"], "ecg=all; allowed are none, envelope, events"),
-        (["url=postgresql://me@/x", "dataset.pseudonyms=true"], "give ecg=none"),
+        (["url=postgresql://me@/x", "dataset.pseudonyms=true"], "write ecg=none"),
     ],
 )
 def test_a_wrong_setting_gives_one_line(
