@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from aura.cli import main
 from aura.core.parquet import read_table
 from aura.core.series import RRSeries
-from aura.demo import REAL_ECG, post, served, write_real_ecg
+from aura.demo import REAL_ECG, post, serve_model, write_real_ecg
 from aura.detection.detector import NO_BEATS, REQUIREMENTS, TOO_FEW, load_detector
 from aura.features import extract_features, feature_names
 from aura.learning.classifier import seizure_probability
@@ -210,7 +210,7 @@ print(aura.__file__)
 
 @pytest.fixture(scope="module")
 def url(trained: Project) -> Iterator[str]:
-    with served(MODEL) as address:
+    with serve_model(MODEL) as address:
         yield address
 
 
