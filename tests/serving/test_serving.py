@@ -142,7 +142,7 @@ def test_each_recording_is_answered_separately(trained: Project, model: mlflow.p
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([], "there is no row"),
+        ([], "the request has no row"),
         ([(1.0, -800.0)], "rr_ms must be positive; the smallest is -800"),
         ([(1.0, 0.0)], "rr_ms must be positive"),
         ([(2.0, 800.0), (1.0, 800.0)], "t_s must rise from row to row; row 1 has 1 after 2"),
@@ -157,7 +157,7 @@ def test_each_recording_is_answered_separately(trained: Project, model: mlflow.p
         ),
         ([(0.5, 800.0)], "an interval begins after the previous one has ended; row 0"),
         ([(1.0, 0.8), (1.8, 0.8)], "rr_ms must be in milliseconds; the median is 0.8"),
-        ([(800.0 * i, 800.0) for i in range(1, 20)], "t_s has to be in seconds; most intervals are far from the one"),
+        ([(800.0 * i, 800.0) for i in range(1, 20)], "t_s must be in seconds; most intervals are far from the previous one"),
     ],
 )
 def test_invalid_beats_are_refused_with_a_reason(

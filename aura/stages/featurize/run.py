@@ -10,6 +10,7 @@ from aura.execution import telemetry
 from aura.execution.run_all import run_all
 from aura.execution.shares import select_share
 from aura.processing.featurization import Featurization, report_death
+from aura.stages.featurize import STAGE
 from aura.stages.prepare.run import ensure_prepared
 from aura.tracking import runs
 from aura.workspace.features import ANNOTATED, FeatureStore, recordings_table, summary_table
@@ -61,7 +62,7 @@ def ensure_features(config: Config) -> FeatureStore:
     corpus = find_prepared(config)
     store = None if corpus is None else find_features(config, corpus)
     if store is None:
-        run(config)
+        STAGE.run(config)
         store = open_features(config)
     return store
 

@@ -19,6 +19,7 @@ from aura.corpora.other_files import advice, describe
 from aura.execution import telemetry
 from aura.execution.shares import select_share
 from aura.processing.bookkeeping import PrepareRecording, prepare_all
+from aura.stages.prepare import STAGE
 from aura.synthetic.corpus import MANIFEST
 from aura.tracking import runs
 from aura.workspace.prepared import PreparedCorpus, failures_table, recordings_table
@@ -74,7 +75,7 @@ def ensure_prepared(config: Config) -> PreparedCorpus:
     """Open the prepared corpus; if it is missing or outdated, prepare runs first, as a child run."""
     corpus = find_prepared(config)
     if corpus is None:
-        run(config)
+        STAGE.run(config)
         corpus = open_prepared(config)
     return corpus
 
