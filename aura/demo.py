@@ -124,8 +124,8 @@ next steps (with .venv/bin on the PATH: source .venv/bin/activate):
   detect         python -m aura detect edf=recording.edf     (writes annotations, and a page to review them)
   serve          mlflow models serve -m {model} --env-manager local --port 5001
   change         mlflow run . -e train --env-manager local --experiment-name aura -P overrides="model.n_estimators=300"
-  your own data  python -m aura main dataset=tusz15 dataset.root=/path/to/tuh_eeg_seizure/v1.5.2
-                 registers aura-seizure-detector-tusz15, which detect dataset=tusz15 then uses"""
+  your own data  python -m aura main dataset=any dataset.name=ours dataset.root=/path/to/recordings
+                 registers aura-seizure-detector-ours, for detect model=models:/aura-seizure-detector-ours@champion"""
     )
 
 

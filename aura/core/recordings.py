@@ -141,6 +141,8 @@ class Ecg:
             raise InvalidInput(
                 f"x_mv is of the type {type(x_mv).__name__}; allowed are numbers in millivolts"
             ) from error
+        if np.iscomplexobj(x_mv):
+            raise InvalidInput("x_mv holds complex numbers; allowed are numbers in millivolts")
         if samples_mv.ndim != 1:
             raise InvalidInput(f"x_mv has the shape {samples_mv.shape}; allowed is (n_samples,), one channel")
         check_range("fs_hz", fs_hz, *ECG_RATES_HZ)

@@ -38,6 +38,11 @@ class RRSeries:
     rr_ms: Floats
     duration_s: float
 
+    def __repr__(self) -> str:
+        """Describe the series in a line; a day has 100 000 intervals."""
+        median = f", median {np.median(self.rr_ms):.0f} ms" if len(self.rr_ms) else ""
+        return f"RRSeries({len(self.rr_ms)} intervals in {self.duration_s:g} s{median})"
+
     def __post_init__(self) -> None:
         """Validate, and make the arrays read-only."""
         for name in ("t_s", "rr_ms"):

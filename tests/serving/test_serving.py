@@ -157,7 +157,10 @@ def test_each_recording_is_answered_separately(trained: Project, model: mlflow.p
         ),
         ([(0.5, 800.0)], "an interval begins after the previous one has ended; row 0"),
         ([(1.0, 0.8), (1.8, 0.8)], "rr_ms must be in milliseconds; the median is 0.8"),
-        ([(800.0 * i, 800.0) for i in range(1, 20)], "t_s must be in seconds; most intervals are far from the previous one"),
+        (
+            [(800.0 * i, 800.0) for i in range(1, 20)],
+            "t_s must be in seconds; most intervals are far",
+        ),
     ],
 )
 def test_invalid_beats_are_refused_with_a_reason(

@@ -186,6 +186,8 @@ def _summarize(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n
         else:
             names = ", ".join(first["edf"])
         lines.append(f"  prepared, but {remark}: {n}{count}: {names}" + (", ..." if n > N_REMARKED else ""))
+        if remark == "unknown_labels":
+            lines.append("    they do not count as seizures; if a word means a seizure: dataset.words.seizure=[WORD]")
     problems = recordings[recordings["problem"].notna()]
     lines += [f"    {edf}: {problem}" for edf, problem in zip(problems["edf"], problems["problem"], strict=True)][
         :N_FAILURES
