@@ -43,6 +43,12 @@ def describe_groups(_: str) -> str:
     return "\n\n".join(parts)
 
 
+def list_families(_: str) -> str:
+    """Return the directives that document each feature family."""
+    modules = sorted(path.stem for path in (PROJECT / "aura/features/families").glob("[!_]*.py"))
+    return "\n\n".join(f"::: aura.features.families.{module}" for module in modules)
+
+
 def describe_notebook(name: str) -> str:
     """Return a notebook in percent format as Markdown: text cells as text, code cells as code."""
     source = (NOTEBOOKS / name).read_text(encoding="utf-8")
@@ -64,5 +70,6 @@ INSERTS = {
     "stages": describe_stages,
     "config": describe_config,
     "groups": describe_groups,
+    "families": list_families,
     "notebook": describe_notebook,
 }
