@@ -36,7 +36,7 @@ from aura.workspace import former
 from aura.workspace.features import FeatureStore, FeatureWriter
 from aura.workspace.prepared import PreparedCorpus, PreparedWriter
 
-# Raise when what a stage writes changes its meaning: the old files are then made anew.
+# Increase when the output of a stage changes its meaning; existing files are then made again.
 FORMAT = 5
 # Parts of the configuration of a dataset that do not decide how its recordings are prepared. The channels of single
 # subjects decide it for these subjects alone.
@@ -87,7 +87,7 @@ def features_folder(config: Config) -> Path:
 
 
 def channels_digest(config: Config) -> str:
-    """Return a digest of the channels of single subjects; only these subjects are prepared anew when it changes."""
+    """Return a digest of the channels of single subjects; if it changes, only these subjects are prepared again."""
     return digest([asdict(channels) for channels in config.dataset.subject_channels])
 
 
