@@ -1,8 +1,8 @@
-# Images of Aura, all from one file:
+# All images of Aura:
 #   docker build --target aura --tag aura .                   every stage: docker run -v "$(pwd)/data:/data" aura prepare dataset.root=/data
 #   docker build --target mlflow --tag aura-mlflow .          the tracking server, for PostgreSQL and S3
-#   docker build --target edf_databroker --tag edf_databroker .      and the other two nodes of a Graphene pipeline
-#   docker build --target szcore --build-arg MODEL=model --tag aura-szcore .       one EDF to one events.tsv, with the model in it
+#   docker build --target edf_databroker --tag edf_databroker .      a node of a Graphene pipeline; the other two likewise
+#   docker build --target szcore --build-arg MODEL=model --tag aura-szcore .       one EDF to one events.tsv; the image contains the model
 # BASE is any slim image with Python 3.11 to 3.13.
 ARG BASE=python:3.11-slim
 
@@ -27,7 +27,7 @@ LABEL org.opencontainers.image.title="Aura" \
       org.opencontainers.image.licenses="GPL-3.0-or-later" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# Any user can be given with --user; what has to be written is in /workspace, or else in /tmp.
+# --user accepts any user; the stages write only to /workspace and /tmp.
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp aura && mkdir -m 1777 /workspace && mkdir /data /output
 COPY --from=build /opt/aura /opt/aura
 COPY --from=build /src /src
@@ -57,7 +57,7 @@ EXPOSE 5000
 ENTRYPOINT ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--workers", "1", "--serve-artifacts"]
 CMD ["--backend-store-uri", "sqlite:////mlflow/mlflow.db", "--artifacts-destination", "/mlflow/artifacts"]
 
-# The nodes of a Graphene pipeline; what the platform reads is at their root. docs/graphene.md says more.
+# The nodes of a Graphene pipeline. The platform reads model.proto and license.json at the root. See docs/graphene.md.
 FROM aura AS edf_databroker
 COPY deploy/graphene/edf_databroker/model.proto deploy/graphene/edf_databroker/license.json /
 ENV SHARED_FOLDER_PATH=/shared MLFLOW_TRACKING_URI=""
@@ -79,7 +79,7 @@ EXPOSE 8061
 ENTRYPOINT ["python3", "-m", "aura.integrations.graphene.serve", "aura_ml_trainer", "--listen", "[::]:8061"]
 CMD []
 
-# Last, as the builder without BuildKit builds all stages before the one it is asked for.
+# Last, since a builder without BuildKit builds all stages before the requested one.
 FROM aura AS szcore
 ARG MODEL=model
 COPY ${MODEL} /model

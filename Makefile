@@ -1,4 +1,4 @@
-# Every target sets up its environment: a fresh clone needs only git, make and Python 3.11 to 3.13.
+# Every target sets up its environment: a fresh clone needs only git, make, and Python 3.11 to 3.13.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
@@ -16,15 +16,15 @@ export MLFLOW_DISABLE_TELEMETRY := true
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-demo: $(INSTALLED)  ## from nothing to a served detector, on a synthetic corpus (about 4 minutes)
+demo: $(INSTALLED)  ## make a synthetic corpus, train a detector on it and serve it (about 4 minutes)
 	python -m aura synthesize $(DEMO)
 	mlflow run . -e main --env-manager local --experiment-name aura -P overrides="$(DEMO)"
 	python -m aura.demo
 
-check: quality  ## lint, types, imports and unit tests (under a minute)
+check: quality  ## run linters, type checker and unit tests (under a minute)
 	python -m pytest -q -n 2 -m "not slow and not integration and not browser"
 
-test: quality files  ## everything that check runs, and all other tests (about 15 minutes)
+test: quality files  ## run check and all other tests (about 15 minutes)
 	python -m pytest -n 2 --dist loadfile
 
 quality: $(INSTALLED)
@@ -57,13 +57,13 @@ bench: $(INSTALLED)  ## after make demo: measure time and memory of the stages (
 	python -m benchmarks.serving
 	python -m benchmarks.database
 
-dashboards: $(INSTALLED)  ## write Grafana's dashboards again, after a change in deploy/grafana/generate
+dashboards: $(INSTALLED)  ## regenerate Grafana's dashboards after a change in deploy/grafana/generate
 	python -m deploy.grafana.generate
 
-docs: $(INSTALLED)  ## build the documentation site into site/, strictly and without network
+docs: $(INSTALLED)  ## build the documentation site in site/, strictly and without network
 	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --clean
 
-lint: $(INSTALLED)  ## format the code, fix what can be fixed, and check it
+lint: $(INSTALLED)  ## format the code, apply automatic fixes, and check it
 	ruff check --fix .
 	ruff format .
 	$(MAKE) --no-print-directory quality files

@@ -38,8 +38,8 @@ from aura.workspace.prepared import PreparedCorpus, PreparedWriter
 
 # Increase when the output of a stage changes its meaning; existing files are then made again.
 FORMAT = 5
-# Parts of the configuration of a dataset that do not decide how its recordings are prepared. The channels of single
-# subjects decide it for these subjects alone.
+# Keys of a dataset that do not affect how its recordings are prepared. `subject_channels` affects single subjects, so
+# their recordings are compared one by one.
 NOT_IN_KEY = ("synthesis", "name", "subject_channels", "root")
 
 
@@ -50,7 +50,7 @@ def find_prepared(config: Config) -> PreparedCorpus | None:
 
 
 def open_prepared(config: Config) -> PreparedCorpus:
-    """Open the prepared corpus of a configuration, which has to be there."""
+    """Open the prepared corpus of a configuration; raise if it is missing."""
     return PreparedCorpus.open(_adopted(config, prepared_folder(config)), root=_root(config))
 
 
@@ -66,7 +66,7 @@ def find_features(config: Config, corpus: PreparedCorpus) -> FeatureStore | None
 
 
 def open_features(config: Config) -> FeatureStore:
-    """Open the features of a configuration, which have to be there."""
+    """Open the features of a configuration; raise if they are missing."""
     return FeatureStore.open(_adopted(config, features_folder(config)))
 
 
@@ -92,15 +92,15 @@ def channels_digest(config: Config) -> str:
 
 
 def is_synthetic(config: Config) -> bool:
-    """Whether `synthesize` made the corpus, or the corpus that it is a part of."""
+    """Return whether `synthesize` made the corpus, or a corpus that contains it."""
     root = Path(config.dataset.root).resolve()
     return config.dataset.synthesis is not None or any(
         (folder / MANIFEST).is_file() for folder in (root, *root.parents)
     )
 
 
-def preparation(config: Config) -> Preparation:
-    """Build the preparation of recordings that a configuration describes."""
+def build_preparation(config: Config) -> Preparation:
+    """Build the preparation of recordings from a configuration."""
     second = config.quality.second_detector
     return Preparation(
         channel=EcgChannel(tuple(config.dataset.channels), config.dataset.unit),
@@ -120,10 +120,10 @@ def preparation(config: Config) -> Preparation:
 
 
 def prepared_settings(config: Config) -> dict[str, Any]:
-    """Return all settings that decide how recordings are prepared, with short names; the root is not among them."""
+    """Return all settings that affect how recordings are prepared, by short name, without the root."""
     dataset = {name: value for name, value in asdict(config.dataset).items() if name not in NOT_IN_KEY}
     layouts = [name.rpartition(".")[2] if name.startswith("aura.") else name for name in config.dataset.layouts]
-    # Another key of the pseudonyms makes other names.
+    # The names of recordings depend on the key of the pseudonyms.
     key = hashlib.sha256(b"folder" + key_from_environment()).hexdigest() if config.dataset.pseudonyms else None
     second = config.quality.second_detector
     saved = None if second is None else BEAT_DETECTORS.to_saved("quality.second_detector", second)
@@ -136,25 +136,27 @@ def prepared_settings(config: Config) -> dict[str, Any]:
 
 
 def _prepared_digest(config: Config) -> str:
+    """Compute a digest of the settings of prepare."""
     return digest(FORMAT, prepared_settings(config))
 
 
 def _features_digest(config: Config, prepared: str) -> str:
+    """Compute a digest of the settings of featurize and the digest of the prepared corpus."""
     made_by = [version(name) for name in ("hrv-analysis", "nolds")] if config.features.engine == "hrv_analysis" else []
     return digest(prepared, config.feature_spec.to_dict(), made_by)
 
 
 def _folder(config: Config, kind: str, settings: str) -> Path:
-    """Return a folder for these settings and this root: two corpora of one name never share one."""
+    """Return the folder for a digest of settings and a root: two corpora of the same name never share a folder."""
     root = digest(str(Path(config.dataset.root).resolve()))
     return Path(config.workspace) / config.dataset.name / f"{kind}-{settings}-{root}"
 
 
 def _earlier(config: Config, folder: Path) -> tuple[Path, ...]:
-    """Return the folders with the same settings and other roots.
+    """Return the folders with the same settings and another root, left by a corpus that was moved or mounted elsewhere.
 
-    The corpus was moved, or is mounted elsewhere. Where it does not matter whose recordings these are, there are none:
-    two patients' folders can hold files of the same name, size and time.
+    There are none if recordings need no subject: the folders of two patients can hold files of the same name, size and
+    time.
     """
     if not config.prepare.needs_subject:
         return ()
@@ -163,7 +165,7 @@ def _earlier(config: Config, folder: Path) -> tuple[Path, ...]:
 
 
 def _adopted(config: Config, folder: Path) -> Path:
-    """Return the folder, after a folder that an earlier version made was given its name."""
+    """Return the folder, after renaming a folder of an earlier version to it."""
     if not folder.exists():
         kind = folder.name.partition("-")[0]
         key = former.prepared_digest(prepared_settings(config), Path(config.dataset.root))
@@ -174,12 +176,12 @@ def _adopted(config: Config, folder: Path) -> Path:
 
 
 def _root(config: Config) -> Path | None:
-    """Return the folder of the corpus; None if the names in the tables do not lead to its files."""
+    """Return the folder of the corpus; None if the tables hold pseudonyms, which do not lead to its files."""
     return None if config.dataset.pseudonyms else Path(config.dataset.root)
 
 
 def build_recipe(config: Config) -> Recipe:
-    """Build the recipe by which detectors are trained and scored; fit the model to a few rows first, as a check.
+    """Build the recipe that trains and scores detectors, and check the model by fitting it to a few rows.
 
     Raises
     ------
@@ -221,12 +223,12 @@ def is_personal(config: Config) -> bool:
 
 
 def choose_groups(config: Config) -> str:
-    """Return the column of the table of recordings whose values stay together in the folds of a training side."""
+    """Return the column of the table of recordings by which the training side is divided into folds."""
     return "recording" if is_personal(config) else "subject"
 
 
 def build_detector(config: Config, trained: TrainedDetector, recipe: Recipe, origin: Origin) -> SeizureDetector:
-    """Build the detector that is saved and registered."""
+    """Build the detector from a trained model, its recipe and its origin."""
     return SeizureDetector(
         trained.model,
         config.feature_spec,
@@ -240,13 +242,13 @@ def build_detector(config: Config, trained: TrainedDetector, recipe: Recipe, ori
 
 
 def compute_test_digest(config: Config, recordings: pd.DataFrame) -> str:
-    """Digest test recordings, task and rules of scoring; equal digests mean comparable scores."""
+    """Compute a digest of test recordings, task and scoring rules; equal digests mean comparable scores."""
     facts = recordings[["recording", "subject", "duration_s"]].to_dict("list")
     seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
     return digest(facts, seizures, describe_task(config.labels), list(astuple(config.event_rules)))
 
 
 def compute_data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
-    """Digest the labelled corpus: recordings, durations, seizures and the task, but not features or detectors."""
+    """Compute a digest of the labelled corpus: recordings, durations, seizures and task; not features or detectors."""
     facts = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
     return digest(facts.astype({"split": "object"}).where(facts.notna(), None).to_dict("list"), describe_task(labels))

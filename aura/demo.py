@@ -1,4 +1,4 @@
-"""The last part of ``make demo``: a real ECG through the same stages and the served model, and a summary."""
+"""Last part of ``make demo``: take a real ECG through the stages and the served model, and print a summary."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def write_real_ecg(root: Path) -> None:
 
 
 @contextmanager
-def served(model: str) -> Iterator[str]:
-    """Serve a model with MLflow on a free port of this machine; yield the address for requests."""
+def serve_model(model: str) -> Iterator[str]:
+    """Serve a model with MLflow on a free local port; yield the address for requests."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -68,7 +68,7 @@ def served(model: str) -> Iterator[str]:
 
 def post(url: str, payload: Any) -> tuple[int, Any]:
     """Post JSON, and return the status and the JSON of the response."""
-    # Not json=, which refuses the NaN that MLflow's server accepts.
+    # `json=` refuses NaN, which MLflow's server accepts.
     headers = {"Content-Type": "application/json"}
     response = requests.post(url, json.dumps(payload), headers=headers, timeout=60)
     return response.status_code, response.json()
@@ -82,11 +82,11 @@ def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:
             if requests.get(url, timeout=5).ok:
                 return
         sleep(0.2)
-    raise AuraError("the model server did not start; `mlflow models serve` with the same model says why")
+    raise AuraError("the model server did not start; run `mlflow models serve` with the same model to see its error")
 
 
 def run() -> None:
-    """Take the real ECG through all stages, then print what was made and what to do next."""
+    """Take the real ECG through all stages and the served model, then print the results and the next steps."""
     write_real_ecg(Path("data/real_ecg"))
     for stage in ("prepare", "featurize"):
         if code := cli.main([stage, *REAL_ECG]):
@@ -96,10 +96,10 @@ def run() -> None:
     rr = pd.DataFrame({"t_s": recording.rr.t_s, "rr_ms": recording.rr.rr_ms})
     windows = open_features(config).windows(recording.name)
 
-    # The champion of the synthetic corpus, not one of the real ECG.
+    # The champion of the synthetic corpus: the real ECG has no model.
     name = compose().tracking.model_name
     model = f"models:/{name}@{registry.CHAMPION}"
-    with served(model) as url:
+    with serve_model(model) as url:
         status, answer = post(url, {"dataframe_split": rr.to_dict("split", index=False)})
     if status != 200:
         raise AuraError(f"the served model answered {status}: {answer}")
@@ -113,19 +113,19 @@ def run() -> None:
     print(
         f"""
 real ECG: {len(rr)} RR intervals posted to the served model, {len(predictions)} of {len(windows)} windows answered,
-          {n_alarms} alarm(s) at the threshold of {detector.threshold:.2f}; there is no seizure in it
+          {n_alarms} alarm(s) at the threshold of {detector.threshold:.2f}; the recording has no seizure
 
 champion: {name} version {version.version}, run {version.run_id}, on the synthetic corpus
 
 {summarize_scores(scores)}
 
-where to go from here (with .venv/bin on the PATH: source .venv/bin/activate):
+next steps (with .venv/bin on the PATH: source .venv/bin/activate):
   compare runs   make ui
-  look           python -m aura detect edf=recording.edf     (annotations, and a page to look at)
+  detect         python -m aura detect edf=recording.edf     (writes annotations, and a page to review them)
   serve          mlflow models serve -m {model} --env-manager local --port 5001
   change         mlflow run . -e train --env-manager local --experiment-name aura -P overrides="model.n_estimators=300"
-  your own data  python -m aura main dataset=tusz15 dataset.root=/path/to/tuh_eeg_seizure/v1.5.2
-                 registers aura-seizure-detector-tusz15, which detect dataset=tusz15 then uses"""
+  your own data  python -m aura main dataset=any dataset.name=ours dataset.root=/path/to/recordings
+                 registers aura-seizure-detector-ours, for detect model=models:/aura-seizure-detector-ours@champion"""
     )
 
 

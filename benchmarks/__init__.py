@@ -1,1 +1,1 @@
-"""What things cost, for anyone to measure: ``python -m benchmarks.prepare``."""
+"""Benchmarks of the stages, of features, of serving and of the database: ``python -m benchmarks.prepare``."""

@@ -1,6 +1,6 @@
-"""What features cost: by engine, family, length of window, step, and length of recording; and a corpus of TUH's size.
+"""Measure features: by engine, family, window length, step and length of recording; and on a corpus of TUH's size.
 
-``python -m benchmarks.features`` (about 8 minutes, 4 GB of disk) logs it to MLflow, writes docs/benchmarks/features.md;
+``python -m benchmarks.features`` (about 8 minutes, 4 GB of disk) logs to MLflow and writes docs/benchmarks/features.md;
 with ``corpus=false`` it takes a minute.
 """
 
@@ -23,17 +23,17 @@ from aura.core.paths import PROJECT
 from aura.core.series import RRSeries
 from aura.features import FeatureSpec
 from aura.features.families import FAMILIES
-from benchmarks.measure import document, run
+from benchmarks.measure import run, write_document
 
 N_RECORDINGS, SECONDS = 5600, 690
-# What is drawn of them; the rest are links.
-N_DRAWN = 200
+# Number of recordings that are synthesized; the others are links to them.
+N_SYNTHETIC = 200
 LENGTHS_S = {"time_domain": 10.0, "poincare": 60.0, "entropy": 60.0, "frequency_domain": 150.0}
 FURTHER_S = {"robust": 60.0, "pnn": 60.0, "complexity": 60.0, "jeppesen": 150.0, "adaptive": 300.0}
 
 
-def heart(hours: float) -> RRSeries:
-    """A series with respiration, noise, and ectopic beats, of about 75 bpm."""
+def make_series(hours: float) -> RRSeries:
+    """Make a series at about 75 bpm with respiration, noise and ectopic beats."""
     rng = np.random.default_rng(0)
     n = int(hours * 3600 / 0.8)
     rr_ms = 800 + 60 * np.sin(np.arange(n) / 4) + rng.normal(0, 30, n)
@@ -42,8 +42,8 @@ def heart(hours: float) -> RRSeries:
     return RRSeries(t_s, rr_ms, float(t_s[-1]))
 
 
-def cpu_s_per_hour(rr: RRSeries, spec: FeatureSpec) -> float:
-    """CPU seconds per hour of recording of the second call: the first one loads what is compiled."""
+def measure_cpu(rr: RRSeries, spec: FeatureSpec) -> float:
+    """Return CPU seconds per hour of recording of the second call; the first call loads compiled code."""
     from aura.features import extract_features
 
     extract_features(RRSeries(rr.t_s[:400].copy(), rr.rr_ms[:400].copy(), float(rr.t_s[400])), spec)
@@ -52,54 +52,54 @@ def cpu_s_per_hour(rr: RRSeries, spec: FeatureSpec) -> float:
     return (process_time() - began) / rr.duration_s * 3600
 
 
-def specification(lengths_s: dict[str, float], **more: Any) -> FeatureSpec:
-    """Features on windows of one length per family."""
+def make_spec(lengths_s: dict[str, float], **more: Any) -> FeatureSpec:
+    """Make a specification with one window length per family."""
     lengths = tuple((family, (length_s,)) for family, length_s in lengths_s.items())
     return FeatureSpec(lengths, pnn_ms=(10.0, 30.0), **more)
 
 
-def engines() -> Iterator[dict[str, object]]:
-    """Both engines on the original's windows."""
-    day, half_hour = heart(24), heart(0.5)
+def compare_engines() -> Iterator[dict[str, object]]:
+    """Compare both engines on the windows of the original system."""
+    day, half_hour = make_series(24), make_series(0.5)
     rows = [(name, {name: length_s}, "gap_aware") for name, length_s in LENGTHS_S.items()]
     rows += [("all 27, cleaned in each window", LENGTHS_S, "hrv_analysis"), ("all 27", LENGTHS_S, "gap_aware")]
-    for what, lengths_s, cleaning in rows:
-        compiled = cpu_s_per_hour(day, specification(lengths_s, cleaning=cleaning))
-        slow = cpu_s_per_hour(half_hour, specification(lengths_s, cleaning=cleaning, engine="hrv_analysis"))
+    for name, lengths_s, cleaning in rows:
+        compiled = measure_cpu(day, make_spec(lengths_s, cleaning=cleaning))
+        slow = measure_cpu(half_hour, make_spec(lengths_s, cleaning=cleaning, engine="hrv_analysis"))
         windows = ", ".join(f"{length_s:g} s" for length_s in lengths_s.values())
         yield {
-            "features": what,
+            "features": name,
             "windows": windows,
             "compiled, CPU s per hour": f"{compiled:.4f}",
             "hrv_analysis, CPU s per hour": f"{slow:.2f}",
-            "times less": f"{slow / compiled:.0f}",
+            "ratio": f"{slow / compiled:.0f}",
         }
 
 
-def growth() -> Iterator[dict[str, object]]:
-    """How the compiled engine grows with the length of the windows, and with the step."""
-    day = heart(24)
-    own_s = {**LENGTHS_S, **FURTHER_S}
-    for name in own_s:
-        row: dict[str, object] = {"CPU s per hour": name}
+def measure_windows() -> Iterator[dict[str, object]]:
+    """Measure the compiled engine by window length and step."""
+    day = make_series(24)
+    default_s = {**LENGTHS_S, **FURTHER_S}
+    for name in default_s:
+        row: dict[str, object] = {"family, CPU s per hour": name}
         for length_s in (10.0, 30.0, 60.0, 150.0, 300.0):
             allowed = length_s >= FAMILIES[name].min_length_s
-            row[f"{length_s:g} s"] = f"{cpu_s_per_hour(day, specification({name: length_s})):.4f}" if allowed else "-"
+            row[f"{length_s:g} s"] = f"{measure_cpu(day, make_spec({name: length_s})):.4f}" if allowed else "-"
         for step_s in (0.5, 5.0):
-            spec = specification({name: own_s[name]}, step_s=step_s)
-            row[f"its own, a window each {step_s:g} s"] = f"{cpu_s_per_hour(day, spec):.4f}"
+            spec = make_spec({name: default_s[name]}, step_s=step_s)
+            row[f"default length, step {step_s:g} s"] = f"{measure_cpu(day, spec):.4f}"
         yield row
 
 
-def lengths() -> Iterator[dict[str, object]]:
-    """Recordings of a day and of three: cost and memory, in a process of their own."""
+def measure_long_recordings() -> Iterator[dict[str, object]]:
+    """Measure CPU time and memory of an hour, a day and three days, each in a new process."""
     code = (
         "import sys, time, psutil\nfrom pathlib import Path\nfrom benchmarks.features import *\n"
         "from aura.features import extract_features\n"
-        "rr, spec = heart(float(sys.argv[1])), specification(LENGTHS_S)\n"
+        "rr, spec = make_series(float(sys.argv[1])), make_spec(LENGTHS_S)\n"
         "began = time.perf_counter()\nfirst = RRSeries(rr.t_s[:400].copy(), rr.rr_ms[:400].copy(), 330.0)\n"
         "extract_features(first, spec)\nfirst_s = time.perf_counter() - began\n"
-        # Linux forgets the peak that loading the compiled code made.
+        # Reset the peak, which loading the compiled code has raised.
         "Path('/proc/self/clear_refs').write_text('5')\n"
         "before = psutil.Process().memory_info().rss / 2**20\nbegan = time.process_time()\n"
         "table = extract_features(rr, spec)\ncpu_s = time.process_time() - began\n"
@@ -108,27 +108,27 @@ def lengths() -> Iterator[dict[str, object]]:
         "print(first_s, cpu_s, after - before, table.memory_usage().sum() / 2**20)"
     )
     for hours in (1, 24, 72):
-        said = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-c", code, str(hours)], cwd=PROJECT, check=True, capture_output=True
         ).stdout
-        first_s, cpu_s, grown_mib, table_mib = map(float, said.split())
+        first_s, cpu_s, grown_mib, table_mib = map(float, output.split())
         yield {
             "recording": f"{hours} h",
-            "first call, compiled before": f"{first_s:.2f} s",
+            "first call, from the compile cache": f"{first_s:.2f} s",
             "CPU s per hour": f"{cpu_s / hours:.4f}",
-            "memory taken, MiB": f"{grown_mib:.0f}",
-            "of that the table": f"{table_mib:.0f}",
+            "added memory, MiB": f"{grown_mib:.0f}",
+            "of which the table": f"{table_mib:.0f}",
         }
 
 
-def corpus(scratch: Path) -> Iterator[dict[str, object]]:
-    """As many recordings as TUH has, and as long: prepared and featurised."""
+def measure_corpus(scratch: Path) -> Iterator[dict[str, object]]:
+    """Prepare and featurize a corpus with as many recordings as TUSZ, each of the average length."""
     words = ["dataset.synthesis.recording_minutes=11.5", "dataset.synthesis.hours_per_subject=1.15"]
-    drawn, root, workspace = scratch / "drawn", scratch / "corpus", scratch / "workspace"
-    subjects = N_DRAWN * SECONDS // 3600 * 10 // 11
+    synthetic, root, workspace = scratch / "synthetic", scratch / "corpus", scratch / "workspace"
+    subjects = N_SYNTHETIC * SECONDS // 3600 * 10 // 11
     synthesize = [sys.executable, "-m", "aura", "synthesize", *words, f"dataset.synthesis.subjects={subjects}"]
-    run([*synthesize, "dataset.synthesis.eeg_channels=19", f"dataset.root={drawn}"])
-    edfs = sorted(drawn.rglob("*.edf"))
+    run([*synthesize, "dataset.synthesis.eeg_channels=19", f"dataset.root={synthetic}"])
+    edfs = sorted(synthetic.rglob("*.edf"))
     for i, edf in enumerate(islice(cycle(edfs), N_RECORDINGS)):
         session = root / f"subject{i // 8:05d}" / "s1"
         session.mkdir(parents=True, exist_ok=True)
@@ -164,25 +164,25 @@ def corpus(scratch: Path) -> Iterator[dict[str, object]]:
 
 
 def main(with_corpus: bool) -> None:
-    """Measure, log, and write the document."""
+    """Run all measurements, log them, and write the document."""
     tables = {
-        "Engines": pd.DataFrame(list(engines())),
-        "Windows": pd.DataFrame(list(growth())),
-        "Long recordings": pd.DataFrame(list(lengths())),
+        "Engines": pd.DataFrame(list(compare_engines())),
+        "Windows": pd.DataFrame(list(measure_windows())),
+        "Long recordings": pd.DataFrame(list(measure_long_recordings())),
     }
     if with_corpus:
         with tempfile.TemporaryDirectory() as scratch:
             title = f"{N_RECORDINGS} recordings of {SECONDS} s"
-            tables[title] = pd.DataFrame(list(corpus(Path(scratch))))
-    times_less = float(tables["Engines"]["times less"].iloc[-1])
-    document(
+            tables[title] = pd.DataFrame(list(measure_corpus(Path(scratch))))
+    ratio = float(tables["Engines"]["ratio"].iloc[-1])
+    write_document(
         "features",
         tables,
-        {"times_less_cpu": times_less},
+        {"times_less_cpu": ratio},
         os.environ.get("MLFLOW_TRACKING_URI") or compose().tracking.uri,
     )
 
 
 if __name__ == "__main__":
-    given = dict(word.split("=") for word in sys.argv[1:])
-    main(given.get("corpus", "true") == "true")
+    arguments = dict(word.split("=") for word in sys.argv[1:])
+    main(arguments.get("corpus", "true") == "true")

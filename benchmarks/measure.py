@@ -1,4 +1,4 @@
-"""Run a command and say what it cost, its worker processes included."""
+"""Measure a command with its worker processes, and write the tables of a benchmark."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ MARK = "<!-- measured -->\n"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds by the clock, seconds of all CPUs, and the largest memory of any one process in MiB."""
+    """Elapsed seconds, CPU seconds of all processes, and the peak memory of the largest process in MiB."""
 
     wall_s: float
     cpu_s: float
@@ -27,28 +27,30 @@ class Cost:
 
 
 def run(command: Sequence[str], env: dict[str, str] | None = None) -> Cost:
-    """Run a command to its end.
+    """Run a command to its end, and return its cost.
 
     Raises
     ------
     RuntimeError
-        When it fails, with the end of what it said.
+        If the command fails; the message holds the end of its output.
     """
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=PROJECT, env={**os.environ, **(env or {})}, stdout=said, stderr=said)
-        # The usage of a process holds that of those it has waited for; the memory is that of the largest.
+        process = subprocess.Popen(
+            command, cwd=PROJECT, env={**os.environ, **(env or {})}, stdout=output, stderr=output
+        )
+        # The CPU time includes children that the process has waited for; the memory is that of the largest process.
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            said.seek(0)
-            raise RuntimeError(f"{command} ended with {process.returncode}: {said.read().decode()[-2000:]}")
+            output.seek(0)
+            raise RuntimeError(f"{command} ended with {process.returncode}: {output.read().decode()[-2000:]}")
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def machine() -> str:
-    """Where it was measured."""
+def describe_machine() -> str:
+    """Describe the processor and the version of Python."""
     models = [
         line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
     ]
@@ -56,24 +58,26 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({model}), Python {platform.python_version()}"
 
 
-def markdown(frame: pd.DataFrame) -> str:
-    """A table as Markdown."""
+def to_markdown(frame: pd.DataFrame) -> str:
+    """Return a table as Markdown."""
     lines = [frame.columns.tolist(), ["---"] * len(frame.columns), *frame.astype(str).to_numpy().tolist()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def document(name: str, tables: Mapping[str, pd.DataFrame], metrics: Mapping[str, float], tracking_uri: str) -> None:
-    """Print what was measured, log it as an MLflow run, and put it below the mark in docs/benchmarks/NAME.md."""
+def write_document(
+    name: str, tables: Mapping[str, pd.DataFrame], metrics: Mapping[str, float], tracking_uri: str
+) -> None:
+    """Print the tables, log them as an MLflow run, and write them below the mark in docs/benchmarks/NAME.md."""
     import mlflow
 
-    text = f"Measured {datetime.now():%Y-%m-%d} on {machine()} by `python -m benchmarks.{name}`.\n"
+    text = f"Measured {datetime.now():%Y-%m-%d} on {describe_machine()} by `python -m benchmarks.{name}`.\n"
     for title, table in tables.items():
-        text += f"\n## {title}\n\n{markdown(table)}"
+        text += f"\n## {title}\n\n{to_markdown(table)}"
         print(f"\n{title}\n{table.to_string(index=False)}")
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_experiment("aura-benchmarks")
     with mlflow.start_run(run_name=name):
-        mlflow.log_param("machine", machine())
+        mlflow.log_param("machine", describe_machine())
         for title, table in tables.items():
             mlflow.log_table(table, f"{title.replace(' ', '_')}.json")
         mlflow.log_metrics(dict(metrics))

@@ -1,6 +1,6 @@
-"""What ``prepare`` costs per hour of recording: by size of the corpus, workers, detectors, readers, length of a file.
+"""Measure ``prepare`` per hour of recording: by size of the corpus, workers, beat detectors, readers, length of a file.
 
-``python -m benchmarks.prepare`` (about 6 minutes, 8 GB of disk) logs it to MLflow, writes docs/benchmarks/prepare.md;
+``python -m benchmarks.prepare`` (about 6 minutes, 8 GB of disk) logs to MLflow and writes docs/benchmarks/prepare.md;
 with ``hours=10 large=false`` it takes two minutes.
 """
 
@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from aura.config.compose import compose
-from benchmarks.measure import Cost, document, run
+from benchmarks.measure import Cost, run, write_document
 
 MINUTES = 12
-# What is drawn; larger corpora are links to it under other names, so that they fit on a disk, and into its cache.
-DRAWN_HOURS = 10
+# Hours that are synthesized. Larger corpora are links to these files, so that they fit on the disk and in its cache.
+SYNTHETIC_HOURS = 10
 READERS = {
-    "ours": (
+    "Aura": (
         "from aura.formats.edf import read_ecgs\nfor path in paths:\n ecg = next(read_ecgs(path, ['*EKG*']))\n"
         " ecg.mv(0, len(ecg.digital))"
     ),
@@ -46,15 +46,24 @@ READERS = {
 }
 
 
-def draw(root: Path) -> None:
-    """Draw a corpus with the 22 channels of TUH, in recordings as long as theirs are."""
+def synthesize(root: Path) -> None:
+    """Make a synthetic corpus with the 22 channels of TUSZ, in recordings of about the same length."""
     words = [f"dataset.synthesis.recording_minutes={MINUTES}", "dataset.synthesis.subjects=10", f"dataset.root={root}"]
-    run([sys.executable, "-m", "aura", "synthesize", *words, f"dataset.synthesis.hours_per_subject={DRAWN_HOURS / 10}"])
+    run(
+        [
+            sys.executable,
+            "-m",
+            "aura",
+            "synthesize",
+            *words,
+            f"dataset.synthesis.hours_per_subject={SYNTHETIC_HOURS / 10}",
+        ]
+    )
 
 
-def linked(drawn: Path, root: Path, hours: float) -> None:
-    """Make a corpus of so many hours of links to the drawn recordings."""
-    edfs = sorted(drawn.rglob("*.edf"))
+def link_corpus(synthetic: Path, root: Path, hours: float) -> None:
+    """Make a corpus of the given length from links to the synthetic recordings."""
+    edfs = sorted(synthetic.rglob("*.edf"))
     for i, edf in enumerate(islice(cycle(edfs), round(hours * 60 / MINUTES))):
         session = root / f"subject{i // 5:05d}" / "s1"
         session.mkdir(parents=True, exist_ok=True)
@@ -63,7 +72,7 @@ def linked(drawn: Path, root: Path, hours: float) -> None:
 
 
 def prepare(root: Path, scratch: Path, *words: str) -> Cost:
-    """Run the stage as a user does."""
+    """Run the stage in a new process and workspace, and return its cost."""
     workspace = Path(tempfile.mkdtemp(dir=scratch))
     env = {"MLFLOW_TRACKING_URI": f"sqlite:///{scratch / 'mlflow.db'}"}
     command = [sys.executable, "-m", "aura", "prepare", "dataset=any", f"dataset.root={root}", f"workspace={workspace}"]
@@ -72,38 +81,38 @@ def prepare(root: Path, scratch: Path, *words: str) -> Cost:
     return cost
 
 
-def few_recordings(drawn: Path, scratch: Path) -> Path:
-    """Give a corpus so small that what it costs is the start: each of two workers has something to do."""
+def link_few(synthetic: Path, scratch: Path) -> Path:
+    """Make a corpus of four recordings: it takes little more than the start, and two workers both have work."""
     few = scratch / "few"
     if not few.exists():
-        linked(drawn, few, 4 * MINUTES / 60)
+        link_corpus(synthetic, few, 4 * MINUTES / 60)
     return few
 
 
-def start_cost(few: Path, scratch: Path, *words: str) -> Cost:
-    """Cost of the start: the least of three, as what disturbs it only adds to it."""
+def measure_start(few: Path, scratch: Path, *words: str) -> Cost:
+    """Return the cost of the start: the smallest of three runs, since disturbances only add to it."""
     costs = [prepare(few, scratch, *words) for _ in range(3)]
     return Cost(min(c.wall_s for c in costs), min(c.cpu_s for c in costs), max(c.peak_mib for c in costs))
 
 
-def row(what: str, hours: float, cost: Cost, start: Cost) -> dict[str, object]:
-    """One line of the table; the start is what the same command costs with four recordings."""
+def make_row(run_name: str, hours: float, cost: Cost, start: Cost) -> dict[str, object]:
+    """Make a row of the table; ``start`` is the cost of the same command on four recordings."""
     n = hours * 60 / MINUTES
     return {
-        "what": what,
+        "run": run_name,
         "hours": f"{hours:g}",
         "CPU s": f"{cost.cpu_s:.1f}",
         "CPU s per hour": f"{cost.cpu_s / hours:.3f}",
         "without the start": f"{max(cost.cpu_s - start.cpu_s, 0) / hours:.3f}",
-        # Of a second or less, nothing can be said that the start does not disturb.
+        # The start varies too much to compute the speed of a run of a second or less.
         "recordings per s": f"{n / net_s:.0f}" if (net_s := cost.wall_s - start.wall_s) > 1 else "",
         "peak MiB": f"{cost.peak_mib:.0f}",
     }
 
 
-def stage_costs(drawn: Path, scratch: Path, hours: list[int]) -> Iterator[dict[str, object]]:
-    """Cost of the stage by size, workers and choices."""
-    few = few_recordings(drawn, scratch)
+def measure_stage(synthetic: Path, scratch: Path, hours: list[int]) -> Iterator[dict[str, object]]:
+    """Measure the stage by size, workers and settings."""
+    few = link_few(synthetic, scratch)
     choices: list[tuple[str, list[str], list[int]]] = [
         ("1 worker, this process", ["compute=serial"], hours),
         ("1 worker", ["compute.workers=1"], hours[:1]),
@@ -113,37 +122,37 @@ def stage_costs(drawn: Path, scratch: Path, hours: list[int]) -> Iterator[dict[s
         ("1 worker, detector=neurokit", ["compute=serial", "detector=neurokit"], hours[:1]),
     ]
     prepare(few, scratch, "compute=serial")
-    for what, words, sizes in choices:
-        start = start_cost(few, scratch, *words)
+    for name, words, sizes in choices:
+        start = measure_start(few, scratch, *words)
         for size in sizes:
             root = scratch / f"{size}h"
             if not root.exists():
-                linked(drawn, root, size)
-                # Once, so that every size is read from the cache of the disk.
-                for path in islice(sorted(root.rglob("*.edf")), round(DRAWN_HOURS * 60 / MINUTES)):
+                link_corpus(synthetic, root, size)
+                # Read each file once, so that every size is read from the cache of the disk.
+                for path in islice(sorted(root.rglob("*.edf")), round(SYNTHETIC_HOURS * 60 / MINUTES)):
                     path.read_bytes()
-            yield row(what, size, prepare(root, scratch, *words), start)
+            yield make_row(name, size, prepare(root, scratch, *words), start)
 
 
-def reader_costs(drawn: Path) -> Iterator[dict[str, object]]:
-    """Cost of reading one channel of 22, by the reader, the cost of its import aside."""
-    paths = f"from pathlib import Path\npaths = sorted(Path({str(drawn)!r}).rglob('*.edf'))\n"
+def measure_readers(synthetic: Path) -> Iterator[dict[str, object]]:
+    """Measure reading one channel of 22 with each reader, without its import."""
+    paths = f"from pathlib import Path\npaths = sorted(Path({str(synthetic)!r}).rglob('*.edf'))\n"
     for reader, code in READERS.items():
         code = code.replace("for path in paths", "for path in paths * 5", 1)
-        nothing = run([sys.executable, "-c", paths + code.replace("paths * 5", "paths[:0]", 1)])
+        import_only = run([sys.executable, "-c", paths + code.replace("paths * 5", "paths[:0]", 1)])
         cost = run([sys.executable, "-c", paths + code])
         yield {
             "reader": reader,
-            "CPU s per hour": f"{(cost.cpu_s - nothing.cpu_s) / DRAWN_HOURS / 5:.4f}",
+            "CPU s per hour": f"{(cost.cpu_s - import_only.cpu_s) / SYNTHETIC_HOURS / 5:.4f}",
             "peak MiB": f"{cost.peak_mib:.0f}",
         }
 
 
-def write_large(edf: Path, drawn: Path) -> None:
-    """Write a day at 1000 Hz with 40 channels, 6.9 GB: the drawn ECG over and over in one, noise in the others."""
+def write_large(edf: Path, synthetic: Path) -> None:
+    """Write a day at 1000 Hz with 40 channels, 6.9 GB: a repeated synthetic ECG in one, noise in the others."""
     from aura.formats.edf import read_ecgs
 
-    source = next(read_ecgs(sorted(drawn.rglob("*.edf"))[0], ["*EKG*"]))
+    source = next(read_ecgs(sorted(synthetic.rglob("*.edf"))[0], ["*EKG*"]))
     n_source = int(source.duration_s)
     at = np.arange(n_source * 1000) / 1000 * source.fs_hz
     ecg = np.interp(at, np.arange(len(source.digital)), source.digital).astype("<i2").reshape(-1, 1000)
@@ -158,16 +167,16 @@ def write_large(edf: Path, drawn: Path) -> None:
             file.write(noise[second % 64].tobytes() + ecg[second % n_source].tobytes())
 
 
-def large_costs(drawn: Path, scratch: Path) -> Iterator[dict[str, object]]:
-    """Cost of one file that is larger than the memory a worker should take."""
+def measure_large_file(synthetic: Path, scratch: Path) -> Iterator[dict[str, object]]:
+    """Measure a file that is larger than the memory a worker should take."""
     root = scratch / "large"
     root.mkdir()
-    write_large(root / "day.edf", drawn)
-    start = start_cost(few_recordings(drawn, scratch), scratch, "compute.workers=1")
-    for what, words in (("sleepecg", []), ("two detectors agree", ["quality=two_detectors"])):
+    write_large(root / "day.edf", synthetic)
+    start = measure_start(link_few(synthetic, scratch), scratch, "compute.workers=1")
+    for name, words in (("sleepecg", []), ("two detectors agree", ["quality=two_detectors"])):
         cost = prepare(root, scratch, "compute.workers=1", *words)
         yield {
-            "one file of 24 h, 1000 Hz, 40 channels, 6.9 GB": what,
+            "one file of 24 h, 1000 Hz, 40 channels, 6.9 GB": name,
             "CPU s per hour, without the start": f"{(cost.cpu_s - start.cpu_s) / 24:.3f}",
             "peak MiB": f"{cost.peak_mib:.0f}",
         }
@@ -175,26 +184,26 @@ def large_costs(drawn: Path, scratch: Path) -> Iterator[dict[str, object]]:
 
 
 def main(hours: list[int], large: bool) -> None:
-    """Measure, log, and write the document."""
+    """Run all measurements, log them, and write the document."""
     sections: list[tuple[str, Callable[[Path, Path], Iterator[dict[str, object]]]]] = [
-        ("The stage", lambda drawn, scratch: stage_costs(drawn, scratch, hours)),
-        ("Reading one channel of 22", lambda drawn, _: reader_costs(drawn)),
+        ("The stage", lambda synthetic, scratch: measure_stage(synthetic, scratch, hours)),
+        ("Reading one channel of 22", lambda synthetic, _: measure_readers(synthetic)),
     ]
     if large:
-        sections.append(("A file larger than the memory of a worker", large_costs))
-    with tempfile.TemporaryDirectory() as name:
-        scratch, drawn = Path(name), Path(name) / "drawn"
-        draw(drawn)
-        tables = {title: pd.DataFrame(list(measure(drawn, scratch))) for title, measure in sections}
+        sections.append(("A file larger than the memory of a worker", measure_large_file))
+    with tempfile.TemporaryDirectory() as folder:
+        scratch, synthetic = Path(folder), Path(folder) / "synthetic"
+        synthesize(synthetic)
+        tables = {title: pd.DataFrame(list(measure(synthetic, scratch))) for title, measure in sections}
     metrics = {
-        f"cpu_s_per_hour.{line['what']}.{line['hours']} h".replace(",", "").replace("=", " "): float(
+        f"cpu_s_per_hour.{line['run']}.{line['hours']} h".replace(",", "").replace("=", " "): float(
             line["without the start"]
         )
         for line in tables["The stage"].to_dict("records")
     }
-    document("prepare", tables, metrics, os.environ.get("MLFLOW_TRACKING_URI") or compose().tracking.uri)
+    write_document("prepare", tables, metrics, os.environ.get("MLFLOW_TRACKING_URI") or compose().tracking.uri)
 
 
 if __name__ == "__main__":
-    given = dict(word.split("=") for word in sys.argv[1:])
-    main([int(h) for h in given.get("hours", "10,100,1000").split(",")], given.get("large", "true") == "true")
+    arguments = dict(word.split("=") for word in sys.argv[1:])
+    main([int(h) for h in arguments.get("hours", "10,100,1000").split(",")], arguments.get("large", "true") == "true")

@@ -25,6 +25,8 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     AuraError
         One sentence that names the key and what is allowed.
     """
+    if isinstance(overrides, str):
+        raise InvalidInput(f"overrides is a list; write [{overrides!r}]")
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             composed = hydra.compose("config", list(overrides))

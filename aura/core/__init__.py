@@ -1,1 +1,1 @@
-"""The nouns of the project, and the one way to write a file whole."""
+"""Objects that every package uses: events, recordings, series and errors; and atomic writing of files."""

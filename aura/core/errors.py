@@ -1,4 +1,4 @@
-"""What Aura raises for a person to read: one sentence that says what, where, and what is allowed."""
+"""Errors whose message is one sentence for the user: what is wrong, where, and what is allowed."""
 
 import re
 from numbers import Real
@@ -6,14 +6,14 @@ from typing import Any
 
 
 class AuraError(Exception):
-    """Something the caller can put right; its message is one sentence."""
+    """An error that the caller can correct; its message is one sentence."""
 
 
 class InvalidInput(AuraError, ValueError):  # noqa: N818 - the public name, as short as ValueError
     """An argument is not allowed.
 
-    The message starts with the name of the parameter, as the caller wrote it: ``step_s=0 is out of range; allowed is
-    0.001 to 3600``. The configuration puts the name of the section before it.
+    The message starts with the name of the parameter: ``step_s=0 is out of range; allowed is 0.001 to 3600``. The
+    configuration adds the name of the section.
     """
 
 
@@ -33,16 +33,16 @@ def check_range(name: str, value: Any, low: float, high: float) -> None:
 
 
 class RecordingError(AuraError):
-    """One recording cannot be used; the others go on.
+    """A recording cannot be used; the run continues with the others.
 
-    The message does not name the file, which can tell who it is of; whoever catches it does, by the name it goes by.
+    The message does not contain the file name, which can identify a person. The caller adds the name used in outputs.
 
     Parameters
     ----------
     reason
-        A short code to count by, such as ``no_ecg_channel``.
+        A short code, by which failures are counted, such as ``no_ecg_channel``.
     message
-        The sentence for a person.
+        One sentence for the user.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -51,16 +51,16 @@ class RecordingError(AuraError):
         self.message = message
 
     def __reduce__(self) -> tuple[type["RecordingError"], tuple[str, str]]:
-        """Keep both parts when a worker process hands the error back."""
+        """Keep the reason and the message when a worker process returns the error."""
         return (type(self), (self.reason, self.message))
 
 
 class OutageError(AuraError):
-    """A server could not be used: of tracking, of a cluster. Whatever was tried meanwhile is not to blame."""
+    """A tracking server or a cluster is unavailable; the work that it interrupted is not at fault."""
 
 
 def without_credentials(text: str) -> str:
-    """Remove user and password from all addresses in a text.
+    """Remove user names and passwords from all addresses in a text.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Events, and their conversion from masks."""
+"""Events of a recording, merging of events, and conversion from masks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Event:
     Parameters
     ----------
     onset_s, duration_s
-        Start from the start of the recording, and length, in seconds.
+        Start, counted from the start of the recording, and length, in seconds.
     kind
-        ``seiz`` for a seizure, as TUSZ and SzCORE write it.
+        Type of the event; ``seiz`` is a seizure, as in TUSZ.
     confidence
         Between 0 and 1.
     """
@@ -29,13 +29,13 @@ class Event:
 
     @property
     def end_s(self) -> float:
-        """End from the start of the recording, in seconds."""
+        """End in seconds from the start of the recording."""
         return self.onset_s + self.duration_s
 
 
 @dataclass(frozen=True, slots=True)
 class OutsideSegments(Event):
-    """An event that lies in no segment of its record, although the times of the annotations are right."""
+    """An event that lies in no segment of its record, although its times are valid."""
 
 
 def unite(events: Iterable[Event], *, duration_s: float) -> tuple[Event, ...]:

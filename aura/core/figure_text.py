@@ -1,13 +1,13 @@
-"""Names from data, such as those of subjects, as text in a figure."""
+"""Names from data, such as subjects, as text in a figure."""
 
 LONGEST = 48
 
 
 def as_label(name: str) -> str:
-    r"""Return a name as a label that matplotlib draws as it is, on one line.
+    r"""Return a name as a label that matplotlib draws literally, on one line.
 
-    A pair of ``$`` would otherwise be read as a formula, which can fail. Control characters, which no font has, become
-    U+FFFD, and the middle of a long name is left out.
+    Matplotlib would read a pair of ``$`` as a formula, which can fail. Control characters, which fonts lack, become
+    U+FFFD. The middle of a long name is left out.
 
     Examples
     --------

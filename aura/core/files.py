@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-# Age from which a half-written file is left over from a killed run.
+# Half-written files older than this are left over from killed runs.
 PARTIAL_AGE_S = 86_400.0
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write plain values as JSON, whole or not at all."""
+    """Write plain values as JSON, atomically."""
     write_whole(path, lambda partial: partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8"))
 
 
@@ -27,7 +27,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def digest(*values: Any) -> str:
-    """Compute a digest of plain values, 16 hexadecimal digits that are the same on any machine."""
+    """Compute a digest of plain values: 16 hexadecimal digits, the same on every machine."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -43,7 +43,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def remove_partials(folder: Path) -> None:
-    """Remove half-written files of killed runs; files younger than a day may belong to a run that is at work."""
+    """Remove half-written files of killed runs; a file younger than a day may belong to a run that is still working."""
     for partial in folder.rglob(".*.part"):
         with suppress(FileNotFoundError):
             if partial.stat().st_mtime < time.time() - PARTIAL_AGE_S:

@@ -1,4 +1,4 @@
-"""Import paths that parts had in earlier versions; models, sweeps and configurations made then still name them."""
+"""Import paths of earlier versions, which older models, studies and configurations still contain."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -25,5 +25,5 @@ CURRENT: Mapping[str, str] = MappingProxyType(
 
 
 def current_path(path: str) -> str:
-    """Return the import path of today; a path that never changed is returned as it is."""
+    """Return the current import path; a path that never changed is returned unchanged."""
     return CURRENT.get(path, path)

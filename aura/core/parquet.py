@@ -1,4 +1,4 @@
-"""Parquet files with metadata of what they were made from, written atomically."""
+"""Parquet files, written atomically, with metadata that describes their source."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def write_table(path: Path, frame: pd.DataFrame, meta: Mapping[str, Any]) -> Non
     frame
         Columns named with their units.
     meta
-        Values that describe what the table was made from; JSON can hold them.
+        JSON values that describe the source of the table.
     """
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata({META_KEY: json.dumps(meta)})
     write_whole(path, lambda partial: pq.write_table(table, partial))
@@ -37,30 +37,31 @@ def read_table(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     Returns
     -------
     frame
-        Missing text is None, as it was written; pandas would return NaN, which counts as true.
+        The table. Missing text is None, as it was written; pandas would return NaN, which counts as true.
     meta
-        Metadata that it was written with.
+        The metadata that the table was written with.
     """
     table = pq.read_table(path)
     frame = table.replace_schema_metadata(None).to_pandas()
     for name in frame.columns[frame.dtypes == "str"]:
         frame[name] = frame[name].astype("object").where(frame[name].notna(), None)
-    return frame, _meta(table.schema)
+    return frame, _parse_meta(table.schema)
 
 
 def read_meta(path: Path) -> dict[str, Any] | None:
     """Read the metadata of a table; None if the file is missing or damaged."""
     try:
-        return _meta(pq.read_schema(path))
+        return _parse_meta(pq.read_schema(path))
     except (FileNotFoundError, pa.ArrowInvalid):
         return None
 
 
 def frame_digest(frame: pd.DataFrame) -> str:
-    """Compute a digest of the values in a table, 16 hexadecimal digits."""
+    """Compute a digest of the values in a table: 16 hexadecimal digits."""
     return hashlib.sha256(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes()).hexdigest()[:16]
 
 
-def _meta(schema: pa.Schema) -> dict[str, Any]:
+def _parse_meta(schema: pa.Schema) -> dict[str, Any]:
+    """Return the metadata in a schema; empty if it has none."""
     meta: dict[str, Any] = json.loads((schema.metadata or {}).get(META_KEY, b"{}"))
     return meta

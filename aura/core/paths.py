@@ -1,10 +1,10 @@
-"""Where the package, its configuration and the project are."""
+"""Paths of the package, its configuration and the project."""
 
 import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
-# A wheel carries conf/, experiments/ and deploy/graphene/ inside the package; a checkout has them beside it.
+# An installed package contains conf/, experiments/ and deploy/graphene/; in a checkout they are beside the package.
 INSTALLED = (PACKAGE / "conf").is_dir()
 SHIPPED = PACKAGE if INSTALLED else PACKAGE.parent
 CONF = SHIPPED / "conf"

@@ -1,4 +1,4 @@
-"""The detector that made a result, and what it was trained on; every result is written with it."""
+"""Provenance of a result: the detector and its training data. Every result is written with its provenance."""
 
 import math
 import re
@@ -14,12 +14,10 @@ from aura.core.errors import AuraError
 MLMODEL, REGISTERED_META = "MLmodel", "registered_model_meta"
 MAX_BYTES, MAX_TEXT = 1_000_000, 200
 SYNTHETIC_WARNING = (
-    "this model was trained on synthetic data; what it finds in recordings of people has not been validated"
+    "this model was trained on synthetic data; its detections in recordings of people have not been validated"
 )
-UNKNOWN_WARNING = "it is not recorded what this model was trained on"
-UNCONFIRMED_WARNING = (
-    "it is not confirmed that this model was trained on recordings of people: only its own folder says so"
-)
+UNKNOWN_WARNING = "the training data of this model are not recorded"
+UNCONFIRMED_WARNING = "this model claims that it was trained on recordings of people; no tracking server confirms it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Origin:
     date: str = ""
 
     def __post_init__(self) -> None:
-        """Raise for a text that would not stay on its line in the header of a file."""
+        """Raise for a text that does not fit on one line in the header of a file."""
         for name in ("corpus", "software", "date"):
             value = getattr(self, name)
             if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
@@ -51,7 +49,7 @@ class Origin:
             raise AuraError(f"origin.synthetic={self.synthetic!r}; allowed are true, false and null")
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return the training corpus in words."""
         if not self.corpus:
             return "an unknown corpus"
         kind = {True: "the synthetic corpus", False: "the corpus", None: "the corpus"}[self.synthetic]
@@ -67,15 +65,15 @@ class Provenance:
     model, version
         Registered name and version. A detector that is not registered has its address as its name, and no version.
     run_id
-        MLflow run that trained the detector; empty if the tracking server does not confirm it.
+        MLflow run that trained the detector; empty if the tracking server does not confirm the run.
     origin
-        What it was trained on.
+        Corpus and software that the detector was trained with.
     threshold
-        Score at which it raises an alarm.
+        Score at which the detector raises an alarm.
     software, date
-        Version of Aura that made the result, and the day.
+        Version of Aura that made the result, and the day of the result.
     is_confirmed
-        Whether the detector was read from the tracking server. If not, its origin is its own claim.
+        Whether the detector was read from the tracking server. If not, its origin is unconfirmed.
     """
 
     model: str
@@ -94,11 +92,11 @@ class Provenance:
 
     @property
     def address(self) -> str:
-        """Address of this version for MLflow; the name if it is not registered."""
+        """MLflow address of this version; the name of the detector if it is not registered."""
         return f"models:/{self.model}/{self.version}" if self.version else self.model
 
     def __str__(self) -> str:
-        """Return it on one line."""
+        """Return the provenance on one line."""
         run = f" (run {self.run_id})" if self.run_id else ""
         trained = "trained" if self.is_confirmed else "by its own claim trained"
         return (
@@ -108,14 +106,14 @@ class Provenance:
 
     @property
     def synthetic_training(self) -> bool | None:
-        """Whether it was trained on synthetic data; None if this is not recorded, or denied without proof."""
+        """Whether the detector was trained on synthetic data; None if unrecorded, or if "no" is unconfirmed."""
         return None if not self.is_confirmed and self.origin.synthetic is False else self.origin.synthetic
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON, columns and comments.
 
-        A value is None if it is not recorded. The threshold of a detector that never raises an alarm is None as well,
-        since JSON has no infinity.
+        A value that is not recorded is None. The threshold of a detector that never raises an alarm is also None, since
+        JSON has no infinity.
         """
         return {
             "model": self.model,
@@ -131,7 +129,7 @@ class Provenance:
         }
 
     def warning(self, *, synthetic_data: bool) -> str | None:
-        """Return the warning for results on such data; None if there is none."""
+        """Return the warning that a result on synthetic or real data needs; None if it needs none."""
         if self.origin.synthetic is None:
             return UNKNOWN_WARNING
         if self.synthetic_training is None:
@@ -141,7 +139,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """What MLflow wrote beside a model: the run that logged it, the day, and the registered version."""
+    """Metadata that MLflow writes beside a model: the run and day of logging, and the registered version."""
 
     run_id: str
     date: str
@@ -150,7 +148,7 @@ class ModelFolder:
 
     @classmethod
     def read(cls, folder: Path) -> "ModelFolder":
-        """Read it from a folder; the files may come from a stranger, so unexpected values are left out.
+        """Read the metadata in a folder; unexpected values are left out, since the files are not trusted.
 
         Raises
         ------
@@ -159,17 +157,17 @@ class ModelFolder:
         """
         if not (folder / MLMODEL).is_file():
             raise AuraError(f"it has no file {MLMODEL}")
-        logged, registered = _yaml(folder / MLMODEL), _yaml(folder / REGISTERED_META)
+        logged, registered = _read_yaml(folder / MLMODEL), _read_yaml(folder / REGISTERED_META)
         return cls(
-            run_id=_matching(r"[0-9a-f]{32}", logged.get("run_id")),
-            date=_matching(r"\d{4}-\d\d-\d\d.*", logged.get("utc_time_created"))[:10],
-            model=_matching(r"[^/:]{1,256}", registered.get("model_name")),
-            version=_matching(r"\d{1,9}", registered.get("model_version")),
+            run_id=_match(r"[0-9a-f]{32}", logged.get("run_id")),
+            date=_match(r"\d{4}-\d\d-\d\d.*", logged.get("utc_time_created"))[:10],
+            model=_match(r"[^/:]{1,256}", registered.get("model_name")),
+            version=_match(r"\d{1,9}", registered.get("model_version")),
         )
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    """Read plain values from a file of MLflow; empty if the file is missing."""
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """Read plain values from a YAML file; empty if the file is missing."""
     if not path.is_file():
         return {}
     if path.stat().st_size > MAX_BYTES:
@@ -181,7 +179,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _matching(pattern: str, value: object) -> str:
+def _match(pattern: str, value: object) -> str:
     """Return a text or whole number that matches the pattern; an empty text for anything else."""
     text = str(value) if isinstance(value, str | int) else ""
     return text if text.isprintable() and re.fullmatch(pattern, text) else ""

@@ -15,7 +15,7 @@ class Range:
 
 
 def check_fields(instance: Any) -> None:
-    """Raise InvalidInput for a field of a dataclass that is outside of its `Range`; None is inside of every range.
+    """Raise InvalidInput if a field of a dataclass is outside its `Range`; None is always allowed.
 
     Examples
     --------
@@ -27,14 +27,14 @@ def check_fields(instance: Any) -> None:
     Traceback (most recent call last):
     aura.core.errors.InvalidInput: folds=1 is out of range; allowed is 2 to 100
     """
-    for name, allowed in ranges_of(type(instance)).items():
+    for name, allowed in get_ranges(type(instance)).items():
         value = getattr(instance, name)
         if value is not None:
             check_range(name, value, allowed.low, allowed.high)
 
 
-def ranges_of(kind: type) -> dict[str, Range]:
-    """Return the range of each field of a dataclass that declares one."""
+def get_ranges(kind: type) -> dict[str, Range]:
+    """Return the declared ranges of a dataclass by field."""
     hints = get_type_hints(kind, include_extras=True)
     return {
         field.name: mark

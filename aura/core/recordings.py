@@ -11,7 +11,7 @@ from aura.core.arrays import Floats, Int16s
 from aura.core.errors import InvalidInput, check_range
 from aura.core.events import Event
 
-# Beat detectors need QRS frequencies up to 30 Hz, hence 61 samples per second. No ECG has more than 100 000.
+# Beat detectors need frequencies up to 30 Hz, hence at least 61 samples per second. No ECG has more than 100 000.
 ECG_RATES_HZ = (61.0, 100_000.0)
 
 
@@ -32,10 +32,10 @@ class RecordingRef:
     layout
         Name of the layout in `aura.corpora.layouts` that found the recording and reads its annotations.
     others
-        Further files of the recording, which are read only if the first cannot be: its EEG beside its ECG, its
-        annotations in another format.
+        Further files of the recording, which are read only if the first cannot be read: an EEG file beside the ECG
+        file, or annotations in another format.
     siblings
-        EDF files of other recordings that share the annotations. Their headers say which events lie in them.
+        EDF files of other recordings that share the annotation file. Their headers tell which events lie in them.
     """
 
     dataset: str
@@ -80,13 +80,13 @@ class Ecg:
     signal
         Number of the signal in the file, from 0, since labels can repeat.
     start
-        Start of the recording on the wall clock; None if the file does not tell.
+        Start of the recording on the wall clock; None if the file does not contain it.
     segments
         Stretches without a gap, in order; a single one if the recording was never interrupted.
     unit, written_unit
-        Unit that the samples were read in, and unit in the file.
+        Unit by which the samples were scaled, and unit in the file.
     n_excluded
-        Number of data records that are in no segment, since their time is not known.
+        Number of data records that are in no segment, since their time is unknown.
     remarks
         Codes of faults of the file that did not prevent reading it.
     """
@@ -109,13 +109,12 @@ class Ecg:
     def from_array(cls, x_mv: ArrayLike, fs_hz: float, *, channel: str = "ECG", start: datetime | None = None) -> "Ecg":
         """Make an ECG from samples in millivolts.
 
-        The samples are kept with 16 bits, as an EDF file keeps them: of a signal that spans 10 mV each is right to
-        0.1 µV.
+        The samples are stored in 16 bits, as in an EDF file; if they span 10 mV, the error is at most 0.1 µV.
 
         Parameters
         ----------
         x_mv
-            (n_samples,) samples in millivolts; NaN where there is no signal, which becomes a gap.
+            (n_samples,) samples in millivolts; NaN where there is no signal. Each stretch of NaN becomes a gap.
         fs_hz
             Sampling rate in hertz.
         channel
@@ -142,6 +141,8 @@ class Ecg:
             raise InvalidInput(
                 f"x_mv is of the type {type(x_mv).__name__}; allowed are numbers in millivolts"
             ) from error
+        if np.iscomplexobj(x_mv):
+            raise InvalidInput("x_mv holds complex numbers; allowed are numbers in millivolts")
         if samples_mv.ndim != 1:
             raise InvalidInput(f"x_mv has the shape {samples_mv.shape}; allowed is (n_samples,), one channel")
         check_range("fs_hz", fs_hz, *ECG_RATES_HZ)
@@ -160,7 +161,7 @@ class Ecg:
             for first, stop, begin in zip(firsts[:-1], firsts[1:], begins, strict=True)
         )
         low_mv, high_mv = float(samples_mv[has_signal].min()), float(samples_mv[has_signal].max())
-        # Within the limits, so that the largest sample is not taken for one at the end of a converter's range.
+        # Stay inside the limits: a sample at a limit would count as clipped.
         mv_per_step = max(high_mv - low_mv, 1e-3) / 65_000
         zero_mv = (low_mv + high_mv) / 2
         digital = np.rint((samples_mv[has_signal] - zero_mv) / mv_per_step).astype(np.int16)
@@ -173,7 +174,7 @@ class Ecg:
         return last.onset_s + (last.stop - last.first) / self.fs_hz
 
     def gaps(self) -> tuple[Event, ...]:
-        """Return the stretches between segments; a jump of the clock by less than a sample is no gap."""
+        """Return the gaps between segments; a jump of the clock by less than one sample is no gap."""
         ends_s = [segment.onset_s + (segment.stop - segment.first) / self.fs_hz for segment in self.segments]
         return tuple(
             Event(end_s, after.onset_s - end_s, "gap")

@@ -11,7 +11,7 @@ from aura.core.errors import InvalidInput
 CLOCK_S = 0.0105
 # Longest recording; times beyond it are not in seconds.
 MAX_DURATION_S = 31 * 86_400.0
-# Shortest median interval of a heart; shorter ones are not in milliseconds.
+# Shortest plausible median interval; shorter intervals are not in milliseconds.
 MIN_MEDIAN_MS = 100.0
 
 
@@ -31,12 +31,17 @@ class RRSeries:
     Raises
     ------
     InvalidInput
-        If the numbers are no RR intervals.
+        If the arrays are not a valid series of RR intervals.
     """
 
     t_s: Floats
     rr_ms: Floats
     duration_s: float
+
+    def __repr__(self) -> str:
+        """Describe the series in a line; a day has 100 000 intervals."""
+        median = f", median {np.median(self.rr_ms):.0f} ms" if len(self.rr_ms) else ""
+        return f"RRSeries({len(self.rr_ms)} intervals in {self.duration_s:g} s{median})"
 
     def __post_init__(self) -> None:
         """Validate, and make the arrays read-only."""
@@ -59,7 +64,7 @@ class RRSeries:
 
 
 def _check_rr(t_s: Floats, rr_ms: Floats, duration_s: float) -> None:
-    """Raise if the numbers are no RR intervals."""
+    """Raise unless the arrays are a valid series of RR intervals."""
     if not (np.isfinite(t_s).all() and np.isfinite(rr_ms).all()):
         raise InvalidInput("t_s and rr_ms must be finite; some values are missing or infinite")
     if (rr_ms <= 0).any():

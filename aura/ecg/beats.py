@@ -76,9 +76,7 @@ def detect_beats(ecg: Ecg, detector: BeatDetector = sleepecg) -> tuple[Floats, t
     (478, array([0.35, 0.95, 1.53]), ())
     """
     if not isinstance(ecg, Ecg):
-        raise InvalidInput(
-            f"ecg is of type {type(ecg).__name__}; allowed is an Ecg, as aura.formats.edf.read_ecg returns"
-        )
+        raise InvalidInput(f"ecg is of type {type(ecg).__name__}; allowed is an Ecg, as aura.read_ecg returns")
     parts, undetectable = _detect_blocks(ecg, detector)
     beats_s = _drop_uncertain(np.unique(np.concatenate(parts)), ecg.gaps())
     if len(parts) > 1 and len(beats_s):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from aura.core.errors import InvalidInput
+from aura.core.errors import InvalidInput, RecordingError
 from aura.core.recordings import Ecg
 from aura.core.series import RRSeries
 from aura.formats import edf
@@ -45,7 +45,11 @@ def read_ecg(source: Any, channels: Sequence[str] = edf.ANY_ECG) -> Ecg:
     if isinstance(channels, str):
         raise InvalidInput(f"channels is a list of patterns; write [{channels!r}]")
     if isinstance(source, str | PathLike):
-        return edf.read_ecg(Path(source), channels)
+        try:
+            return edf.read_ecg(Path(source), channels)
+        except RecordingError as error:
+            # Readers do not name the file, which can name a person; here the caller named it.
+            raise RecordingError(error.reason, f"{Path(source).name}: {error.message}") from error
     if hasattr(source, "ch_names") and hasattr(source, "get_data"):
         return _from_mne(source, channels)
     if hasattr(source, "sig_name") and hasattr(source, "p_signal"):

@@ -1,1 +1,1 @@
-"""Doors to other platforms."""
+"""Integrations with other platforms."""

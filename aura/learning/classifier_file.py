@@ -58,6 +58,12 @@ DAMAGED = (
 )
 
 
+def check_class(model: Classifier) -> None:
+    """Raise AuraError unless a model is of a class that `load_classifier` loads."""
+    if _full_name(model) not in CLASSIFIERS:
+        raise AuraError(f"model: {type(model).__name__} cannot be served; {_allowed()}")
+
+
 def check_types(model: Classifier, n_features: int) -> None:
     """Raise if `load_classifier` would not load a fitted model again.
 

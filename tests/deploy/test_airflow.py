@@ -126,10 +126,10 @@ def test_each_task_passes_overrides_that_its_stage_accepts(
     assert (train.tracking.model_name, into.database.model) == ("mine", "models:/mine@champion")
     monkeypatch.setitem(Task.params, "model_name", "")
 
-    # What is not to be promoted is registered elsewhere; nothing else is asked for.
+    # Without promotion, the model is registered under another name.
     monkeypatch.setitem(Task.params, "promote", False)
     asked.clear()
-    with pytest.raises(SkipError, match=r"not to be promoted; x version 3 is the champion"):
+    with pytest.raises(SkipError, match=r"promotion is switched off; x version 3 is the champion"):
         dag.aura()
     (config,) = [config for stage, config in asked if stage == "train"]
     assert config.tracking.model_name == f"aura-seizure-detector-ours{CANDIDATE}"
@@ -149,10 +149,10 @@ def test_without_a_name_in_the_form_the_model_is_named_by_the_configuration(
     words: str, name: str, dag: ModuleType, asked: list[tuple[str, Config]]
 ) -> None:
     params = {**dag.PARAMS, "words": words}
-    argv = dag.command("train", dag.naming(params), params, None)
+    argv = dag.command("train", dag.name_model(params), params, None)
     assert command_line.main(argv[4:]) == 0
     champion = "model=models:/${tracking.model_name}@champion"
-    argv = dag.command("import", [*dag.naming(params), champion], params, "model")
+    argv = dag.command("import", [*dag.name_model(params), champion], params, "model")
     assert command_line.main(argv[4:]) == 0
     (_, train), (_, into) = asked
     assert (train.tracking.model_name, into.database.model) == (name, f"models:/{name}@champion")

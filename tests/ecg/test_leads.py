@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aura.assembly import preparation
+from aura.assembly import build_preparation
 from aura.config.compose import compose
 from aura.core.arrays import Floats
 from aura.core.errors import RecordingError
@@ -45,7 +45,7 @@ def prepare(folder: Path, leads: dict[str, Floats], channels: list[str] | None =
     ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
     config = compose(["dataset=any", f"dataset.root={folder}"])
     config.dataset.channels = channels or config.dataset.channels
-    return preparation(config).prepare(ref).facts
+    return build_preparation(config).prepare(ref).facts
 
 
 @pytest.mark.parametrize("what", NO_LEADS)
@@ -69,7 +69,7 @@ def test_leads_with_the_same_label_are_distinguished_by_number(tmp_path: Path) -
     leads = [Channel("ECG", x_mv * 1000, FS_HZ) for x_mv in (noise(0), GOOD)]
     write_edf(edf, leads, start=datetime(2020, 1, 1))
     ref = RecordingRef("any", "s1", "", "night", edf, None, None, "plain")
-    row = preparation(compose(["dataset=any", f"dataset.root={tmp_path}"])).prepare(ref).facts
+    row = build_preparation(compose(["dataset=any", f"dataset.root={tmp_path}"])).prepare(ref).facts
     assert (row["channel"], row["signal"], row["n_beats"]) == ("ECG", 1, len(BEATS_S))
     ecg = read_ecg(edf, ["ECG"], signal=1)
     assert ecg.signal == 1
@@ -116,7 +116,7 @@ def test_beats_that_are_other_waves_are_doubtful(tmp_path: Path) -> None:
         return np.sort(np.concatenate((peaks, peaks[::3] + int(0.28 * fs_hz))))
 
     for detector, doubtful in ((sleepecg, False), (with_t_waves, True)):
-        how = preparation(compose(["dataset=any", f"dataset.root={tmp_path}"]))
+        how = build_preparation(compose(["dataset=any", f"dataset.root={tmp_path}"]))
         row = replace(how, detector=detector).prepare(ref).facts
         assert ("doubtful_beats" in row["remarks"].split(";")) is doubtful
         assert (row["normal_share"] < 0.9) is doubtful
@@ -135,7 +135,7 @@ def test_a_second_detector_does_not_hide_doubtful_beats(tmp_path: Path) -> None:
 
     rows = []
     for words in ([], ["quality=two_detectors", "quality.min_agreement=0.9"]):
-        how = preparation(compose(["dataset=any", f"dataset.root={tmp_path}", *words]))
+        how = build_preparation(compose(["dataset=any", f"dataset.root={tmp_path}", *words]))
         prepared = replace(how, detector=with_some_t_waves).prepare(ref)
         rows.append(prepared.facts)
     assert rows[1]["usable_share"] == 0.5

@@ -25,7 +25,7 @@ from aura.cli import main
 from aura.core.errors import AuraError
 from aura.core.parquet import read_table
 from aura.core.paths import PROJECT
-from aura.demo import post, served
+from aura.demo import post, serve_model
 from aura.execution import telemetry
 from aura.execution.executors import Serial
 from aura.execution.pushgateway import is_outdated
@@ -364,7 +364,7 @@ def test_finished_children_count() -> None:
 def serving(prometheus: Prometheus, trained: Project) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AURA_METRICS_PORT", f"127.0.0.1:{prometheus.serve_port}")
-        with served(MODEL) as url:
+        with serve_model(MODEL) as url:
             yield url
 
 

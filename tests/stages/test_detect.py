@@ -1,4 +1,4 @@
-"""From an EDF to annotations that others can read."""
+"""Detect seizures in EDF files, and write annotations that other software reads."""
 
 import re
 import shutil
@@ -36,7 +36,7 @@ BLIND = (Event(0.0, 10.0), Event(60.0, 20.0))
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_what_is_written_is_read_back(name: str, tmp_path: Path) -> None:
+def test_detections_are_read_as_written(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"night{FORMATS[name]}"
     write_detections(
         path, FOUND, BLIND, start=datetime(2020, 1, 1, 22), duration_s=100.0, about={"model": "x", "run": None}
@@ -49,18 +49,18 @@ def test_what_is_written_is_read_back(name: str, tmp_path: Path) -> None:
         assert [e for e in events if e.confidence == 0] == [Event(b.onset_s, b.duration_s, "bckg", 0.0) for b in BLIND]
     else:
         assert [(e.onset_s, e.end_s) for e in events if e.kind == "null"] == [(b.onset_s, b.end_s) for b in BLIND]
-        # No moment is left out, and none said twice.
+        # The events cover the recording without gaps or overlap.
         assert [e.onset_s for e in events[1:]] == [e.end_s for e in events[:-1]]
         assert (events[0].onset_s, events[-1].end_s) == (0.0, 100.0)
 
 
-@pytest.mark.parametrize(("found", "blind"), [(FOUND, BLIND), ((), BLIND), ((), ())])
-def test_the_reader_of_szcore_reads_it(found: tuple[Event, ...], blind: tuple[Event, ...], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("detected", "blind"), [(FOUND, BLIND), ((), BLIND), ((), ())])
+def test_the_reader_of_szcore_reads_them(detected: tuple[Event, ...], blind: tuple[Event, ...], tmp_path: Path) -> None:
     path = tmp_path / "sub-01_task-szMonitoring_events.tsv"
-    write_detections(path, found, blind, start=None, duration_s=100.0, about={"model": "x", "run": None})
+    write_detections(path, detected, blind, start=None, duration_s=100.0, about={"model": "x", "run": None})
     annotations = Annotations.loadTsv(str(path))
-    assert annotations.getEvents() == [(e.onset_s, e.end_s) for e in found]
-    assert annotations.getMask(1).sum() == sum(int(e.end_s) - int(e.onset_s) for e in found)
+    assert annotations.getEvents() == [(e.onset_s, e.end_s) for e in detected]
+    assert annotations.getMask(1).sum() == sum(int(e.end_s) - int(e.onset_s) for e in detected)
 
 
 def test_a_real_ecg_in_a_folder_with_an_odd_name(
@@ -70,12 +70,12 @@ def test_a_real_ecg_in_a_folder_with_an_odd_name(
     write_real(edf)
     words = [f"edf={edf}", MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial"]
     assert main(["detect", *words]) == 0
-    said = capsys.readouterr().out
-    assert "seizures in 1 recordings of 0.1 h" in said
+    out = capsys.readouterr().out
+    assert "seizures in 1 recordings of 0.1 h" in out
     events = read_tse(tmp_path / "found" / "it's night.tse_bi")
     assert events[-1].end_s == pytest.approx(300.0)
     probability, meta = read_table(tmp_path / "found" / "it's night_probability.parquet")
-    # What has no probability is said not to be assessed; what is above the threshold is a seizure.
+    # Windows without a score are not assessed; windows above the threshold are seizures.
     middle_s = probability["t_s"].to_numpy() - 2
     kinds = np.array([next(e.kind for e in events if e.onset_s <= t_s < e.end_s) for t_s in middle_s])
     assert ((kinds == "null") == probability["score"].isna()).all()
@@ -84,12 +84,12 @@ def test_a_real_ecg_in_a_folder_with_an_odd_name(
     assert run.data.metrics["recordings"] == 1
     assessed_s = 300.0 - sum(e.duration_s for e in events if e.kind == "null")
     assert run.data.metrics["assessed_hours"] == pytest.approx(assessed_s / 3600)
-    assert f"of 0.1 h, {assessed_s / 3:.1f} % of it assessed; see" in said
-    # Where it is and what its folder is called is nobody's business.
+    assert f"of 0.1 h, {assessed_s / 3:.1f} % of it assessed; see" in out
+    # The path can name people, so it is not logged.
     assert not any(str(tmp_path) in value for value in run.data.params.values())
 
 
-def test_a_folder_with_annotations_scores_itself_and_is_ranked(
+def test_an_annotated_folder_is_scored_and_ranked(
     trained: Project, tmp_path: Path, run_of: RunOf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = [MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial", "format=events_tsv"]
@@ -97,7 +97,7 @@ def test_a_folder_with_annotations_scores_itself_and_is_ranked(
     assert "compared with the annotations of 12 recordings" in capsys.readouterr().out
     metrics = run_of("detect").data.metrics
     table, _ = read_table(tmp_path / "found" / "detections.parquet")
-    # By what is written as not assessed, and by the windows that have a score.
+    # Two ways to compute it: from the table, and from the windows that have a score.
     not_assessed = table["not_assessed_s"].sum() / (3600 * table["hours"].sum())
     assert metrics["assessed_share"] == pytest.approx(1 - not_assessed)
     assert len(table) == metrics["recordings"] == 12
@@ -108,7 +108,7 @@ def test_a_folder_with_annotations_scores_itself_and_is_ranked(
         assert read_events_tsv(tmp_path / "found" / file)
 
 
-def test_doubtful_heartbeats_are_told_and_the_lead_of_the_beats_is_shown(
+def test_doubtful_heartbeats_are_reported_and_the_lead_of_the_beats_is_shown(
     trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: dict[str, Ecg | None] = {}
@@ -121,7 +121,7 @@ def test_doubtful_heartbeats_are_told_and_the_lead_of_the_beats_is_shown(
     rng = np.random.default_rng(5)
     beats_s = steady_beats(75, 0.5, 299.5)
     clean_mv = place_beats(beats_s, 300)
-    # After a third of the beats, at any time, comes a sharp wave that a detector takes for one more.
+    # After a third of the beats, at a random time, comes a sharp wave that a beat detector counts as a beat.
     false_s = beats_s[:-1][rng.random(len(beats_s) - 1) < 0.33] + 0.28
     false_s += rng.uniform(0, 0.22, len(false_s))
     t_s = np.arange(len(clean_mv)) / FS_HZ
@@ -129,7 +129,7 @@ def test_doubtful_heartbeats_are_told_and_the_lead_of_the_beats_is_shown(
     leads = {"clean": [rng.normal(0, 0.2, len(clean_mv)), clean_mv], "spoilt": [spoilt_mv]}
     (tmp_path / "in").mkdir()
     for name, leads_mv in leads.items():
-        channels = [Channel("ECG", one_mv * 1000, FS_HZ) for one_mv in leads_mv]
+        channels = [Channel("ECG", lead_mv * 1000, FS_HZ) for lead_mv in leads_mv]
         write_edf(tmp_path / "in" / f"{name}.edf", channels, start=datetime(2020, 1, 1, 22))
     found = tmp_path / "found"
     words = [MODEL, f"output={found}", f"workspace={tmp_path}", "compute=serial"]
@@ -156,13 +156,13 @@ def test_doubtful_heartbeats_are_told_and_the_lead_of_the_beats_is_shown(
     ecg = shown["clean"]
     assert ecg is not None
     np.testing.assert_allclose(ecg.mv(0, len(clean_mv)), clean_mv, atol=5 / 32767)
-    # A long list is cut.
+    # A long list is shortened.
     monkeypatch.setattr("aura.stages.detect.run.N_SHOWN", 0)
     assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
     assert "detections.parquet, 1 of them with doubtful heartbeats" in capsys.readouterr().out
 
 
-def test_what_is_annotated_and_what_is_not_stand_in_one_list(trained: Project, tmp_path: Path) -> None:
+def test_annotated_and_unannotated_recordings_are_in_the_same_list(trained: Project, tmp_path: Path) -> None:
     for name in ("seen", "unseen"):
         write_real(tmp_path / "in" / f"{name}.edf")
     (tmp_path / "in" / "seen.tse_bi").write_text("version = tse_v1.0.0\n\n0.0 100.0 bckg 1.0\n100.0 130.0 seiz 1.0\n")
@@ -172,7 +172,7 @@ def test_what_is_annotated_and_what_is_not_stand_in_one_list(trained: Project, t
     assert sorted(re.findall(r'data-is="Reference">(.*?)</td>', listed)) == ["1", "–"]
 
 
-def test_one_file_of_a_folder_has_its_annotations(trained: Project, tmp_path: Path, run_of: RunOf) -> None:
+def test_a_single_file_is_compared_with_its_annotations(trained: Project, tmp_path: Path, run_of: RunOf) -> None:
     annotated = next(p for p in sorted(trained.corpus.rglob("*.tse_bi")) if "seiz" in p.read_text())
     words = [MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial"]
     assert main(["detect", f"edf={annotated.with_suffix('.edf')}", *words]) == 0
@@ -193,7 +193,7 @@ def test_a_model_in_a_folder_needs_no_registry(
     assert (tmp_path / "found" / "a.tse_bi").is_file()
 
 
-def test_a_damaged_file_among_others_is_said_and_the_rest_goes_on(
+def test_a_damaged_file_is_reported_and_the_others_are_processed(
     trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_real(tmp_path / "in" / "good.edf")
@@ -209,10 +209,10 @@ def test_a_damaged_file_among_others_is_said_and_the_rest_goes_on(
     assert "nothing could be prepared; the first failure: bad.edf: " in capsys.readouterr().err
 
 
-def test_what_a_person_annotated_is_not_written_over(
+def test_annotations_of_people_are_not_overwritten(
     trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither beside the recording nor among what detect wrote before; what it wrote itself it writes again."""
+    """Neither beside the recording nor in the output of detect; files of detect itself are overwritten."""
     edf = tmp_path / "in" / "night.edf"
     write_real(edf)
     edf.with_suffix(".tse_bi").write_text("version = tse_v1.0.0\n\n10.0000 40.0000 seiz 1.0000\n")
@@ -222,7 +222,7 @@ def test_what_a_person_annotated_is_not_written_over(
     assert "seiz" in edf.with_suffix(".tse_bi").read_text()
     found = tmp_path / "found"
     for _ in range(2):
-        # It has annotations beside it and no subject, which keeps nobody from looking.
+        # The recording is annotated and has no subject; detect accepts it.
         assert main(["detect", *words, f"output={found}"]) == 0
     assert "compared with the annotations of 1 recordings" in capsys.readouterr().out
     (found / "night.tse_bi").write_text("version = tse_v1.0.0\n\n10.0000 50.0000 seiz 1.0000\n")
@@ -242,7 +242,7 @@ def test_events_tsv_beside_any_edf_are_its_annotations(trained: Project, tmp_pat
         assert "event_sensitivity" in metrics
 
 
-def test_annotations_that_cannot_be_used_keep_nobody_from_looking(
+def test_invalid_annotations_do_not_prevent_detection(
     trained: Project, tmp_path: Path, run_of: RunOf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, text in (
@@ -272,7 +272,7 @@ def test_annotations_that_cannot_be_used_keep_nobody_from_looking(
 
 
 @pytest.mark.parametrize("layout", writable_layouts())
-def test_every_layout_is_detected_in(layout: str, trained: Project, tmp_path: Path, run_of: RunOf) -> None:
+def test_detect_reads_every_layout(layout: str, trained: Project, tmp_path: Path, run_of: RunOf) -> None:
     synthesis = [f"dataset.synthesis.layout={layout}", "dataset.synthesis.subjects=2"]
     corpus = ["synthesize", *SMALL_CORPUS, *synthesis, f"dataset.root={tmp_path / 'in'}", "compute=serial"]
     assert main(corpus) == 0
@@ -284,10 +284,10 @@ def test_every_layout_is_detected_in(layout: str, trained: Project, tmp_path: Pa
     assert len(list((tmp_path / "found").glob("*.tse_bi"))) == 4
 
 
-def test_a_file_that_was_saved_from_the_page_is_what_the_next_model_learns_from(
+def test_a_model_is_trained_on_annotations_saved_from_the_page(
     trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the same rows as `page.js` writes them; that it does is for test_page.py."""
+    """The rows are those that `page.js` writes, which tests/reports/test_page.py checks."""
     corpus = tmp_path / "in"
     for number, edf in enumerate(sorted(trained.corpus.rglob("*.edf"))):
         annotations = edf.with_suffix(".tse_bi")
@@ -313,7 +313,7 @@ def test_a_file_that_was_saved_from_the_page_is_what_the_next_model_learns_from(
         (["edf=.", "model=models:/none@champion"], "model=models:/none@champion is not a model of"),
     ],
 )
-def test_what_cannot_be_is_one_line(
+def test_a_wrong_argument_is_reported_in_one_line(
     words: list[str], says: str, trained: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [] if any(word.startswith("model=") for word in words) else [MODEL]

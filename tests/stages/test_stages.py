@@ -1,4 +1,4 @@
-"""The stages as a user runs them: again, after a loss, after a kill, on damaged input."""
+"""The stages as users run them: repeated, after a lost file, after a kill, on damaged input."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.integration
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file with what changes when it is written anew."""
+    """Return the inode and time of every file, which change when it is written again."""
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns)
         for path in folder.rglob("*.parquet")
@@ -41,7 +41,7 @@ def rewritten(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, in
 
 
 def tables(project: Project) -> dict[str, pd.DataFrame]:
-    """All that the stages left, as tables by name; the name of the workspace does not count."""
+    """Return all tables of the workspace by relative path."""
     return {
         path.relative_to(project.workspace).as_posix(): read_table(path)[0]
         for path in sorted(project.workspace.rglob("*.parquet"))
@@ -55,11 +55,11 @@ def assert_same_tables(one: Project, other: Project) -> None:
         pd.testing.assert_frame_equal(frame, right[name])
 
 
-def test_a_second_run_does_nothing_again(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_run_repeats_no_work(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
     before = files(trained.workspace)
     assert trained.run("prepare") == trained.run("featurize") == 0
     assert "(0 now, 12 unchanged)" in capsys.readouterr().out
-    # The tables of recordings carry the id of the run that last looked.
+    # The tables of recordings hold the id of the last run.
     assert {Path(name).name for name in rewritten(before, files(trained.workspace))} == {
         "recordings.parquet",
         "failures.parquet",
@@ -67,7 +67,7 @@ def test_a_second_run_does_nothing_again(trained: Project, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize("kind", ["rr", "windows"])
-def test_a_lost_file_is_made_again_and_only_it(trained: Project, project: Project, kind: str) -> None:
+def test_only_a_lost_file_is_made_again(trained: Project, project: Project, kind: str) -> None:
     shutil.copytree(trained.workspace, project.workspace)
     before = files(project.workspace)
     lost = sorted(project.workspace.rglob(f"{kind}/*.parquet"))[5]
@@ -89,7 +89,7 @@ def test_a_half_written_file_is_made_again(trained: Project, project: Project) -
     assert_same_tables(project, trained)
 
 
-def test_a_changed_annotation_changes_its_recording_alone(corpus: Path, tmp_path: Path) -> None:
+def test_a_changed_annotation_changes_only_its_recording(corpus: Path, tmp_path: Path) -> None:
     project = Project(tmp_path / "corpus", tmp_path / "workspace")
     shutil.copytree(corpus, project.corpus)
     assert project.run("prepare") == project.run("featurize") == 0
@@ -98,7 +98,7 @@ def test_a_changed_annotation_changes_its_recording_alone(corpus: Path, tmp_path
     annotations.write_text("version = tse_v1.0.0\n\n100.0 140.0 seiz 1.0\n")
     assert project.run("prepare") == project.run("featurize") == 0
     changed = {Path(name) for name in rewritten(before, files(project.workspace))}
-    # Its beats are the same, and so are its features.
+    # The beats, and so the features, stay the same.
     assert {(path.parent.name, path.stem) for path in changed if path.parent.name in ("rr", "windows")} == {
         ("rr", annotations.stem)
     }
@@ -126,10 +126,10 @@ def test_a_sweep_over_windows_prepares_once_and_featurizes_each_once(
     for n_new in (12, 0):
         for length_s in lengths_s:
             assert project.run("train", f"windows.lengths_s.entropy=[{length_s}]", "model.n_estimators=2") == 0
-            # The length that was there before is found as well.
-            found = f"({n_new} recordings now, {12 - n_new} unchanged)"
+            # The features of 60 s exist already.
+            summary = f"({n_new} recordings now, {12 - n_new} unchanged)"
             out = capsys.readouterr().out
-            assert found in out if length_s != 60 and n_new else "featurize:" not in out
+            assert summary in out if length_s != 60 and n_new else "featurize:" not in out
     after = files(project.workspace / "synthetic")
     assert before.items() <= after.items()
     folders = {Path(name).parts[0] for name in after}
@@ -139,7 +139,7 @@ def test_a_sweep_over_windows_prepares_once_and_featurizes_each_once(
 
 def test_other_labels_compute_no_features(trained: Project, capsys: pytest.CaptureFixture[str], run_of: RunOf) -> None:
     before = files(trained.workspace)
-    # As short as the recordings are, 15 min.
+    # Short enough for recordings of 15 min.
     forecasting = ("labels=forecasting", "labels.horizon_s=30", "labels.occurrence_s=240")
     counts = set()
     for labels in ((), ("labels.postictal_s=120",), ("labels.min_overlap=0.9",), forecasting):
@@ -159,7 +159,7 @@ STARTED = {
 
 
 def kill_in_the_middle(command: list[str], started: Callable[[], bool]) -> None:
-    """Run a command and end it with SIGKILL, together with its workers, once it has begun to write."""
+    """Run a command, and kill it and its workers once it has begun to write."""
     with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         deadline = time.monotonic() + 120
         while not started():
@@ -207,7 +207,7 @@ def test_kill_9_in_a_stage_and_a_second_run_give_the_same_tables(
     assert 0 < len(made) < 12
     assert project.run("prepare") == project.run("featurize") == 0
     assert_same_tables(project, trained)
-    # What was made before is not made again.
+    # Files from before the kill are not made again.
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
 
@@ -221,7 +221,7 @@ def test_kill_9_in_train_and_a_second_run_give_the_same_scores(
         newest = run_of("train")
         return newest.info.status == "RUNNING"
 
-    # Enough trees to be caught at it.
+    # Many trees, so that the kill comes during the training.
     command = [sys.executable, "-m", "aura", "train", *trained.overrides, "model.n_estimators=4000"]
     kill_in_the_middle(command, training)
     assert trained.run("train") == 0
@@ -233,12 +233,12 @@ def test_kill_9_in_train_and_a_second_run_give_the_same_scores(
 
 
 def write_damaged(edf: Path, samples_uv: Floats, fs_hz: int) -> None:
-    """Write an ECG with background annotations: what is wrong with it is in its samples."""
+    """Write damaged samples with valid background annotations."""
     write_edf(edf, [Channel("EEG EKG1-REF", samples_uv, fs_hz)], start=datetime(2020, 1, 1))
     write_tse(edf.with_suffix(".tse_bi"), [Event(0.0, 1.0, "bckg")])
 
 
-def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unusable_files_are_accounted_for(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path / "corpus", tmp_path / "workspace")
     shutil.copytree(corpus, project.corpus)
     edfs = sorted(project.corpus.rglob("*.edf"))
@@ -282,7 +282,7 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     assert len(recordings) + len(failures) == 20
     assert failures["message"].str.len().gt(20).all()
     rows = recordings.set_index("recording")
-    # Without annotations there is no telling; that is not the same as no seizure.
+    # Without annotations, seizures are unknown, which differs from none.
     assert not rows.loc[edfs[1].stem, "annotated"]
     assert np.isnan(rows.loc[edfs[1].stem, "n_seizures"])
     assert rows.loc["stray", "layout"] == "plain"
@@ -290,7 +290,7 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     counts = [clipped[name] for name in ("n_clipped", "n_united", "n_unknown", "n_seizures")]
     assert counts == [1, 1, 1, 2]
     assert clipped["unknown"] == "'Krampf' 1"
-    # Its ECG is whole; what is wrong with its annotations stays in the table.
+    # The ECG is valid; the problem of the annotations is in the table.
     unreadable = rows.loc[edfs[2].stem]
     assert (unreadable["annotated"], unreadable["remarks"]) == (False, "empty_annotations")
     out = capsys.readouterr().out
@@ -302,7 +302,7 @@ def test_what_cannot_be_used_is_accounted_for(corpus: Path, tmp_path: Path, caps
     assert "prepared, but clipped_events: 1 (1 events)" in out
 
 
-def test_too_many_failures_are_one(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_many_failures_fail_the_stage(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path / "corpus", tmp_path / "workspace")
     shutil.copytree(corpus, project.corpus)
     for edf in sorted(project.corpus.rglob("*.edf"))[:7]:
@@ -312,7 +312,7 @@ def test_too_many_failures_are_one(corpus: Path, tmp_path: Path, capsys: pytest.
     assert project.run("prepare", "prepare.max_failed_share=0.6") == 0
 
 
-def test_recordings_without_annotations_are_described_and_teach_nothing(
+def test_recordings_without_annotations_get_features_but_are_not_trained_on(
     corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = Project(tmp_path / "corpus", tmp_path / "workspace")
@@ -330,7 +330,7 @@ def test_recordings_without_annotations_are_described_and_teach_nothing(
     assert "none of the 12 recordings is annotated" in capsys.readouterr().err
 
 
-def test_what_cannot_be_used_is_seen_as_coverage(trained: Project) -> None:
+def test_unusable_stretches_lower_the_coverage(trained: Project) -> None:
     recordings, _ = read_table(trained.folder("prepared") / "recordings.parquet")
     row = recordings.sort_values("usable_share").iloc[0]
     assert row["usable_share"] < 1
@@ -345,7 +345,7 @@ def test_what_cannot_be_used_is_seen_as_coverage(trained: Project) -> None:
     assert windows["coverage"].between(0, 1).all()
 
 
-def test_a_best_channel_is_chosen_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_best_channel_is_chosen_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     real, fs_hz = get_toy_ecg()
     loose = real.copy()
     loose[int(60 * fs_hz) :] = 0.0
@@ -360,8 +360,8 @@ def test_a_best_channel_is_chosen_and_said(tmp_path: Path, capsys: pytest.Captur
     (folder,) = (project.workspace / "any").glob("prepared-*")
     recordings, _ = read_table(folder / "recordings.parquet")
     assert main(["prepare", *words, "dataset.subject_channels=[{subject: c, channels: [ECG1]}]"]) == 1
-    assert "has no subject 'c'; there are a, b" in capsys.readouterr().err
-    # The channels of one subject change nothing of the others.
+    assert "has no subject 'c'; its subjects are a, b" in capsys.readouterr().err
+    # The channels of one subject do not affect the others.
     assert main(["prepare", *words, 'dataset.subject_channels=[{subject: b, channels: ["ECG1"]}]']) == 0
     assert "2 prepared (1 now, 1 unchanged)" in capsys.readouterr().out
     assert recordings[["recording", "channel", "remarks"]].to_numpy().tolist() == [
@@ -370,12 +370,10 @@ def test_a_best_channel_is_chosen_and_said(tmp_path: Path, capsys: pytest.Captur
     ]
 
 
-def test_nothing_prepared_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_fails_without_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path, tmp_path / "workspace")
     assert project.run("prepare") == 1
-    assert (
-        "dataset.root holds no synthetic corpus; for recordings of your own add dataset=any" in capsys.readouterr().err
-    )
+    assert "dataset.root holds no synthetic corpus; for your own recordings add dataset=any" in capsys.readouterr().err
     (tmp_path / "synthesis.json").touch()
     assert project.run("prepare") == 1
     assert "holds no .edf file, but 1 .json\n" in capsys.readouterr().err
@@ -389,7 +387,7 @@ def test_nothing_prepared_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFix
     assert "nothing could be prepared; the first failure: a.edf: is empty" in capsys.readouterr().err
 
 
-def test_train_alone_makes_what_it_needs_as_child_runs(trained: Project, project: Project, run_of: RunOf) -> None:
+def test_train_runs_prepare_and_featurize_as_child_runs(trained: Project, project: Project, run_of: RunOf) -> None:
     assert project.run("train") == 0
     assert_same_tables(project, trained)
     featurize = run_of("featurize")
@@ -401,7 +399,7 @@ def test_train_alone_makes_what_it_needs_as_child_runs(trained: Project, project
     assert_same_tables(project, trained)
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(
+def test_a_full_disk_is_reported_and_loses_nothing(
     trained: Project, project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert project.run("prepare") == 0
@@ -424,7 +422,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(
     assert_same_tables(project, trained)
 
 
-def test_two_corpora_of_one_name_are_kept_apart(trained: Project, tmp_path: Path) -> None:
+def test_two_corpora_with_the_same_name_are_kept_apart(trained: Project, tmp_path: Path) -> None:
     other = Project(tmp_path / "corpus", tmp_path / "workspace")
     shutil.copytree(trained.corpus, other.corpus)
     next(other.corpus.rglob("*.edf")).unlink()
@@ -434,7 +432,7 @@ def test_two_corpora_of_one_name_are_kept_apart(trained: Project, tmp_path: Path
     assert sorted(len(read_table(folder / "recordings.parquet")[0]) for folder in folders) == [11, 12]
 
 
-def test_train_follows_what_prepare_left_last(corpus: Path, tmp_path: Path, run_of: RunOf) -> None:
+def test_train_uses_the_last_prepared_corpus(corpus: Path, tmp_path: Path, run_of: RunOf) -> None:
     project = Project(tmp_path / "corpus", tmp_path / "workspace")
     shutil.copytree(corpus, project.corpus)
     assert project.run("train") == 0
@@ -447,7 +445,7 @@ def test_train_follows_what_prepare_left_last(corpus: Path, tmp_path: Path, run_
     assert after["data.digest"] != before["data.digest"]
 
 
-def test_two_writers_at_once_leave_one_whole_result(trained: Project, project: Project) -> None:
+def test_two_concurrent_writers_leave_a_complete_result(trained: Project, project: Project) -> None:
     assert project.run("prepare") == 0
     command = [sys.executable, "-m", "aura", "featurize", *project.overrides]
     both = [subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.DEVNULL) for _ in range(2)]
@@ -455,15 +453,15 @@ def test_two_writers_at_once_leave_one_whole_result(trained: Project, project: P
     assert_same_tables(project, trained)
 
 
-def test_a_missing_corpus_says_how_to_make_it_where_it_can_be_made(
+def test_a_missing_synthetic_corpus_is_reported_with_the_command_that_makes_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["prepare", f"workspace={tmp_path}"]) == 1
-    assert "is no folder; run `python -m aura synthesize` to make it" in capsys.readouterr().err
+    assert "is not a folder; run `python -m aura synthesize` to make it" in capsys.readouterr().err
     for words in (["dataset=any"], []):
         assert main(["prepare", *words, f"dataset.root={tmp_path}/none", f"workspace={tmp_path}"]) == 1
-        assert "dataset.root, which ends in 'none', is no folder; give a folder that is" in capsys.readouterr().err
+        assert "dataset.root, which ends in 'none', is not a folder; give an existing folder" in capsys.readouterr().err
 
 
 def test_a_corpus_of_other_settings_is_not_overwritten(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

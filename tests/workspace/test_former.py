@@ -1,4 +1,4 @@
-"""Folders that earlier versions made keep their contents."""
+"""Folders of earlier versions are renamed and keep their contents."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from aura.config.compose import compose
 from aura.workspace import former
 
 
-# Names that earlier versions gave the folders: with the root, and with layouts and detectors by their import paths.
+# Folder names of earlier versions, whose digests contain the root and the import paths of layouts and detectors.
 @pytest.mark.parametrize(
     ("words", "prepared", "features"),
     [

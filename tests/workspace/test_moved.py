@@ -1,4 +1,4 @@
-"""A corpus that was moved, or is mounted elsewhere, is not prepared anew."""
+"""A corpus that was moved, or is mounted elsewhere, is not prepared again."""
 
 import shutil
 from dataclasses import replace
@@ -11,7 +11,7 @@ from aura.config.compose import compose
 from tests.support.project import Project
 
 
-def test_a_moved_corpus_is_neither_prepared_nor_featurized_anew(
+def test_a_moved_corpus_is_neither_prepared_nor_featurized_again(
     trained: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moved = Project(tmp_path / "moved", tmp_path / "workspace")
@@ -21,18 +21,18 @@ def test_a_moved_corpus_is_neither_prepared_nor_featurized_anew(
     out = capsys.readouterr().out
     assert "12 prepared (0 now, 12 unchanged)" in out
     assert "(0 recordings now, 12 unchanged)" in out
-    before, after = (assembly.open_features(compose(one.overrides)) for one in (trained, moved))
+    before, after = (assembly.open_features(compose(project.overrides)) for project in (trained, moved))
     assert before.recordings["digest"].tolist() == after.recordings["digest"].tolist()
-    # The first root has its own tables still.
+    # The first root still has its own tables.
     assert assembly.find_prepared(compose([*trained.overrides, f"workspace={moved.workspace}"])) is not None
 
 
-def test_detect_takes_nothing_over_from_another_folder(tmp_path: Path) -> None:
+def test_detect_reuses_nothing_of_another_folder(tmp_path: Path) -> None:
     config = compose(["dataset=any", f"dataset.root={tmp_path / 'a'}", f"workspace={tmp_path}"])
     folder = assembly.prepared_writer(config).folder
     folder.mkdir(parents=True)
     other = replace(config, dataset=replace(config.dataset, root=str(tmp_path / "b")))
     assert assembly.prepared_writer(other).earlier == (folder,)
-    # Two patients can have files of the same name, size and time.
-    of_anybody = replace(other, prepare=replace(config.prepare, needs_subject=False))
-    assert assembly.prepared_writer(of_anybody).earlier == ()
+    # Files of two patients can have the same name, size and time.
+    without_subject = replace(other, prepare=replace(config.prepare, needs_subject=False))
+    assert assembly.prepared_writer(without_subject).earlier == ()

@@ -1,4 +1,4 @@
-"""A prepared corpus is read as it was written, and nothing of another corpus is read."""
+"""A prepared corpus is read as it was written, and files of another corpus are refused."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -74,8 +74,8 @@ def test_a_recording_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert np.array_equal(recording.rises_bpm, [20.0, np.nan], equal_nan=True)
     assert recording.start == datetime(2020, 1, 2, 3, 4, 5)
     assert recording.source == "source of a"
-    without = corpus["b"]
-    assert (without.seizures, without.is_annotated, len(without.rises_bpm)) == ((), False, 0)
+    unannotated = corpus["b"]
+    assert (unannotated.seizures, unannotated.is_annotated, len(unannotated.rises_bpm)) == ((), False, 0)
 
 
 def test_a_file_of_another_corpus_is_refused(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_file_of_another_corpus_is_refused(tmp_path: Path) -> None:
     assert PreparedCorpus.find(tmp_path, channels="channels") is not None
 
 
-def test_a_corpus_is_current_until_a_file_is_lost_or_another(tmp_path: Path) -> None:
+def test_a_corpus_is_current_until_a_file_is_lost_or_replaced(tmp_path: Path) -> None:
     assert PreparedCorpus.find(tmp_path, channels="channels") is None
     write_corpus(tmp_path)
     assert PreparedCorpus.find(tmp_path, channels="channels") is not None
@@ -115,7 +115,7 @@ def test_the_ecg_needs_the_root(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_unchanged_recordings_are_taken_over_from_an_earlier_root(
+def test_unchanged_recordings_are_reused_from_an_earlier_root(
     has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: Path, target: Path) -> None:
@@ -133,7 +133,7 @@ def test_unchanged_recordings_are_taken_over_from_an_earlier_root(
     old, new = (tmp_path / name / "rr" / "a.parquet" for name in ("earlier", "new"))
     assert new.read_bytes() == old.read_bytes()
     assert new.samefile(old) is has_links
-    # What is written later to one folder does not reach the other.
+    # A later write to one folder does not change the other.
     before = old.read_bytes()
     write_recording(writer, "a", series(700.0), None)
     assert old.read_bytes() == before != new.read_bytes()
@@ -156,7 +156,7 @@ def test_features_are_current_for_the_corpus_they_were_made_from(tmp_path: Path)
     assert store is not None
     assert (store.run_id, store.prepare_run_id) == ("made", "run")
     assert store.columns("a") == store.windows("a").columns.tolist() == ["recording"]
-    # Another run of prepare, and windows of other RR intervals.
+    # Features are outdated after another run of prepare, or if they belong to other RR intervals.
     assert FeatureStore.find(folder, replace(corpus, run_id="later")) is None
     writer.write({"recording": "a"}, corpus.recordings.head(0), "other RR intervals")
     assert FeatureStore.find(folder, corpus) is None

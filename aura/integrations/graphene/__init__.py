@@ -1,4 +1,4 @@
-"""The nodes of an AI4EU Experiments (Eclipse Graphene) pipeline: a databroker, the processing, the training."""
+"""Nodes of an AI4EU Experiments (Eclipse Graphene) pipeline: databroker, data processing and training."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""The second node: from ECG to features."""
+"""The second node of the pipeline: compute features of recordings."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 
-from aura.assembly import feature_writer, preparation, prepared_writer
+from aura.assembly import build_preparation, feature_writer, prepared_writer
 from aura.config.schema import Config
 from aura.core.recordings import RecordingRef
 from aura.corpora.discovery import Corpus
@@ -19,14 +19,14 @@ from aura.processing.featurization import Featurization, report_death
 
 
 class DataProcess:
-    """Takes recordings from ECG to features, as the stages prepare and featurize do.
+    """Computes features of recordings, as the stages prepare and featurize do.
 
     Parameters
     ----------
     config
         The corpus and the settings.
     shared
-        Folder that the nodes share.
+        Folder shared by all nodes.
     """
 
     def __init__(self, config: Config, shared: Path) -> None:
@@ -34,12 +34,12 @@ class DataProcess:
         self._listing = ""
 
     def __call__(self, request: Any, reply: Any) -> None:
-        """Prepare and featurize the recordings of a batch; those that fail are listed with a reason.
+        """Prepare and featurize the recordings of a batch; failures are listed with a reason.
 
         Raises
         ------
         RequestError
-            If the message is no batch of this corpus.
+            If the message is not a batch of this corpus.
         """
         config = self._config
         check_place(request)
@@ -49,9 +49,9 @@ class DataProcess:
             self._corpus, self._names = find_corpus(config)
             self._listing = request.listing
         names = self._names
-        chosen = replace(self._corpus, refs=tuple(_select(request, self._corpus, names)), rejects=())
+        batch = replace(self._corpus, refs=tuple(_select(request, self._corpus, names)), rejects=())
         prepared, features, compute = prepared_writer(config), feature_writer(config), instantiate(config.compute)
-        outcomes = prepare_all(chosen, PrepareRecording(preparation(config), names, prepared), compute)
+        outcomes = prepare_all(batch, PrepareRecording(build_preparation(config), names, prepared), compute)
         done = [outcome.row for outcome in outcomes if not outcome.failed]
         work = Featurization(config.feature_spec, prepared.folder, features)
         results = run_all(done, work, compute=compute, title="featurize", on_death=report_death)
@@ -78,12 +78,12 @@ class DataProcess:
 
 
 def _select(request: Any, corpus: Corpus, names: Names) -> Iterator[RecordingRef]:
-    """Select the recordings of a batch; only files that belong to the corpus are opened."""
+    """Yield the recordings of a batch; raise for a file that is not in the corpus, so that it is not opened."""
     refs = {(names.ref(ref).recording, names.path(ref.edf)): ref for ref in corpus.refs}
-    asked = [(edf.recording, edf.path) for edf in request.recordings]
-    if not asked or len(set(asked)) < len(asked):
-        raise RequestError("recordings are missing, or one is there twice")
-    for key in asked:
+    keys = [(edf.recording, edf.path) for edf in request.recordings]
+    if not keys or len(set(keys)) < len(keys):
+        raise RequestError("recordings is empty or holds a recording twice")
+    for key in keys:
         if key not in refs:
             raise RequestError(f"the corpus has no recording {key[0]!r} at {key[1]!r}")
         yield refs[key]

@@ -1,4 +1,4 @@
-"""The third node: from features to a registered detector."""
+"""The third node of the pipeline: train and register a detector."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,14 @@ from aura.stages import main
 
 
 class Trainer:
-    """Collects batches of features, and trains when all are there, as the stage train does.
+    """Counts batches of features, and trains after the last one, as the stage main does.
 
     Parameters
     ----------
     config
         The corpus and the settings.
     shared
-        Folder that the nodes share.
+        Folder shared by all nodes.
     """
 
     def __init__(self, config: Config, shared: Path) -> None:
@@ -27,12 +27,12 @@ class Trainer:
         self._listing, self._numbers = "", set[int]()
 
     def __call__(self, request: Any, reply: Any) -> None:
-        """Note a batch, in any order; after the last one, train.
+        """Count a batch; batches arrive in any order, and the last one starts the training.
 
         Raises
         ------
         RequestError
-            If the features are of another corpus or other settings.
+            If the features belong to another corpus or other settings.
         """
         check_place(request)
         check_same("dataset", request.dataset, self._config.dataset.name)
@@ -44,23 +44,23 @@ class Trainer:
         reply.recordings, reply.failures = len(request.recordings), len(request.failures)
         reply.state = "waiting"
         if len(self._numbers) == request.count:
-            # Even if training fails, the next batch starts again.
+            # Reset first: the next batch starts a new count even if training fails.
             self._numbers = set()
             self._train(reply)
 
     def _train(self, reply: Any) -> None:
-        """Write the tables of all recordings, whose files exist, and train on them."""
+        """Run the stage main, which finds the files of all recordings, and fill in the reply."""
         config = self._config
         main.STAGE.run(config)
-        whole = mlflow.last_active_run()
+        main_run = mlflow.last_active_run()
         (run,) = mlflow.search_runs(
-            [whole.info.experiment_id],
-            filter_string=f"tags.mlflow.parentRunId = '{whole.info.run_id}' and tags.`aura.stage` = 'train'",
+            [main_run.info.experiment_id],
+            filter_string=f"tags.mlflow.parentRunId = '{main_run.info.run_id}' and tags.`aura.stage` = 'train'",
             output_format="list",
         )
         versions = mlflow.search_model_versions(filter_string=f"run_id = '{run.info.run_id}'")
         reply.state, reply.run_id = "trained", run.info.run_id
-        # There is none if each model is for one subject.
+        # Models for single subjects are not registered.
         for version in versions:
             reply.model, reply.version = version.name, str(version.version)
         for name in ("event_f1", "event_sensitivity"):

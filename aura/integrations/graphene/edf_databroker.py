@@ -1,4 +1,4 @@
-"""The first node: it lists the recordings."""
+"""The first node of the pipeline: list the recordings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ class Databroker:
     config
         The corpus.
     shared
-        Folder that the nodes share; the path above it is not sent.
+        Folder shared by all nodes; messages do not contain its path.
     batch
         Recordings per batch.
     """
@@ -28,12 +28,12 @@ class Databroker:
         self._batches: Iterator[dict[str, Any]] | None = None
 
     def __call__(self, request: Any, reply: Any) -> None:
-        """Send the next recordings; the first call finds them.
+        """Send the next batch; the first call finds the recordings.
 
         Raises
         ------
         EndOfDataError
-            After the last batch. The next call starts again.
+            After the last batch; the next call starts again.
         """
         if self._batches is None:
             self._batches = self._list_batches()
@@ -47,6 +47,7 @@ class Databroker:
             setattr(reply, name, value)
 
     def _list_batches(self) -> Iterator[dict[str, Any]]:
+        """Find the recordings and divide them into batches."""
         folder = relative_path(self._config.dataset.root, self._shared)
         corpus, names = find_corpus(self._config)
         edfs = [{"recording": names.ref(ref).recording, "path": names.path(ref.edf)} for ref in corpus.refs]

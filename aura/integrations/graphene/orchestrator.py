@@ -1,6 +1,7 @@
-"""``python -m aura.integrations.graphene.orchestrator``: the orchestrator of Graphene, on one machine.
+"""Run a pipeline without Graphene: ``python -m aura.integrations.graphene.orchestrator``.
 
-It asks the databroker for a message, hands it on from node to node, and does so again until the end of the data.
+The orchestrator requests a message from the databroker, passes it from node to node, and repeats this until the end of
+the data.
 """
 
 import argparse
@@ -17,66 +18,66 @@ import grpc
 
 from aura.core.errors import AuraError
 from aura.execution.signals import INTERRUPTED, TERMINATED, Terminated, terminate
-from aura.integrations.graphene.proto import NODES, proto_of, read_node
+from aura.integrations.graphene.proto import NODES, proto_path, read_node
 
-# How a databroker says that there is no more, after the container specification of AI4EU Experiments.
+# Status codes for the end of the data in the container specification of AI4EU Experiments.
 END_OF_DATA = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE)
 READY_WITHIN_S, ENDS_WITHIN_S = 120, 10
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the pipeline once, and say what became of it.
+    """Run the pipeline once, and print the result.
 
     Returns
     -------
     int
-        0 when a model was trained, 1 when not, 2 when it was asked for in a way it does not know, 130 when it was
-        interrupted, 143 when it was asked to end.
+        Exit code: 0 if a model was trained, 1 after a failure, 2 for wrong arguments, 130 after an interrupt, 143 after
+        SIGTERM.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m aura.integrations.graphene.orchestrator", description="Pass the messages of the three nodes."
+        prog="python -m aura.integrations.graphene.orchestrator", description="Pass messages between the three nodes."
     )
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--processes", action="store_true", help="start the nodes here, and end them again")
-    where.add_argument("--hosts", nargs=3, metavar="HOST:PORT", help=f"of nodes that run: {', '.join(NODES)}")
-    parser.add_argument("--batch", help=f"with --processes: recordings at a time, of {NODES[0]}")
+    nodes = parser.add_mutually_exclusive_group(required=True)
+    nodes.add_argument("--processes", action="store_true", help="start the nodes as processes, and end them")
+    nodes.add_argument("--hosts", nargs=3, metavar="HOST:PORT", help=f"addresses of running nodes: {', '.join(NODES)}")
+    parser.add_argument("--batch", help=f"with --processes: recordings per message of {NODES[0]}")
     parser.add_argument(
-        "words", nargs="*", metavar="key=value", help="with --processes: the configuration of the nodes"
+        "words", nargs="*", metavar="key=value", help="with --processes: overrides of the configuration"
     )
-    asked = parser.parse_intermixed_args(argv)
-    if asked.hosts and (asked.words or asked.batch):
-        parser.error("nodes that run have their configuration already; key=value and --batch go with --processes")
+    arguments = parser.parse_intermixed_args(argv)
+    if arguments.hosts and (arguments.words or arguments.batch):
+        parser.error("key=value and --batch need --processes; running nodes have their configuration already")
     try:
-        if asked.hosts:
-            status = pass_messages(asked.hosts)
+        if arguments.hosts:
+            status = pass_messages(arguments.hosts)
         else:
-            with processes(asked.words, batch=asked.batch) as addresses:
+            with start_nodes(arguments.words, batch=arguments.batch) as addresses:
                 status = pass_messages(addresses)
-        print(_summary(status))
+        print(_summarize(status))
     except AuraError as error:
         print(f"aura orchestrator: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
-        print("aura orchestrator: stopped; run it again to go on where it was", file=sys.stderr)
+        print("aura orchestrator: stopped; run it again to continue", file=sys.stderr)
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     return 0
 
 
 @contextmanager
-def processes(words: Sequence[str], *, batch: str | None) -> Iterator[list[str]]:
-    """Run the nodes as processes, on free ports of this machine; give their addresses.
+def start_nodes(words: Sequence[str], *, batch: str | None) -> Iterator[list[str]]:
+    """Start the nodes as processes on free local ports, yield their addresses, and end them.
 
     Parameters
     ----------
     words
-        Of the configuration, the same for all.
+        Overrides of the configuration, the same for all nodes.
     batch
-        Recordings at a time; None leaves it to the databroker.
+        Recordings per message; None for the default of the databroker.
     """
     addresses, running = [], list[subprocess.Popen[bytes]]()
     try:
         for name in NODES:
-            addresses.append(f"127.0.0.1:{_free_port()}")
+            addresses.append(f"127.0.0.1:{_find_free_port()}")
             own = ["--batch", batch] if batch is not None and name == NODES[0] else []
             command = [
                 sys.executable,
@@ -104,12 +105,12 @@ def processes(words: Sequence[str], *, batch: str | None) -> Iterator[list[str]]
 
 
 def pass_messages(addresses: Sequence[str]) -> Any:
-    """Pass messages until the end of the data, as they come: what is in them is for the nodes alone.
+    """Pass messages from node to node, unchanged, until the end of the data.
 
     Parameters
     ----------
     addresses
-        Of the nodes, in the order of the pipeline.
+        Addresses of the nodes, in the order of the pipeline.
 
     Returns
     -------
@@ -119,9 +120,9 @@ def pass_messages(addresses: Sequence[str]) -> Any:
     Raises
     ------
     AuraError
-        When a node cannot be reached or fails, or there was no model to train in the end.
+        If a node cannot be reached or fails, or if no model was trained at the end of the data.
     """
-    nodes = [read_node(proto_of(name)) for name in NODES]
+    nodes = [read_node(proto_path(name)) for name in NODES]
     status = nodes[-1].reply()
     with ExitStack() as stack:
         channels = [stack.enter_context(grpc.insecure_channel(address)) for address in addresses]
@@ -133,35 +134,37 @@ def pass_messages(addresses: Sequence[str]) -> Any:
             for name, node, call in zip(NODES[1:], nodes[1:], calls[1:], strict=True):
                 message = _call(name, call, message)
                 if message is None:
-                    raise AuraError(f"{name} says that the data end, which is for {NODES[0]} to say")
-                _show(name, node.reply.FromString(message))
+                    raise AuraError(f"{name} reported the end of the data; only {NODES[0]} may")
+                _print_progress(name, node.reply.FromString(message))
             status = nodes[-1].reply.FromString(message)
     if status.state != "trained":
         raise AuraError(
-            f"the data ended, but {NODES[-1]} has seen {status.batches} of {status.count} batches; run it again"
+            f"the data ended, but {NODES[-1]} received only {status.batches} of {status.count} batches; run it again"
         )
     return status
 
 
 def _call(name: str, call: Any, message: bytes) -> bytes | None:
-    """Answer of a node; None when it has no more data."""
+    """Call a node and return its reply; None at the end of the data."""
     try:
-        answer: bytes = call(message)
+        reply: bytes = call(message)
     except grpc.RpcError as error:
         if error.code() in END_OF_DATA:
             return None
         raise AuraError(f"{name} answered {error.code().name}: {error.details()}") from error
-    return answer
+    return reply
 
 
-def _show(name: str, answer: Any) -> None:
-    """Say how far it is."""
+def _print_progress(name: str, reply: Any) -> None:
+    """Print the progress that the reply of a node reports."""
     if name == NODES[1]:
-        what = f"batch {answer.number} of {answer.count}: {len(answer.recordings)} recordings with features"
-        print(what, *(f"  failed, {one.reason}: {one.text}" for one in answer.failures), sep="\n", flush=True)
+        batch = f"batch {reply.number} of {reply.count}: {len(reply.recordings)} recordings with features"
+        failures = (f"  failed, {failure.reason}: {failure.text}" for failure in reply.failures)
+        print(batch, *failures, sep="\n", flush=True)
 
 
-def _summary(status: Any) -> str:
+def _summarize(status: Any) -> str:
+    """Describe the trained model in one line."""
     return (
         f"trained: run {status.run_id}, model {status.model or 'not registered'} {status.version}, "
         f"of {status.recordings} recordings ({status.failures} files failed); event F1 {status.event_f1:.3f}, "
@@ -170,7 +173,7 @@ def _summary(status: Any) -> str:
 
 
 def _wait(name: str, address: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until a node listens, or has ended."""
+    """Wait until a node answers; raise if it ends or takes too long."""
     until_s = time.monotonic() + READY_WITHIN_S
     with grpc.insecure_channel(address) as channel:
         while not _is_ready(channel, 0.2):
@@ -181,7 +184,7 @@ def _wait(name: str, address: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def _is_ready(channel: Any, within_s: float) -> bool:
-    """Whether a server answers, whatever it says: that it does not know the method takes none of its workers."""
+    """Return whether a server answers a method that it does not have, which occupies none of its workers."""
     try:
         channel.unary_unary("/aura.Node/Ready")(b"", timeout=within_s, wait_for_ready=True)
     except grpc.RpcError as error:
@@ -189,7 +192,8 @@ def _is_ready(channel: Any, within_s: float) -> bool:
     return True
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
+    """Return a local port that is free."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

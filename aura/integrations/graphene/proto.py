@@ -1,4 +1,4 @@
-"""A ``model.proto`` as its nodes use it: messages and methods are made when it is read, no code is generated."""
+"""Read a ``model.proto``: message classes are made at run time, without generated code."""
 
 import subprocess
 import sys
@@ -13,14 +13,14 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from aura.core.errors import AuraError
 from aura.core.paths import SHIPPED
 
-# The pipeline, in its order; a folder of each is in deploy/graphene, whose files are at the root of its image.
+# Nodes in the order of the pipeline. The files in deploy/graphene/NODE are copied to the root of its image.
 NODES = ("edf_databroker", "aura_data_process", "aura_ml_trainer")
 FILE = "model.proto"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The one method of a node, and the classes of its messages."""
+    """The single method of a node, and the classes of its messages."""
 
     service: str
     method: str
@@ -29,19 +29,19 @@ class Node:
 
     @property
     def address(self) -> str:
-        """What gRPC calls the method."""
+        """Path of the method in gRPC."""
         return f"/{self.service}/{self.method}"
 
 
-def proto_of(node: str) -> Path:
-    """Path of the file that says what a node takes and gives."""
+def proto_path(node: str) -> Path:
+    """Return the path of the ``model.proto`` of a node."""
     return SHIPPED / "deploy" / "graphene" / node / FILE
 
 
 def read_node(path: Path) -> Node:
-    """Read a file with one service of one method."""
-    described = describe(path)
-    # A pool of its own: the files of a pipeline define the same messages.
+    """Read the node in a file that has one service with one method."""
+    described = parse_proto(path)
+    # A separate pool, since the files of a pipeline define the same messages.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(described)
     (service,) = described.service
@@ -53,20 +53,20 @@ def read_node(path: Path) -> Node:
     return Node(service.name, method.name, request, reply)
 
 
-def describe(path: Path) -> FileDescriptorProto:
-    """Have protoc read a file.
+def parse_proto(path: Path) -> FileDescriptorProto:
+    """Parse a file with protoc.
 
     Raises
     ------
     AuraError
-        With what protoc has against it.
+        If protoc reports an error.
     """
     with TemporaryDirectory() as scratch:
         described = Path(scratch) / "described"
         command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{path.parent}", f"--descriptor_set_out={described}"]
         done = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
         if done.returncode:
-            said = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
-            raise AuraError(f"protoc cannot read it: {' '.join(said)}")
+            errors = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
+            raise AuraError(f"protoc cannot read the file: {' '.join(errors)}")
         (file,) = FileDescriptorSet.FromString(described.read_bytes()).file
     return file

@@ -1,7 +1,7 @@
 """``python -m aura.integrations.graphene.protolint [FILE ...]``: check ``model.proto`` by the rules of AI4EU.
 
-The platform reads the files line by line, and copies the messages and services of a pipeline into one file; some rules
-are there for that.
+Some rules exist because the platform reads the files line by line, and copies the messages and services of a pipeline
+into one file.
 """
 
 import json
@@ -13,17 +13,17 @@ from pathlib import Path
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
 from aura.core.errors import AuraError
-from aura.integrations.graphene.proto import FILE, NODES, describe, proto_of
+from aura.integrations.graphene.proto import FILE, NODES, parse_proto, proto_path
 
 EMPTY = "Empty"
 LICENSE = "license.json"
-# What a profile of a licence has to say: https://docs.acumos.org/en/clio/submodules/license-manager/docs/
-LICENSE_SAYS = ("keyword", "licenseName", "copyright", "softwareType", "companyName", "contact", "rtuRequired")
-COPYRIGHT_SAYS, CONTACT_SAYS = ("year", "company", "suffix"), ("name", "URL", "email")
+# Keys that a licence profile needs: https://docs.acumos.org/en/clio/submodules/license-manager/docs/
+LICENSE_KEYS = ("keyword", "licenseName", "copyright", "softwareType", "companyName", "contact", "rtuRequired")
+COPYRIGHT_KEYS, CONTACT_KEYS = ("year", "company", "suffix"), ("name", "URL", "email")
 
 
 def main(argv: Sequence[str]) -> int:
-    """Lint files, or those of the three nodes, and say what is wrong.
+    """Check files, or those of the three nodes, and print their faults.
 
     Parameters
     ----------
@@ -33,68 +33,74 @@ def main(argv: Sequence[str]) -> int:
     Returns
     -------
     int
-        0 when all is well, 1 when not.
+        0 without faults, 1 otherwise.
     """
-    faults = lint([Path(word) for word in argv] or [proto_of(name) for name in NODES])
+    faults = lint([Path(word) for word in argv] or [proto_path(name) for name in NODES])
     print(*faults, sep="\n", end="\n" if faults else "")
     return 1 if faults else 0
 
 
 def lint(paths: Sequence[Path]) -> list[str]:
-    """Find what is wrong with the files of a pipeline, in its order, each by itself and beside the others.
+    """Return the faults of the files of a pipeline, of each file and between files.
+
+    Parameters
+    ----------
+    paths
+        Files in the order of the pipeline.
 
     Returns
     -------
     list of str
-        A sentence each.
+        One sentence per fault.
     """
-    faults, read = [], dict[Path, FileDescriptorProto]()
+    faults, parsed = [], dict[Path, FileDescriptorProto]()
     for path in paths:
         if not path.is_file():
-            faults.append(f"{path}: there is no such file")
+            faults.append(f"{path}: the file does not exist")
             continue
-        found = list[str]()
+        own_faults = list[str]()
         try:
-            found += of_text(path.read_text(encoding="utf-8"))
-            read[path] = describe(path)
-            found += of_file(read[path])
+            own_faults += check_text(path.read_text(encoding="utf-8"))
+            parsed[path] = parse_proto(path)
+            own_faults += check_messages(parsed[path])
         except (AuraError, OSError, UnicodeDecodeError) as error:
-            found.append(str(error))
-        faults += [f"{path}: {fault}" for fault in (*found, *of_folder(path))]
-    return [*faults, *of_pipeline(read)] if len(read) == len(paths) else faults
+            own_faults.append(str(error))
+        faults += [f"{path}: {fault}" for fault in (*own_faults, *check_folder(path))]
+    return [*faults, *check_pipeline(parsed)] if len(parsed) == len(paths) else faults
 
 
-def of_file(file: FileDescriptorProto) -> Iterator[str]:
-    """Find what is wrong with a file, as protoc understands it."""
+def check_messages(file: FileDescriptorProto) -> Iterator[str]:
+    """Yield the faults of the services and messages of a file."""
     if file.package:
         yield f"has the package {file.package}; none is allowed"
     for dependency in file.dependency:
         yield f"imports {dependency}; copy what it needs instead"
     if len(file.service) != 1:
-        yield f"has {len(file.service)} services; it has to have one"
+        yield f"has {len(file.service)} services; exactly one is allowed"
     for service in file.service:
         if not service.method:
             yield f"service {service.name} has no rpc"
     for enum in file.enum_type:
         yield f"has the enum {enum.name}; none is allowed"
     for message in file.message_type:
-        yield from _of_message(message)
+        yield from _check_message(message)
 
 
-def _of_message(message: DescriptorProto) -> Iterator[str]:
+def _check_message(message: DescriptorProto) -> Iterator[str]:
+    """Yield the faults of a message."""
     for enum in message.enum_type:
         yield f"has the enum {message.name}.{enum.name}; none is allowed"
-    # A map is a message within another one as well.
+    # A map is a nested message too.
     for inner in message.nested_type:
-        yield f"message {message.name} has {inner.name} within it; only messages beside each other are allowed"
+        yield f"message {message.name} has the nested message {inner.name}; none is allowed"
     if message.oneof_decl:
-        yield f"message {message.name} has a oneof, whose brace the platform takes for the end of the message"
+        yield f"message {message.name} has a oneof; the platform would read its closing brace as the end of the message"
     if message.name == EMPTY and message.field:
         yield f"message {EMPTY} has fields"
 
 
-def of_text(text: str) -> Iterator[str]:
-    """Find what the platform would misread, which takes lines for what they begin with."""
+def check_text(text: str) -> Iterator[str]:
+    """Yield the lines that the platform would misread, since it recognizes a line by its first word."""
     lines = text.splitlines()
     if 'syntax = "proto3";' not in lines:
         yield 'has no line syntax = "proto3";'
@@ -107,54 +113,53 @@ def of_text(text: str) -> Iterator[str]:
         if re.match(r"(message|service)\b", code) and not code.endswith("{"):
             yield f"line {number}: an opening brace has to end the line of its {code.split()[0]}"
         if re.match(r"rpc\b", code) and not re.fullmatch(r"rpc \w+ ?\(.*\) ?returns ?\(.*\);", code):
-            yield f"line {number}: an rpc has to be on one line, as in rpc NAME(TAKES) returns(GIVES);"
+            yield f"line {number}: an rpc has to be on one line, as in rpc NAME(REQUEST) returns(REPLY);"
         if code and "//" in line:
-            yield f"line {number}: a comment has to be on its own line, as the platform leaves out the whole"
+            yield f"line {number}: a comment has to be on its own line, since the platform drops the line with it"
         word = re.search(r"message|service|rpc", code)
         if word and not re.match(r"(message|service|rpc)\b", code):
-            yield f"line {number}: the platform would take the {word[0]} in it for one"
+            yield f"line {number}: the platform would read the word {word[0]} in it as a declaration"
 
 
-def of_folder(path: Path) -> Iterator[str]:
-    """Find what is wrong with the name of a file and with what belongs beside it."""
+def check_folder(path: Path) -> Iterator[str]:
+    """Yield the faults of the name of a file, and of the licence profile beside it."""
     if path.name != FILE:
-        yield f"has to be called {FILE}"
+        yield f"has to be named {FILE}"
     profile = path.with_name(LICENSE)
     try:
-        told = json.loads(profile.read_text(encoding="utf-8"))
+        values = json.loads(profile.read_text(encoding="utf-8"))
     except FileNotFoundError:
         yield f"there is no {LICENSE} beside it"
         return
     except ValueError as error:
-        yield f"the {LICENSE} beside it is no JSON: {error}"
+        yield f"the {LICENSE} beside it is not valid JSON: {error}"
         return
-    for keys, name in ((LICENSE_SAYS, ""), (COPYRIGHT_SAYS, "copyright"), (CONTACT_SAYS, "contact")):
-        part = told.get(name) if name and isinstance(told, dict) else told
+    for keys, name in ((LICENSE_KEYS, ""), (COPYRIGHT_KEYS, "copyright"), (CONTACT_KEYS, "contact")):
+        part = values.get(name) if name and isinstance(values, dict) else values
         missing = [key for key in keys if not isinstance(part, dict) or key not in part]
         if missing:
-            yield f"the {LICENSE} beside it does not say {', '.join(f'{name}.{key}'.lstrip('.') for key in missing)}"
+            yield f"the {LICENSE} beside it lacks {', '.join(f'{name}.{key}'.lstrip('.') for key in missing)}"
 
 
-def of_pipeline(files: dict[Path, FileDescriptorProto]) -> Iterator[str]:
-    """Find what does not fit together: each node has to take what the one before it gives."""
+def check_pipeline(files: dict[Path, FileDescriptorProto]) -> Iterator[str]:
+    """Yield the faults between files: a node has to take the message that the previous node returns."""
     messages, names = dict[str, tuple[Path, DescriptorProto]](), dict[str, Path]()
     for path, file in files.items():
         for message in file.message_type:
-            first, known = messages.setdefault(message.name, (path, message))
-            if message != known:
-                yield f"{path}: message {message.name} is not the one of {first}"
-        for name in (one.name for service in file.service for one in (service, *service.method)):
+            first_path, first = messages.setdefault(message.name, (path, message))
+            if message != first:
+                yield f"{path}: message {message.name} differs from that in {first_path}"
+        for name in (item.name for service in file.service for item in (service, *service.method)):
             if names.setdefault(name, path) != path:
-                yield f"{path}: {name} is the name of a service or rpc of {names[name]} as well"
+                yield f"{path}: {name} is also the name of a service or rpc in {names[name]}"
     edges = [(path, service.method[0]) for path, file in files.items() for service in file.service if service.method]
-    given = EMPTY
+    expected = EMPTY
     for path, method in edges if len(files) > 1 else ():
         takes = method.input_type.lstrip(".")
-        if takes != given:
-            yield f"{path}: {method.name} takes {takes}, but has to take {given}: " + (
-                "it is the first" if given == EMPTY else "the node before it gives that"
-            )
-        given = method.output_type.lstrip(".")
+        if takes != expected:
+            reason = "it is the first node" if expected == EMPTY else "the previous node returns it"
+            yield f"{path}: {method.name} takes {takes}, but has to take {expected}: {reason}"
+        expected = method.output_type.lstrip(".")
 
 
 if __name__ == "__main__":

@@ -106,7 +106,10 @@ def assign_folds(groups: pd.Series, n_seizures: pd.Series, *, n_folds: int, seed
     counts = n_seizures.groupby(groups).sum().sort_index()
     n_with = int((counts > 0).sum())
     if n_with < n_folds:
-        raise AuraError(f"{n_folds} folds need as many {groups.name}s with seizures each; there are {n_with}")
+        raise AuraError(
+            f"{n_folds} folds need {n_folds} {groups.name}s with seizures; of the {len(counts)} to train on, {n_with} "
+            "have seizures. Set train.folds, or add recordings"
+        )
     order = np.random.default_rng(seed).permutation(len(counts))
     ordered = counts.iloc[order].sort_values(kind="stable", ascending=False)
     # Back and forth: the fold that gets the most in one round gets the least in the next.

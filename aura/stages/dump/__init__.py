@@ -7,7 +7,7 @@ from aura.config.stage import Stage
 
 @dataclass(frozen=True)
 class DumpConfig:
-    """The corpus and the subjects to write, the file, and whether names become pseudonyms."""
+    """Settings of the dump: the dataset and its subjects, the file, and whether names become pseudonyms."""
 
     dataset: str | None
     subjects: str | None

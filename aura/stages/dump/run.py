@@ -12,14 +12,14 @@ from aura.stages.importing import DatabaseConfig
 
 
 def run(config: Config) -> None:
-    """Write the recordings of a corpus, or of some of its subjects, with their annotations and detections."""
-    url, wanted = config.section(DatabaseConfig).url, config.section(DumpConfig)
+    """Write the recordings of a dataset, or of some of its subjects, with their annotations and detections."""
+    url, options = config.section(DatabaseConfig).url, config.section(DumpConfig)
     if url is None:
         raise AuraError("no database is given; write url=postgresql://user@host/aura, or set AURA_DATABASE")
-    key = key_from_environment() if wanted.pseudonyms else None
-    path = Path(wanted.output)
+    key = key_from_environment() if options.pseudonyms else None
+    path = Path(options.output)
     with connect(url) as connection:
-        manifest = dump(connection, path, dataset=wanted.dataset, subjects=_subjects(wanted.subjects), key=key)
+        manifest = dump(connection, path, dataset=options.dataset, subjects=_parse_subjects(options.subjects), key=key)
     rows = {name: table["rows"] for name, table in manifest["tables"].items()}
     print(
         f"dump: {rows['recording']} recordings, {rows['rr']} RR intervals, {rows['annotation']} annotations and "
@@ -29,8 +29,8 @@ def run(config: Config) -> None:
     )
 
 
-def _subjects(text: str | None) -> list[str] | None:
-    """Read a list of subjects such as ``[sub1,sub2]``."""
+def _parse_subjects(text: str | None) -> list[str] | None:
+    """Parse a list of subjects such as ``[sub1,sub2]``."""
     if text is None:
         return None
     # Not by YAML, which reads 00000010 as an octal number.

@@ -1,4 +1,4 @@
-"""Export the annotations of people from PostgreSQL and Grafana."""
+"""Export the annotations made in PostgreSQL and Grafana as files."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from aura.config.stage import Stage
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """The corpus, the place and format of the annotations, and the Grafana server that has more of them."""
+    """Settings of the export: the dataset, the output folder, the format, and the address of Grafana."""
 
     dataset: str | None
     output: str

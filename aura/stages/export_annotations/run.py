@@ -1,4 +1,4 @@
-"""What people annotated in PostgreSQL and Grafana, as files that the next model is trained on."""
+"""Export the annotations made in PostgreSQL and Grafana as annotation files to train on."""
 
 import os
 from collections.abc import Sequence
@@ -38,71 +38,72 @@ LONGEST_NAME = 200
 
 
 def run(config: Config) -> None:
-    """Write a file per recording and annotator, and say where annotators do not agree."""
-    url, wanted = config.section(DatabaseConfig).url, config.section(ExportConfig)
+    """Write a file per recording and annotator, and a table of their agreement."""
+    url, options = config.section(DatabaseConfig).url, config.section(ExportConfig)
     if url is None:
         raise AuraError("no database is given; write url=postgresql://user@host/aura, or set AURA_DATABASE")
-    if wanted.format not in FORMATS:
-        raise AuraError(f"format={wanted.format}; allowed are {', '.join(FORMATS)}")
-    output = Path(wanted.output)
+    if options.format not in FORMATS:
+        raise AuraError(f"format={options.format}; allowed are {', '.join(FORMATS)}")
+    output = Path(options.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        # What is there might be of somebody who has taken it back since, and would be trained on.
-        raise AuraError(f"output={output} holds something already; name a new folder, or remove it")
+        # Old files may hold annotations withdrawn since, which training would pick up.
+        raise AuraError(f"output={output} already exists and is not an empty folder; name a new folder, or remove it")
     words = Words(tuple(config.dataset.words.seizure), tuple(config.dataset.words.background))
-    regions = [] if wanted.grafana is None else grafana.query_regions(wanted.grafana, _token(), words)
-    written, disputes = 0, []
+    regions = [] if options.grafana is None else grafana.query_regions(options.grafana, _read_token(), words)
+    n_written, agreements = 0, []
     output.parent.mkdir(parents=True, exist_ok=True)
     with connect(url) as connection, TemporaryDirectory(prefix=".aura-", dir=output.parent) as scratch:
         folder = Path(scratch) / "whole"
         migrate(connection)
-        everything = read_recordings(connection)
-        there = [one for one in everything if wanted.dataset in (None, one.dataset)]
-        if not there:
+        all_recordings = read_recordings(connection)
+        recordings = [recording for recording in all_recordings if options.dataset in (None, recording.dataset)]
+        if not recordings:
             raise AuraError(
-                f"there is no recording{f' of {wanted.dataset}' if wanted.dataset else ''} in {describe_address(url)}"
+                f"{describe_address(url)} holds no recording{f' of {options.dataset}' if options.dataset else ''}"
             )
-        marked, left = grafana.assign_regions(regions, everything)
-        for recording in there:
-            of_it, outside = read_annotations(connection, recording)
-            left += outside
-            said = [*of_it, *marked.get(recording.recording_id, [])]
-            said.sort(key=lambda one: one.made_at)
-            by_annotator = _by_annotator(recording, said)
+        from_grafana, skipped = grafana.assign_regions(regions, all_recordings)
+        for recording in recordings:
+            annotations, outside = read_annotations(connection, recording)
+            skipped += outside
+            annotations = [*annotations, *from_grafana.get(recording.recording_id, [])]
+            annotations.sort(key=lambda annotation: annotation.made_at)
+            by_annotator = _group_by_annotator(recording, annotations)
             for annotator, events in by_annotator.items():
-                dates = [one.made_at for one in said if one.annotator == annotator]
-                _write(folder / ANNOTATORS, wanted.format, recording, annotator, events, max(dates, default=None))
-                written += 1
+                dates = [annotation.made_at for annotation in annotations if annotation.annotator == annotator]
+                _write(folder / ANNOTATORS, options.format, recording, annotator, events, max(dates, default=None))
+                n_written += 1
             pairs = compute_agreement(by_annotator, recording.duration_s)
-            disputes.append(pairs.assign(dataset=recording.dataset, recording=recording.name))
-        table = pd.concat(disputes, ignore_index=True)
+            agreements.append(pairs.assign(dataset=recording.dataset, recording=recording.name))
+        table = pd.concat(agreements, ignore_index=True)
         table = table[["dataset", "recording", "one", "other", "kappa", "disputed_s"]]
         write_whole(folder / "agreement.csv", partial(Path.write_text, data=to_csv(table), encoding="utf-8"))
         folder.replace(output)
-    print(_summary(written, len(there), table, left, wanted.output))
+    print(_summarize(n_written, len(recordings), table, skipped, options.output))
 
 
-def _token() -> str:
+def _read_token() -> str:
+    """Read the token of Grafana from the environment."""
     token = os.environ.get(grafana.TOKEN_VARIABLE, "")
     if not token:
         raise AuraError(
-            f"grafana= needs the token of a service account in the environment, as {grafana.TOKEN_VARIABLE}"
+            f"grafana= needs the token of a service account; set the environment variable {grafana.TOKEN_VARIABLE}"
         )
     return token
 
 
-def _by_annotator(recording: Recording, said: Sequence[Annotation]) -> dict[str, tuple[Event, ...]]:
-    """Seizures of each annotator; the corpus has said so as well where it found none."""
-    names = {one.annotator for one in said} | ({REFERENCE} if recording.annotated else set())
+def _group_by_annotator(recording: Recording, annotations: Sequence[Annotation]) -> dict[str, tuple[Event, ...]]:
+    """Return the seizures of each annotator; those of an annotated corpus are there even if it has no seizure."""
+    names = {annotation.annotator for annotation in annotations} | ({REFERENCE} if recording.annotated else set())
     return {
-        name: merge_seizures([one for one in said if one.annotator == name], recording.duration_s)
+        name: merge_seizures([a for a in annotations if a.annotator == name], recording.duration_s)
         for name in sorted(names)
     }
 
 
 def _write(
-    output: Path, format_: str, recording: Recording, annotator: str, events: Sequence[Event], said_at: datetime | None
+    output: Path, format_: str, recording: Recording, annotator: str, events: Sequence[Event], made_at: datetime | None
 ) -> None:
-    """Write a file that says who annotated, and when last."""
+    """Write the events of an annotator, with the name and the time of the last annotation in the header."""
     target = (
         output
         / _file_name(annotator)
@@ -110,22 +111,22 @@ def _write(
         / f"{_file_name(recording.name)}{FORMATS[format_]}"
     )
     about = {"annotator": annotator}
-    if said_at is not None:
-        about["date"] = said_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    if made_at is not None:
+        about["date"] = made_at.strftime("%Y-%m-%d %H:%M:%S UTC")
     start = recording.start_at.replace(tzinfo=None) if recording.start_known else None
     write_detections(target, events, (), start=start, duration_s=recording.duration_s, about=about)
 
 
 def _file_name(name: str) -> str:
-    """Name of a file or folder: other signs than letters, digits and a few are written as %.., long ones shortened."""
+    """Return the name of a file or folder: special characters are written as %.., and a long name is shortened."""
     safe = quote(name, safe=" @+=,")
     safe = safe.replace(".", "%2E") if not safe.strip(".") else safe
     return safe if len(safe) <= LONGEST_NAME else f"{safe[: LONGEST_NAME - 20]}...{digest(name)}"
 
 
-def _summary(written: int, n_recordings: int, table: pd.DataFrame, left: Sequence[str], output: str) -> str:
-    """What became of it, in words."""
-    lines = [f"export-annotations: {written} files of {n_recordings} recordings, in {output}"]
+def _summarize(n_written: int, n_recordings: int, table: pd.DataFrame, skipped: Sequence[str], output: str) -> str:
+    """Describe what was exported, where annotators disagree, and what was not exported."""
+    lines = [f"export-annotations: {n_written} files of {n_recordings} recordings, in {output}"]
     disputed = table[table["disputed_s"] > 0].sort_values("disputed_s", ascending=False)
     if len(disputed):
         lines.append(f"  annotators disagree {len(disputed)} times (agreement.csv):")
@@ -133,7 +134,7 @@ def _summary(written: int, n_recordings: int, table: pd.DataFrame, left: Sequenc
         f"    {row['recording']}: {row['one']} and {row['other']} over {row['disputed_s']} s, kappa {row['kappa']:.2f}"
         for row in disputed.head(N_SHOWN).to_dict("records")
     ]
-    if left:
-        lines.append(f"  {len(left)} annotations are not exported:")
-        lines += [f"    {sentence}" for sentence in left[:N_SHOWN]]
+    if skipped:
+        lines.append(f"  {len(skipped)} annotations are not exported:")
+        lines += [f"    {sentence}" for sentence in skipped[:N_SHOWN]]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Turn RR intervals into features."""
+"""Compute the features of RR intervals."""
 
 from aura.config.stage import Stage
 

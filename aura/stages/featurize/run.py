@@ -1,4 +1,4 @@
-"""RR intervals to features: a file per recording with a row per window, and a table of the recordings."""
+"""Compute features of RR intervals: a file per recording with a row per window, and a table of recordings."""
 
 import pandas as pd
 from hydra.utils import instantiate
@@ -10,6 +10,7 @@ from aura.execution import telemetry
 from aura.execution.run_all import run_all
 from aura.execution.shares import select_share
 from aura.processing.featurization import Featurization, report_death
+from aura.stages.featurize import STAGE
 from aura.stages.prepare.run import ensure_prepared
 from aura.tracking import runs
 from aura.workspace.features import ANNOTATED, FeatureStore, recordings_table, summary_table
@@ -17,10 +18,10 @@ from aura.workspace.prepared import PreparedCorpus
 
 
 def run(config: Config) -> None:
-    """Compute the features of all prepared recordings that are new or have other RR intervals.
+    """Compute the features of all prepared recordings that are new or whose RR intervals have changed.
 
     If the prepared corpus is missing or outdated, prepare runs first, as a child run. With a partition, only its share
-    is computed, and no table is written: a run without partition writes the table.
+    is computed and no table is written; a run without partition writes the table.
     """
     writer, is_whole = feature_writer(config), config.partition is None
     with runs.stage_run("featurize", config) as active:
@@ -43,7 +44,7 @@ def run(config: Config) -> None:
         runs.log_table(failures, "failures.json")
         # A share is empty if there are more shares than recordings.
         if rows and not len(table):
-            raise AuraError("no features of any recording; each killed the process that worked on it")
+            raise AuraError("no features were computed; every recording killed its worker process")
         if is_whole:
             writer.write_table(table, corpus, run_id=active.info.run_id)
         _log(table, summaries, n_failures=len(failures))
@@ -61,12 +62,13 @@ def ensure_features(config: Config) -> FeatureStore:
     corpus = find_prepared(config)
     store = None if corpus is None else find_features(config, corpus)
     if store is None:
-        run(config)
+        STAGE.run(config)
         store = open_features(config)
     return store
 
 
 def _open_prepared(config: Config) -> PreparedCorpus:
+    """Open the prepared corpus; for a share, raise if it is missing, since several shares would prepare it at once."""
     if config.partition is None:
         return ensure_prepared(config)
     corpus = find_prepared(config)
@@ -76,6 +78,7 @@ def _open_prepared(config: Config) -> PreparedCorpus:
 
 
 def _log(table: pd.DataFrame, summaries: pd.DataFrame, *, n_failures: int) -> None:
+    """Log the table of windows and the totals."""
     runs.log_table(summaries.drop(columns=["digest", *ANNOTATED]), "windows.json")
     shares = ("missing_share", "coverage", "corrected") if len(table) else ()
     runs.log_metrics(

@@ -7,7 +7,7 @@ from aura.config.stage import Stage
 
 @dataclass(frozen=True)
 class DatabaseConfig:
-    """The database, the model whose detections are imported, and how much of the ECG is."""
+    """Settings of the import: the database, the model that detects seizures, and how much of the ECG is imported."""
 
     url: str | None
     model: str | None

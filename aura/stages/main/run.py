@@ -7,7 +7,7 @@ from aura.tracking import runs
 
 
 def run(config: Config) -> None:
-    """Go all the way from EDF files to a registered detector."""
+    """Prepare, featurize and train."""
     build_recipe(config)
     with runs.stage_run("main", config):
         for stage in (prepare, featurize, train):

@@ -1,4 +1,4 @@
-"""Turn recordings into RR intervals."""
+"""Detect the beats of recordings."""
 
 from aura.config.stage import Stage
 

@@ -1,4 +1,4 @@
-"""Recordings to RR intervals: a file per recording, a table of the recordings, and a table of the failures."""
+"""Detect the beats of recordings: a file of RR intervals per recording, a table of recordings, one of failures."""
 
 from collections import Counter
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pandas as pd
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from aura.assembly import channels_digest, find_prepared, open_prepared, preparation, prepared_writer
+from aura.assembly import build_preparation, channels_digest, find_prepared, open_prepared, prepared_writer
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
@@ -19,13 +19,14 @@ from aura.corpora.other_files import advice, describe
 from aura.execution import telemetry
 from aura.execution.shares import select_share
 from aura.processing.bookkeeping import PrepareRecording, prepare_all
+from aura.stages.prepare import STAGE
 from aura.synthetic.corpus import MANIFEST
 from aura.tracking import runs
 from aura.workspace.prepared import PreparedCorpus, failures_table, recordings_table
 
-# Failures that are printed, and recordings per remark; the tables have all.
+# Number of failures, and of recordings per remark, that are printed; the tables list all.
 N_FAILURES, N_REMARKED = 20, 3
-# Column that counts what a remark is about, and its noun.
+# Column that counts the items of a remark, and the noun for them.
 COUNTED = {
     "gaps": ("n_gaps", "gaps"),
     "excluded_records": ("n_excluded", "data records"),
@@ -41,7 +42,7 @@ COUNTED = {
 def run(config: Config) -> None:
     """Prepare all recordings of the corpus that are new or have changed.
 
-    With a partition, only its share is prepared, and no table is written: a run without partition writes the tables.
+    With a partition, only its share is prepared and no table is written; a run without partition writes the tables.
     """
     corpus, names = _find_corpus(config)
     print(f"prepare: {_describe_corpus(corpus)}")
@@ -50,7 +51,7 @@ def run(config: Config) -> None:
     writer = prepared_writer(config)
     with runs.stage_run("prepare", config) as active:
         writer.remove_partials()
-        work = PrepareRecording(preparation(config), names, writer)
+        work = PrepareRecording(build_preparation(config), names, writer)
         outcomes = prepare_all(corpus, work, instantiate(config.compute))
         recordings = recordings_table(outcome.row for outcome in outcomes if not outcome.failed)
         failures = failures_table(outcome.row for outcome in outcomes if outcome.failed)
@@ -74,13 +75,13 @@ def ensure_prepared(config: Config) -> PreparedCorpus:
     """Open the prepared corpus; if it is missing or outdated, prepare runs first, as a child run."""
     corpus = find_prepared(config)
     if corpus is None:
-        run(config)
+        STAGE.run(config)
         corpus = open_prepared(config)
     return corpus
 
 
 def _find_corpus(config: Config) -> tuple[Corpus, Names]:
-    """Find the recordings of the corpus, and the names that they go by in outputs."""
+    """Find the recordings of the corpus, and their names in outputs."""
     root = _check_root(config)
     names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
     if config.dataset.edf is None:
@@ -108,22 +109,22 @@ def _check_root(config: Config) -> Path:
     synthetic = config.dataset.synthesis is not None
     if not is_folder:
         default = synthetic and config.dataset.root == OmegaConf.load(CONF / "dataset" / "synthetic.yaml").root
-        hint = "run `python -m aura synthesize` to make it" if default else "give a folder that is there"
-        raise AuraError(f"dataset.root, which ends in {root.name!r}, is no folder; {hint}")
+        hint = "run `python -m aura synthesize` to make it" if default else "give an existing folder"
+        raise AuraError(f"dataset.root, which ends in {root.name!r}, is not a folder; {hint}")
     if synthetic and not is_synthetic:
-        raise AuraError("dataset.root holds no synthetic corpus; for recordings of your own add dataset=any")
+        raise AuraError("dataset.root holds no synthetic corpus; for your own recordings add dataset=any")
     return root
 
 
 def _describe_others(corpus: Corpus) -> str:
-    """Describe which files a folder without EDF files holds, and what helps."""
-    there = [f"{corpus.n_annotations} annotation files"] if corpus.n_annotations else []
-    there += (
+    """Describe the files of a folder without EDF files, and how to convert them."""
+    kinds = [f"{corpus.n_annotations} annotation files"] if corpus.n_annotations else []
+    kinds += (
         [f"{len(corpus.rejects)} folders that cannot be read"] if not corpus.n_annotations and corpus.rejects else []
     )
-    there += [describe(corpus.passed_over)] if corpus.passed_over else []
-    helps = advice([kind for kind, _ in corpus.passed_over])
-    return (f", but {', '.join(there)}" if there else "") + (f"; {helps}" if helps else "")
+    kinds += [describe(corpus.passed_over)] if corpus.passed_over else []
+    hint = advice([kind for kind, _ in corpus.passed_over])
+    return (f", but {', '.join(kinds)}" if kinds else "") + (f"; {hint}" if hint else "")
 
 
 def _check_subjects(config: Config, corpus: Corpus) -> None:
@@ -131,15 +132,15 @@ def _check_subjects(config: Config, corpus: Corpus) -> None:
     subjects = {ref.subject for ref in corpus.refs}
     for number, own in enumerate(config.dataset.subject_channels, start=1):
         if own.subject not in subjects and config.dataset.pseudonyms:
-            # Clusters and workflow engines keep what is printed.
+            # Clusters and workflow engines store the output.
             raise AuraError(
                 f"dataset.subject_channels: the corpus has no subject with the name in entry {number}; its "
-                f"{len(subjects)} subjects are not listed, because of dataset.pseudonyms=true"
+                f"{len(subjects)} subjects are not listed, since dataset.pseudonyms=true"
             )
         if own.subject not in subjects:
             some = ", ".join(sorted(subjects)[:5])
             raise AuraError(
-                f"dataset.subject_channels: the corpus has no subject {own.subject!r}; there are {some}"
+                f"dataset.subject_channels: the corpus has no subject {own.subject!r}; its subjects are {some}"
                 + (" and others" if len(subjects) > 5 else "")
             )
 
@@ -150,8 +151,8 @@ def _describe_corpus(corpus: Corpus) -> str:
     counts = ", ".join(f"{n} {layout}" for layout, n in layouts.most_common()) or "none in a known layout"
     return (
         f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings ({counts})"
-        + (f"; {len(corpus.rejects)} of them belong to none" if corpus.rejects else "")
-        + (f"; other files, passed over: {describe(corpus.passed_over)}" if corpus.passed_over else "")
+        + (f"; {len(corpus.rejects)} of them belong to no recording" if corpus.rejects else "")
+        + (f"; other files are ignored: {describe(corpus.passed_over)}" if corpus.passed_over else "")
     )
 
 
@@ -171,12 +172,12 @@ def _summarize(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n
             f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures"
         )
     for remark, n in _count_remarks(recordings).most_common():
-        having = recordings[[remark in codes.split(";") for codes in recordings["remarks"]]]
+        remarked = recordings[[remark in codes.split(";") for codes in recordings["remarks"]]]
         count = ""
         if remark in COUNTED:
             column, noun = COUNTED[remark]
-            count = f" ({having[column].sum()} {noun})"
-        first = having.head(N_REMARKED)
+            count = f" ({remarked[column].sum()} {noun})"
+        first = remarked.head(N_REMARKED)
         if remark == "unknown_labels":
             names = ", ".join(
                 edf if pd.isna(texts) else f"{edf} ({texts})"
@@ -185,6 +186,8 @@ def _summarize(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n
         else:
             names = ", ".join(first["edf"])
         lines.append(f"  prepared, but {remark}: {n}{count}: {names}" + (", ..." if n > N_REMARKED else ""))
+        if remark == "unknown_labels":
+            lines.append("    they do not count as seizures; if a word means a seizure: dataset.words.seizure=[WORD]")
     problems = recordings[recordings["problem"].notna()]
     lines += [f"    {edf}: {problem}" for edf, problem in zip(problems["edf"], problems["problem"], strict=True)][
         :N_FAILURES
@@ -193,7 +196,7 @@ def _summarize(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n
         lines.append(f"    and {len(problems) - N_FAILURES} more in recordings.parquet")
     for reason, n in Counter(failures["reason"]).most_common():
         lines.append(f"  failed, {reason}: {n}")
-    # Files that a named layout leaves aside were not asked for.
+    # The user did not ask for files outside of the named layouts.
     messages = failures.loc[failures["reason"] != "not_in_layout", "message"]
     lines += [f"    {message}" for message in messages.head(N_FAILURES)]
     if len(messages) > N_FAILURES:
@@ -238,5 +241,5 @@ def _describe_refusal(recordings: pd.DataFrame, failures: pd.DataFrame, max_fail
         return None
     return (
         f"{n_failed} of {n_asked} failed, more than prepare.max_failed_share={max_failed_share:g} allows; "
-        "what was prepared is kept"
+        "the prepared recordings are kept"
     )

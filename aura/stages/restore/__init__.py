@@ -7,14 +7,14 @@ from aura.config.stage import Stage
 
 @dataclass(frozen=True)
 class RestoreConfig:
-    """The dump to read."""
+    """Settings of restore: the file that dump wrote."""
 
     dump: str | None
 
 
 STAGE = Stage(
     name="restore",
-    help="fill an empty database from such a file: url=... dump=FILE",
+    help="fill an empty database from a file that dump wrote: url=... dump=FILE",
     module=f"{__name__}.run",
     order=120,
     sections={"restore": RestoreConfig},

@@ -11,7 +11,7 @@ from aura.stages.restore import RestoreConfig
 
 
 def run(config: Config) -> None:
-    """Fill an empty database from a dump, and check what it holds."""
+    """Fill an empty database from a dump, and check that its rows equal those of the dump."""
     url, path = config.section(DatabaseConfig).url, config.section(RestoreConfig).dump
     if url is None:
         raise AuraError("no database is given; write url=postgresql://user@host/aura, or set AURA_DATABASE")
@@ -20,4 +20,4 @@ def run(config: Config) -> None:
     with connect(url) as connection:
         manifest = restore(connection, Path(path))
     tables = ", ".join(f"{table['rows']} {name}" for name, table in manifest["tables"].items())
-    print(f"restore: the rows equal those of the dump; into {describe_address(url)}: {tables}\n{LICENCE}")
+    print(f"restore: {tables}, equal to those of the dump, in {describe_address(url)}\n{LICENCE}")

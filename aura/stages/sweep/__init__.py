@@ -10,7 +10,7 @@ from aura.core.ranges import Range
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """The space that is searched, the objectives, and the place of the study."""
+    """Settings of the search: number of trials, objectives, search space, and name and storage of the study."""
 
     n_trials: Annotated[int, Range(1, 1_000_000)] = field(metadata=LOGGED)
     objectives: list[str] = field(metadata=LOGGED)

@@ -1,4 +1,4 @@
-"""A search over configurations: each is tried on the training subjects, and the best is tested once on the others."""
+"""Search configurations: score each on the training subjects, and test the best once on the other subjects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -47,10 +47,9 @@ REPORTED = "reported_trials"
 
 
 def run(config: Config) -> None:
-    """Do trials until the study has as many as asked for, then train the best configuration and test it once.
+    """Run trials until the study has ``sweep.n_trials``, then train the best configuration and test it once.
 
-    Processes that are started with the same settings share the study; a trial whose process is killed is tried again
-    by another.
+    Processes with the same settings share the study. If a process is killed, another process repeats its trial.
     """
     try:
         _sweep(config)
@@ -60,7 +59,7 @@ def run(config: Config) -> None:
 
 def search_space(values: Mapping[str, Mapping[str, Any]] | None) -> Space:
     """Build the space that ``sweep.space`` declares; raise unless trials may differ in each of its keys."""
-    # A trial may differ only in what decides the detector, not in who is tested, on what, or how it is scored.
+    # Trials may differ in the detector, but not in the test subjects, their recordings or the scoring.
     keys = Keys(
         is_searchable=lambda key: scope_of(Config, key) >= Scope.SEARCHED,
         options=lambda key: sorted(path.stem for path in (CONF / key).glob("*.yaml")),
@@ -73,28 +72,29 @@ def search_space(values: Mapping[str, Mapping[str, Any]] | None) -> Space:
 
 
 def _sweep(config: Config) -> None:
-    wanted = config.section(SweepConfig)
-    space = search_space(wanted.space)
+    """Run trials, then let one process report."""
+    options = config.section(SweepConfig)
+    space = search_space(options.space)
     _check(config, space)
     with runs.stage_run("sweep", config) as active:
         with FileLock(_lock(config, prepared_folder(config))):
             corpus = ensure_prepared(config)
         settings = _settings(config, corpus)
-        name = wanted.study or f"sweep-{digest(settings)}"
+        name = options.study or f"sweep-{digest(settings)}"
         folder = Path(config.workspace) / config.dataset.name
-        url = wanted.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
-        directions = [OBJECTIVES[objective] for objective in wanted.objectives]
+        url = options.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
+        directions = [OBJECTIVES[objective] for objective in options.objectives]
         with shared_study(
             name, url, directions, settings, _mark_killed, partial(public_error, config=config)
         ) as shared:
             parent = _parent(shared, active.info.run_id)
-            print(f"sweep: study {name}, {len(shared.finished())} of {wanted.n_trials} trials done")
+            print(f"sweep: study {name}, {len(shared.finished())} of {options.n_trials} trials done")
             shared.work(
                 space.suggest,
                 partial(_attempt, config, parent, settings["data.digest"]),
-                wanted.n_trials,
+                options.n_trials,
             )
-            # One process reports; the others find the report done.
+            # One process reports; the others skip the report.
             with shared.lock:
                 if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
                     _report(config, shared, parent)
@@ -103,10 +103,10 @@ def _sweep(config: Config) -> None:
 
 def _check(config: Config, space: Space) -> None:
     """Raise before any trial if an objective or a key of the space does not exist."""
-    wanted = config.section(SweepConfig)
-    unknown = [objective for objective in wanted.objectives if objective not in OBJECTIVES]
-    if unknown or not wanted.objectives:
-        raise AuraError(f"sweep.objectives={wanted.objectives}; allowed are {', '.join(OBJECTIVES)}")
+    options = config.section(SweepConfig)
+    unknown = [objective for objective in options.objectives if objective not in OBJECTIVES]
+    if unknown or not options.objectives:
+        raise AuraError(f"sweep.objectives={options.objectives}; allowed are {', '.join(OBJECTIVES)}")
     compose([*config.overrides, *space.suggest(FixedTrial(space.example()))])
 
 
@@ -116,22 +116,22 @@ def _mark_killed(trial: FrozenTrial) -> None:
 
 
 def _settings(config: Config, corpus: PreparedCorpus) -> dict[str, str]:
-    """Return all that decides what a trial scores, by key: settings, recordings, and the test subjects."""
-    wanted = config.section(SweepConfig)
+    """Return all values that determine the scores of a trial, by key: settings, recordings and test subjects."""
+    options = config.section(SweepConfig)
     recordings = train.select_annotated(corpus.recordings)
     folds = build_folds(config, recordings)
     if len(folds) > 1 or is_personal(config):
-        raise AuraError("a sweep needs subjects that no trial has seen; write split=by_subject or split=official")
-    tested = sorted(set(recordings["subject"][folds[0].test]))
+        raise AuraError("a sweep needs test subjects that no trial uses; write split=by_subject or split=official")
+    test_subjects = sorted(set(recordings["subject"][folds[0].test]))
     compared = dotted(select(Config, asdict(config), Scope.COMPARED))
     return {
         **{key: str(value) for key, value in compared},
-        "sweep.objectives": str(wanted.objectives),
-        "sweep.space": str(wanted.space),
+        "sweep.objectives": str(options.objectives),
+        "sweep.space": str(options.space),
         # As a digest, since they hold the corpus's own subject ids.
         "subject_channels.digest": channels_digest(config),
         "data.digest": compute_data_digest(recordings, config.labels),
-        "test.subjects": str(tested),
+        "test.subjects": str(test_subjects),
     }
 
 
@@ -141,7 +141,8 @@ def _parent(shared: SharedStudy, run_id: str) -> str:
         parent = str(shared.study.user_attrs.get(PARENT, run_id))
         if parent != run_id and not runs.is_beside(parent):
             print(
-                f"sweep: run {parent} with the trials so far is not on this tracking server; new ones go below this run"
+                f"sweep: run {parent}, the parent of earlier trials, is not on this tracking server; "
+                "new trials become children of this run"
             )
             parent = run_id
         shared.study.set_user_attr(PARENT, parent)
@@ -152,11 +153,11 @@ def _parent(shared: SharedStudy, run_id: str) -> str:
 
 def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list[str]) -> Sequence[float]:
     """Train and score one configuration, as a child run of the sweep."""
-    wanted = config.section(SweepConfig)
+    options = config.section(SweepConfig)
     trial_config = compose([*config.overrides, *words])
     with runs.stage_run("trial", trial_config, parent=parent, name=f"trial {trial.number}") as active:
         trial.set_user_attr(RUN, active.info.run_id)
-        scores = _out_of_fold(trial_config, trial, corpus, prunable=len(wanted.objectives) == 1)
+        scores = _out_of_fold(trial_config, trial, corpus, prunable=len(options.objectives) == 1)
         if scores is not None:
             runs.log_metrics({f"train_event_{name}": value for name, value in scores.items()})
             for name, value in scores.items():
@@ -168,7 +169,7 @@ def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list
         f"sweep: trial {trial.number}: F1 {scores['f1']:.3f} with {scores[FALSE_ALARM_RATE]:.1f} false alarms "
         f"per 24 h of assessed time; {' '.join(words)}"
     )
-    return [scores[objective] for objective in wanted.objectives]
+    return [scores[objective] for objective in options.objectives]
 
 
 def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -> dict[str, float] | None:
@@ -177,22 +178,22 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
     with FileLock(_lock(config, prepared_folder(config))):
         ensure_prepared(config)
     with FileLock(_lock(config, features_folder(config))):
-        found = train.open_feature_table(config)
-    # With another beat detector, other recordings may fail, and training and test subjects would differ.
-    if compute_data_digest(found.recordings, config.labels) != corpus:
+        table = train.open_feature_table(config)
+    # With another beat detector, other recordings may fail: training and test subjects would differ.
+    if compute_data_digest(table.recordings, config.labels) != corpus:
         raise AuraError(
-            "with these settings, other recordings can be used than without; the trials could not be compared"
+            "these settings change which recordings can be used, so their trials cannot be compared with the others"
         )
-    (fold,) = build_folds(config, found.recordings)
-    side = found.select(fold.train)
-    tried: list[ScoredRecording] = []
+    (fold,) = build_folds(config, table.recordings)
+    side = table.select(fold.train)
+    scored: list[ScoredRecording] = []
 
     def report(fold: int, part: FeatureTable, probabilities: list[Floats]) -> None:
-        tried.extend(recipe.score(part, probabilities))
-        curve = compute_event_curve(tried, recipe.alarms, recipe.rules)
+        scored.extend(recipe.score(part, probabilities))
+        curve = compute_event_curve(scored, recipe.alarms, recipe.rules)
         scores = read_operating_point(curve, choose_threshold(curve, recipe.max_false_alarms_per_24h))
         runs.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
-        # After the last fold there is nothing to save.
+        # Pruning after the last fold would save nothing.
         if prunable and fold < config.train.folds - 1:
             trial.report(scores[config.section(SweepConfig).objectives[0]], fold)
             if trial.should_prune():
@@ -207,26 +208,26 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
 
 
 def _lock(config: Config, folder: Path) -> Path:
-    """Return the lock file with which processes take turns at filling a folder of the workspace."""
+    """Return the lock file of a folder of the workspace; one process at a time writes the folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     return folder.with_name(f".{folder.name}.lock")
 
 
 def _report(config: Config, shared: SharedStudy, parent: str) -> None:
-    """Log figures, the table of trials and the best configuration; train that one and test it."""
-    wanted = config.section(SweepConfig)
+    """Log figures, the table of trials and the best configuration; train and test a detector with it."""
+    options = config.section(SweepConfig)
     complete = [t for t in shared.finished() if t.state == TrialState.COMPLETE]
     if not complete:
         errors = {str(t.user_attrs.get("error")) for t in shared.finished()}
         raise AuraError(f"no trial ended with a score: {'; '.join(sorted(errors))}")
-    best: FrozenTrial = best_trial(complete, wanted.objectives)
-    words = search_space(wanted.space).suggest(FixedTrial(best.params))
+    best: FrozenTrial = best_trial(complete, options.objectives)
+    words = search_space(options.space).suggest(FixedTrial(best.params))
     with runs.resumed(parent):
         runs.log_table(tabulate_trials(shared.finished()), "trials.json")
-        runs.log_figures(draw_study(shared.study, wanted.objectives))
+        runs.log_figures(draw_study(shared.study, options.objectives))
         runs.log_text(write_experiment(config.overrides, words, best), "best.yaml")
         runs.log_metrics(
             {f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS if name in best.user_attrs}
         )
-        print(f"sweep: the best is trial {best.number}: {' '.join(words)}")
+        print(f"sweep: the best trial is {best.number}: {' '.join(words)}")
         TRAIN.run(compose([*config.overrides, *words]))

@@ -16,28 +16,29 @@ from aura.synthetic.corpus import MANIFEST, Plan, plan, write_subject
 
 
 def run(config: Config) -> None:
-    """Write the recordings that are missing."""
+    """Write the recordings of the synthetic corpus that are missing."""
     if config.dataset.synthesis is None:
         raise AuraError(f"dataset={config.dataset.name} cannot be made; allowed is dataset=synthetic")
     synthesis = config.dataset.synthesis
     root = Path(config.dataset.root)
     manifest = root / MANIFEST
-    made = read_json(manifest)
-    if made is not None and made != asdict(synthesis):
-        others = " ".join(f"{key}={value}" for key, value in made.items() if asdict(synthesis).get(key) != value)
-        raise AuraError(f"{root} holds a corpus made with {others}; choose another dataset.root, or delete it")
+    saved = read_json(manifest)
+    if saved is not None and saved != asdict(synthesis):
+        differing = " ".join(f"{key}={value}" for key, value in saved.items() if asdict(synthesis).get(key) != value)
+        raise AuraError(f"{root} holds a corpus made with {differing}; choose another dataset.root, or delete it")
     write_json(manifest, asdict(synthesis))
     subjects = list(plan(synthesis))
     work = partial(write_subject, synthesis=synthesis, root=root)
-    written = run_all(subjects, work, compute=instantiate(config.compute), title="synthesize", on_death=_lost)
+    written = run_all(subjects, work, compute=instantiate(config.compute), title="synthesize", on_death=_report_death)
     n_recordings = sum(map(len, subjects))
     telemetry.count(recordings=n_recordings)
-    seizures = sum(one.n_seizures for plans in subjects for one in plans)
+    seizures = sum(recording.n_seizures for plans in subjects for recording in plans)
     print(
         f"synthesize: {synthesis.subjects} subjects, {n_recordings} recordings, {seizures} seizures in {root} "
         f"({sum(written)} written, {n_recordings - sum(written)} already there)"
     )
 
 
-def _lost(plans: Sequence[Plan]) -> int:
-    raise AuraError(f"the recordings of subject {plans[0].subject + 1} killed the process that drew them, twice")
+def _report_death(plans: Sequence[Plan]) -> int:
+    """Raise for a subject whose recordings killed the worker process twice."""
+    raise AuraError(f"writing the recordings of subject {plans[0].subject + 1} killed the worker process twice")

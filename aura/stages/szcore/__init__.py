@@ -1,4 +1,4 @@
-"""Answer the SzCORE benchmark in a container."""
+"""Detect seizures in one EDF file, as a container of the SzCORE benchmark."""
 
 from aura.config.stage import Stage
 

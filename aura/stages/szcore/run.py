@@ -1,4 +1,4 @@
-"""Write one events.tsv for one EDF, as the SzCORE benchmark calls its containers (doi:10.1111/epi.18113)."""
+"""Detect seizures in one EDF file, as a container of the SzCORE benchmark (doi:10.1111/epi.18113)."""
 
 import os
 import shutil
@@ -15,30 +15,30 @@ from aura.formats.detections import FORMATS
 from aura.stages import detect
 from aura.stages.detect import DetectConfig
 
-# The benchmark mounts its recordings here, and reads the answer here.
+# Folders that the benchmark mounts: its recordings, and the detections that it reads.
 DATA, OUTPUT = Path("/data"), Path("/output")
 FORMAT = "events_tsv"
 
 
 def run(config: Config) -> None:
-    """Find seizures in the file ``INPUT`` below ``/data``, and write the file ``OUTPUT`` below ``/output``.
+    """Detect seizures in the file ``INPUT`` below ``/data``, and write the file ``OUTPUT`` below ``/output``.
 
-    Other files go to a temporary folder.
+    All other output goes to a temporary folder.
     """
     edf, target = DATA / _from_environment("INPUT"), OUTPUT / _from_environment("OUTPUT")
     if not target.parent.is_dir():
         raise AuraError(f"OUTPUT={target.name}: the folder {target.parent} is missing; mount it")
     with TemporaryDirectory() as scratch:
-        found = Path(scratch) / "found"
-        wanted = replace(config.section(DetectConfig), edf=str(edf), output=str(found), format=FORMAT)
-        changes: dict[str, Any] = {"workspace": scratch, "detect": wanted}
+        folder = Path(scratch) / "detections"
+        options = replace(config.section(DetectConfig), edf=str(edf), output=str(folder), format=FORMAT)
+        changes: dict[str, Any] = {"workspace": scratch, "detect": options}
         detect.STAGE.run(replace(config, **changes))
-        (made,) = found.glob(f"*{FORMATS[FORMAT]}")
-        write_whole(target, partial(shutil.copyfile, made))
+        (events,) = folder.glob(f"*{FORMATS[FORMAT]}")
+        write_whole(target, partial(shutil.copyfile, events))
 
 
 def _from_environment(name: str) -> str:
-    """Return a variable that the benchmark sets."""
+    """Return an environment variable that the benchmark sets."""
     value = os.environ.get(name)
     if not value:
         raise AuraError(

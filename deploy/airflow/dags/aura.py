@@ -1,8 +1,8 @@
-"""From a folder of recordings to a registered detector, and on into PostgreSQL: the stages of Aura, for Airflow 3.
+"""Prepare, featurize, train and import with Airflow 3: from recordings to a registered detector and PostgreSQL.
 
 Each task runs `python -m aura STAGE` in Aura's own environment; the log of the task is the output of the stage. A stage
-that failed or was interrupted is tried again, and continues. A stage with a wrong setting, or one that registered a
-model before it failed, fails at once.
+that failed or was interrupted is retried, and continues. A stage with a wrong setting, or that registered a model
+before it failed, is not retried.
 
 Environment variables of Airflow's workers:
 
@@ -32,30 +32,30 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 
 log = logging.getLogger("aura")
 
-# Exit code of a stage with a wrong setting; another try would fail as well.
+# Exit code of a stage with a wrong setting; a retry would fail too.
 WRONG_SETTING = 2
 # Line in which train reports the version that it registered, before it draws figures and pages.
 VERDICT = re.compile(r" version \S+ is the (champion|challenger): ")
-# Lines of output that are kept beside the log.
+# Number of output lines that are returned.
 N_LINES = 100
 PARAMS = {
     "dataset": Param(
         "any",
         type="string",
         examples=["any", "bids", "synthetic", "teppe", "tusz15", "tusz20"],
-        description="Layouts to look for: a name of conf/dataset",
+        description="Layouts of the corpus: a file name in conf/dataset",
     ),
     "name": Param(
         "",
         type="string",
         pattern=r"^(\w[\w.-]*)?$",
-        description="dataset.name: a name of its own for each corpus; empty means that of the dataset",
+        description="dataset.name, different for each corpus; empty means the name of the dataset",
     ),
     "root": Param("", type="string", description="Folder of the recordings; empty means AURA_DATA"),
     "words": Param(
         "",
         type="string",
-        description="More overrides for all stages, as on a command line: windows.step_s=2 model.n_estimators=300",
+        description="Further overrides for all stages, as on the command line: windows.step_s=2 model.n_estimators=300",
     ),
     "shares": Param(
         4,
@@ -68,45 +68,45 @@ PARAMS = {
         "",
         type="string",
         pattern=r"^(\w[\w.-]*)?$",
-        description="Name of the model in the registry; empty means that of the configuration, one per corpus",
+        description="Name of the model in the registry; empty means the name in the configuration, one per corpus",
     ),
     "promote": Param(
         True,
         type="boolean",
-        description="Whether a better model becomes the champion; if not, it is registered as MODEL_NAME-candidate",
+        description="Whether a better model becomes the champion; if false, it is registered as MODEL_NAME-candidate",
     ),
 }
 
 
 def environment(params: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment of a stage: Airflow's without its own variables, with the folder of the recordings."""
+    """Return the environment of a stage: that of the worker, without Airflow's variables, with AURA_DATA."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW", "PYTHON"))}
     # Output line by line, without delay; progress bars every 10 s.
     own |= {"PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "10"}
     own["AURA_DATA"] = params["root"] or own.get("AURA_DATA", "")
     for name in ("AURA_PYTHON", "AURA_WORKSPACE", "AURA_DATA"):
         if not Path(own.get(name, "")).is_absolute():
-            also = " or the parameter root" if name == "AURA_DATA" else ""
-            raise AirflowFailException(f"{name}{also} has to be an absolute path, and is {own.get(name, '')!r}")
+            alternative = " or the parameter root" if name == "AURA_DATA" else ""
+            raise AirflowFailException(f"{name}{alternative} has to be an absolute path, and is {own.get(name, '')!r}")
     return own
 
 
 def command(stage: str, own: Sequence[str], params: Mapping[str, Any], without: str | None) -> list[str]:
-    """Return the command of a stage: the overrides of the form, those of a group excepted, then its own, which win."""
+    """Return the command of a stage: the overrides of the form, except those of a group, then its own, which win."""
     try:
         words = shlex.split(params["words"])
     except ValueError as error:
         raise AirflowFailException(f"the parameter words cannot be split into words: {error}") from error
     kept = [word for word in words if re.split(r"[.=]", word.lstrip("+~"))[0] != without]
     name = [f"dataset.name={params['name']}"] if params["name"] else []
-    # The folder by its variable, so that it may hold any character, and no log shows it.
+    # The folder is given by its variable: it may contain any character, and logs do not show it.
     corpus = [f"dataset={params['dataset']}", *name, "dataset.root=${oc.env:AURA_DATA}"]
-    # -P: nothing is imported from the current folder. After -- nothing is read as an option.
+    # -P: do not import from the current folder. After --, no word is read as an option.
     return [os.environ["AURA_PYTHON"], "-P", "-m", "aura", stage, "--", shlex.join([*corpus, *kept, *own])]
 
 
 def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = None) -> list[str]:
-    """Run a stage with the overrides of the form and some of its own.
+    """Run a stage with the overrides of the form and those of the task.
 
     Parameters
     ----------
@@ -127,8 +127,8 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
     Raises
     ------
     AirflowFailException
-        If a setting is wrong, so that another try would fail as well, or if a version was registered, so that another
-        try would register one more.
+        If a setting is wrong, so that a retry would fail too, or if a version was registered, so that a retry would
+        register another one.
     AirflowException
         If the stage failed or was interrupted.
     """
@@ -150,7 +150,7 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
             code = process.wait()
         finally:
             signal.signal(signal.SIGTERM, before)
-            # Airflow's time limit raises within the loop. A stage that has ended is not affected.
+            # Airflow's time limit raises inside the loop; then the stage has to be ended.
             process.terminate()
     if code == 0:
         return list(lines)
@@ -160,7 +160,7 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
 
 
 def _start(argv: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[str]":
-    """Start a stage whose output and errors are read together."""
+    """Start a stage with one pipe for its output and errors."""
     try:
         return subprocess.Popen(
             argv,
@@ -175,10 +175,10 @@ def _start(argv: Sequence[str], env: Mapping[str, str]) -> "subprocess.Popen[str
         raise AirflowFailException(f"AURA_PYTHON={argv[0]} cannot be run: {error.strerror}") from error
 
 
-def naming(params: Mapping[str, Any]) -> list[str]:
-    """Return the override that names the model; none without a name in the form, since the configuration has one.
+def name_model(params: Mapping[str, Any]) -> list[str]:
+    """Return the override that names the model; empty if the form has no name, since the configuration has one.
 
-    A model that is not to be promoted gets a name, and so a champion, of its own.
+    A model that must not be promoted gets another name, and thereby its own champion.
     """
     if params["promote"]:
         return [f"tracking.model_name={params['model_name']}"] if params["model_name"] else []
@@ -187,18 +187,18 @@ def naming(params: Mapping[str, Any]) -> list[str]:
 
 @task
 def shares(*, params: Mapping[str, Any]) -> list[str]:
-    """Return the shares of the recordings, each of which becomes a task."""
+    """Return the shares of the recordings; each becomes a task."""
     return [f"{index}/{params['shares']}" for index in range(params["shares"])]
 
 
 @task(map_index_template="{{ task.op_kwargs['share'] }}")
-def share_of(stage: str, share: str, *, params: Mapping[str, Any]) -> None:
-    """Do one share of the recordings, serially; the tasks run at the same time."""
+def run_share(stage: str, share: str, *, params: Mapping[str, Any]) -> None:
+    """Run a stage on one share of the recordings; the tasks run in parallel."""
     run(stage, f"partition={share}", "compute=serial", params=params, without="compute")
 
 
 @task
-def tables_of(stage: str, *, params: Mapping[str, Any]) -> None:
+def write_tables(stage: str, *, params: Mapping[str, Any]) -> None:
     """Write the tables after all shares are done."""
     run(stage, "partition=null", params=params)
 
@@ -206,7 +206,7 @@ def tables_of(stage: str, *, params: Mapping[str, Any]) -> None:
 @task
 def train(*, params: Mapping[str, Any]) -> str:
     """Train, score and register a detector, and return the decision of the registry."""
-    lines = run("train", "partition=null", *naming(params), params=params)
+    lines = run("train", "partition=null", *name_model(params), params=params)
     return next((line for line in reversed(lines) if VERDICT.search(line)), lines[-1])
 
 
@@ -214,22 +214,22 @@ def train(*, params: Mapping[str, Any]) -> str:
 def promotion(outcome: str, *, params: Mapping[str, Any]) -> None:
     """Log why the version became the champion; skipped if it did not."""
     if not params["promote"]:
-        raise AirflowSkipException(f"not to be promoted; {outcome}")
+        raise AirflowSkipException(f"promotion is switched off; {outcome}")
     verdict = VERDICT.search(outcome)
     if verdict is None or verdict[1] != "champion":
         raise AirflowSkipException(f"not promoted; {outcome}")
     log.info("promoted; %s", outcome)
 
 
-# Detections of the champion are imported as well, whether it is new or not.
+# The import includes the detections of the champion, new or old.
 @task(task_id="import", trigger_rule="none_failed")
-def into_database(*, params: Mapping[str, Any]) -> None:
+def import_recordings(*, params: Mapping[str, Any]) -> None:
     """Import the recordings into PostgreSQL; skipped without AURA_DATABASE."""
     if not os.environ.get("AURA_DATABASE"):
         raise AirflowSkipException("AURA_DATABASE is not set; nothing is imported")
-    # In this stage, model is an address; in the others, the classifier.
+    # In this stage, `model` is an address; in the others, it is the classifier.
     champion = "model=models:/${tracking.model_name}@champion"
-    run("import", "partition=null", *naming(params), champion, params=params, without="model")
+    run("import", "partition=null", *name_model(params), champion, params=params, without="model")
 
 
 @dag(
@@ -237,7 +237,7 @@ def into_database(*, params: Mapping[str, Any]) -> None:
     schedule=None,
     start_date=datetime(2026, 1, 1),
     catchup=False,
-    # Two runs at the same time would write the same files.
+    # Two simultaneous runs would write the same files.
     max_active_runs=1,
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params=PARAMS,
@@ -245,17 +245,17 @@ def into_database(*, params: Mapping[str, Any]) -> None:
     doc_md=__doc__,
 )
 def aura() -> None:
-    """Run the stages in a row."""
+    """Chain the stages."""
     parts = shares()
     outcome = train()
     chain(
-        share_of.override(task_id="prepare_share").partial(stage="prepare").expand(share=parts),
-        tables_of.override(task_id="prepare")("prepare"),
-        share_of.override(task_id="featurize_share").partial(stage="featurize").expand(share=parts),
-        tables_of.override(task_id="featurize")("featurize"),
+        run_share.override(task_id="prepare_share").partial(stage="prepare").expand(share=parts),
+        write_tables.override(task_id="prepare")("prepare"),
+        run_share.override(task_id="featurize_share").partial(stage="featurize").expand(share=parts),
+        write_tables.override(task_id="featurize")("featurize"),
         outcome,
         promotion(outcome),
-        into_database(),
+        import_recordings(),
     )
 
 

@@ -1,10 +1,8 @@
-import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from aura.core.files import digest, remove_partials, write_whole
 from aura.core.parquet import frame_digest, read_meta, read_table, write_table
 
 FRAME = pd.DataFrame({"t_s": [1.0, 2.0], "name": ["a", None]})
@@ -18,7 +16,7 @@ def test_a_table_and_its_metadata_are_read_as_written(tmp_path: Path) -> None:
     assert frame["name"].tolist() == ["a", None]
 
 
-def test_missing_text_is_none_however_a_row_is_taken(tmp_path: Path) -> None:
+def test_missing_text_is_none_in_every_way_to_read_a_row(tmp_path: Path) -> None:
     frame = pd.DataFrame({"some": ["a", None], "none": [None, None], "empty": ["", "b"]}).astype("str")
     write_table(tmp_path / "a.parquet", frame, {})
     for _ in range(2):
@@ -29,7 +27,7 @@ def test_missing_text_is_none_however_a_row_is_taken(tmp_path: Path) -> None:
         ]
         assert read.iloc[1].to_dict() == read.set_index("empty", drop=False).loc["b"].to_dict()
         assert [bool(value) for value in read["some"]] == [True, False]
-        # What was read is written again as it was.
+        # The second round reads what the first one wrote.
         write_table(tmp_path / "a.parquet", read, {})
 
 
@@ -40,36 +38,12 @@ def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     assert read.to_dict("records") == []
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("old")
-
-    def fail(partial: Path) -> None:
-        partial.write_text("half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(tmp_path / "a.txt", fail)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
-    assert (tmp_path / "a.txt").read_text() == "old"
-
-
 @pytest.mark.parametrize("content", [None, b"", b"PAR1 and then nothing"])
-def test_where_there_is_no_whole_table_there_is_no_metadata(tmp_path: Path, content: bytes | None) -> None:
+def test_a_missing_or_damaged_table_has_no_metadata(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "a.parquet").write_bytes(content)
     assert read_meta(tmp_path / "a.parquet") is None
 
 
-def test_digests_tell_values_apart() -> None:
-    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}) != digest({"a": 1, "b": 3})
+def test_the_digest_of_a_table_depends_on_the_order_of_rows() -> None:
     assert frame_digest(FRAME) == frame_digest(FRAME.copy()) != frame_digest(FRAME.iloc[::-1])
-
-
-def test_what_killed_runs_left_is_removed_after_a_day(tmp_path: Path) -> None:
-    old, young, whole = (tmp_path / name for name in (".a.parquet.1.part", ".a.parquet.2.part", "a.parquet"))
-    for path in (old, young, whole):
-        path.touch()
-    os.utime(old, (0, 0))
-    os.utime(whole, (0, 0))
-    remove_partials(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, whole.name]
