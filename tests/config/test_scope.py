@@ -16,7 +16,6 @@ from aura.config.scope import LOGGED, Scope, dotted, scope_of, select, undeclare
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
 from aura.reports.sweep import write_experiment
-from aura.stages.sweep.run import search_space
 
 Config = config_class()
 SECRET = "geheim"
@@ -165,6 +164,7 @@ tracking: {{uri: "http://aura:{SECRET}@mlflow", model_name: ours}}
     }
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "key",
     [
@@ -174,5 +174,7 @@ tracking: {{uri: "http://aura:{SECRET}@mlflow", model_name: ours}}
     ],
 )
 def test_what_decides_no_detector_is_not_searched(key: str) -> None:
+    from aura.stages.sweep.run import search_space
+
     with pytest.raises(AuraError, match="has to be the same in all trials of a sweep"):
         search_space({key: {"choices": ["a", "b"]}})

@@ -17,7 +17,6 @@ from aura.config.help import read_comments
 from aura.config.scope import Scope, scope_of
 from aura.config.stage import find_stages
 from aura.core.paths import CONF, PROJECT
-from aura.tracking.runs import parameters
 
 MODULE = '''
 from dataclasses import dataclass
@@ -103,8 +102,11 @@ def test_wrong_words_of_an_added_entry_point_are_refused(
     assert capsys.readouterr().err == f"aura greet: {says}\n"
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("greet")
 def test_the_section_of_an_added_entry_point_is_not_logged() -> None:
+    from aura.tracking.runs import parameters
+
     config = compose(["greet.person=geheim"])
     assert "geheim" not in f"{public(config)}{parameters(config)}"
     assert scope_of(type(config), "greet.person") is Scope.PRIVATE

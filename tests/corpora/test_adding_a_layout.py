@@ -52,6 +52,7 @@ def fresh_layouts() -> Iterator[None]:
         sys.modules.pop(module, None)
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("fresh_layouts")
 def test_a_module_and_a_yaml_file_add_a_layout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -42,6 +42,7 @@ def detector() -> SeizureDetector:
     return SeizureDetector(model, SPEC, Calibration(), ALARMS, 0.5, {}, {}, Origin("made", True))
 
 
+@pytest.mark.slow
 def test_a_loaded_detector_predicts_and_detects_the_same(detector: SeizureDetector, tmp_path: Path) -> None:
     detector.save(str(tmp_path / "new" / "folder"))
     loaded = load_detector(str(tmp_path / "new" / "folder"))

@@ -27,6 +27,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AURA_DATA", "somewhere")
 
 
+@pytest.mark.slow
 def test_python_code_of_the_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", README + FEATURES, re.DOTALL))
     ecg_mv, fs_hz = get_toy_ecg()

@@ -18,8 +18,6 @@ from aura.formats.edf import read_ecg
 from aura.formats.edf_writer import Channel, write_edf
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
 
-pytestmark = pytest.mark.integration  # aura.stages imports MLflow
-
 DURATION_S = 120
 BEATS_S = steady_beats(75, 0.5, DURATION_S - 0.5)
 GOOD = place_beats(BEATS_S, DURATION_S)

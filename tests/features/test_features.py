@@ -10,8 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import antropy
-import neurokit2
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,6 +131,8 @@ def test_a_weak_band_beside_a_strong_one_keeps_nine_digits(nn_ms: Floats) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("noise_ms", [2, 30, 150])
 def test_robust_and_complexity_features_equal_neurokit(noise_ms: float) -> None:
+    import neurokit2
+
     rr = heart(21, noise_ms=noise_ms)
     spec = replace(SPEC, lengths_s=(("robust", (30.0,)), ("complexity", (60.0,))), step_s=10.0)
     ours = extract_features(rr, spec)
@@ -153,7 +153,10 @@ def test_robust_and_complexity_features_equal_neurokit(noise_ms: float) -> None:
         assert row.dfa_alpha1__60s == pytest.approx(neurokit2.fractal_dfa(long, scale=np.arange(4, 17))[0], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_entropies_equal_antropy() -> None:
+    import antropy
+
     rr = heart(24)
     ours = extract_features(rr, replace(SPEC, lengths_s=(("complexity", (60.0,)),), step_s=10.0))
     nn = clean_intervals(rr, **ORIGINAL_LIMITS)
@@ -164,9 +167,12 @@ def test_entropies_equal_antropy() -> None:
         assert row.permutation_entropy__60s == pytest.approx(antropy.perm_entropy(window, normalize=True), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [10, 15, 16, 17, 31, 32, 33, 34, 35, 64, 65, 100, 300])
 def test_entropies_equal_the_libraries_for_any_number_of_intervals(n: int) -> None:
     """For numbers around the block sizes; in steps of 4 ms, so that many distances are equal."""
+    import antropy
+
     rng = np.random.default_rng(n)
     nn_ms = np.round((800 + 40 * np.sin(np.arange(n) / 3) + rng.normal(0, 15, n)) / 4) * 4
     windows = NNWindows.one(nn_ms)

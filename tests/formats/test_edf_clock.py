@@ -15,8 +15,6 @@ from aura.formats.edf import read_ecg
 from aura.formats.edf_clock import JITTER_S, _longest_chain
 from tests.support.edf_stamps import FS_HZ, START, write_stamped_edf
 
-pytestmark = pytest.mark.integration  # aura.stages imports MLflow
-
 BLANK = b""
 
 

@@ -14,8 +14,6 @@ from aura.corpora.discovery import find_recordings
 from aura.formats.edf import read_ecg, read_ecgs
 from aura.formats.edf_writer import Channel, write_edf
 
-pytestmark = pytest.mark.integration  # aura.stages imports MLflow
-
 START = datetime(2020, 2, 3, 4, 5, 6)
 FS_HZ = 360
 MICRO = [

@@ -23,8 +23,6 @@ from aura.learning.training import Training, check_parameters
 from aura.workspace.features import FeatureStore, FeatureWriter
 from tests.support.checkout import copy_checkout, run_in_checkout
 
-pytestmark = pytest.mark.integration  # aura.stages imports MLflow
-
 
 class OurTree(DecisionTreeClassifier):
     """A class that is not scikit-learn's own."""
@@ -189,6 +187,7 @@ def test_a_classifier_that_cannot_be_loaded_again_is_refused_before_training() -
         check_parameters(DecisionTreeClassifier, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["random_forest", "extra_trees", "hist_gradient_boosting", "lightgbm"])
 def test_every_model_can_be_fitted_and_served(model: str, tmp_path: Path) -> None:
     trial = build_recipe(

@@ -29,7 +29,7 @@ from aura.processing.bookkeeping import Outcome, PrepareRecording, prepare_all
 from aura.workspace.prepared import PreparedWriter
 from tests.support.damage import WAYS
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]  # aura.stages imports MLflow
+pytestmark = pytest.mark.slow
 
 N_CORPORA = int(os.environ.get("AURA_DAMAGED_CORPORA", "300"))
 START = datetime(2020, 1, 1, 8)

@@ -17,8 +17,6 @@ from aura.synthetic.heart import draw_confounder, draw_person, draw_seizure
 from aura.synthetic.synthesis import Synthesis
 from tests.support.project import Project
 
-pytestmark = pytest.mark.integration  # aura.stages imports MLflow
-
 SMALL = Synthesis(
     seed=3,
     subjects=4,
@@ -36,6 +34,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert any(one.n_seizures for subject in plan(SMALL) for one in subject)
