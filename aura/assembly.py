@@ -17,6 +17,7 @@ from hydra.utils import get_class, instantiate
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.files import digest
+from aura.core.former_paths import former_path
 from aura.core.provenance import Origin
 from aura.corpora.names import key_from_environment
 from aura.detection.components import BEAT_DETECTORS, build_beat_detector
@@ -245,10 +246,16 @@ def compute_test_digest(config: Config, recordings: pd.DataFrame) -> str:
     """Compute a digest of test recordings, task and scoring rules; equal digests mean comparable scores."""
     facts = recordings[["recording", "subject", "duration_s"]].to_dict("list")
     seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
-    return digest(facts, seizures, describe_task(config.labels), list(astuple(config.event_rules)))
+    return digest(facts, seizures, _name_task(config.labels), list(astuple(config.event_rules)))
 
 
 def compute_data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
     """Compute a digest of the labelled corpus: recordings, durations, seizures and task; not features or detectors."""
     facts = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
-    return digest(facts.astype({"split": "object"}).where(facts.notna(), None).to_dict("list"), describe_task(labels))
+    return digest(facts.astype({"split": "object"}).where(facts.notna(), None).to_dict("list"), _name_task(labels))
+
+
+def _name_task(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the task as earlier versions named it, so that their runs stay comparable with new ones."""
+    task = describe_task(labels)
+    return {**task, "_target_": former_path(task["_target_"])}

@@ -27,3 +27,8 @@ CURRENT: Mapping[str, str] = MappingProxyType(
 def current_path(path: str) -> str:
     """Return the current import path; a path that never changed is returned unchanged."""
     return CURRENT.get(path, path)
+
+
+def former_path(path: str) -> str:
+    """Return the import path of earlier versions, for digests that must stay as they were."""
+    return next((former for former, current in CURRENT.items() if current == path), path)
