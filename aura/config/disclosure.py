@@ -50,7 +50,9 @@ def public_error(error: BaseException, config: Config) -> str:
         return public_text(str(error), config)
     kind = error.reason if isinstance(error, RecordingError) else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    line = f" in {PurePath(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    # With its folder: the modules of all stages are called run.py.
+    file = "/".join(PurePath(frames[-1].filename).parts[-2:]) if frames else ""
+    line = f" in {file}, line {frames[-1].lineno}" if frames else ""
     return f"{kind}{line}; the message stays on the machine, since it may name people (dataset.pseudonyms=true)"
 
 

@@ -21,7 +21,6 @@ from aura.benchmarking.report import draw_report
 from aura.benchmarking.tables import SETUP, Tables
 from aura.cli import main
 from aura.core.paths import PROJECT
-from aura.stages.bench import run as bench
 
 pytestmark = pytest.mark.integration
 
@@ -234,7 +233,7 @@ def test_a_failed_stage_has_a_reason_and_no_number(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Refused by the stage alone, before it imports what takes seconds; nothing is drawn on a cluster that is not there.
-    monkeypatch.setattr(bench.synthesize, "run", lambda config: None)
+    monkeypatch.setattr("aura.stages.synthesize.run.run", lambda config: None)
     words = ["bench.stages=[prepare,train]", "bench.subjects=[2]", "bench.workers=[2]"]
     cluster = ["compute=dask", "compute.address=tcp://127.0.0.1:9"]
     assert main(["bench", *words, *cluster, f"workspace={tmp_path}"]) == 1

@@ -214,7 +214,7 @@ def test_with_pseudonyms_a_logged_error_names_nobody(
     finally:
         mlflow.set_tracking_uri(before)
     assert re.fullmatch(
-        r"AuraError in prepare\.py, line \d+; the message stays on the machine, since it may name people "
+        r"AuraError in prepare/run\.py, line \d+; the message stays on the machine, since it may name people "
         r"\(dataset\.pseudonyms=true\)",
         run.data.tags["aura.error"],
     )

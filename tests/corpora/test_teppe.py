@@ -18,6 +18,7 @@ from aura.corpora.names import Names
 from aura.formats.edf_writer import Channel, write_edf
 from aura.processing.bookkeeping import PrepareRecording
 from aura.processing.seizures import find_seizures
+from aura.workspace.prepared import PreparedWriter
 from tests.support.corpora import find_all, touch_files
 
 TEPPE = """version = tse_v1.0.0
@@ -196,7 +197,7 @@ def test_a_segment_added_later_takes_seizures_that_were_outside(tmp_path: Path) 
     (root / "PAT_1/PAT_1_Annotations_EEG_1.tse_bi").write_text(
         "2017-01-10T14:00:00 2017-01-10T15:00:00 bckg 1\n2017-01-10T14:20:10 2017-01-10T14:20:30 seiz 1\n"
     )
-    work = PrepareRecording(build_preparation(compose()), Names(root, None), out)
+    work = PrepareRecording(build_preparation(compose()), Names(root, None), PreparedWriter(out))
     assert [work(ref).row["n_outside"] for ref in find_all(root).refs] == [1]
     write_edf(root / "PAT_1/EEG_1_s2.edf", channels, start=datetime(2017, 1, 10, 14, 20))
     rows = [work(ref).row for ref in find_all(root).refs]

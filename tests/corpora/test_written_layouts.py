@@ -17,6 +17,7 @@ from aura.corpora.layouts import all_layouts, writable_layouts
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tabular import write_csv_bi, write_events_tsv
 from aura.formats.tse import write_tse
+from aura.processing.preparation import Prepared
 from aura.synthetic.corpus import plan, write_subject
 from aura.synthetic.synthesis import Synthesis
 from tests.support.corpora import LAYOUTS, find_all
@@ -45,18 +46,24 @@ def same_corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return roots
 
 
+def times(prepared: Prepared) -> list[tuple[float, float]] | None:
+    """Onset and duration of each seizure; layouts name seizures differently."""
+    return None if prepared.seizures is None else [(s.onset_s, s.duration_s) for s in prepared.seizures]
+
+
 def test_every_layout_gives_the_same_series_and_events(same_corpora: dict[str, Path]) -> None:
     prepare = build_preparation(compose()).prepare
-    prepared = {layout: [prepare(ref)[1:] for ref in find_all(root).refs] for layout, root in same_corpora.items()}
+    prepared = {layout: [prepare(ref) for ref in find_all(root).refs] for layout, root in same_corpora.items()}
     truth = prepared["tusz15"]
     assert len(truth) == 4
-    assert sum(len(meta["seizures"]) for _, meta in truth) > 2
+    assert sum(len(recording.seizures or ()) for recording in truth) > 2
     for layout, recordings in prepared.items():
-        for (frame, meta), (true_frame, true_meta) in zip(recordings, truth, strict=True):
-            assert np.array_equal(frame.to_numpy(), true_frame.to_numpy())
-            assert meta["seizures"] == (None if layout == "plain" else true_meta["seizures"])
-            assert meta["unusable"] == true_meta["unusable"]
-            assert meta["recording"]["layout"] == layout.replace("seizeit2", "bids")
+        for recording, true in zip(recordings, truth, strict=True):
+            assert np.array_equal(recording.rr.t_s, true.rr.t_s)
+            assert np.array_equal(recording.rr.rr_ms, true.rr.rr_ms)
+            assert times(recording) == (None if layout == "plain" else times(true))
+            assert recording.unusable == true.unusable
+            assert recording.facts["layout"] == layout.replace("seizeit2", "bids")
 
 
 def test_a_folder_with_every_layout_is_sorted_out_file_by_file(same_corpora: dict[str, Path], tmp_path: Path) -> None:
@@ -77,11 +84,12 @@ def test_other_files_of_a_recording_stand_in_for_broken_ones(same_corpora: dict[
     for tse_bi in list((tmp_path / "tusz15").rglob("*.tse_bi")):
         tse_bi.rename(tse_bi.with_suffix(".tse"))
         tse_bi.touch()
-    ref, _, meta = prepare(find_all(tmp_path / "tusz15").refs[0])
-    _, _, whole = prepare(find_all(same_corpora["tusz15"]).refs[0])
+    prepared = prepare(find_all(tmp_path / "tusz15").refs[0])
+    whole = prepare(find_all(same_corpora["tusz15"]).refs[0])
+    ref = prepared.ref
     assert (ref.annotations.suffix, ref.others[0].suffix) == (".tse", ".tse_bi")
-    assert meta["seizures"] == whole["seizures"]
-    assert meta["recording"]["remarks"] == "other_annotations"
+    assert times(prepared) == times(whole)
+    assert prepared.facts["remarks"] == "other_annotations"
     # The ECG file of a run is broken; its EEG file has an ECG as well.
     shutil.copytree(same_corpora["bids"], tmp_path / "bids")
     for eeg in list((tmp_path / "bids").rglob("*_eeg.edf")):
@@ -90,10 +98,10 @@ def test_other_files_of_a_recording_stand_in_for_broken_ones(same_corpora: dict[
         ecg.write_bytes(eeg.read_bytes()[:300])
         # As in a data set of which not all was fetched.
         (ecg.parent / eeg.name.replace("_eeg", "_mov")).symlink_to("nowhere")
-    ref, _, meta = prepare(find_all(tmp_path / "bids").refs[0])
-    assert ref.edf.name.endswith("_eeg.edf")
-    assert meta["seizures"] == whole["seizures"]
-    assert meta["recording"]["remarks"] == "other_edf"
+    prepared = prepare(find_all(tmp_path / "bids").refs[0])
+    assert prepared.ref.edf.name.endswith("_eeg.edf")
+    assert times(prepared) == times(whole)
+    assert prepared.facts["remarks"] == "other_edf"
 
 
 @pytest.mark.parametrize(
@@ -127,11 +135,11 @@ def test_every_layout_keeps_short_seizures_and_reports_those_outside(
         else:
             write_events_tsv(annotations, events, start, 300.0)
         (ref,) = find_all(tmp_path / name).refs
-        _, _, meta = build_preparation(compose()).prepare(ref)
+        prepared = build_preparation(compose()).prepare(ref)
         n_extended, spans = expected
-        assert (meta["seizures"] is None) == (spans is None), name
-        assert [(onset_s, onset_s + length_s) for onset_s, length_s in meta["seizures"] or ()] == (spans or []), name
-        row = meta["recording"]
+        assert (prepared.seizures is None) == (spans is None), name
+        assert [(seizure.onset_s, seizure.end_s) for seizure in prepared.seizures or ()] == (spans or []), name
+        row = prepared.facts
         assert (row["annotated"], row["n_extended"]) == (spans is not None, n_extended), name
         assert ("seizures_outside" in row["remarks"]) == (spans is None), name
 

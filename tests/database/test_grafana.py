@@ -263,7 +263,7 @@ def test_a_mark_belongs_to_the_only_recording_of_that_time() -> None:
 @pytest.mark.parametrize(
     ("token", "path", "says"),
     [
-        ("", "", "needs the token of a service account in the environment, as AURA_GRAFANA_TOKEN"),
+        ("", "", "needs the token of a service account; set the environment variable AURA_GRAFANA_TOKEN"),
         ("wrong", "/grafana", "answers 401 Unauthorized; AURA_GRAFANA_TOKEN has to be"),
         ("right", "/other", "answers 404"),
         # To follow would be to hand the token on.

