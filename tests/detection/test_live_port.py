@@ -139,6 +139,7 @@ def test_a_sender_without_an_acceptable_line_gives_its_place_to_one_who_waits(
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_sender_at_work_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_port, "MAX_SILENCE_IF_QUEUED_S", 2.0)
     with port() as number, connected(number) as first, connected(number) as second:

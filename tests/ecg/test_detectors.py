@@ -205,6 +205,7 @@ print(len(beats_s) > 100, BEAT_DETECTORS.to_saved("detector", config.detector))
 """
 
 
+@pytest.mark.slow
 def test_a_beat_detector_is_added_by_its_function_and_its_configuration(tmp_path: Path) -> None:
     """Three files with its library in pyproject.toml."""
     checkout = copy_checkout(tmp_path)

@@ -163,6 +163,7 @@ print(list_features(everything.feature_spec)[-1])
 """
 
 
+@pytest.mark.slow
 def test_a_family_is_added_by_one_file(tmp_path: Path) -> None:
     """Two with its row in the table of docs/features.md."""
     checkout = copy_checkout(tmp_path)

@@ -213,6 +213,7 @@ print(instantiate(config.model, random_state=0))
 """
 
 
+@pytest.mark.slow
 def test_a_model_is_added_by_one_file(tmp_path: Path) -> None:
     checkout = copy_checkout(tmp_path)
     model = "_target_: sklearn.ensemble.ExtraTreesClassifier\nn_estimators: 10\nmax_depth: 3\n"
