@@ -12,7 +12,7 @@ from aura.config.build import build, prefixed
 from aura.config.checks import check_components, check_dataset, check_families, check_name, check_target
 from aura.config.messages import explain_error
 from aura.config.schema import Config, config_class
-from aura.core.errors import AuraError, InvalidInput
+from aura.core.errors import AuraError, InvalidInput, check_type, quote
 from aura.core.paths import CONF
 from aura.execution.shares import select_share
 
@@ -22,11 +22,17 @@ def compose(overrides: Sequence[str] = ()) -> Config:
 
     Raises
     ------
+    InvalidInput
+        If the overrides are not a list of texts.
     AuraError
         One sentence that names the key and what is allowed.
     """
     if isinstance(overrides, str):
         raise InvalidInput(f"overrides is a list; write [{overrides!r}]")
+    check_type("overrides", overrides, Sequence, "a list of texts such as ['seed=1']")
+    for override in overrides:
+        if not isinstance(override, str):
+            raise InvalidInput(f"overrides holds {quote(override)}; allowed are texts such as 'seed=1'")
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
             composed = hydra.compose("config", list(overrides))

@@ -4,6 +4,9 @@ import re
 from numbers import Real
 from typing import Any
 
+# Characters of a value that a message quotes.
+LONGEST = 63
+
 
 class AuraError(Exception):
     """An error that the caller can correct; its message is one sentence."""
@@ -17,6 +20,18 @@ class InvalidInput(AuraError, ValueError):  # noqa: N818 - the public name, as s
     """
 
 
+def quote(value: Any) -> str:
+    """Return a value as a message quotes it: on one line, and cut if it is long.
+
+    Examples
+    --------
+    >>> quote("uV"), quote(list(range(100)))
+    ("'uV'", '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, ...')
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
 def check_range(name: str, value: Any, low: float, high: float) -> None:
     """Raise InvalidInput unless ``low <= value <= high``.
 
@@ -27,9 +42,36 @@ def check_range(name: str, value: Any, low: float, high: float) -> None:
     aura.core.errors.InvalidInput: min_coverage=2 is out of range; allowed is 0 to 1
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InvalidInput(f"{name}={value!r} is not a number; allowed is {low:g} to {high:g}")
+        raise InvalidInput(f"{name}={quote(value)} is not a number; allowed is {low:g} to {high:g}")
     if not low <= float(value) <= high:
         raise InvalidInput(f"{name}={float(value):g} is out of range; allowed is {low:g} to {high:g}")
+
+
+def check_number(name: str, value: Any, allowed: str) -> None:
+    """Raise InvalidInput unless a value is a number; infinity is one, True is none.
+
+    Examples
+    --------
+    >>> check_number("onset_s", "a", "seconds")
+    Traceback (most recent call last):
+    aura.core.errors.InvalidInput: onset_s='a' is not a number; allowed are seconds
+    """
+    # Nearly all numbers are floats, and the abstract class takes longer to ask.
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, Real)):
+        raise InvalidInput(f"{name}={quote(value)} is not a number; allowed are {allowed}")
+
+
+def check_type(name: str, value: Any, kinds: type | tuple[type, ...], allowed: str) -> None:
+    """Raise InvalidInput unless a value is of one of some types.
+
+    Examples
+    --------
+    >>> check_type("folder", 3, str, "the path of a folder")
+    Traceback (most recent call last):
+    aura.core.errors.InvalidInput: folder is of type int; allowed is the path of a folder
+    """
+    if not isinstance(value, kinds):
+        raise InvalidInput(f"{name} is of type {type(value).__name__}; allowed is {allowed}")
 
 
 class RecordingError(AuraError):

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from aura.core.arrays import Bools
+from aura.core.errors import InvalidInput, check_number, check_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +22,29 @@ class Event:
         Type of the event; ``seiz`` is a seizure, as in TUSZ.
     confidence
         Between 0 and 1.
+
+    Raises
+    ------
+    InvalidInput
+        For a time or a confidence that is not a number, or a kind that is not a text.
     """
 
     onset_s: float
     duration_s: float
     kind: str = "seiz"
     confidence: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Validate the types; there are too many events to do more."""
+        # One comparison for the usual types: a microsecond per event would count.
+        if type(self.onset_s) is float and type(self.duration_s) is float and type(self.kind) is str:
+            if type(self.confidence) is not float:
+                check_number("confidence", self.confidence, "numbers from 0 to 1")
+            return
+        check_number("onset_s", self.onset_s, "seconds from the start of the recording")
+        check_number("duration_s", self.duration_s, "seconds")
+        check_type("kind", self.kind, str, "a word such as 'seiz'")
+        check_number("confidence", self.confidence, "numbers from 0 to 1")
 
     @property
     def end_s(self) -> float:
@@ -36,6 +55,23 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class OutsideSegments(Event):
     """An event that lies in no segment of its record, although its times are valid."""
+
+
+def check_events(name: str, events: Any) -> tuple[Event, ...]:
+    """Return the events that a caller passed; raise InvalidInput for anything else.
+
+    Examples
+    --------
+    >>> check_events("seizures", [3])
+    Traceback (most recent call last):
+    aura.core.errors.InvalidInput: seizures holds a value of type int; allowed is a list of Event
+    """
+    check_type(name, events, Iterable, "a list of Event")
+    checked = tuple(events)
+    for event in checked:
+        if not isinstance(event, Event):
+            raise InvalidInput(f"{name} holds a value of type {type(event).__name__}; allowed is a list of Event")
+    return checked
 
 
 def unite(events: Iterable[Event], *, duration_s: float) -> tuple[Event, ...]:

@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from aura.core.arrays import Floats, Int16s
-from aura.core.errors import InvalidInput, check_range
+from aura.core.errors import InvalidInput, check_number, check_range, check_type
 from aura.core.events import Event
 
 # Beat detectors need frequencies up to 30 Hz, hence at least 61 samples per second. No ECG has more than 100 000.
 ECG_RATES_HZ = (61.0, 100_000.0)
+# Sampling rates outside of this range are not in hertz.
+MIN_FS_HZ, MAX_FS_HZ = 0.001, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,23 @@ class Ecg:
     n_excluded: int = 0
     remarks: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Validate the types of what the methods use."""
+        check_type("digital", self.digital, np.ndarray, "an array of (n_samples,); Ecg.from_array takes millivolts")
+        if self.digital.ndim != 1 or self.digital.dtype.kind not in "iu":
+            raise InvalidInput(
+                f"digital has the shape {self.digital.shape} and the type {self.digital.dtype}; allowed are whole "
+                "numbers in the shape (n_samples,)"
+            )
+        check_number("mv_per_step", self.mv_per_step, "millivolts")
+        check_number("zero_mv", self.zero_mv, "millivolts")
+        check_type("limits", self.limits, tuple, "a pair of numbers")
+        check_range("fs_hz", self.fs_hz, MIN_FS_HZ, MAX_FS_HZ)
+        _check_label(self.channel, self.start)
+        check_type("segments", self.segments, tuple, "a tuple of Segment")
+        if not self.segments or not all(isinstance(segment, Segment) for segment in self.segments):
+            raise InvalidInput("segments is empty or holds something else; allowed is a tuple of at least one Segment")
+
     @classmethod
     def from_array(cls, x_mv: ArrayLike, fs_hz: float, *, channel: str = "ECG", start: datetime | None = None) -> "Ecg":
         """Make an ECG from samples in millivolts.
@@ -135,17 +155,18 @@ class Ecg:
         >>> [(round(gap.onset_s, 3), round(gap.duration_s, 3)) for gap in ecg.gaps()]
         [(0.02, 0.02)]
         """
+        if np.iscomplexobj(x_mv):
+            raise InvalidInput("x_mv holds complex numbers; allowed are numbers in millivolts")
         try:
             samples_mv = np.asarray(x_mv, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise InvalidInput(
                 f"x_mv is of the type {type(x_mv).__name__}; allowed are numbers in millivolts"
             ) from error
-        if np.iscomplexobj(x_mv):
-            raise InvalidInput("x_mv holds complex numbers; allowed are numbers in millivolts")
         if samples_mv.ndim != 1:
             raise InvalidInput(f"x_mv has the shape {samples_mv.shape}; allowed is (n_samples,), one channel")
         check_range("fs_hz", fs_hz, *ECG_RATES_HZ)
+        _check_label(channel, start)
         if np.isinf(samples_mv).any():
             raise InvalidInput(
                 f"x_mv is infinite at sample {int(np.argmax(np.isinf(samples_mv)))}; allowed are numbers"
@@ -184,5 +205,13 @@ class Ecg:
 
     def mv(self, first: int, stop: int) -> Floats:
         """Return the samples ``[first, stop)`` in millivolts."""
+        for name, index in (("first", first), ("stop", stop)):
+            check_type(name, index, Integral, "the number of a sample, a whole number")
         ecg_mv: Floats = self.digital[first:stop].astype(np.float64) * self.mv_per_step + self.zero_mv
         return ecg_mv
+
+
+def _check_label(channel: object, start: object) -> None:
+    """Raise InvalidInput unless a label and a start of a recording have the right types."""
+    check_type("channel", channel, str, "the label of the channel, a text")
+    check_type("start", start, (datetime, type(None)), "a datetime, or None if it is unknown")

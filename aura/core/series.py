@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aura.core.arrays import Floats
-from aura.core.errors import InvalidInput
+from aura.core.arrays import Floats, copy_numbers
+from aura.core.errors import InvalidInput, check_range
 
 # Tolerance for times and intervals that were rounded to 10 ms.
 CLOCK_S = 0.0105
@@ -46,10 +46,7 @@ class RRSeries:
     def __post_init__(self) -> None:
         """Validate, and make the arrays read-only."""
         for name in ("t_s", "rr_ms"):
-            try:
-                values = np.array(getattr(self, name), dtype=np.float64)
-            except (TypeError, ValueError) as error:
-                raise InvalidInput(f"{name} must hold numbers ({error})") from error
+            values = copy_numbers(name, getattr(self, name))
             values.flags.writeable = False
             object.__setattr__(self, name, values)
         if self.t_s.ndim != 1 or self.t_s.shape != self.rr_ms.shape:
@@ -57,8 +54,7 @@ class RRSeries:
                 f"t_s and rr_ms must have the same length and one dimension; their shapes are {self.t_s.shape} and "
                 f"{self.rr_ms.shape}"
             )
-        if not 0 <= self.duration_s <= MAX_DURATION_S:
-            raise InvalidInput(f"duration_s={self.duration_s:g} is out of range; allowed is 0 to {MAX_DURATION_S:g}")
+        check_range("duration_s", self.duration_s, 0, MAX_DURATION_S)
         if len(self.t_s):
             _check_rr(self.t_s, self.rr_ms, self.duration_s)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from itertools import pairwise
 from math import ceil
@@ -16,7 +17,7 @@ import pandas as pd
 import skops.io
 
 from aura.core.arrays import Floats
-from aura.core.errors import AuraError, InvalidInput
+from aura.core.errors import AuraError, InvalidInput, check_number, check_type, quote
 from aura.core.provenance import Origin
 from aura.core.series import RRSeries
 from aura.detection.alarms import Alarms, Detections
@@ -82,6 +83,16 @@ class SeizureDetector:
     beats: Mapping[str, Any]
     origin: Origin
 
+    def __post_init__(self) -> None:
+        """Validate the types."""
+        if not hasattr(self.model, "predict_proba"):
+            raise InvalidInput(f"model is of type {type(self.model).__name__}; allowed is a fitted classifier")
+        for name, kind in (("spec", FeatureSpec), ("calibration", Calibration), ("alarms", Alarms), ("origin", Origin)):
+            check_type(name, getattr(self, name), kind, f"a value of type {kind.__name__}")
+        check_number("threshold", self.threshold, "numbers, or infinity")
+        check_type("labels", self.labels, Mapping, "a mapping, which may be empty")
+        check_type("beats", self.beats, Mapping, "a mapping, which may be empty")
+
     def probability(self, windows: pd.DataFrame) -> Floats:
         """Compute the seizure probability of each window.
 
@@ -98,12 +109,20 @@ class SeizureDetector:
         Raises
         ------
         InvalidInput
-            If ``windows`` is not a DataFrame.
+            If ``windows`` is not a DataFrame with the features of this detector.
         """
         if not isinstance(windows, pd.DataFrame):
-            raise InvalidInput(f"windows={windows!r} is not a DataFrame; allowed are windows with their features")
+            raise InvalidInput(f"windows={quote(windows)} is not a DataFrame; allowed are windows with their features")
+        if windows.shape[1] != self._n_columns:
+            raise InvalidInput(
+                f"windows has {windows.shape[1]} columns; allowed are the {self._n_columns} that extract_features "
+                "returns for the features of this detector"
+            )
         # Features are the last columns; selecting them by name would take half as long as the prediction.
-        x = windows.iloc[:, len(CONTEXT_COLUMNS) :].to_numpy()
+        try:
+            x = windows.iloc[:, len(CONTEXT_COLUMNS) :].to_numpy(dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"windows holds values that are not numbers ({error})") from error
         return self.calibration(seizure_probability(self.model, x))
 
     def predict(self, rr: RRSeries) -> pd.DataFrame:
@@ -186,6 +205,7 @@ class SeizureDetector:
 
     def requirements(self, *, runtime: str) -> list[str]:
         """Return the pinned packages that a server of this detector needs."""
+        _check_runtime(runtime)
         names = [*REQUIREMENTS, "onnxruntime"] if runtime == "onnx" else list(REQUIREMENTS)
         if type(self.model).__module__.startswith("lightgbm."):
             names.append("lightgbm")
@@ -194,6 +214,11 @@ class SeizureDetector:
             if version("hrv-analysis") == "1.0.5":
                 names.append("setuptools")
         return [f"{name}=={version(name)}" for name in names]
+
+    @cached_property
+    def _n_columns(self) -> int:
+        """Number of columns of the windows."""
+        return len(CONTEXT_COLUMNS) + len(list_features(self.spec))
 
     def _predict_parts(self, rr: RRSeries) -> list[pd.DataFrame]:
         """Predict a recording in parts; several threads share a long one."""
@@ -286,15 +311,15 @@ def _load_model(folder: Path, spec: FeatureSpec, runtime: str) -> Predictor:
 
 def _check_path(folder: object) -> Path:
     if not isinstance(folder, str | PathLike):
-        raise InvalidInput(f"folder={folder!r} is not a path; allowed is the folder of a detector")
+        raise InvalidInput(f"folder={quote(folder)} is not a path; allowed is the folder of a detector")
     return Path(folder)
 
 
 def _check_runtime(runtime: object) -> None:
-    if runtime not in RUNTIMES:
-        raise InvalidInput(f"runtime={runtime!r}; allowed are {', '.join(RUNTIMES)}")
+    if not isinstance(runtime, str) or runtime not in RUNTIMES:
+        raise InvalidInput(f"runtime={quote(runtime)}; allowed are {', '.join(RUNTIMES)}")
 
 
 def _check_series(rr: object) -> None:
     if not isinstance(rr, RRSeries):
-        raise InvalidInput(f"rr={rr!r:.60} is not an RRSeries; allowed is RRSeries(t_s, rr_ms, duration_s)")
+        raise InvalidInput(f"rr={quote(rr)} is not an RRSeries; allowed is RRSeries(t_s, rr_ms, duration_s)")

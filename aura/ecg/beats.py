@@ -8,10 +8,10 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from aura.core.arrays import Bools, Floats, Ints
-from aura.core.errors import InvalidInput, RecordingError
+from aura.core.errors import InvalidInput, RecordingError, quote
 from aura.core.events import Event
 from aura.core.recordings import Ecg
-from aura.ecg.beat_detectors import BeatDetector, sleepecg
+from aura.ecg.beat_detectors import BEAT_DETECTORS, BeatDetector, sleepecg
 
 # A detector needs several times the memory of its input, which would be gigabytes for a day.
 BLOCK_S, BLOCK_SAMPLES = 3600.0, 8_000_000
@@ -34,7 +34,7 @@ UNDETECTABLE = "undetectable"
 DETECTOR_ERRORS = (ValueError, TypeError, IndexError, ArithmeticError)
 
 
-def detect_beats(ecg: Ecg, detector: BeatDetector = sleepecg) -> tuple[Floats, tuple[Event, ...]]:
+def detect_beats(ecg: Ecg, detector: BeatDetector | str = sleepecg) -> tuple[Floats, tuple[Event, ...]]:
     """Detect the beats of a recording, in blocks of an hour, with short gaps bridged by straight lines.
 
     Parameters
@@ -42,7 +42,7 @@ def detect_beats(ecg: Ecg, detector: BeatDetector = sleepecg) -> tuple[Floats, t
     ecg
         The recording.
     detector
-        A function of `aura.ecg.beat_detectors`, or any other with their signature.
+        The name of a function of `aura.ecg.beat_detectors`, the function, or any other with the same signature.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def detect_beats(ecg: Ecg, detector: BeatDetector = sleepecg) -> tuple[Floats, t
     RecordingError
         ``undetectable`` if no part of the recording could be searched.
     InvalidInput
-        If ``ecg`` is not an `Ecg`.
+        If ``ecg`` is not an `Ecg`, or there is no such detector.
 
     Examples
     --------
@@ -77,11 +77,21 @@ def detect_beats(ecg: Ecg, detector: BeatDetector = sleepecg) -> tuple[Floats, t
     """
     if not isinstance(ecg, Ecg):
         raise InvalidInput(f"ecg is of type {type(ecg).__name__}; allowed is an Ecg, as aura.read_ecg returns")
-    parts, undetectable = _detect_blocks(ecg, detector)
+    parts, undetectable = _detect_blocks(ecg, _find_detector(detector))
     beats_s = _drop_uncertain(np.unique(np.concatenate(parts)), ecg.gaps())
     if len(parts) > 1 and len(beats_s):
         beats_s = beats_s[np.diff(beats_s, prepend=-np.inf) >= REFRACTORY_S]
     return beats_s, undetectable
+
+
+def _find_detector(detector: object) -> BeatDetector:
+    """Return the beat detector that a caller named or passed."""
+    found = BEAT_DETECTORS.get(detector) if isinstance(detector, str) else detector
+    if not callable(found):
+        raise InvalidInput(
+            f"detector={quote(detector)} is not a beat detector; allowed are {', '.join(BEAT_DETECTORS)}, or a function"
+        )
+    return found
 
 
 def _detect_blocks(ecg: Ecg, detector: BeatDetector) -> tuple[list[Floats], tuple[Event, ...]]:

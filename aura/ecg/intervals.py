@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aura.core.arrays import Bools, Floats, Ints
+from aura.core.arrays import Bools, Floats, Ints, copy_numbers
 from aura.core.errors import InvalidInput, check_range
-from aura.core.events import Event
-from aura.core.series import CLOCK_S, NNSeries, RRSeries
+from aura.core.events import Event, check_events
+from aura.core.recordings import MAX_FS_HZ, MIN_FS_HZ
+from aura.core.series import CLOCK_S, MAX_DURATION_S, NNSeries, RRSeries
 
 # 250 bpm: most seizures raise the heart rate (doi:10.1016/j.seizure.2014.02.012), and young hearts reach 220 bpm.
 LOW_MS = 240.0
@@ -15,9 +16,6 @@ LOW_MS = 240.0
 HIGH_MS = 3000.0
 # Malik's 20 % removes respiratory arrhythmia of the young and onsets of tachycardia; docs/features.md has the numbers.
 MAX_CHANGE = 0.3
-
-# Sampling rates outside of this range are not in hertz.
-MIN_FS_HZ, MAX_FS_HZ = 0.001, 1_000_000
 
 
 def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] = ()) -> RRSeries:
@@ -42,19 +40,16 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     Raises
     ------
     InvalidInput
-        For times that are not numbers or do not rise.
-    AuraError
-        For times outside of the recording.
+        For arguments of another type, and for times that do not rise or are outside of the recording.
 
     Examples
     --------
     >>> rr_from_beats(np.array([1.0, 2.0, 2.8, 9.0, 9.5]), 10.0, [Event(3.0, 5.0)]).rr_ms
     array([1000.,  800.,  500.])
     """
-    try:
-        beats_s = np.array(beats_s, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"beats_s has to hold numbers ({error})") from error
+    beats_s = copy_numbers("beats_s", beats_s)
+    check_range("duration_s", duration_s, 0, MAX_DURATION_S)
+    unusable = check_events("unusable", unusable)
     if not (beats_s.ndim == 1 and np.isfinite(beats_s).all() and (np.diff(beats_s) > 0).all()):
         raise InvalidInput("beats_s has to hold times in seconds that rise from beat to beat")
     # Number of stretches that began, and that ended, before each beat.
@@ -64,6 +59,9 @@ def rr_from_beats(beats_s: Floats, duration_s: float, unusable: Sequence[Event] 
     ended = np.searchsorted(ends_s, beats_s, side="right")
     inside = begun > ended
     beats_s, begun = beats_s[~inside], begun[~inside]
+    if len(beats_s) and not (beats_s[0] >= -CLOCK_S and beats_s[-1] <= duration_s + CLOCK_S):
+        wrong_s = beats_s[0] if beats_s[0] < 0 else beats_s[-1]
+        raise InvalidInput(f"beats_s holds {wrong_s:g}; allowed are seconds from 0 to {duration_s:g}, the duration_s")
     unbroken = np.diff(begun) == 0
     rr_ms = np.round(np.diff(beats_s) * 1000.0, 6)
     return RRSeries(t_s=beats_s[1:][unbroken], rr_ms=rr_ms[unbroken], duration_s=duration_s)
@@ -84,22 +82,31 @@ def rr_from_peaks(r_peaks: Ints, fs_hz: float, duration_s: float) -> RRSeries:
     Raises
     ------
     InvalidInput
-        For values that are not sample indices, or a sampling rate that is not in hertz.
-    AuraError
-        As `rr_from_beats`.
+        For values that are not sample indices, a sampling rate that is not in hertz, and as `rr_from_beats`.
 
     Examples
     --------
     >>> rr_from_peaks(np.array([100, 300, 460]), 200.0, 3.0).rr_ms
     array([1000.,  800.])
     """
-    r_peaks = np.asarray(r_peaks)
-    if r_peaks.dtype.kind not in "iuf" or not (np.mod(r_peaks, 1) == 0).all():
+    try:
+        indices = np.asarray(r_peaks)
+    except ValueError as error:
+        raise InvalidInput(f"r_peaks has to hold sample indices ({error})") from error
+    if indices.dtype.kind not in "iuf" or not np.isfinite(indices).all() or not (np.mod(indices, 1) == 0).all():
         raise InvalidInput(
             "r_peaks has to hold sample indices, whole numbers; for times in seconds there is rr_from_beats"
         )
+    if not (indices.ndim == 1 and (indices[1:] > indices[:-1]).all()):
+        raise InvalidInput("r_peaks has to hold sample indices that rise from beat to beat")
     check_range("fs_hz", fs_hz, MIN_FS_HZ, MAX_FS_HZ)
-    return rr_from_beats(r_peaks / fs_hz, duration_s)
+    check_range("duration_s", duration_s, 0, MAX_DURATION_S)
+    if len(indices) and not (indices[0] >= 0 and indices[-1] / fs_hz <= duration_s + CLOCK_S):
+        wrong = indices[0] if indices[0] < 0 else indices[-1]
+        raise InvalidInput(
+            f"r_peaks holds {wrong:g}; allowed are samples from 0 to {duration_s * fs_hz:g}, duration_s times fs_hz"
+        )
+    return rr_from_beats(indices / fs_hz, duration_s)
 
 
 def clean_intervals(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from aura.core.arrays import Bools, Floats
-from aura.core.errors import InvalidInput
+from aura.core.errors import check_number, check_type
 from aura.core.series import RRSeries
 from aura.ecg.intervals import is_normal
 from aura.features.cleaning import Cleaner, CleanWindows, clean_recording, clean_windows
@@ -59,11 +59,10 @@ def extract_features(
     >>> extract_features(rr, spec)[["t_s", "coverage", "mean_nni__10s"]].to_numpy().tolist()
     [[5.0, 0.48, nan], [10.0, 0.96, 800.0], [15.0, 0.96, 800.0]]
     """
-    if not isinstance(rr, RRSeries):
-        raise InvalidInput(
-            f"rr is of type {type(rr).__name__}; allowed is an RRSeries, which extract_features cleans itself"
-        )
+    check_type("rr", rr, RRSeries, "an RRSeries, which extract_features cleans itself")
     check_spec(spec)
+    check_number("from_s", from_s, "seconds")
+    check_number("until_s", until_s, "seconds")
     keep = is_normal(rr, low_ms=spec.low_ms, high_ms=spec.high_ms, max_change=spec.max_change)
     end_s = window_ends(rr.duration_s, spec.step_s)
     return extract_windows(rr, keep, end_s[(end_s > from_s) & (end_s <= until_s)], spec)
@@ -71,8 +70,7 @@ def extract_features(
 
 def check_spec(spec: object) -> None:
     """Raise InvalidInput unless ``spec`` is a FeatureSpec."""
-    if not isinstance(spec, FeatureSpec):
-        raise InvalidInput(f"spec is of type {type(spec).__name__}; allowed is a FeatureSpec")
+    check_type("spec", spec, FeatureSpec, "a FeatureSpec")
 
 
 def list_features(spec: FeatureSpec) -> list[str]:

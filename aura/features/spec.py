@@ -1,12 +1,12 @@
 """The specification of a feature table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
-from aura.core.errors import InvalidInput, check_range
+from aura.core.errors import InvalidInput, check_range, check_type, quote
 from aura.ecg.intervals import HIGH_MS, LOW_MS, MAX_CHANGE
 from aura.features.families import FAMILIES
 
@@ -72,8 +72,10 @@ class FeatureSpec:
     def __post_init__(self) -> None:
         """Validate, and turn lists into tuples."""
         for name, choice, allowed in (("engine", self.engine, ENGINES), ("cleaning", self.cleaning, CLEANINGS)):
-            if choice not in allowed:
-                raise InvalidInput(f"{name}={choice}; allowed are {', '.join(allowed)}")
+            if not isinstance(choice, str) or choice not in allowed:
+                raise InvalidInput(
+                    f"{name}={choice if isinstance(choice, str) else quote(choice)}; allowed are {', '.join(allowed)}"
+                )
         for name, (low, high) in RANGES.items():
             check_range(name, getattr(self, name), low, high)
         if self.low_ms >= self.high_ms:
@@ -114,6 +116,8 @@ class FeatureSpec:
 
     def parameters(self, family: str) -> dict[str, tuple[float, ...]]:
         """Return the parameters that the functions of a family take."""
+        if not isinstance(family, str) or family not in FAMILIES:
+            raise InvalidInput(f"family={quote(family)} is no feature family; allowed are {', '.join(FAMILIES)}")
         return {name: getattr(self, name) for name in FAMILIES[family].parameters}
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,7 +128,14 @@ class FeatureSpec:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "FeatureSpec":
         """Return the specification that `to_dict` described; the first models stored ``lengths_s`` as a mapping."""
-        return cls(**{**values, "lengths_s": values["lengths_s"]})
+        check_type("values", values, Mapping, "a mapping, as to_dict returns")
+        names = [field.name for field in fields(cls)]
+        if "lengths_s" not in values or not all(name in names for name in values):
+            raise InvalidInput(
+                f"values has the keys {', '.join(map(str, values)) or 'none'}; lengths_s is needed, allowed are "
+                f"{', '.join(names)}"
+            )
+        return cls(**values)
 
 
 def _freeze_lengths(lengths_s: Any) -> tuple[tuple[str, tuple[float, ...]], ...]:
@@ -132,11 +143,11 @@ def _freeze_lengths(lengths_s: Any) -> tuple[tuple[str, tuple[float, ...]], ...]
     pairs = list(lengths_s.items()) if isinstance(lengths_s, Mapping) else lengths_s
     example = "such as {'entropy': [60]}"
     if not isinstance(pairs, list | tuple):
-        raise InvalidInput(f"lengths_s={lengths_s!r}; allowed are window lengths in seconds by family, {example}")
+        raise InvalidInput(f"lengths_s={quote(lengths_s)}; allowed are window lengths in seconds by family, {example}")
     frozen = []
     for pair in pairs:
         if not (isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str)):
-            raise InvalidInput(f"lengths_s has {pair!r}; allowed are pairs of a family and its lengths, {example}")
+            raise InvalidInput(f"lengths_s has {quote(pair)}; allowed are pairs of a family and its lengths, {example}")
         frozen.append((pair[0], _freeze_numbers(f"lengths_s.{pair[0]}", pair[1], "[60]")))
     return tuple(frozen)
 
@@ -146,7 +157,7 @@ def _freeze_numbers(name: str, values: Any, example: str) -> tuple[float, ...]:
     if not isinstance(values, list | tuple) or not all(
         isinstance(value, Real) and not isinstance(value, bool) for value in values
     ):
-        raise InvalidInput(f"{name}={values!r}; allowed is a list of numbers, such as {example}")
+        raise InvalidInput(f"{name}={quote(values)}; allowed is a list of numbers, such as {example}")
     return tuple(map(float, values))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from aura.core.arrays import Floats
-from aura.core.errors import InvalidInput
+from aura.core.errors import InvalidInput, check_number, quote
 from aura.core.series import CLOCK_S, RRSeries
 from aura.features.extraction import check_spec, extract_windows
 from aura.features.spec import DEFAULT, FeatureSpec
@@ -80,7 +80,7 @@ class FeatureStream:
 
     def advance(self, now_s: float) -> pd.DataFrame:
         """Declare that all beats up to a time have been pushed; return rows as `push` does."""
-        check_silence(now_s, now_s=self.now_s)
+        check_silence(now_s, now_s=self.now_s, name="now_s")
         return self._complete(now_s, with_end=True)
 
     def state(self) -> dict[str, Any]:
@@ -94,9 +94,15 @@ class FeatureStream:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from the `state` of a stream of the same specification."""
-        self.now_s, self._steps = state["now_s"], state["steps"]
-        self._rr = deque((t_s, rr_ms, keep) for t_s, rr_ms, keep in state["rr"])
-        self._last = tuple(state["last"]) if state["last"] else None
+        try:
+            now_s, steps = float(state["now_s"]), int(state["steps"])
+            rr = deque((float(t_s), float(rr_ms), bool(keep)) for t_s, rr_ms, keep in state["rr"])
+            last = tuple(state["last"]) if state["last"] else None
+        except (TypeError, ValueError, LookupError) as error:
+            raise InvalidInput(
+                f"state={quote(state)} is no state of a stream; allowed is what state() returns"
+            ) from error
+        self.now_s, self._steps, self._rr, self._last = now_s, steps, rr, last
 
     def _complete(self, now_s: float, *, with_end: bool) -> pd.DataFrame:
         """Return the rows of the windows that end up to a time."""
@@ -152,27 +158,33 @@ def check_interval(t_s: float, rr_ms: float, *, now_s: float, beat_s: float) -> 
     InvalidInput
         As `FeatureStream.push`.
     """
+    check_number("t_s", t_s, "seconds from the start of the recording")
+    check_number("rr_ms", rr_ms, "milliseconds")
     if not (math.isfinite(t_s) and t_s > now_s):
-        raise InvalidInput(f"an interval at {t_s:g} s; allowed are times in seconds after {now_s:g}, the last one")
+        raise InvalidInput(f"t_s={t_s:g}; allowed are times in seconds after {now_s:g}, the last one")
     if not (math.isfinite(rr_ms) and rr_ms >= MIN_MS):
-        raise InvalidInput(f"an interval of {rr_ms:g} ms; allowed are milliseconds, {MIN_MS:g} or more")
+        raise InvalidInput(f"rr_ms={rr_ms:g}; allowed are milliseconds, {MIN_MS:g} or more")
     if t_s - rr_ms / 1000.0 < beat_s - CLOCK_S:
-        raise InvalidInput(f"an interval of {rr_ms:g} ms at {t_s:g} s begins before the one at {beat_s:g} s ended")
+        raise InvalidInput(
+            f"rr_ms={rr_ms:g} is too long: the interval that ends at {t_s:g} s begins before the one at {beat_s:g} s "
+            "ended"
+        )
     check_silence(t_s, now_s=now_s)
 
 
-def check_silence(t_s: float, *, now_s: float) -> None:
-    """Raise unless a time in seconds follows the last one within a day.
+def check_silence(t_s: float, *, now_s: float, name: str = "t_s") -> None:
+    """Raise unless a time in seconds follows the last one within a day; the message calls it by a name.
 
     Raises
     ------
     InvalidInput
         For a time that is not a number, goes back, or is more than a day ahead.
     """
+    check_number(name, t_s, "seconds from the start of the recording")
     if not t_s >= now_s:
-        raise InvalidInput(f"it cannot be {t_s:g} s after {now_s:g} s")
+        raise InvalidInput(f"{name}={t_s:g}; allowed are times in seconds from {now_s:g}, the last one, on")
     if t_s - now_s > MAX_SILENCE_S:
         raise InvalidInput(
-            f"{t_s:g} s is more than a day after {now_s:g} s; times are in seconds from the start of the recording, "
-            f"and after a longer silence another one begins"
+            f"{name}={t_s:g} is more than a day after {now_s:g} s; times are in seconds from the start of the "
+            f"recording, and after a longer silence another one begins"
         )

@@ -11,13 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from numbers import Integral
+from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from types import NoneType
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from aura.core.arrays import Int16s
-from aura.core.errors import InvalidInput, RecordingError
+from aura.core.errors import InvalidInput, RecordingError, check_type, quote
 from aura.core.recordings import ECG_RATES_HZ, Ecg, Segment
 from aura.formats.edf_clock import Clock, read_clock
 from aura.formats.edf_header import (
@@ -67,12 +70,28 @@ def read_ecg(
     >>> ecg.channel, ecg.fs_hz, ecg.duration_s, ecg.mv(0, 2).round(3)
     ('EEG EKG1-REF', 256.0, 10.0, array([0.5, 0.5]))
     """
-    if isinstance(channels, str):
-        raise InvalidInput(f"channels is a list of patterns; write [{channels!r}]")
+    check_type("edf", edf, (str, PathLike), "the path of an EDF file")
+    check_patterns(channels)
+    if unit is not None and (not isinstance(unit, str) or unit not in MILLIVOLTS):
+        raise InvalidInput(
+            f"unit={quote(unit)}; allowed are {', '.join(MILLIVOLTS)}, and None for the unit in the file"
+        )
+    check_type("signal", signal, (Integral, NoneType), "the number of a signal, or None")
     return next(read_ecgs(Path(edf), channels, unit, signal))
 
 
-def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None, signal: int | None = None) -> Iterator[Ecg]:
+def check_patterns(channels: Any) -> None:
+    """Raise InvalidInput unless the patterns of channel labels are a list of texts."""
+    if isinstance(channels, str):
+        raise InvalidInput(f"channels is a list of patterns; write [{channels!r}]")
+    check_type("channels", channels, Sequence, "a list of patterns such as ['*ECG*']")
+    if not channels or not all(isinstance(pattern, str) for pattern in channels):
+        raise InvalidInput(f"channels={quote(channels)}; allowed is a list of patterns such as ['*ECG*']")
+
+
+def read_ecgs(
+    edf: Path, channels: Sequence[str], unit: str | None = None, signal: int | None = None, *, section: str = ""
+) -> Iterator[Ecg]:
     """Read the channels of an EDF file that can be its ECG; no other channel is read.
 
     Parameters
@@ -88,6 +107,8 @@ def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None, signa
     signal
         Number of the only signal to read, from 0, since labels can repeat; its label has to match as well. None reads
         all signals that match.
+    section
+        What messages put before the names of these parameters: ``dataset.`` if a configuration holds them.
 
     Yields
     ------
@@ -109,15 +130,15 @@ def read_ecgs(edf: Path, channels: Sequence[str], unit: str | None = None, signa
             raise RecordingError("unreadable_edf", "is not a file")
         with edf.open("rb", buffering=0) as file:
             header = read_header(file)
-            indices = _find_channels(header, channels, signal)
-            yield from _read_all(file, header, indices, read_clock(file, header), unit)
+            indices = _find_channels(header, channels, signal, section)
+            yield from _read_all(file, header, indices, read_clock(file, header), unit, section)
     except OSError as error:
         is_missing = isinstance(error, FileNotFoundError)
         problem = "is not there, or is a link to nothing" if is_missing else f"cannot be read: {error.strerror}"
         raise RecordingError("unreadable_edf", problem) from error
 
 
-def _find_channels(header: Header, channels: Sequence[str], signal: int | None) -> list[int]:
+def _find_channels(header: Header, channels: Sequence[str], signal: int | None, section: str) -> list[int]:
     """Return the signals that match a pattern, in the order of the patterns and then of the file."""
     labels = {index: _plain(label) for index, label in enumerate(header.labels) if not header.is_annotation(index)}
     matches: dict[int, None] = {}
@@ -125,7 +146,7 @@ def _find_channels(header: Header, channels: Sequence[str], signal: int | None) 
         exact = [index for index, label in labels.items() if label == pattern]
         matches |= dict.fromkeys(exact or (index for index, label in labels.items() if fnmatchcase(label, pattern)))
     if not matches:
-        message = f"none of its channels {list(header.labels)} matches dataset.channels, {list(channels)}"
+        message = f"none of its channels {list(header.labels)} matches {section}channels, {list(channels)}"
         raise RecordingError("no_ecg_channel", message)
     if signal is None:
         return list(matches)
@@ -140,12 +161,14 @@ def _plain(label: str) -> str:
     return " ".join(label.lower().split())
 
 
-def _read_all(file: BinaryIO, header: Header, indices: Sequence[int], clock: Clock, unit: str | None) -> Iterator[Ecg]:
+def _read_all(
+    file: BinaryIO, header: Header, indices: Sequence[int], clock: Clock, unit: str | None, section: str
+) -> Iterator[Ecg]:
     """Yield the signals that can be read; raise the error of the first if there are none."""
     errors, n_read = [], 0
     for index in indices:
         try:
-            yield _read_signal(file, header, index, clock, unit)
+            yield _read_signal(file, header, index, clock, unit, section)
             n_read += 1
         except RecordingError as error:
             errors.append(error)
@@ -154,7 +177,7 @@ def _read_all(file: BinaryIO, header: Header, indices: Sequence[int], clock: Clo
         raise min(errors, key=lambda error: error.reason == "no_ecg_channel")
 
 
-def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_unit: str | None) -> Ecg:
+def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_unit: str | None, section: str) -> Ecg:
     """Read one signal, scaled to millivolts."""
     label, written = header.labels[index], header.fields[UNIT][index]
     if not is_voltage(written):
@@ -162,7 +185,7 @@ def _read_signal(file: BinaryIO, header: Header, index: int, clock: Clock, set_u
     unit = set_unit or read_unit(written)
     if unit is None:
         message = (
-            f"channel {label!r} is in {quote_unit(written)}, which is not a known unit; set dataset.unit to one "
+            f"channel {label!r} is in {quote_unit(written)}, which is not a known unit; set {section}unit to one "
             f"of {', '.join(MILLIVOLTS)}"
         )
         raise RecordingError("unknown_unit", message)

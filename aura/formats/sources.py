@@ -19,7 +19,7 @@ from aura.formats.units import MILLIVOLTS, read_unit
 COLUMNS = ("t_s", "rr_ms")
 
 
-def read_ecg(source: Any, channels: Sequence[str] = edf.ANY_ECG) -> Ecg:
+def read_ecg(source: Any, channels: Sequence[str] = edf.ANY_ECG, *, unit: str | None = None) -> Ecg:
     """Read the ECG of a recording.
 
     Parameters
@@ -29,6 +29,9 @@ def read_ecg(source: Any, channels: Sequence[str] = edf.ANY_ECG) -> Ecg:
     channels
         Patterns of channel labels in order of preference, such as ``["ECG II", "*ECG*"]``; upper and lower case are
         the same.
+    unit
+        Unit of the samples of an EDF file that overrides the file: ``uV``, ``mV``, ``V`` or ``nV``. None takes the
+        unit in the file. The other sources always have a unit.
 
     Returns
     -------
@@ -42,11 +45,10 @@ def read_ecg(source: Any, channels: Sequence[str] = edf.ANY_ECG) -> Ecg:
     RecordingError
         If an EDF file cannot be read.
     """
-    if isinstance(channels, str):
-        raise InvalidInput(f"channels is a list of patterns; write [{channels!r}]")
+    edf.check_patterns(channels)
     if isinstance(source, str | PathLike):
         try:
-            return edf.read_ecg(Path(source), channels)
+            return edf.read_ecg(Path(source), channels, unit)
         except RecordingError as error:
             # Readers do not name the file, which can name a person; here the caller named it.
             raise RecordingError(error.reason, f"{Path(source).name}: {error.message}") from error

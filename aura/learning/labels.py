@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from aura.core.arrays import Floats, Ints
-from aura.core.errors import InvalidInput, check_range
-from aura.core.events import Event, unite
+from aura.core.arrays import Floats, Ints, copy_numbers
+from aura.core.errors import InvalidInput, check_number, check_range
+from aura.core.events import Event, check_events, unite
 from aura.formats.vocabulary import is_seizure
 
 INTERICTAL = 0
@@ -82,6 +82,7 @@ class Detection:
 
     def __call__(self, end_s: Floats, *, step_s: float, seizures: Sequence[Event]) -> Labels:
         """Label windows."""
+        end_s = _check_ends(end_s)
         united = _seizures(seizures, step_s)
         ictal = [(s.onset_s, s.end_s) for s in united]
         touched = [(s.onset_s, s.end_s + self.postictal_s) for s in united]
@@ -92,7 +93,7 @@ class Detection:
 
     def targets(self, seizures: Sequence[Event]) -> tuple[Event, ...]:
         """Return the stretches in which an alarm is true: the seizures."""
-        return tuple(seizures)
+        return check_events("seizures", seizures)
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class Forecasting:
 
     def __call__(self, end_s: Floats, *, step_s: float, seizures: Sequence[Event]) -> Labels:
         """Label windows."""
+        end_s = _check_ends(end_s)
         united = _seizures(seizures, step_s)
         preictal = [self._preictal(s) for s in united]
         after = [(s.onset_s, s.end_s + self.postictal_s) for s in united]
@@ -145,7 +147,7 @@ class Forecasting:
 
     def targets(self, seizures: Sequence[Event]) -> tuple[Event, ...]:
         """Return the stretches in which an alarm is true: preictal time, united where it overlaps."""
-        spans = (self._preictal(s) for s in seizures)
+        spans = (self._preictal(s) for s in check_events("seizures", seizures))
         return unite((Event(begin, end - begin, "preictal") for begin, end in spans), duration_s=float("inf"))
 
     def _preictal(self, seizure: Event) -> Span:
@@ -153,10 +155,20 @@ class Forecasting:
         return end_s - self.occurrence_s, end_s
 
 
+def _check_ends(end_s: object) -> Floats:
+    """Return the ends of windows as an array."""
+    ends_s = copy_numbers("end_s", end_s)
+    if ends_s.ndim != 1:
+        raise InvalidInput(f"end_s has the shape {ends_s.shape}; allowed is (n_windows,)")
+    return ends_s
+
+
 def _seizures(events: Sequence[Event], step_s: float) -> tuple[Event, ...]:
     """Return the seizures among the events, sorted and disjoint."""
+    check_number("step_s", step_s, "seconds above 0")
     if not step_s > 0:
         raise InvalidInput(f"step_s={step_s}; allowed are seconds above 0")
+    events = check_events("seizures", events)
     for event in events:
         if not (math.isfinite(event.onset_s) and math.isfinite(event.duration_s) and event.duration_s >= 0):
             raise InvalidInput(

@@ -98,7 +98,7 @@ def find_best_lead(
         If no channel can be used: the error of the first one.
     """
     best, failure, n_leads = None, None, 0
-    for ecg in read_ecgs(edf, channel.patterns, channel.unit):
+    for ecg in read_ecgs(edf, channel.patterns, channel.unit, section="dataset."):
         n_leads += 1
         try:
             lead = find_beats(ecg, detector, flat_mv=flat_mv, max_mv=max_mv)

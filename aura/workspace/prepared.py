@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from aura.core.arrays import Floats
-from aura.core.errors import AuraError, RecordingError
+from aura.core.errors import AuraError, RecordingError, check_type
 from aura.core.events import Event
 from aura.core.files import digest, remove_partials
 from aura.core.parquet import frame_digest, read_meta, read_table, write_table
@@ -213,15 +215,27 @@ class PreparedCorpus(Mapping[str, PreparedRecording]):
     channels: str
     root: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Validate the types."""
+        check_type("folder", self.folder, Path, "a pathlib.Path; PreparedCorpus.open takes a text as well")
+        check_type("recordings", self.recordings, pd.DataFrame, "a DataFrame; PreparedCorpus.open reads it")
+        check_type("run_id", self.run_id, str, "a text")
+        check_type("channels", self.channels, str, "a text")
+        _check_root(self.root)
+
     @classmethod
     def open(cls, folder: Path | str, *, root: Path | None = None) -> "PreparedCorpus":
         """Open the corpus in a folder.
 
         Raises
         ------
+        InvalidInput
+            If ``folder`` is not a path.
         AuraError
             If prepare has not finished there.
         """
+        check_type("folder", folder, (str, PathLike), "the path of a folder that prepare filled")
+        _check_root(root)
         recordings, meta = read_recordings(Path(folder), "prepare")
         return cls(Path(folder), recordings, meta["run_id"], meta["channels"], root)
 
@@ -232,6 +246,9 @@ class PreparedCorpus(Mapping[str, PreparedRecording]):
         It is current if it was prepared with these channels of single subjects, and the file of each recording is
         whole and the one that the table describes.
         """
+        check_type("folder", folder, Path, "a pathlib.Path")
+        check_type("channels", channels, str, "a text")
+        _check_root(root)
         if read_meta(folder / RECORDINGS_TABLE) is None:
             return None
         corpus = cls.open(folder, root=root)
@@ -344,6 +361,10 @@ class PreparedWriter:
     @property
     def _files(self) -> RecordingFiles:
         return RecordingFiles(self.folder / RR, tuple(folder / RR for folder in self.earlier))
+
+
+def _check_root(root: object) -> None:
+    check_type("root", root, (Path, NoneType), "a pathlib.Path, or None")
 
 
 def _frame(rr: RRSeries) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from aura.ecg.beats import detect_beats, span_gaps
 from aura.ecg.intervals import rr_from_beats
 from aura.formats.edf import read_ecgs
 from tests.support.checkout import copy_checkout, run_in_checkout
+from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
 
 Detector = Callable[[Floats, float], Ints]
 BOTH = pytest.mark.parametrize("detect", [beat_detectors.sleepecg, beat_detectors.neurokit])
@@ -215,6 +216,14 @@ def test_a_beat_detector_is_added_by_its_function_and_its_configuration(tmp_path
     (checkout / "conf/detector/steepest.yaml").write_text(target)
     said = run_in_checkout(checkout, USE_OF_THE_NEW_DETECTOR)
     assert said == "True {'name': 'steepest', 'min_distance_s': 0.25}\n"
+
+
+def test_a_beat_detector_is_called_by_its_name() -> None:
+    ecg = Ecg.from_array(place_beats(steady_beats(75.0, 0.5, 29.5), 30.0), FS_HZ)
+    assert detect_beats(ecg, "sleepecg")[0].tolist() == detect_beats(ecg)[0].tolist()
+    sentence = "^detector='foo' is not a beat detector; allowed are sleepecg, neurokit, manikandan, or a function$"
+    with pytest.raises(InvalidInput, match=sentence):
+        detect_beats(ecg, "foo")
 
 
 def test_an_array_in_place_of_an_ecg_is_refused() -> None:

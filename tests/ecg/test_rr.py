@@ -134,7 +134,11 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         "^r_peaks has to hold sample ind",
     ),
     "no rate": (lambda: rr_from_peaks(np.array([100, 300]), 0.0, 3.0), "fs_hz=0 is out of range"),
-    "too late": (lambda: rr_from_peaks(np.array([100, 300]), 10.0, 3.0), "t_s must be in seconds"),
+    "late peaks": (
+        lambda: rr_from_peaks(np.array([100, 300]), 10.0, 3.0),
+        "^r_peaks holds 300; allowed are samples from 0 to 30",
+    ),
+    "late beats": (lambda: rr_from_beats([1.0, 9.0], 3.0), "^beats_s holds 9; allowed are seconds from 0 to 3"),
 }
 
 

@@ -8,7 +8,6 @@ import pytest
 from aura.assembly import build_preparation
 from aura.config.compose import compose
 from aura.core.errors import RecordingError
-from aura.core.events import Event
 from aura.core.recordings import Ecg
 from aura.corpora.discovery import find_recordings
 from aura.formats.edf import read_ecg
@@ -217,7 +216,8 @@ def test_gaps_and_excluded_records_are_counted_in_the_table_of_recordings(tmp_pa
     row = prepared.facts
     assert (row["n_gaps"], row["n_excluded"], row["duration_s"]) == (1, 1, pytest.approx(119.97))
     assert row["remarks"].split(";") == ["bad_stamps", "excluded_records", "gaps", "no_annotations"]
-    assert prepared.unusable == (Event(60.0, pytest.approx(0.97), "gap"),)
+    [gap] = prepared.unusable
+    assert (gap.onset_s, gap.duration_s, gap.kind) == (60.0, pytest.approx(0.97), "gap")
 
 
 def test_a_seizure_after_an_undeclared_gap_is_where_it_was_annotated(tmp_path: Path) -> None:

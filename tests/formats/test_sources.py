@@ -10,9 +10,11 @@ import pytest
 import wfdb
 
 import aura
+from aura.assembly import build_preparation
 from aura.core.arrays import Floats
-from aura.core.errors import AuraError, InvalidInput
+from aura.core.errors import AuraError, InvalidInput, RecordingError
 from aura.core.recordings import Ecg
+from aura.corpora.discovery import find_recordings
 from aura.ecg.quality import find_unusable
 from aura.formats.edf_writer import Channel, write_edf
 from tests.support.made_ecg import FS_HZ, place_beats, steady_beats
@@ -95,6 +97,20 @@ def test_a_missing_channel_is_answered_with_those_there_are(tmp_path: Path) -> N
         aura.read_ecg(raw, channels="ECG")
     with pytest.raises(InvalidInput, match=r"^source is of the type int; allowed are the path of an EDF file"):
         aura.read_ecg(3)
+
+
+def test_messages_name_the_argument_here_and_the_key_in_a_configuration(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    ecg = Channel("EEG", np.zeros(2560), 256)
+    write_edf(tmp_path / "p" / "a.edf", [ecg], start=datetime(2020, 1, 1))
+    with pytest.raises(RecordingError, match=r"^a.edf: none of its channels \['EEG'\] matches channels, \['ECG'\]$"):
+        aura.read_ecg(tmp_path / "p" / "a.edf", channels=["ECG"])
+    with pytest.raises(InvalidInput, match=r"^unit='kV'; allowed are nV, uV, mV, V"):
+        aura.read_ecg(tmp_path / "p" / "a.edf", unit="kV")
+    config = aura.compose(["dataset=any", f"dataset.root={tmp_path}", "dataset.channels=[ECG]"])
+    ref = find_recordings(tmp_path, config.dataset.layouts, "any").refs[0]
+    with pytest.raises(RecordingError, match=r"matches dataset.channels, \['ECG'\]$"):
+        build_preparation(config).prepare(ref)
 
 
 def test_rr_intervals_from_a_table() -> None:

@@ -68,7 +68,7 @@ def test_units_are_read_in_every_unambiguous_spelling(tmp_path: Path, written: b
 @pytest.mark.parametrize("written", [b"a.u.", b"ADC", b"counts", b"kV", b"uV/mm", b"10uV", b"?", b"n/a", b"-V", b"iV"])
 def test_an_ambiguous_unit_is_named_and_can_be_set(tmp_path: Path, written: bytes) -> None:
     edf = with_units(tmp_path / "a.edf", {"ECG": written})
-    sentence = f"channel 'ECG' is in {written.decode()!r}, which is not a known unit; set dataset.unit to one of"
+    sentence = f"channel 'ECG' is in {written.decode()!r}, which is not a known unit; set unit to one of"
     with pytest.raises(RecordingError) as error:
         read_ecg(edf)
     assert str(error.value) == f"{sentence} nV, uV, mV, V"
