@@ -84,7 +84,7 @@ def _usage(stages: Mapping[str, Stage]) -> str:
 stages:
 {lines}
 
-python -m aura STAGE --help explains the keys of a stage, --cfg job prints the configuration; docs/ has guides.
+python -m aura STAGE --help explains the keys of a stage, --cfg job prints the configuration.
 python -m aura --version prints the version.
 Tab completion in bash: eval "$(aura -sc install=bash)"; then aura STAGE key..."""
 

@@ -32,7 +32,7 @@ def describe_stage(stage: Stage) -> str:
     lines += ["groups, each with its options:", *_describe_groups(), ""]
     lines += [
         f"python -m aura {stage.name} --cfg job prints all keys and their values; each can be set in the same way.",
-        "conf/ explains every key.",
+        f"The comments in {CONF} explain every key.",
     ]
     return "\n".join(lines)
 

@@ -141,6 +141,10 @@ def test_help_of_detect_shows_its_keys_first(capsys: pytest.CaptureFixture[str])
         "format=tse_bi",
     ]
     assert len(lines) < 35
+    assert "by default the only champion" in lines[at + 2]
+    # The folder exists wherever the package is installed.
+    folder = lines[-1].removeprefix("The comments in ").removesuffix(" explain every key.")
+    assert (Path(folder) / "config.yaml").is_file()
 
 
 def test_help_shows_no_value_of_the_environment(
