@@ -22,6 +22,7 @@ from aura.assembly import open_features, open_prepared
 from aura.config.compose import compose
 from aura.core.errors import AuraError
 from aura.core.events import Event
+from aura.core.wording import counted
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import write_tse
 from aura.reports.text import summarize_scores
@@ -113,7 +114,7 @@ def run() -> None:
     print(
         f"""
 real ECG: {len(rr)} RR intervals posted to the served model, {len(predictions)} of {len(windows)} windows answered,
-          {n_alarms} alarm(s) at the threshold of {detector.threshold:.2f}; the recording has no seizure
+          {counted(n_alarms, "alarm")} at the threshold of {detector.threshold:.2f}; the recording has no seizure
 
 champion: {name} version {version.version}, run {version.run_id}, on the synthetic corpus
 

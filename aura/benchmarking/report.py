@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from aura.benchmarking.tables import STAGES, WORK, Tables
+from aura.core.wording import counted
 from aura.reports.colours import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW
 from aura.reports.page import page_style
 
@@ -55,6 +56,7 @@ def draw_report(tables: Tables) -> str:
         for row in tables.setups.head(N_DRAWN).to_dict("records")
     ]
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=select_autoescape())
+    environment.globals["counted"] = counted
     html: str = environment.get_template("report.html").render(
         style=page_style(),
         drawn=drawn,
@@ -103,7 +105,7 @@ def _draw_bars(costs: pd.DataFrame, colours: dict[int, int], hours: float, top_s
                 at,
                 own,
                 0.94 * width,
-                label=_label_workers(n),
+                label=counted(n, "worker"),
                 color=colour,
                 hatch=hatch,
                 edgecolor="white",
@@ -150,7 +152,7 @@ def _draw_lines(costs: pd.DataFrame, slopes: pd.DataFrame, colours: dict[int, in
             frameon=False,
             loc="upper left",
             fontsize=8,
-            title=" / ".join(map(_label_workers, workers)),
+            title=" / ".join(counted(n, "worker") for n in workers),
             title_fontsize=8,
         )
         return _to_svg(figure)
@@ -174,10 +176,6 @@ def _order_by_age(tables: Tables) -> Callable[[pd.Series], pd.Series]:
     """Return a sort key that orders setups as their table does: newest first."""
     order = {setup: i for i, setup in enumerate(tables.setups["setup"])}
     return lambda setups: setups.map(order)
-
-
-def _label_workers(n: int) -> str:
-    return "1 worker" if n == 1 else f"{n} workers"
 
 
 def _new_figure() -> tuple[Figure, Axes]:

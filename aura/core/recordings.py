@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from aura.core.arrays import Floats, Int16s
 from aura.core.errors import InvalidInput, check_number, check_range, check_type
 from aura.core.events import Event
+from aura.core.wording import counted
 
 # Beat detectors need frequencies up to 30 Hz, hence at least 61 samples per second. No ECG has more than 100 000.
 ECG_RATES_HZ = (61.0, 100_000.0)
@@ -173,7 +174,7 @@ class Ecg:
             )
         has_signal = ~np.isnan(samples_mv)
         if not has_signal.any():
-            raise InvalidInput(f"x_mv holds {len(samples_mv)} samples, none of them a number")
+            raise InvalidInput(f"x_mv holds {counted(len(samples_mv), 'sample')}, none of them a number")
         edges = np.flatnonzero(np.diff(np.concatenate(([False], has_signal, [False]))))
         begins, ends = edges[::2], edges[1::2]
         firsts = np.concatenate(([0], np.cumsum(ends - begins)))

@@ -6,6 +6,7 @@ import numpy as np
 
 from aura.core.arrays import Floats, copy_numbers
 from aura.core.errors import InvalidInput, check_range
+from aura.core.wording import counted
 
 # Tolerance for times and intervals that were rounded to 10 ms.
 CLOCK_S = 0.0105
@@ -41,7 +42,7 @@ class RRSeries:
     def __repr__(self) -> str:
         """Describe the series in a line; a day has 100 000 intervals."""
         median = f", median {np.median(self.rr_ms):.0f} ms" if len(self.rr_ms) else ""
-        return f"RRSeries({len(self.rr_ms)} intervals in {self.duration_s:g} s{median})"
+        return f"RRSeries({counted(len(self.rr_ms), 'interval')} in {self.duration_s:g} s{median})"
 
     def __post_init__(self) -> None:
         """Validate, and make the arrays read-only."""

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from aura.core.errors import AuraError
+from aura.core.wording import counted
 from aura.detection.live import Line, encode
 
 # Environment variable with the secret that senders from other machines must know.
@@ -212,7 +213,7 @@ class _Senders:
             if session.accepted:
                 self._heard_s = now_s()
         await _send(writer, session.end())
-        _log(f"{session.n_lines} lines from {peer}, {session.n_refused} refused")
+        _log(f"{counted(session.n_lines, 'line')} from {peer}, {session.n_refused} refused")
 
 
 async def _check_token(reader: asyncio.StreamReader, token: str) -> None:

@@ -7,6 +7,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from aura.core.arrays import Bools, Floats, Ints, Singles
 from aura.core.errors import AuraError
+from aura.core.wording import counted
 from aura.learning.labels import LEFT_OUT, TARGET
 
 
@@ -55,8 +56,8 @@ def fit_classifier(model: Classifier, x: Floats | Singles, labels: Ints) -> Clas
     used = np.flatnonzero((labels != LEFT_OUT) & _has_features(x))
     if not (labels[used] == TARGET).any() or (labels[used] == TARGET).all():
         raise AuraError(
-            f"nothing to learn from: of {len(used)} windows with a label and a feature, "
-            f"{(labels[used] == TARGET).sum()} are ictal (or preictal); the windows may be too long for the recordings"
+            f"nothing to learn from: {counted((labels[used] == TARGET).sum(), 'window is', 'windows are')} ictal (or "
+            f"preictal) of {len(used)} with a label and a feature; the windows may be too long for the recordings"
         )
     model.fit(x[used], (labels[used] == TARGET).astype(np.int64))
     if "n_jobs" in model.get_params():

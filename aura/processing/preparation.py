@@ -25,6 +25,8 @@ from aura.workspace.prepared import digest_rr, digest_rr_and_seizures
 # the second, but only other waves taken for beats cause both.
 DOUBTFUL_NORMAL, DOUBTFUL_ALIKE = 0.9, 0.85
 Result = TypeVar("Result")
+# Remark on a recording without an annotation file.
+NO_ANNOTATIONS = "no_annotations"
 # Suffixes of files that can stand in for each other.
 EDF, ANNOTATIONS = (".edf",), (".tse_bi", ".tse", ".csv_bi", ".csv", "_events.tsv")
 # Texts that were not understood are quoted up to this number and length.
@@ -139,7 +141,7 @@ class Preparation:
     def _read_annotations(self, ref: RecordingRef, ecg: Ecg) -> tuple[RecordingRef, Annotated]:
         """Read the seizures; annotations that cannot be used cost the seizures, not the recording."""
         if ref.annotations is None:
-            return ref, Annotated(None, remarks=("no_annotations",))
+            return ref, Annotated(None, remarks=(NO_ANNOTATIONS,))
         start = ecg.start.replace(tzinfo=self.timezone) if ecg.start else None
 
         def read(ref: RecordingRef) -> Annotated:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from aura.core.events import Event, OutsideSegments, unite
+from aura.core.wording import counted
 from aura.formats.vocabulary import NO_WORDS, Meaning, Words, is_bare_edge, meanings
 
 # Annotated times are rounded to this.
@@ -137,15 +138,17 @@ def _judge(
     problem = None
     if n_elsewhere:
         problem = (
-            f"{n_elsewhere} of the annotated seizures lie between two segments of its record, or outside all of them"
+            counted(n_elsewhere, "of the annotated seizures lies", "of the annotated seizures lie")
+            + " between two segments of its record, or outside all of them"
         )
     if inside:
         return True, problem
     if n_outside > n_elsewhere:
         first_s = min(event.onset_s for event in annotated)
         return False, (
-            f"{n_outside} annotated seizures and none in its {duration_s:.0f} s, the first at {first_s:.0f} s; "
-            "times have to be in seconds from the start of the recording, or times of day on its clock"
+            f"{counted(n_outside, 'annotated seizure')} and none in its {duration_s:.0f} s, the first at "
+            f"{first_s:.0f} s; times have to be in seconds from the start of the recording, or times of day on its "
+            "clock"
         )
     if n_uncertain:
         return False, "its annotations tell of possible seizures only, so nobody knows whether there was one"

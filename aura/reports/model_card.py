@@ -7,6 +7,7 @@ import pandas as pd
 
 from aura.config.schema import Config
 from aura.core.provenance import Origin
+from aura.core.wording import counted
 from aura.reports.text import summarize_scores
 
 # Words of the card that mark a synthetic corpus; versions registered earlier record it nowhere else.
@@ -73,9 +74,11 @@ def _describe_data(config: Config, recordings: pd.DataFrame, tested: pd.DataFram
     synthetic = f" {SYNTHETIC}: the scores say nothing about patients." if origin.synthetic else ""
     return f"""## Data
 
-Corpus `{config.dataset.name}`: {recordings["subject"].nunique()} subjects, {len(recordings)} recordings, \
-{recordings["duration_s"].sum() / 3600:.1f} h, {recordings["n_seizures"].sum()} annotated seizures.{synthetic}
-Tested on {tested["subject"].nunique()} subjects with {tested["n_seizures"].sum()} seizures in \
+Corpus `{config.dataset.name}`: {counted(recordings["subject"].nunique(), "subject")}, \
+{counted(len(recordings), "recording")}, \
+{recordings["duration_s"].sum() / 3600:.1f} h, \
+{counted(recordings["n_seizures"].sum(), "annotated seizure")}.{synthetic}
+Tested on {counted(tested["subject"].nunique(), "subject")} with {counted(tested["n_seizures"].sum(), "seizure")} in \
 {tested["duration_s"].sum() / 3600:.1f} h ({config.split["_target_"].rpartition(".")[2]}).
 """
 

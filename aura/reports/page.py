@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from aura.core.events import Event
 from aura.core.files import digest
 from aura.core.recordings import Ecg
+from aura.core.wording import counted
 from aura.reports.charts import draw_charts
 from aura.reports.colours import ORANGE, PURPLE, css_variables
 from aura.reports.excerpts import MAX_EVENT_S, Excerpts, cut_excerpts
@@ -83,7 +84,9 @@ def page_style() -> str:
 
 
 def _templates() -> Environment:
-    return Environment(loader=FileSystemLoader(HERE), autoescape=select_autoescape())
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=select_autoescape())
+    environment.globals["counted"] = counted
+    return environment
 
 
 def _collect_data(recording: Recording, excerpts: Excerpts | None) -> dict[str, object]:

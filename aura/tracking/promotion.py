@@ -14,6 +14,7 @@ from aura.config.schema import Config
 from aura.core.arrays import Floats
 from aura.core.errors import AuraError, OutageError
 from aura.core.provenance import Origin
+from aura.core.wording import counted
 from aura.detection.components import LABELLINGS
 from aura.evaluation.bootstrap import confidence_interval, score_draws
 from aura.evaluation.results import Evaluation
@@ -199,9 +200,10 @@ def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple
     allowed = config.scoring.max_false_alarms_per_24h
     is_better = f1 > their_f1 and share_better >= config.tracking.champion_confidence
     reason = (
-        f"event F1 {f1:.3f} against {their_f1:.3f}, better in {share_better:.0%} of the draws of {len(ours)} subjects "
-        f"({config.tracking.champion_confidence:.0%} are needed; difference {low:+.3f} to {high:+.3f}), "
-        f"with {rate:.1f} false alarms per 24 h of assessed time against {their_rate:.1f} ({allowed:g} are allowed)"
+        f"event F1 {f1:.3f} against {their_f1:.3f}, better in {share_better:.0%} of the draws of "
+        f"{counted(len(ours), 'subject')} ({config.tracking.champion_confidence:.0%} are needed; "
+        f"difference {low:+.3f} to {high:+.3f}), with {rate:.1f} false alarms per 24 h of assessed time against "
+        f"{their_rate:.1f} ({allowed:g} are allowed)"
     )
     numbers = {
         "champion_f1": their_f1,
@@ -256,14 +258,16 @@ def _count_champion(
         raise _NotComparableError("its training subjects are not recorded")
     unseen = sorted(set(tested["subject"][~seen]))
     _check_enough(unseen)
-    note = f", scored again on the {len(unseen)} of {len(evaluation.subjects)} test subjects that it has not seen"
+    of_subjects = f"{len(unseen)} of {counted(len(evaluation.subjects), 'test subject')}"
+    note = f", scored again on the {of_subjects} that it has not seen"
     return _count_by_subject(score_again(theirs).per_subject()).loc[unseen], note
 
 
 def _check_enough(subjects: Sequence[str]) -> None:
     if len(subjects) < MIN_SUBJECTS:
         raise _NotComparableError(
-            f"only {len(subjects)} test subjects are new to both, at least {MIN_SUBJECTS} are needed"
+            f"only {counted(len(subjects), 'test subject is', 'test subjects are')} new to both, at least "
+            f"{MIN_SUBJECTS} are needed"
         )
 
 

@@ -71,7 +71,7 @@ def test_a_module_and_a_yaml_file_add_a_layout(
     (table,) = (tmp_path / "work/clinic").glob("prepared-*/recordings.parquet")
     row = pd.read_parquet(table).iloc[0]
     assert (row["layout"], row["subject"], row["recording"], row["n_seizures"]) == ("clinic", "7", "7_night", 1)
-    assert "1 recordings (1 clinic)" in capsys.readouterr().out
+    assert "1 recording (1 clinic)" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("fresh_layouts")

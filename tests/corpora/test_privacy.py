@@ -166,7 +166,7 @@ def test_unknown_labels_stay_on_this_machine(
             words = [f"dataset.root={tmp_path / 'in'}", f"workspace=workspace-{pseudonyms}"]
             words += [f"dataset.pseudonyms={pseudonyms}", "compute=serial"]
             assert main(["prepare", "dataset=any", *words]) == 0
-            printed = "unknown_labels: 1 (1 events): a/night.edf ('Griselda Hochwald' 1)" in capfd.readouterr().out
+            printed = "unknown_labels: 1 (1 event): a/night.edf ('Griselda Hochwald' 1)" in capfd.readouterr().out
             (table,) = (tmp_path / f"workspace-{pseudonyms}").rglob("recordings.parquet")
             recordings, _ = read_table(table)
             assert recordings["n_unknown"].tolist() == [1]

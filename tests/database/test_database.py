@@ -135,7 +135,7 @@ def test_importing_again_changes_nothing_and_keeps_annotations_by_people(
     rows(url, "UPDATE recording SET content = 'older', subject = 'X' WHERE recording_id = %s", ids[0][0])
     rows(url, "DELETE FROM rr WHERE recording_id = %s AND rr_ms > 700", ids[0][0])
     assert trained.run("import", *words) == 0
-    assert "1 recordings imported, 11 unchanged" in capsys.readouterr().out
+    assert "1 recording imported, 11 unchanged" in capsys.readouterr().out
     assert [row[0] for row in rows(url, "SELECT recording_id FROM recording ORDER BY 1")] == [one[0] for one in ids]
     assert rows(url, "SELECT count(*) FROM annotation WHERE annotator = 'me'") == [(1,)]
     rows(url, "DELETE FROM annotation WHERE annotator = 'me'")
@@ -208,7 +208,7 @@ def test_annotations_outside_of_the_recording_are_listed_and_an_old_export_stays
     words = ["export-annotations", f"url={database}", f"output={tmp_path / 'out'}"]
     assert main(words) == 0
     said = capsys.readouterr().out
-    assert "1 annotations are not exported" in said
+    assert "1 annotation is not exported" in said
     assert "annotation 2 of me, 1985-01-01 00:00:09, reaches beyond a" in said
     # The reference alone.
     assert len(list((tmp_path / "out").rglob("*.tse_bi"))) == 1
@@ -244,7 +244,7 @@ def test_a_recording_no_longer_in_the_corpus_stays_and_is_named(
     put_one(database, "gone", dataset="synthetic")
     assert trained.run("import", f"url={database}", "ecg=none") == 0
     assert (
-        "1 recordings of synthetic in the database are not in the prepared corpus; they stay: gone"
+        "in the database, but not in the prepared corpus: 1 recording of synthetic, kept there: gone"
         in capsys.readouterr().out
     )
     # Who does not want it removes it, with all that hangs on it.
@@ -269,7 +269,7 @@ def test_every_change_of_a_recording_is_imported(
     for what, value in corrections.items():
         made[what] = value
         assert trained.run("import", f"url={database}", "ecg=none") == 0
-        assert "1 recordings imported, 11 unchanged" in capsys.readouterr().out, what
+        assert "1 recording imported, 11 unchanged" in capsys.readouterr().out, what
     there = "SELECT start_at::text, subject, usable_share, channel FROM recording ORDER BY name LIMIT 1"
     assert rows(database, there) == [("2001-01-01 00:00:00+00", "X", 0.25, "ECG X")]
 
@@ -471,9 +471,11 @@ def test_an_annotation_file_without_a_recording_is_a_failure_of_its_own(
         (root / "S1" / f"{name}.tse_bi").write_text(text)
     words = ["dataset=any", f"dataset.root={root}", f"workspace={tmp_path / 'work'}", "compute=serial"]
     # Once as the run that prepares, once as the next one, which reads everything back.
-    for n_imported in (1, 0):
+    for n_imported, imported in ((1, "1 recording imported"), (0, "0 recordings imported")):
         assert main(["import", *words, "prepare.max_failed_share=1", f"url={database}", f"model={MODEL}"]) == 0
-        assert f"{n_imported} recordings imported, {1 - n_imported} unchanged, 0 failed" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert f"{imported}, {1 - n_imported} unchanged, 0 failed" in out
+        assert "; 1 annotation file belongs to no recording" in out
         assert rows(database, "SELECT recording, stage, reason FROM failure ORDER BY recording") == [
             ("S1/gone.tse_bi", "prepare", "annotation_without_edf"),
             ("S1_b", "prepare", "unreadable_edf"),
@@ -795,7 +797,7 @@ def test_subjects_with_the_same_name_are_not_dumped_together(
     assert main(words) == 1
     assert "a subject '01' in each of one, other; choose one with dataset=" in capsys.readouterr().err
     assert main([*words, "dataset=one"]) == 0
-    assert "dump: 1 recordings" in capsys.readouterr().out
+    assert "dump: 1 recording," in capsys.readouterr().out
 
 
 def test_a_dump_with_pseudonyms_holds_no_names(

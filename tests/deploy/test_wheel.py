@@ -108,7 +108,7 @@ def test_an_installed_wheel_goes_from_edf_files_to_a_served_detector(installatio
     # Beside each other in the folder where it was run, and nothing in the environment.
     assert {path.name for path in installation.folder.iterdir()} >= {"workspace", "mlflow.db", "mlruns"}
     edf = min(corpus.rglob("*.edf"))
-    assert "in 1 recordings of 0.2 h" in installation.run("aura", "detect", f"edf={edf}")
+    assert "in 1 recording of 0.2 h" in installation.run("aura", "detect", f"edf={edf}")
     assert (installation.folder / "detections" / f"{edf.stem}.tse_bi").exists()
     # The code that was copied into the model is complete: it answers a window each 4 s.
     code, answered = installation.run("python", "-c", LOAD, NUMBA_DISABLE_JIT="1").split()

@@ -55,7 +55,7 @@ def test_standard_input_is_answered_line_by_line(
     assert "live: warning: this model was trained on synthetic data" in err.decode()
     assert [line["kind"] for line in said].count("refused") == 2
     assert [line["line"] for line in said if line["kind"] == "refused"] == [101, 102]
-    assert b"2 of 102 lines were refused" in err
+    assert b"refused: 2 of 102 lines" in err
     live = Live(detector)
     expected = [line for one in lines_of(beats)[:100] for line in live.take(one)] + live.end()
     assert [line for line in said if "n" in line and line["kind"] != "ready"] == expected
@@ -113,11 +113,11 @@ def test_a_jump_is_told_to_the_sender_and_counted(
     # At the end of the input nothing has confirmed it, or contradicted it; the next run goes on there.
     assert run_main(monkeypatch, folder, ahead, *words) == 1
     out, err = capsysbinary.readouterr()
-    assert b"the last 1 lines are held back" in err
+    assert b"held back at the end: 1 line," in err
     assert [line["kind"] for line in map(json.loads, out.splitlines())] == ["ready", "held"]
     assert run_main(monkeypatch, folder, after, *words) == 1
     out, err = capsysbinary.readouterr()
-    assert b"1 of 2 lines were refused" in err
+    assert b"refused: 1 of 2 lines" in err
     ready, refused = map(json.loads, out.splitlines())
     assert ready["after_s"] == 3
     assert (refused["kind"], refused["t_s"]) == ("refused", 7200)

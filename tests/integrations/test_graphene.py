@@ -77,7 +77,7 @@ def test_three_nodes_produce_what_the_stages_produce(
             pd.testing.assert_frame_equal(ours[name][0], frame)
             assert ours[name][1] == meta
 
-    ended = re.search(r"trained: run (\w+), model aura-seizure-detector-any (\d+), of 12 recordings \(1 files fai", out)
+    ended = re.search(r"trained: run (\w+), model aura-seizure-detector-any (\d+), of 12 recordings \(1 file fai", out)
     assert ended is not None
     run_id, version = ended.groups()
     assert mlflow.MlflowClient().get_model_version("aura-seizure-detector-any", version).run_id == run_id

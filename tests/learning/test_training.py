@@ -124,7 +124,7 @@ def test_recordings_of_a_single_subject_are_separate_groups(tmp_path: Path) -> N
     table = planted(tmp_path, raised)
     table.recordings["subject"] = "one"
     assert roc_auc_score(truth(table), np.concatenate(TRAINING.out_of_fold(table, "recording"))) > 0.9
-    with pytest.raises(AuraError, match=r"4 folds need 4 subjects with seizures; of the .* 1 have"):
+    with pytest.raises(AuraError, match=r"4 folds need 4 subjects with seizures; of the .* 1 has"):
         TRAINING.out_of_fold(table, "subject")
 
 
@@ -144,9 +144,9 @@ def test_windows_left_out_or_without_features_are_not_fitted_on() -> None:
 
 def test_training_without_both_labels_is_refused() -> None:
     x, labels = windows()
-    with pytest.raises(AuraError, match="of 1600 windows with a label and a feature, 0 are ictal"):
+    with pytest.raises(AuraError, match=r"0 windows are ictal .* of 1600 with a label and a feature"):
         fit_classifier(FOREST(), x, np.zeros_like(labels))
-    with pytest.raises(AuraError, match="of 0 windows"):
+    with pytest.raises(AuraError, match="of 0 with a label"):
         fit_classifier(FOREST(), np.full_like(x, np.nan), labels)
 
 

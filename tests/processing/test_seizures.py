@@ -136,7 +136,7 @@ def test_a_seizure_in_no_segment_leaves_the_segment_annotated() -> None:
     seizure = OutsideSegments(200.0, 30.0)
     annotated = find_seizures([Event(0.0, 60.0, "bckg"), seizure], duration_s=120.0, min_seizure_s=1.0)
     assert (annotated.seizures, annotated.n_outside, annotated.remarks) == ((), 1, ("seizures_outside",))
-    sentence = "1 of the annotated seizures lie between two segments of its record, or outside all of them"
+    sentence = "1 of the annotated seizures lies between two segments of its record, or outside all of them"
     assert annotated.problem == sentence
     annotated = find_seizures([seizure], duration_s=120.0, min_seizure_s=1.0)
     assert (annotated.seizures, annotated.n_outside, annotated.problem) == (None, 1, sentence)

@@ -495,6 +495,12 @@ def test_in_a_sandboxed_frame_editing_is_off(browser: Page, html: Path, tmp_path
     assert inside.inner_text("#kept") == ""
 
 
+def test_the_list_of_one_page_is_in_the_singular() -> None:
+    row = {"recording": "r", "hours": 1.0, "seizures": 1, "annotated": None, "not_assessed_s": 0.0, "max_score": 0.5}
+    one = pd.DataFrame([{**row, "file": "r.tse_bi", "normal_share": 1.0, "remarks": ""}])
+    assert "<h1>1 recording, 1 seizure detected</h1>" in draw_index(one, pd.DataFrame(columns=["message"]), "m", None)
+
+
 @IN_A_BROWSER
 def test_the_list_of_pages_says_that_links_need_a_folder(browser: Page, tmp_path: Path) -> None:
     columns = ["recording", "hours", "seizures", "annotated", "not_assessed_s", "max_score", "file"]

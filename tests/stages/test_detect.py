@@ -71,7 +71,10 @@ def test_a_real_ecg_in_a_folder_with_an_odd_name(
     words = [f"edf={edf}", MODEL, f"output={tmp_path / 'found'}", f"workspace={tmp_path}", "compute=serial"]
     assert main(["detect", *words]) == 0
     out = capsys.readouterr().out
-    assert "seizures in 1 recordings of 0.1 h" in out
+    assert "1 recording of 0.1 h" in out
+    assert "1 EDF file and 0 annotation files are 1 recording" in out
+    assert "no_annotations" not in out
+    assert "annotated" not in out
     events = read_tse(tmp_path / "found" / "it's night.tse_bi")
     assert events[-1].end_s == pytest.approx(300.0)
     probability, meta = read_table(tmp_path / "found" / "it's night_probability.parquet")
@@ -136,8 +139,8 @@ def test_doubtful_heartbeats_are_reported_and_the_lead_of_the_beats_is_shown(
     assert main(["detect", f"edf={tmp_path / 'in'}", *words]) == 0
     table, _ = read_table(found / "detections.parquet")
     clean, spoilt = (table.set_index("recording").loc[name] for name in ("clean", "spoilt"))
-    assert (clean["normal_share"], clean["remarks"]) == (1.0, "several_channels;no_annotations")
-    assert (spoilt["normal_share"] < 0.85, spoilt["remarks"]) == (True, "doubtful_beats;no_annotations")
+    assert (clean["normal_share"], clean["remarks"]) == (1.0, "several_channels")
+    assert (spoilt["normal_share"] < 0.85, spoilt["remarks"]) == (True, "doubtful_beats")
     doubt = (
         f"arning: heartbeats are doubtful: only {100 * spoilt['normal_share']:.0f} % of the intervals between them are "
         "normal, as when other waves are counted as beats; look at the ECG before you trust this result"
@@ -224,7 +227,7 @@ def test_annotations_of_people_are_not_overwritten(
     for _ in range(2):
         # The recording is annotated and has no subject; detect accepts it.
         assert main(["detect", *words, f"output={found}"]) == 0
-    assert "compared with the annotations of 1 recordings" in capsys.readouterr().out
+    assert "compared with the annotations of 1 recording" in capsys.readouterr().out
     (found / "night.tse_bi").write_text("version = tse_v1.0.0\n\n10.0000 50.0000 seiz 1.0000\n")
     assert main(["detect", *words, f"output={found}"]) == 1
     assert "50.0000" in (found / "night.tse_bi").read_text()
@@ -261,12 +264,12 @@ def test_invalid_annotations_do_not_prevent_detection(
     table, _ = read_table(tmp_path / "found" / "detections.parquet")
     assert table.set_index("recording")["annotated"].dropna().to_dict() == {"bids": 1}
     out = capsys.readouterr().out
-    assert "compared with the annotations of 1 recordings" in out
+    assert "compared with the annotations of 1 recording" in out
     for name, says in (
         ("empty", "its .tsv annotation file holds no event, not even background"),
         ("broken", "its .tsv annotation file: line 2 has a duration that is not a number"),
         ("task", "none of its annotations says anything about seizures; dataset.words adds words of your own"),
-        ("outside", "1 annotated seizures and none in its"),
+        ("outside", "1 annotated seizure and none in its"),
     ):
         assert f"    {name}.edf: {says}" in out
 

@@ -295,11 +295,11 @@ def test_unusable_files_are_accounted_for(corpus: Path, tmp_path: Path, capsys: 
     assert (unreadable["annotated"], unreadable["remarks"]) == (False, "empty_annotations")
     out = capsys.readouterr().out
     assert f"    {unreadable['edf']}: {unreadable['problem']}\n" in out
-    assert f"unknown_labels: 1 (1 events): {clipped['edf']} ('Krampf' 1)" in out
+    assert f"unknown_labels: 1 (1 event): {clipped['edf']} ('Krampf' 1)" in out
     assert "20 found, 11 prepared (11 now, 0 unchanged), 9 failed" in out
     assert "failed, no_ecg_channel: 1" in out
     assert "prepared, but no_annotations: 2" in out
-    assert "prepared, but clipped_events: 1 (1 events)" in out
+    assert "prepared, but clipped_events: 1 (1 event)" in out
 
 
 def test_too_many_failures_fail_the_stage(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -320,14 +320,14 @@ def test_recordings_without_annotations_get_features_but_are_not_trained_on(
     annotations = sorted(project.corpus.rglob("*.tse_bi"))
     annotations[0].unlink()
     assert project.run("train") == 0
-    assert "1 of 12 recordings have no annotations and are left out" in capsys.readouterr().out
+    assert "left out without annotations: 1 of 12 recordings" in capsys.readouterr().out
     windows, _ = read_table(project.folder("features") / "windows" / f"{annotations[0].stem}.parquet")
     assert windows["mean_hr__10s"].notna().any()
     for path in annotations[1:]:
         path.unlink()
     assert project.run("prepare") == 0
     assert project.run("train") == 1
-    assert "none of the 12 recordings is annotated" in capsys.readouterr().err
+    assert "no recording is annotated, of 12 that were prepared" in capsys.readouterr().err
 
 
 def test_unusable_stretches_lower_the_coverage(trained: Project) -> None:

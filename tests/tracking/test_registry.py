@@ -126,7 +126,7 @@ def test_a_registered_version_is_evaluated_on_subjects_new_to_it(
     capsys.readouterr()
     assert trained.run("evaluate", "model=models:/evaluated@champion") == 0
     said = capsys.readouterr().out
-    assert "4 subjects that the model was trained on are left out" in said
+    assert "left out: 4 subjects that the model was trained on" in said
     here = run_of("evaluate").data.metrics
     # Computed from the RR intervals again, in float64 where training has float32.
     for score in ("event_f1", "event_sensitivity", "event_false_alarms_per_24h", "sample_f1"):
@@ -137,7 +137,7 @@ def test_a_registered_version_is_evaluated_on_subjects_new_to_it(
         trained.run("evaluate", "model=models:/evaluated@champion", "dataset.name=renamed", f"workspace={tmp_path}")
         == 0
     )
-    assert "4 subjects that the model was trained on are left out" in capsys.readouterr().out
+    assert "left out: 4 subjects that the model was trained on" in capsys.readouterr().out
     assert run_of("evaluate").data.metrics["event_f1"] == pytest.approx(here["event_f1"], nan_ok=True)
     assert trained.run("evaluate", "model=models:/evaluated@champion", "labels=forecasting") == 1
     assert "was trained for another task (_target_=aura.learning.labels.Detection)" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 
 from aura.core.errors import AuraError
+from aura.core.wording import counted
 from aura.execution.signals import INTERRUPTED, TERMINATED, Terminated, terminate
 from aura.integrations.graphene.proto import NODES, proto_path, read_node
 
@@ -158,7 +159,7 @@ def _call(name: str, call: Any, message: bytes) -> bytes | None:
 def _print_progress(name: str, reply: Any) -> None:
     """Print the progress that the reply of a node reports."""
     if name == NODES[1]:
-        batch = f"batch {reply.number} of {reply.count}: {len(reply.recordings)} recordings with features"
+        batch = f"batch {reply.number} of {reply.count}: {counted(len(reply.recordings), 'recording')} with features"
         failures = (f"  failed, {failure.reason}: {failure.text}" for failure in reply.failures)
         print(batch, *failures, sep="\n", flush=True)
 
@@ -167,8 +168,9 @@ def _summarize(status: Any) -> str:
     """Describe the trained model in one line."""
     return (
         f"trained: run {status.run_id}, model {status.model or 'not registered'} {status.version}, "
-        f"of {status.recordings} recordings ({status.failures} files failed); event F1 {status.event_f1:.3f}, "
-        f"sensitivity {100 * status.event_sensitivity:.1f} %, {status.false_alarms_per_24h:.1f} false alarms per 24 h"
+        f"of {counted(status.recordings, 'recording')} ({counted(status.failures, 'file')} failed); "
+        f"event F1 {status.event_f1:.3f}, sensitivity {100 * status.event_sensitivity:.1f} %, "
+        f"{status.false_alarms_per_24h:.1f} false alarms per 24 h"
     )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from aura.core.arrays import Bools, Ints
 from aura.core.errors import AuraError
+from aura.core.wording import counted
 
 # Names listed in an error.
 N_NAMED = 5
@@ -71,10 +72,12 @@ def check_folds(folds: Sequence[Fold], recordings: pd.DataFrame, *, personal: bo
             )
         for side, rows in (("train", train), ("test", test)):
             if not rows["n_seizures"].sum():
+                with_seizures = recordings[recordings["n_seizures"] > 0]
                 raise AuraError(
-                    f"split, {fold.name}: the {side} side has {len(rows)} recordings of {rows['subject'].nunique()} "
-                    f"subjects and no seizure; the corpus has {recordings['n_seizures'].sum()} seizures of "
-                    f"{recordings.loc[recordings['n_seizures'] > 0, 'subject'].nunique()} subjects; "
+                    f"split, {fold.name}: the {side} side has {counted(len(rows), 'recording')} of "
+                    f"{counted(rows['subject'].nunique(), 'subject')} and no seizure; the corpus has "
+                    f"{counted(with_seizures['n_seizures'].sum(), 'seizure')} of "
+                    f"{counted(with_seizures['subject'].nunique(), 'subject')}; "
                     "try another split or seed"
                 )
 
@@ -108,7 +111,7 @@ def assign_folds(groups: pd.Series, n_seizures: pd.Series, *, n_folds: int, seed
     if n_with < n_folds:
         raise AuraError(
             f"{n_folds} folds need {n_folds} {groups.name}s with seizures; of the {len(counts)} to train on, {n_with} "
-            "have seizures. Set train.folds, or add recordings"
+            f"{'has' if n_with == 1 else 'have'} seizures. Set train.folds, or add recordings"
         )
     order = np.random.default_rng(seed).permutation(len(counts))
     ordered = counts.iloc[order].sort_values(kind="stable", ascending=False)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from aura.core.errors import AuraError, InvalidInput, check_range
+from aura.core.wording import counted
 from aura.learning.splits.folds import Fold, assign_folds
 
 
@@ -104,7 +105,10 @@ class Official:
         sides = recordings["split"].astype("object")
         if sides.isna().any():
             n = int(sides.isna().sum())
-            raise AuraError(f"split=official, but {n} of {len(sides)} recordings are on no side of an official split")
+            raise AuraError(
+                f"split=official, but no side of an official split is known for {n} of "
+                f"{counted(len(sides), 'recording')}"
+            )
         test = sides.isin(self.test).to_numpy(dtype=np.bool_)
         if not test.any() or test.all():
             there = ", ".join(sorted(set(sides)))

@@ -21,12 +21,14 @@ from aura.core.files import write_whole
 from aura.core.parquet import read_meta, write_table
 from aura.core.provenance import Provenance
 from aura.core.ranges import check_fields
+from aura.core.wording import counted
 from aura.corpora import other_files
 from aura.detection.alarms import Detections
 from aura.detection.detector import SeizureDetector
 from aura.evaluation.results import ScoredRecording, describe_alarms, evaluate
 from aura.execution import telemetry
 from aura.formats.detections import FORMATS, sidecar, write_detections
+from aura.processing.preparation import NO_ANNOTATIONS
 from aura.reports.page import draw_index
 from aura.reports.page_content import describe_doubt
 from aura.reports.text import summarize_scores
@@ -175,8 +177,9 @@ def describe(
     """Describe the detections in words, for the terminal."""
     table, warning = results.table, _warning(config, registered)
     text = (
-        f"detect: {results.n_seizures} seizures in {len(table)} recordings of {results.hours:.1f} h, "
-        f"{100 * results.assessed_hours / results.hours:.1f} % of it assessed; see {output / 'index.html'}\n"
+        f"detect: {counted(results.n_seizures, 'seizure')} in {counted(len(table), 'recording')} of "
+        f"{results.hours:.1f} h, {100 * results.assessed_hours / results.hours:.1f} % of it assessed; "
+        f"see {output / 'index.html'}\n"
     )
     text += f"  made by {registered.provenance}\n" + (f"  warning: {warning}\n" if warning else "")
     text += "\n".join(_describe_recording(row) for row in table.head(N_SHOWN).to_dict("records"))
@@ -186,7 +189,7 @@ def describe(
         text += f"\n  and {len(rest)} more in {output / 'detections.parquet'}"
         text += f", {n_doubtful} of them with doubtful heartbeats" if n_doubtful else ""
     if scores:
-        text += f"\n\ncompared with the annotations of {len(results.annotated)} recordings"
+        text += f"\n\ncompared with the annotations of {counted(len(results.annotated), 'recording')}"
         text += f"{_describe_seen(config, registered, results.recordings)}:\n\n"
         text += summarize_scores(scores, "these recordings")
     return text
@@ -225,8 +228,8 @@ def _describe_seen(config: Config, registered: Registered, recordings: pd.DataFr
     seen = registered.has_seen(config.dataset.name, recordings)
     if seen is None:
         return " (it is not recorded whether the model was trained on some of them)"
-    n_seen = recordings["subject"][seen].nunique()
-    return f" (the model was trained on {n_seen} of the {recordings['subject'].nunique()} subjects)" if n_seen else ""
+    n_seen, n = recordings["subject"][seen].nunique(), recordings["subject"].nunique()
+    return f" (the model was trained on {n_seen} of {counted(n, 'subject')})" if n_seen else ""
 
 
 def _adopt_preparation(config: Config, detector: SeizureDetector, edf: Path) -> Config:
@@ -329,7 +332,7 @@ def _summarize_recording(
         "annotated": len(scored.seizures) if recording.is_annotated else None,
         "file": target.name,
         "normal_share": recording.row["normal_share"],
-        "remarks": recording.row["remarks"],
+        "remarks": ";".join(code for code in recording.row["remarks"].split(";") if code != NO_ANNOTATIONS),
     }
 
 
@@ -339,4 +342,4 @@ def _describe_recording(row: dict[Any, Any]) -> str:
     not_assessed = f", {minutes:.1f} min not assessed" if minutes >= 0.05 else ""
     doubt = describe_doubt(row["normal_share"], row["remarks"])
     warning = f"; warning: {doubt}" if doubt else ""
-    return f"  {row['file']}: {row['seizures']} seizures in {row['hours']:.2f} h{not_assessed}{warning}"
+    return f"  {row['file']}: {counted(row['seizures'], 'seizure')} in {row['hours']:.2f} h{not_assessed}{warning}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from aura.config.schema import Config
 from aura.core.errors import AuraError
+from aura.core.wording import counted
 from aura.corpora.names import key_from_environment
 from aura.database.connection import connect, describe_address
 from aura.database.handover import dump
@@ -22,9 +23,9 @@ def run(config: Config) -> None:
         manifest = dump(connection, path, dataset=options.dataset, subjects=_parse_subjects(options.subjects), key=key)
     rows = {name: table["rows"] for name, table in manifest["tables"].items()}
     print(
-        f"dump: {rows['recording']} recordings, {rows['rr']} RR intervals, {rows['annotation']} annotations and "
-        f"{rows['detection']} detections of {describe_address(url)}; names {manifest['names']}, dates "
-        f"{manifest['dates']}; "
+        f"dump: {counted(rows['recording'], 'recording')}, {counted(rows['rr'], 'RR interval')}, "
+        f"{counted(rows['annotation'], 'annotation')} and {counted(rows['detection'], 'detection')} of "
+        f"{describe_address(url)}; names {manifest['names']}, dates {manifest['dates']}; "
         f"{path.stat().st_size / 1e6:.1f} MB in {path}\n{manifest['licence']}"
     )
 

@@ -7,6 +7,7 @@ import pandas as pd
 from aura.assembly import is_synthetic
 from aura.config.schema import Config
 from aura.core.errors import AuraError
+from aura.core.wording import counted
 from aura.detection.components import build_labelling
 from aura.detection.detector import SeizureDetector
 from aura.evaluation.operating_point import compute_event_curve
@@ -92,9 +93,9 @@ def describe(
     recordings = evaluation.recordings
     warning = registered.provenance.warning(synthetic_data=is_synthetic(config))
     return (
-        f"evaluate: {registered.name} on {len(evaluation.subjects)} subjects of {config.dataset.name} with "
-        f"{sum(len(r.seizures) for r in recordings)} seizures in {sum(r.duration_s for r in recordings) / 3600:.1f} h; "
-        f"run {run_id}\n  by {registered.provenance}\n"
+        f"evaluate: {registered.name} on {counted(len(evaluation.subjects), 'subject')} of {config.dataset.name} with "
+        f"{counted(sum(len(r.seizures) for r in recordings), 'seizure')} in "
+        f"{sum(r.duration_s for r in recordings) / 3600:.1f} h; run {run_id}\n  by {registered.provenance}\n"
         + (f"  warning: {warning}\n" if warning else "")
         + f"\n{text.summarize_scores(scores)}"
     )
@@ -125,8 +126,8 @@ def _select_annotated(config: Config, corpus: PreparedCorpus) -> pd.DataFrame:
     recordings = corpus.recordings[corpus.recordings["annotated"]].reset_index(drop=True)
     if not recordings["n_seizures"].sum():
         raise AuraError(
-            f"{config.dataset.name} has {len(recordings)} annotated recordings without any seizure; there is nothing "
-            "to score"
+            f"{config.dataset.name} has {counted(len(recordings), 'annotated recording')} without any seizure; there "
+            "is nothing to score"
         )
     return recordings
 
@@ -156,7 +157,8 @@ def _select_unseen(config: Config, registered: registry.Registered, recordings: 
         runs.log_params({"evaluated.unseen": "unknown"})
         return recordings
     if seen.any():
-        print(f"evaluate: {recordings['subject'][seen].nunique()} subjects that the model was trained on are left out")
+        n_seen = recordings["subject"][seen].nunique()
+        print(f"evaluate: left out: {counted(n_seen, 'subject')} that the model was trained on")
     if not recordings["n_seizures"][~seen].sum():
         raise AuraError(f"{registered.name} was trained on all subjects of {config.dataset.name} with seizures")
     return recordings[~seen].reset_index(drop=True)

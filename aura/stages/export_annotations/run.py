@@ -14,6 +14,7 @@ from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.events import Event
 from aura.core.files import digest, write_whole
+from aura.core.wording import counted
 from aura.database import grafana
 from aura.database.annotations import (
     Annotation,
@@ -126,15 +127,15 @@ def _file_name(name: str) -> str:
 
 def _summarize(n_written: int, n_recordings: int, table: pd.DataFrame, skipped: Sequence[str], output: str) -> str:
     """Describe what was exported, where annotators disagree, and what was not exported."""
-    lines = [f"export-annotations: {n_written} files of {n_recordings} recordings, in {output}"]
+    lines = [f"export-annotations: {counted(n_written, 'file')} of {counted(n_recordings, 'recording')}, in {output}"]
     disputed = table[table["disputed_s"] > 0].sort_values("disputed_s", ascending=False)
     if len(disputed):
-        lines.append(f"  annotators disagree {len(disputed)} times (agreement.csv):")
+        lines.append(f"  annotators disagree {counted(len(disputed), 'time')} (agreement.csv):")
     lines += [
         f"    {row['recording']}: {row['one']} and {row['other']} over {row['disputed_s']} s, kappa {row['kappa']:.2f}"
         for row in disputed.head(N_SHOWN).to_dict("records")
     ]
     if skipped:
-        lines.append(f"  {len(skipped)} annotations are not exported:")
+        lines.append(f"  {counted(len(skipped), 'annotation is', 'annotations are')} not exported:")
         lines += [f"    {sentence}" for sentence in skipped[:N_SHOWN]]
     return "\n".join(lines)

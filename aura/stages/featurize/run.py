@@ -6,6 +6,7 @@ from hydra.utils import instantiate
 from aura.assembly import feature_writer, find_features, find_prepared, open_features
 from aura.config.schema import Config
 from aura.core.errors import AuraError
+from aura.core.wording import counted
 from aura.execution import telemetry
 from aura.execution.run_all import run_all
 from aura.execution.shares import select_share
@@ -50,8 +51,8 @@ def run(config: Config) -> None:
         _log(table, summaries, n_failures=len(failures))
     n_new = sum(new for _, new in results)
     print(
-        f"featurize: {n_windows} windows of {len(table)} recordings "
-        f"in {writer.folder} ({n_new} recordings now, {len(table) - n_new} unchanged)"
+        f"featurize: {counted(n_windows, 'window')} of {counted(len(table), 'recording')} "
+        f"in {writer.folder} ({counted(n_new, 'recording')} now, {len(table) - n_new} unchanged)"
         + (f"; {len(failures)} failed, see failures.parquet there" if len(failures) and is_whole else "")
         + ("" if is_whole else f"\n  share {config.partition}; featurize without partition writes the tables")
     )

@@ -15,6 +15,7 @@ from aura.core.errors import AuraError, RecordingError
 from aura.core.events import Event, unite
 from aura.core.files import digest
 from aura.core.recordings import Ecg
+from aura.core.wording import counted
 from aura.database.connection import connect, describe_address, describe_error
 from aura.database.recordings import (
     Model,
@@ -91,8 +92,8 @@ def run(config: Config) -> None:
         )
         failed = [outcome.message for outcome in outcomes if outcome.state == "failed"]
         print(
-            f"import: {numbers['imported']} recordings imported, {numbers['unchanged']} unchanged, "
-            f"{numbers['failed']} failed; {n_rows} RR intervals, into {describe_address(url)}"
+            f"import: {counted(numbers['imported'], 'recording')} imported, {numbers['unchanged']} unchanged, "
+            f"{numbers['failed']} failed; {counted(n_rows, 'RR interval')}, into {describe_address(url)}"
         )
         if imported_detector is not None:
             print(f"  detections by {registered.provenance}")
@@ -102,8 +103,8 @@ def run(config: Config) -> None:
         if gone:
             some = ", ".join(gone[:N_SHOWN]) + (", ..." if len(gone) > N_SHOWN else "")
             print(
-                f"  {len(gone)} recordings of {config.dataset.name} in the database are not in the prepared corpus; "
-                f"they stay: {some}"
+                f"  in the database, but not in the prepared corpus: {counted(len(gone), 'recording')} of "
+                f"{config.dataset.name}, kept there: {some}"
             )
         if failed and len(failed) == len(outcomes):
             raise AuraError(f"nothing could be imported; the first failure: {failed[0]}")

@@ -16,6 +16,7 @@ from aura import __version__
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.files import digest
+from aura.core.wording import counted
 from aura.detection.live import Line, Live, encode
 from aura.detection.live_port import MAX_LINE_BYTES, listen, open_port, parse_source, read_token
 from aura.detection.live_state import StateFile
@@ -97,11 +98,11 @@ def _print_model(registered: Registered) -> None:
 def _check_all_accepted(session: "_Session") -> None:
     """Raise AuraError if lines were refused or are still held back."""
     if session.n_refused:
-        raise AuraError(f"{session.n_refused} of {session.n_lines} lines were refused; the others were answered")
+        raise AuraError(f"refused: {session.n_refused} of {counted(session.n_lines, 'line')}; the others were answered")
     if session.n_held:
         raise AuraError(
-            f"the last {session.n_held} lines are held back, since their time jumps ahead and no later line confirms "
-            f"it; the others were answered"
+            f"held back at the end: {counted(session.n_held, 'line')}, since the time jumps ahead and no later line "
+            f"confirms it; the others were answered"
         )
 
 

@@ -1,6 +1,7 @@
 """Detect the beats of recordings: a file of RR intervals per recording, a table of recordings, one of failures."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from aura.assembly import build_preparation, channels_digest, find_prepared, ope
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
+from aura.core.wording import counted
 from aura.corpora.discovery import Corpus, find_recording, find_recordings
 from aura.corpora.names import Names, key_from_environment
 from aura.corpora.other_files import advice, describe
 from aura.execution import telemetry
 from aura.execution.shares import select_share
 from aura.processing.bookkeeping import PrepareRecording, prepare_all
+from aura.processing.preparation import NO_ANNOTATIONS
 from aura.stages.prepare import STAGE
 from aura.synthetic.corpus import MANIFEST
 from aura.tracking import runs
@@ -28,14 +31,14 @@ from aura.workspace.prepared import PreparedCorpus, failures_table, recordings_t
 N_FAILURES, N_REMARKED = 20, 3
 # Column that counts the items of a remark, and the noun for them.
 COUNTED = {
-    "gaps": ("n_gaps", "gaps"),
-    "excluded_records": ("n_excluded", "data records"),
-    "clipped_events": ("n_clipped", "events"),
-    "united_events": ("n_united", "events"),
-    "extended_events": ("n_extended", "events"),
-    "seizures_outside": ("n_outside", "events"),
-    "uncertain_events": ("n_uncertain", "events"),
-    "unknown_labels": ("n_unknown", "events"),
+    "gaps": ("n_gaps", "gap"),
+    "excluded_records": ("n_excluded", "data record"),
+    "clipped_events": ("n_clipped", "event"),
+    "united_events": ("n_united", "event"),
+    "extended_events": ("n_extended", "event"),
+    "seizures_outside": ("n_outside", "event"),
+    "uncertain_events": ("n_uncertain", "event"),
+    "unknown_labels": ("n_unknown", "event"),
 }
 
 
@@ -57,11 +60,12 @@ def run(config: Config) -> None:
         failures = failures_table(outcome.row for outcome in outcomes if outcome.failed)
         if config.partition is None:
             writer.write_tables(recordings, failures, run_id=active.info.run_id, channels=channels_digest(config))
-        _log(recordings, failures, len(outcomes))
+        remarks = _count_remarks(recordings, wants_annotations=config.prepare.needs_subject)
+        _log(recordings, failures, remarks, len(outcomes))
         telemetry.count(
             recordings=len(recordings), failures=failures["reason"], recorded_s=float(recordings["duration_s"].sum())
         )
-        summary = _summarize(recordings, failures, writer.folder, sum(outcome.new for outcome in outcomes))
+        summary = _summarize(recordings, failures, remarks, writer.folder, sum(outcome.new for outcome in outcomes))
         if config.partition is not None:
             print(summary, f"  share {config.partition}; prepare without partition writes the tables", sep="\n")
             return
@@ -118,10 +122,9 @@ def _check_root(config: Config) -> Path:
 
 def _describe_others(corpus: Corpus) -> str:
     """Describe the files of a folder without EDF files, and how to convert them."""
-    kinds = [f"{corpus.n_annotations} annotation files"] if corpus.n_annotations else []
-    kinds += (
-        [f"{len(corpus.rejects)} folders that cannot be read"] if not corpus.n_annotations and corpus.rejects else []
-    )
+    kinds = [counted(corpus.n_annotations, "annotation file")] if corpus.n_annotations else []
+    n_folders = sum(reject.reason == "unreadable_folder" for reject in corpus.rejects)
+    kinds += [f"{counted(n_folders, 'folder')} that cannot be read"] if n_folders else []
     kinds += [describe(corpus.passed_over)] if corpus.passed_over else []
     hint = advice([kind for kind, _ in corpus.passed_over])
     return (f", but {', '.join(kinds)}" if kinds else "") + (f"; {hint}" if hint else "")
@@ -134,8 +137,8 @@ def _check_subjects(config: Config, corpus: Corpus) -> None:
         if own.subject not in subjects and config.dataset.pseudonyms:
             # Clusters and workflow engines store the output.
             raise AuraError(
-                f"dataset.subject_channels: the corpus has no subject with the name in entry {number}; its "
-                f"{len(subjects)} subjects are not listed, since dataset.pseudonyms=true"
+                f"dataset.subject_channels: the corpus has no subject with the name in entry {number}; "
+                f"its {counted(len(subjects), 'subject is', 'subjects are')} not listed, since dataset.pseudonyms=true"
             )
         if own.subject not in subjects:
             some = ", ".join(sorted(subjects)[:5])
@@ -150,16 +153,36 @@ def _describe_corpus(corpus: Corpus) -> str:
     layouts = Counter(ref.layout.rpartition(".")[2] for ref in corpus.refs)
     counts = ", ".join(f"{n} {layout}" for layout, n in layouts.most_common()) or "none in a known layout"
     return (
-        f"{corpus.n_edf} EDF and {corpus.n_annotations} annotation files are {len(corpus.refs)} recordings ({counts})"
-        + (f"; {len(corpus.rejects)} of them belong to no recording" if corpus.rejects else "")
+        f"{counted(corpus.n_edf, 'EDF file')} and {counted(corpus.n_annotations, 'annotation file')} are "
+        f"{counted(len(corpus.refs), 'recording')} ({counts})"
+        + "".join(f"; {sentence}" for sentence in _describe_rejects(corpus))
         + (f"; other files are ignored: {describe(corpus.passed_over)}" if corpus.passed_over else "")
     )
 
 
-def _summarize(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n_new: int) -> str:
+def _describe_rejects(corpus: Corpus) -> Iterator[str]:
+    """Describe the files that belong to no recording, and the folders that cannot be read."""
+    numbers = Counter(reject.reason for reject in corpus.rejects)
+    to_none = "to no recording"
+    sentences = {
+        "annotation_without_edf": (f"annotation file belongs {to_none}", f"annotation files belong {to_none}"),
+        "not_in_layout": (f"other file belongs {to_none}", f"other files belong {to_none}"),
+        "duplicate_id": ("EDF file has the name of another one", "EDF files have the name of another one"),
+        "unreadable_folder": ("folder cannot be read", "folders cannot be read"),
+    }
+    for reason, n in numbers.most_common():
+        yield counted(n, *sentences.get(reason, ("file is left out", "files are left out")))
+
+
+def _summarize(
+    recordings: pd.DataFrame, failures: pd.DataFrame, remarks: Counter[str], folder: Path, n_new: int
+) -> str:
     """Describe what was prepared and what failed."""
     n_found = len(recordings) + len(failures)
     annotated = recordings[recordings["annotated"]]
+    n_seizures = annotated["n_seizures"].sum()
+    # Where annotations are not missed, nothing is said about recordings that all have none.
+    told = NO_ANNOTATIONS in remarks or not recordings["remarks"].str.contains(NO_ANNOTATIONS).all()
     lines = [
         f"prepare: {n_found} found, {len(recordings)} prepared ({n_new} now, {len(recordings) - n_new} unchanged), "
         f"{len(failures)} failed; in {folder}"
@@ -168,15 +191,15 @@ def _summarize(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n
         lines.append(
             f"  {recordings['duration_s'].sum() / 3600:.1f} h, "
             f"{100 * np.average(recordings['usable_share'], weights=recordings['duration_s']):.1f} % usable ECG, "
-            f"{100 * np.average(recordings['normal_share'], weights=recordings['n_beats']):.1f} % normal intervals, "
-            f"{len(annotated)} annotated, with {annotated['n_seizures'].sum()} seizures"
+            f"{100 * np.average(recordings['normal_share'], weights=recordings['n_beats']):.1f} % normal intervals"
+            + (f", {len(annotated)} annotated, with {counted(n_seizures, 'seizure')}" if told else "")
         )
-    for remark, n in _count_remarks(recordings).most_common():
+    for remark, n in remarks.most_common():
         remarked = recordings[[remark in codes.split(";") for codes in recordings["remarks"]]]
         count = ""
         if remark in COUNTED:
             column, noun = COUNTED[remark]
-            count = f" ({remarked[column].sum()} {noun})"
+            count = f" ({counted(remarked[column].sum(), noun)})"
         first = remarked.head(N_REMARKED)
         if remark == "unknown_labels":
             names = ", ".join(
@@ -204,16 +227,19 @@ def _summarize(recordings: pd.DataFrame, failures: pd.DataFrame, folder: Path, n
     return "\n".join(lines)
 
 
-def _count_remarks(recordings: pd.DataFrame) -> Counter[str]:
-    """Count the recordings with each remark."""
-    return Counter(code for codes in recordings["remarks"] for code in codes.split(";") if code)
+def _count_remarks(recordings: pd.DataFrame, *, wants_annotations: bool) -> Counter[str]:
+    """Count the recordings with each remark; for detection, nothing is wrong with a recording without annotations."""
+    remarks = Counter(code for codes in recordings["remarks"] for code in codes.split(";") if code)
+    if not wants_annotations:
+        remarks.pop(NO_ANNOTATIONS, None)
+    return remarks
 
 
-def _log(recordings: pd.DataFrame, failures: pd.DataFrame, n_found: int) -> None:
+def _log(recordings: pd.DataFrame, failures: pd.DataFrame, remarks: Counter[str], n_found: int) -> None:
     """Log the tables and their totals."""
     reasons = Counter(failures["reason"])
     rows = [("failed", *item) for item in reasons.most_common()]
-    rows += [("prepared, but", *item) for item in _count_remarks(recordings).most_common()]
+    rows += [("prepared, but", *item) for item in remarks.most_common()]
     runs.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
     # Texts of annotations can name people.
     runs.log_table(recordings.drop(columns=["rr_digest", "digest", "unknown"]), "recordings.json")

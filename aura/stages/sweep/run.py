@@ -29,6 +29,7 @@ from aura.core.arrays import Floats
 from aura.core.errors import AuraError, InvalidInput
 from aura.core.files import digest
 from aura.core.paths import CONF
+from aura.core.wording import counted
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
 from aura.evaluation.results import ScoredRecording
 from aura.evaluation.scoring import FALSE_ALARM_RATE, OBJECTIVES, RATIOS
@@ -88,7 +89,7 @@ def _sweep(config: Config) -> None:
             name, url, directions, settings, _mark_killed, partial(public_error, config=config)
         ) as shared:
             parent = _parent(shared, active.info.run_id)
-            print(f"sweep: study {name}, {len(shared.finished())} of {options.n_trials} trials done")
+            print(f"sweep: study {name}, {len(shared.finished())} of {counted(options.n_trials, 'trial')} done")
             shared.work(
                 space.suggest,
                 partial(_attempt, config, parent, settings["data.digest"]),

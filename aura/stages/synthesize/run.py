@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.files import read_json, write_json
+from aura.core.wording import counted
 from aura.execution import telemetry
 from aura.execution.run_all import run_all
 from aura.synthetic.corpus import MANIFEST, Plan, plan, write_subject
@@ -34,7 +35,8 @@ def run(config: Config) -> None:
     telemetry.count(recordings=n_recordings)
     seizures = sum(recording.n_seizures for plans in subjects for recording in plans)
     print(
-        f"synthesize: {synthesis.subjects} subjects, {n_recordings} recordings, {seizures} seizures in {root} "
+        f"synthesize: {counted(synthesis.subjects, 'subject')}, {counted(n_recordings, 'recording')}, "
+        f"{counted(seizures, 'seizure')} in {root} "
         f"({sum(written)} written, {n_recordings - sum(written)} already there)"
     )
 

@@ -24,6 +24,7 @@ from aura.assembly import (
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.provenance import Origin, Provenance
+from aura.core.wording import counted
 from aura.detection.components import build_labelling
 from aura.detection.onnx import check_exportable
 from aura.evaluation.recipe import Recipe, TrainingResult
@@ -126,8 +127,9 @@ def describe(result: TrainingResult, scores: Mapping[str, float], comparison: st
     """Describe a training in words, for the terminal."""
     recordings, sides = result.evaluation.recordings, result.sides
     return (
-        f"train: {len(result.recordings)} recordings, {len(sides['train'])} subjects to train on, "
-        f"{len(sides['test'])} to test on with {sum(len(r.seizures) for r in recordings)} seizures in "
+        f"train: {counted(len(result.recordings), 'recording')}, "
+        f"{counted(len(sides['train']), 'subject')} to train on, {len(sides['test'])} to test on with "
+        f"{counted(sum(len(r.seizures) for r in recordings), 'seizure')} in "
         f"{sum(r.duration_s for r in recordings) / 3600:.1f} h; run {run_id}\n\n"
         f"{text.summarize_scores(scores)}\n\n{comparison}\n\n{outcome}"
     )
@@ -182,10 +184,11 @@ def select_annotated(recordings: pd.DataFrame) -> pd.DataFrame:
     """Select the annotated recordings; a detector cannot learn from the others."""
     annotated = recordings[recordings["annotated"]].astype({"n_seizures": "int64"}).reset_index(drop=True)
     if not len(annotated):
-        raise AuraError(f"none of the {len(recordings)} recordings is annotated; training needs annotated seizures")
+        n = len(recordings)
+        raise AuraError(f"no recording is annotated, of {n} that were prepared; training needs annotated seizures")
     n_left_out = len(recordings) - len(annotated)
     if n_left_out:
-        print(f"train: {n_left_out} of {len(recordings)} recordings have no annotations and are left out")
+        print(f"train: left out without annotations: {n_left_out} of {counted(len(recordings), 'recording')}")
     return annotated
 
 
