@@ -41,7 +41,7 @@ def measure_rises_bpm(rr: RRSeries, seizures: Sequence[Event]) -> Floats:
     onsets_s = np.array([seizure.onset_s for seizure in seizures], dtype=np.float64)
     first = np.searchsorted(rr.t_s, onsets_s - MARGIN_S - BEFORE_S, side="right")
     stop = np.searchsorted(rr.t_s, onsets_s - MARGIN_S, side="right")
-    for i in np.flatnonzero(stop - first >= MIN_BEATS):
+    for i in np.flatnonzero(stop - first >= MIN_BEATS).tolist():
         seizure = seizures[i]
         ends_s = np.arange(seizure.onset_s + MEAN_S, max(seizure.end_s + AFTER_S, seizure.onset_s + MEAN_S) + 1)
         a, b = (np.searchsorted(rr.t_s, times_s, side="right") for times_s in (ends_s - MEAN_S, ends_s))

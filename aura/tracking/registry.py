@@ -1,5 +1,6 @@
 """Load registered detectors, with their provenance."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,8 +171,16 @@ def _read_former_origin(logged: ModelFolder, model: str, version: str, run_id: s
     return Origin(corpus=corpus, synthetic=synthetic, date=logged.date)
 
 
-def default_address(config: Config) -> str:
-    """Return the address of the default detector.
+def load_or_default(config: Config, address: str | None) -> Registered:
+    """Load the detector at an address, or else the default detector, and say on stderr which one that is."""
+    if address is None:
+        address, reason = default_address(config)
+        print(f"model={address} is used: it is {reason}", file=sys.stderr)
+    return load(address, runtime=config.serving.runtime)
+
+
+def default_address(config: Config) -> tuple[str, str]:
+    """Return the address of the default detector, and why it is the default.
 
     It is the champion of the corpus that the command line names; otherwise the only champion; otherwise the only
     champion that was trained on recordings of people. Baselines, models of another task, and candidates that the
@@ -188,9 +197,14 @@ def default_address(config: Config) -> str:
     is_named = any(word.split("=")[0].lstrip("+") in NAMING_KEYS for word in config.overrides)
     used = [name for name in champions if not name.endswith(CANDIDATE)]
     real = [name for name in used if champions[name].tags.get(TAG_SYNTHETIC) == "false"]
-    for choice in ([own] if is_named and own in champions else [], used, real):
-        if len(choice) == 1:
-            return f"models:/{choice[0]}@{CHAMPION}"
+    choices = {
+        "the champion of this corpus": [own] if is_named and own in champions else [],
+        "the only champion": used,
+        "the only champion that was trained on recordings of people": real,
+    }
+    for reason, names in choices.items():
+        if len(names) == 1:
+            return f"models:/{names[0]}@{CHAMPION}", f"{reason} at {runs.place()}"
     if not used:
         raise AuraError(
             f"no detector is registered at {runs.place()}; run aura train, or write model= with its address"

@@ -11,8 +11,11 @@ NOTEBOOKS = PROJECT / "docs" / "notebooks"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace each ``<!-- insert: NAME [ARGUMENT] -->`` of a page by generated Markdown."""
-    return re.sub(r"<!-- insert: (\S+) ?(\S*) -->", _insert, markdown)
+    """Replace each ``<!-- insert: NAME [ARGUMENT] -->`` of a page, and the italic line after it, by generated Markdown.
+
+    The italic line is what the page shows in the repository, where nothing is generated.
+    """
+    return re.sub(r"<!-- insert: (\S+) ?(\S*) -->(?:\n\*.+\*$)?", _insert, markdown, flags=re.MULTILINE)
 
 
 def _insert(match: re.Match[str]) -> str:

@@ -167,6 +167,9 @@ def gateway(prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch) -> Promethe
     wipe = urllib.request.Request(f"{prometheus.gateway}/api/v1/admin/wipe", method="PUT")
     with urllib.request.urlopen(wipe, timeout=5) as answer:
         assert answer.status == 202
+    # What the test before pushed is in Prometheus until it scrapes and evaluates again.
+    pushed = '{__name__=~"aura_stage_.*|stage:aura_.*"}'
+    until(lambda: not prometheus.query(pushed), "the end of the former series")
     return prometheus
 
 

@@ -228,18 +228,18 @@ def test_the_default_model_is_the_champion_of_the_named_corpus(register: Registe
         (["tracking.model_name=aura-seizure-detector-ours"], "ours"),
     ):
         expected = f"models:/aura-seizure-detector-{name}@champion"
-        assert registry.default_address(compose(words)) == expected
+        assert registry.default_address(compose(words))[0] == expected
 
 
 def test_the_model_of_the_demo_is_never_used_instead_of_a_real_one(register: Register) -> None:
     register("aura-seizure-detector-synthetic", synthetic="true")
     # The only one there is; what it makes says that it is synthetic.
     demo = "models:/aura-seizure-detector-synthetic@champion"
-    assert registry.default_address(compose()) == demo
-    assert registry.default_address(compose(["dataset.name=new"])) == demo
+    assert registry.default_address(compose())[0] == demo
+    assert registry.default_address(compose(["dataset.name=new"]))[0] == demo
     register("aura-seizure-detector-ours")
     for words in ([], ["dataset.name=new"]):
-        assert registry.default_address(compose(words)) == "models:/aura-seizure-detector-ours@champion"
+        assert registry.default_address(compose(words))[0] == "models:/aura-seizure-detector-ours@champion"
     register("aura-seizure-detector-theirs")
     with pytest.raises(AuraError) as refused:
         registry.default_address(compose(["dataset.name=new"]))
@@ -259,10 +259,10 @@ def test_baselines_forecasters_and_foreign_models_are_no_default(register: Regis
     with pytest.raises(AuraError, match="no detector is registered"):
         registry.default_address(compose())
     forecaster = "models:/aura-seizure-forecaster-ours@champion"
-    assert registry.default_address(compose(["labels=forecasting"])) == forecaster
+    assert registry.default_address(compose(["labels=forecasting"]))[0] == forecaster
     # Registered before each corpus had a name of its own.
     register("aura-seizure-detector", synthetic=None)
-    assert registry.default_address(compose()) == "models:/aura-seizure-detector@champion"
+    assert registry.default_address(compose())[0] == "models:/aura-seizure-detector@champion"
 
 
 def test_a_candidate_is_used_only_if_named(register: Register) -> None:
@@ -270,12 +270,12 @@ def test_a_candidate_is_used_only_if_named(register: Register) -> None:
     with pytest.raises(AuraError, match="no detector is registered"):
         registry.default_address(compose())
     register("aura-seizure-detector-synthetic", synthetic="true")
-    assert registry.default_address(compose()) == "models:/aura-seizure-detector-synthetic@champion"
+    assert registry.default_address(compose())[0] == "models:/aura-seizure-detector-synthetic@champion"
     register("aura-seizure-detector-ours")
     for words in ([], ["dataset.name=ours"]):
-        assert registry.default_address(compose(words)) == "models:/aura-seizure-detector-ours@champion"
+        assert registry.default_address(compose(words))[0] == "models:/aura-seizure-detector-ours@champion"
     named = ["tracking.model_name=aura-seizure-detector-ours-candidate"]
-    assert registry.default_address(compose(named)) == "models:/aura-seizure-detector-ours-candidate@champion"
+    assert registry.default_address(compose(named))[0] == "models:/aura-seizure-detector-ours-candidate@champion"
 
 
 def test_detect_refuses_to_choose_between_several(

@@ -104,8 +104,7 @@ def run(config: Config) -> None:
     edf, output = Path(wanted.edf), Path(wanted.output)
     _check_paths(edf, output)
     with runs.stage_run("detect", config) as active:
-        address = wanted.model or registry.default_address(config)
-        registered = registry.load(address, runtime=config.serving.runtime)
+        registered = registry.load_or_default(config, wanted.model)
         runs.log_params({"detect.run_id": registered.run_id, "detect.format": wanted.format})
         runs.log_json(registered.provenance.to_dict(), "provenance.json")
         config = _adopt_preparation(config, registered.detector, edf)

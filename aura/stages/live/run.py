@@ -42,8 +42,7 @@ def run(config: Config) -> None:
     token = read_token() if is_port else None
     _check_folders(wanted)
     runs.connect(config)
-    address = wanted.model or registry.default_address(config)
-    registered = registry.load(address, runtime=config.serving.runtime)
+    registered = registry.load_or_default(config, wanted.model)
     with ExitStack() as stack:
         service = _open_service(wanted, registered, stack)
         _print_model(registered)
