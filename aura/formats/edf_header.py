@@ -10,6 +10,7 @@ import numpy as np
 
 from aura.core.errors import RecordingError
 from aura.core.series import MAX_DURATION_S
+from aura.core.wording import counted
 
 ANNOTATIONS = "edf annotations"
 FIXED_BYTES = 256
@@ -100,7 +101,8 @@ def read_header(file: BinaryIO) -> Header:
     # A damaged header can claim any number of signals; never allocate more than the size of the file.
     text = os.pread(file.fileno(), min(FIXED_BYTES * n_signals, file_bytes), FIXED_BYTES + shift)
     if len(text) < FIXED_BYTES * n_signals:
-        raise RecordingError("unreadable_edf", f"ends in the header; {n_signals} signals need {FIXED_BYTES} bytes each")
+        need = counted(n_signals, "signal needs", "signals need")
+        raise RecordingError("unreadable_edf", f"ends in the header; {need} {FIXED_BYTES} bytes each")
     fields, at = [], 0
     for width in FIELD_BYTES:
         fields.append(tuple(_text(text[at + i * width : at + (i + 1) * width]) for i in range(n_signals)))

@@ -11,6 +11,7 @@ from aura.core.errors import RecordingError
 from aura.core.events import Event
 from aura.core.recordings import Ecg, RecordingRef
 from aura.core.series import RRSeries
+from aura.core.wording import counted
 from aura.corpora.layouts import get_layout
 from aura.ecg import heart_rate, quality
 from aura.ecg.beats import detect_beats
@@ -238,5 +239,5 @@ def _quote_texts(texts: Sequence[tuple[str, int]]) -> str | None:
     """Quote texts with their counts, the most frequent first; None without any."""
     quoted = [f"{text[:MAX_TEXT_LENGTH]!r} {n}" for text, n in texts[:MAX_TEXTS]]
     if len(texts) > MAX_TEXTS:
-        quoted.append(f"and {len(texts) - MAX_TEXTS} other texts")
+        quoted.append(f"and {counted(len(texts) - MAX_TEXTS, 'other text')}")
     return ", ".join(quoted) or None

@@ -133,7 +133,7 @@ def test_a_failure_is_reported_until_the_run_succeeds() -> None:
     before = Tables.compare(pd.concat([failed, runs[runs["subjects"] == 24]], ignore_index=True))
     assert before.failures["error"].tolist() == ["aura prepare: <b>no</b> disk"] * 2
     assert before.costs["subjects"].tolist() == [24, 24]
-    assert "4 h, 1 workers: aura prepare: &lt;b&gt;no&lt;/b&gt; disk" in draw_report(before)
+    assert "4 h, 1 worker: aura prepare: &lt;b&gt;no&lt;/b&gt; disk" in draw_report(before)
     since = failed.assign(measured=failed["measured"] - pd.Timedelta(hours=1))
     assert not len(Tables.compare(pd.concat([runs, since], ignore_index=True)).failures)
     # A page can be drawn of failures alone.

@@ -25,6 +25,7 @@ from aura.config.schema import Config
 from aura.config.scope import Scope, scope_of
 from aura.core.errors import AuraError
 from aura.core.paths import PACKAGE
+from aura.core.wording import counted
 from aura.stages import synthesize
 from aura.stages.bench import BenchConfig
 from aura.synthetic.corpus import plan
@@ -70,11 +71,13 @@ def run(config: Config) -> None:
         costs.write_text(tables.csv(), encoding="utf-8")
         runs.log_files([report, costs])
         print(
-            f"bench: {len(tables.costs)} measurements of {len(tables.setups)} setups in {report}, also as {costs.name}"
+            f"bench: {counted(len(tables.costs), 'measurement')} of {counted(len(tables.setups), 'setup')} in "
+            f"{report}, also as {costs.name}"
         )
         if failures:
             raise AuraError(
-                f"{len(failures)} stages failed, and later ones were not run; the first failure: {failures[0]}"
+                f"{counted(len(failures), 'stage')} failed, and later ones were not run; the first failure: "
+                f"{failures[0]}"
             )
 
 
