@@ -70,6 +70,9 @@ def entry_point() -> None:
     signal.signal(signal.SIGTERM, terminate)
     try:
         code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _end_output()
     except Terminated:
         code = _refuse("stopped before it began", TERMINATED)
     if code == INTERRUPTED:
@@ -131,9 +134,7 @@ def _run(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]) ->
         for config in configs:
             stage.run(config)
     except BrokenPipeError:
-        # The reader of the output has closed it, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return _end_output()
     except (AuraError, OSError) as error:
         # A full disk or a folder that cannot be written names itself; finished work is kept.
         return _refuse("; ".join([f"{stage.name}: {error}", *getattr(error, "__notes__", ())]), 1)
@@ -194,6 +195,12 @@ def _call_hydra(argv: list[str], task: Callable[[Any], None]) -> None:
 
     sys.argv = argv
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(task)()
+
+
+def _end_output() -> int:
+    """Write no more to a reader that has closed the output, as `head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
 
 
 def _refuse(message: str, code: int) -> int:

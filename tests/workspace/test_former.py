@@ -8,13 +8,18 @@ from aura import assembly
 from aura.config.compose import compose
 from aura.workspace import former
 
+FAMILIES = (
+    *("time_domain", "poincare", "entropy", "frequency_domain", "robust", "pnn", "complexity", "jeppesen", "adaptive"),
+)
+
 
 # Folder names of earlier versions, whose digests contain the root and the import paths of layouts and detectors.
 @pytest.mark.parametrize(
     ("words", "prepared", "features"),
     [
         (
-            ["dataset=tusz15", "dataset.root=/data/tusz"],
+            # The families of that time; a new one makes other features.
+            ["dataset=tusz15", "dataset.root=/data/tusz", f"features.families=[{','.join(FAMILIES)}]"],
             "tusz15/prepared-16f5de9f6a7ce47e",
             "tusz15/features-2b85ddbc458cdde9",
         ),
