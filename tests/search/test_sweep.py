@@ -176,7 +176,7 @@ def test_a_sweep_trains_and_tests_the_best_trial_and_can_continue(
     assert trained.run("sweep", *words, "sweep.n_trials=1", "sweep.study=named") == 0
     assert trained.run("sweep", *words, "sweep.study=named", "sweep.objectives=[sensitivity]") == 1
     said = capsys.readouterr()
-    assert "study named, 0 of 1 trials done" in said.out
+    assert "study named, 0 of 1 trial done" in said.out
     assert "sweep.study=named was begun with other settings" in said.err
     assert "sweep.objectives was ['f1'], is ['sensitivity']" in said.err
 
