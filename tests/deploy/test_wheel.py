@@ -131,5 +131,5 @@ def test_install_commands_name_the_distribution() -> None:
         if path.suffix in (".md", ".py", ".yaml")
         for match in re.findall(r"pip install '?(aura[\w-]*)\[(\w+)\]", path.read_text(encoding="utf-8"))
     ]
-    assert len(named) >= 14
+    assert len(named) >= 8
     assert all(name == project["name"] and extra in project["optional-dependencies"] for name, extra in named), named

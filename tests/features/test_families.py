@@ -77,7 +77,7 @@ def test_the_defaults_of_the_configuration_are_those_declared() -> None:
 def table() -> str:
     """The table of docs/features.md."""
     lines = [
-        "| Family | Window | Features | Fewest intervals | Equal to nine digits to | Sources |",
+        "| Family | Window | Features | Fewest intervals | Checked against, to nine digits | Sources |",
         "|---|---|---|---|---|---|",
     ]
     for name, family in FAMILIES.items():
