@@ -25,12 +25,10 @@ def copy_numbers(name: str, values: Any) -> Floats:
     """
     try:
         array = np.asarray(values)
-        if array.dtype.kind in "US":
-            raise InvalidInput(f"{name} must hold numbers; it holds texts")
-        if array.dtype.kind not in "iufbO":
-            raise InvalidInput(f"{name} must hold numbers; it holds values of type {array.dtype}")
-        return np.array(array, dtype=np.float64)
-    except InvalidInput:
-        raise
+        numbers = np.array(array, dtype=np.float64) if array.dtype.kind in "iufbO" else None
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"{name} must hold numbers ({error})") from error
+    if numbers is None:
+        kind = "texts" if array.dtype.kind in "US" else f"values of type {array.dtype}"
+        raise InvalidInput(f"{name} must hold numbers; it holds {kind}")
+    return numbers

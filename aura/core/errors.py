@@ -48,7 +48,7 @@ def check_range(name: str, value: Any, low: float, high: float) -> None:
 
 
 def check_number(name: str, value: Any, allowed: str) -> None:
-    """Raise InvalidInput unless a value is a number; infinity is one, True is none.
+    """Raise InvalidInput unless a value is a number. Infinity is allowed, True and False are not.
 
     Examples
     --------

@@ -163,10 +163,12 @@ def _describe_corpus(corpus: Corpus) -> str:
 def _describe_rejects(corpus: Corpus) -> Iterator[str]:
     """Describe the files that belong to no recording, and the folders that cannot be read."""
     numbers = Counter(reject.reason for reject in corpus.rejects)
-    to_none = "to no recording"
     sentences = {
-        "annotation_without_edf": (f"annotation file belongs {to_none}", f"annotation files belong {to_none}"),
-        "not_in_layout": (f"other file belongs {to_none}", f"other files belong {to_none}"),
+        "annotation_without_edf": (
+            "annotation file belongs to no recording",
+            "annotation files belong to no recording",
+        ),
+        "not_in_layout": ("other file belongs to no recording", "other files belong to no recording"),
         "duplicate_id": ("EDF file has the name of another one", "EDF files have the name of another one"),
         "unreadable_folder": ("folder cannot be read", "folders cannot be read"),
     }
