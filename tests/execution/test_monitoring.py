@@ -181,6 +181,11 @@ def states(prometheus: Prometheus) -> set[tuple[str, str]]:
     return {(one["job"], one["state"]) for one in groups(prometheus)}
 
 
+def await_states(prometheus: Prometheus, expected: set[tuple[str, str]]) -> None:
+    """The gateway answers a deletion before it deletes."""
+    until(lambda: states(prometheus) == expected, f"the states {expected}")
+
+
 def damaged(project: Project, tmp_path: Path) -> Project:
     """The small corpus with two recordings that cannot be used, for different reasons."""
     root = tmp_path / "damaged"
@@ -216,7 +221,7 @@ def test_prometheus_has_the_outcome_of_every_recording(
     # 2 of 12 are more than a tenth.
     until(lambda: ("AuraRecordingsFailing", "prepare") in gateway.alerts(), "the alert")
     assert ("AuraRecordingsFailing", "featurize") not in gateway.alerts()
-    assert states(gateway) == {("aura_prepare", "succeeded"), ("aura_featurize", "succeeded")}
+    await_states(gateway, {("aura_prepare", "succeeded"), ("aura_featurize", "succeeded")})
     duration_s = {one["stage"]: value for one, value in gateway.query("aura_stage_duration_seconds")}
     assert 0 < duration_s["prepare"] < duration_s["featurize"] < 60
     assert all(value > 1e8 for _, value in gateway.query("aura_stage_memory_peak_bytes"))
@@ -301,7 +306,7 @@ def test_the_queue_of_a_running_stage_is_visible(gateway: Prometheus, monkeypatc
     with telemetry.watch("prepare", dataset="synthetic"):
         run_all(range(5), work, compute=Serial(), title="prepare", on_death=int)
     assert seen == [{("aura_prepare", "running")}] * 5
-    assert states(gateway) == {("aura_prepare", "succeeded")}
+    await_states(gateway, {("aura_prepare", "succeeded")})
     until(lambda: not gateway.query("aura_stage_items_waiting"), "the end of the queue")
 
 
@@ -309,7 +314,7 @@ def test_the_queue_of_a_running_stage_is_visible(gateway: Prometheus, monkeypatc
 def test_a_stage_ended_by_sigterm_has_not_failed(gateway: Prometheus) -> None:
     with pytest.raises(KeyboardInterrupt), telemetry.watch("train", dataset="synthetic"):
         raise KeyboardInterrupt
-    assert states(gateway) == {("aura_train", "stopped")}
+    await_states(gateway, {("aura_train", "stopped")})
 
 
 OWN = {"job": "aura_prepare", "dataset": "a", "instance": "here", "state": "succeeded"}
