@@ -11,7 +11,7 @@ export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help check quality demo test wheel damage bench dashboards docs lint ui lock files test-containers test-airflow
+.PHONY: help check quality demo test wheel damage bench dashboards mlproject docs lint ui lock files test-containers test-airflow
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -59,6 +59,9 @@ bench: $(INSTALLED)  ## after make demo: measure time and memory of the stages (
 
 dashboards: $(INSTALLED)  ## regenerate Grafana's dashboards after a change in deploy/grafana/generate
 	python -m deploy.grafana.generate
+
+mlproject: $(INSTALLED)  ## write MLproject again after a stage declared another key
+	python -m aura.config.mlproject > MLproject
 
 docs: $(INSTALLED)  ## build the documentation site in site/, strictly and without network
 	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict --clean

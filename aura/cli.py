@@ -93,20 +93,35 @@ Tab completion in bash: eval "$(aura -sc install=bash)"; then aura STAGE key..."
 
 
 def _split(words: list[str]) -> list[str]:
-    """Split the words after ``--`` at their spaces."""
+    """Split the words after ``--`` at their spaces, and turn MLflow's ``--KEY VALUE`` into ``KEY=VALUE``."""
     # MLflow puts quotes around all overrides, and its Kubernetes backend more of them; each round removes a layer.
     while "--" in words:
         at = words.index("--")
+        # A -P that MLproject does not declare comes as an option; its value may hold spaces.
+        rest, options = _take_options(words[at + 1 :])
         try:
-            split = [part for word in words[at + 1 :] for part in shlex.split(word)]
+            split = [part for word in rest for part in shlex.split(word)]
         except ValueError as error:
             raise UsageError(f"the overrides cannot be split into words ({error})") from error
-        # MLflow passes a -P that MLproject does not declare as an option.
-        if option := next((word for word in split if word.startswith("-") and word != "--"), None):
-            raise UsageError(f"{option} is no parameter here; write -P overrides='key=value ...'")
+        split, more = _take_options(split)
         # Without an experiment, MLflow leaves the value empty.
-        words = [*words[:at], *(word for word in split if word != "experiments=")]
+        words = [*words[:at], *(word for word in split if word != "experiments="), *options, *more]
     return words
+
+
+def _take_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Take each ``--KEY VALUE`` out of the words, as ``KEY=VALUE``."""
+    rest, options = [], []
+    iterator = iter(words)
+    for word in iterator:
+        if word.startswith("-") and word != "--":
+            value = next(iterator, None)
+            if value is None or not word.startswith("--"):
+                raise UsageError(f"{word} is no parameter here; write -P KEY=VALUE, or -P overrides='key=value ...'")
+            options.append(f"{word[2:]}={value}")
+        else:
+            rest.append(word)
+    return rest, options
 
 
 def _check_words(stage: Stage, overrides: Sequence[str]) -> None:
@@ -169,7 +184,8 @@ def _compose(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]
             raise AuraError(f"partition is for {allowed} alone")
     except (HydraException, OmegaConfBaseException, AuraError, ValueError) as error:
         message = explain_error(error)
-        shorthand = f"; also {', '.join(stage.words)}" if stage.words and "there is no key" in message else ""
+        words = ", ".join([*stage.words, *stage.knobs])
+        shorthand = f"; also {words}" if words and "there is no key" in message else ""
         raise UsageError(f"{message}{shorthand}") from error
     return configs
 

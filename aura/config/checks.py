@@ -76,10 +76,12 @@ def check_families(config: Config) -> None:
         if family not in FAMILIES:
             raise AuraError(f"features.families: no family is called {family!r}; allowed are {', '.join(FAMILIES)}")
         lengths_s = config.windows.lengths_s.setdefault(family, list(FAMILIES[family].lengths_s))
+        if type(lengths_s) in (int, float):
+            lengths_s = config.windows.lengths_s[family] = [lengths_s]
         numbers = isinstance(lengths_s, list) and all(type(length) in (int, float) for length in lengths_s)
         if not numbers or not lengths_s:
             raise AuraError(
-                f"windows.lengths_s.{family}={lengths_s}; allowed is a list of window lengths in seconds, such as [60]"
+                f"windows.lengths_s.{family}={lengths_s}; allowed are window lengths in seconds, such as 60 or [10,60]"
             )
     for family in config.windows.lengths_s:
         if family not in FAMILIES:

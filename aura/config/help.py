@@ -55,10 +55,21 @@ def read_comments(path: Path) -> dict[str, str]:
     return comments
 
 
+def format_default(key: str) -> str:
+    """Return the shipped value of a key as it is written on the command line; nothing for null and for a group."""
+    return _format_default(_defaults().get(key))
+
+
+def explain_key(key: str) -> str:
+    """Return the first sentence of the comment of a key, or the options of a group."""
+    if (CONF / key).is_dir():
+        return f"one of {', '.join(_list_options(key))}"
+    return re.split(r"(?<=[^.]\.) ", _comments().get(key, ""))[0].rstrip(".")
+
+
 def _describe_key(key: str, word: str) -> str:
     """Return the line of a key: its word, its default, and the first sentence of its comment."""
-    value = _format_default(_defaults().get(key))
-    sentence = re.split(r"(?<=[^.]\.) ", _comments().get(key, ""))[0].rstrip(".")
+    value, sentence = format_default(key), explain_key(key)
     setting = f"{word}={value}"
     gap = " " * (WIDTH - len(setting)) if len(setting) <= WIDTH else "\n" + " " * (WIDTH + 2)
     return f"  {setting}{gap} {sentence}".rstrip()
@@ -66,7 +77,11 @@ def _describe_key(key: str, word: str) -> str:
 
 def _describe_groups() -> Iterator[str]:
     for folder in sorted(path for path in CONF.iterdir() if path.is_dir()):
-        yield f"  {folder.name}: {', '.join(sorted(path.stem for path in folder.glob('*.yaml')))}"
+        yield f"  {folder.name}: {', '.join(_list_options(folder.name))}"
+
+
+def _list_options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def _list_keys(name: str) -> list[str]:

@@ -34,7 +34,9 @@ class Stage:
         Section classes of the configuration that belong to this entry point, by key. Their values are private: they are
         not logged, not searched, and not in ``best.yaml``, unless a field declares another `aura.config.scope.Scope`.
     shorthand
-        Keys that can be written without their section: ``edf=...`` for ``detect.edf=...``.
+        Keys with a text as value that can be written without their section: ``edf=...`` for ``detect.edf=...``.
+    knobs
+        Words for other keys and groups, see `aura.config.knobs`.
     keys
         Other keys and sections that ``--help`` shows.
     overrides
@@ -53,6 +55,7 @@ class Stage:
     order: int = 1_000
     sections: Mapping[str, type] = field(default_factory=dict)
     shorthand: tuple[str, ...] = ()
+    knobs: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     is_partitionable: bool = False
@@ -67,18 +70,20 @@ class Stage:
     def to_overrides(self, words: Sequence[str]) -> list[str]:
         """Turn words of the command line into overrides of Hydra.
 
-        The value of a shorthand word is quoted, so that it may hold any character. A shorthand word without a value is
-        left out: MLflow passes parameters that were not given in this form.
+        The value of a shorthand word is quoted, so that it may hold any character. A short word without a value is left
+        out: MLflow passes parameters that were not given in this form.
         """
         return [*self.overrides, *(override for word in words if (override := self._to_override(word)) is not None)]
 
     def _to_override(self, word: str) -> str | None:
-        name, _, value = word.partition("=")
-        if name not in self.words:
-            return word
-        # Backslashes escape only before a quote and at the end.
-        quoted = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
-        return f"{self.words[name]}='{quoted}'" if value else None
+        name, is_set, value = word.partition("=")
+        if is_set and not value and (name in self.words or name in self.knobs):
+            return None
+        if name in self.words:
+            return f"{self.words[name]}={_quote(value)}"
+        if name in self.shorthand and value != "null" and not value.startswith(("'", '"', "$")):
+            return f"{name}={_quote(value)}"
+        return f"{self.knobs[name]}={value}" if name in self.knobs else word
 
     def run(self, config: Any) -> None:
         """Run the entry point with a checked `aura.config.schema.Config`, for the command line and other stages."""
@@ -90,6 +95,12 @@ class Stage:
             return
         with watch(self.name, dataset=config.dataset.name if self.has_corpus else None, partition=config.partition):
             work(config)
+
+
+def _quote(value: str) -> str:
+    """Quote a text for Hydra."""
+    # Backslashes escape only before a quote and at the end.
+    return "'" + re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value) + "'"
 
 
 def find_stages() -> dict[str, Stage]:

@@ -18,6 +18,7 @@ STAGE = Stage(
     module=f"{__name__}.run",
     order=60,
     sections={"evaluate": EvaluateConfig},
-    shorthand=("evaluate.model",),
-    keys=("dataset.root", "scoring"),
+    shorthand=("evaluate.model", "dataset.root"),
+    knobs={"dataset": "dataset"},
+    keys=("scoring",),
 )

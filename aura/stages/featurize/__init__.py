@@ -1,12 +1,15 @@
 """Compute the features of RR intervals."""
 
+from aura.config import knobs
 from aura.config.stage import Stage
 
 STAGE = Stage(
     name="featurize",
     help="compute a row of features per window of RR intervals",
     module=f"{__name__}.run",
+    shorthand=("dataset.root",),
+    knobs=knobs.FEATURIZE,
     order=30,
-    keys=("dataset.root", "features", "windows", "partition"),
+    keys=("features", "windows", "partition"),
     is_partitionable=True,
 )

@@ -1,11 +1,14 @@
 """Prepare, featurize and train in a row."""
 
+from aura.config import knobs
 from aura.config.stage import Stage
 
 STAGE = Stage(
     name="main",
     help="prepare, featurize and train in a row, as child runs of one run",
     module=f"{__name__}.run",
+    shorthand=("dataset.root",),
+    knobs=knobs.TRAIN,
     order=150,
-    keys=("dataset.root", "train", "tracking", "seed"),
+    keys=("train", "tracking", "seed"),
 )

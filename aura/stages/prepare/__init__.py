@@ -1,12 +1,15 @@
 """Detect the beats of recordings."""
 
+from aura.config import knobs
 from aura.config.stage import Stage
 
 STAGE = Stage(
     name="prepare",
     help="read the ECG of each recording, and detect its beats",
     module=f"{__name__}.run",
+    shorthand=("dataset.root",),
+    knobs=knobs.PREPARE,
     order=20,
-    keys=("dataset.root", "dataset.channels", "prepare", "partition"),
+    keys=("dataset.channels", "prepare", "partition"),
     is_partitionable=True,
 )

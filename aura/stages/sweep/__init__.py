@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from aura.config.scope import LOGGED, PRIVATE
+from aura.config import knobs
 from aura.config.stage import Stage
 from aura.core.ranges import Range
 
@@ -23,7 +24,8 @@ STAGE = Stage(
     name="sweep",
     help="search configurations; several processes can share a search",
     module=f"{__name__}.run",
+    shorthand=("dataset.root",),
+    knobs=knobs.SWEEP,
     order=50,
     sections={"sweep": SweepConfig},
-    keys=("dataset.root",),
 )

@@ -6,6 +6,7 @@ STAGE = Stage(
     name="synthesize",
     help="make the synthetic corpus",
     module=f"{__name__}.run",
+    shorthand=("dataset.root",),
     order=10,
-    keys=("dataset.root", "dataset.synthesis"),
+    keys=("dataset.synthesis",),
 )

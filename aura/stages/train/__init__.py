@@ -1,11 +1,14 @@
 """Train a seizure detector."""
 
+from aura.config import knobs
 from aura.config.stage import Stage
 
 STAGE = Stage(
     name="train",
     help="train, test, log and register a seizure detector",
     module=f"{__name__}.run",
+    shorthand=("dataset.root",),
+    knobs=knobs.TRAIN,
     order=40,
-    keys=("dataset.root", "train", "scoring.max_false_alarms_per_24h", "tracking", "seed"),
+    keys=("train", "scoring.max_false_alarms_per_24h", "tracking", "seed"),
 )
