@@ -56,8 +56,8 @@ def read_comments(path: Path) -> dict[str, str]:
 
 
 def format_default(key: str) -> str:
-    """Return the shipped value of a key as it is written on the command line; nothing for null and for a group."""
-    return _format_default(_defaults().get(key))
+    """Return the shipped value of a key or group as it is written on the command line; nothing for null."""
+    return _chosen_options().get(key) or _format_default(_defaults().get(key))
 
 
 def explain_key(key: str) -> str:
@@ -95,12 +95,16 @@ def _defaults() -> dict[str, Any]:
     """Return the shipped value of each key of ``config.yaml`` and of the default option of each group."""
     shipped = _load(CONF / "config.yaml")
     values: dict[str, Any] = {}
-    for choice in shipped["defaults"]:
-        if isinstance(choice, dict):
-            for group, option in choice.items():
-                if option and not group.startswith("override "):
-                    values |= _flatten({group: _load_option(CONF / group, option)})
+    for group, option in _chosen_options().items():
+        values |= _flatten({group: _load_option(CONF / group, option)})
     return values | _flatten({key: value for key, value in shipped.items() if key not in ("defaults", "hydra")})
+
+
+def _chosen_options() -> dict[str, str]:
+    """Return the default option of each group."""
+    choices = [choice for choice in _load(CONF / "config.yaml")["defaults"] if isinstance(choice, dict)]
+    options = {group: option for choice in choices for group, option in choice.items()}
+    return {group: option for group, option in options.items() if option and not group.startswith("override ")}
 
 
 def _load_option(group: Path, option: str) -> dict[str, Any]:

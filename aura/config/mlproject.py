@@ -16,8 +16,8 @@ name: aura
 conda_env: conda.yaml
 
 # A parameter that is not given keeps the value of the configuration, which its comment names.
-# -P KEY=VALUE sets any other key of the configuration, such as -P alarms.smoothing_s=20. experiment is the name of a file
-# in experiments/. overrides holds several key=value words: -P overrides="model.max_depth=8 windows.step_s=2".
+# -P KEY=VALUE sets any other key of the configuration, such as -P alarms.smoothing_s=20. experiment is the name of a
+# file in experiments/. overrides holds several key=value words: -P overrides="model.max_depth=8 windows.step_s=2".
 entry_points:
 """
 # Runs in containers only.
@@ -32,7 +32,7 @@ def write_mlproject() -> str:
 def _describe_stage(stage: Stage) -> Iterator[str]:
     if stage.name in HIDDEN:
         return
-    words = stage.words | stage.knobs
+    words = {**stage.words, **stage.knobs}
     yield f"  {stage.name}:"
     yield "    parameters:"
     for word, key in words.items():
@@ -47,9 +47,9 @@ def _describe_stage(stage: Stage) -> Iterator[str]:
 def _describe_parameter(stage: Stage, word: str, key: str) -> str:
     default, allowed = format_default(key), _find_range(stage, key)
     is_number = re.fullmatch(r"[\d.]+", default.strip("[]")) is not None
-    parts = [explain_key(key), default and f"default {default}", allowed and f"{allowed.low:g} to {allowed.high:g}"]
-    meaning = "; ".join(part for part in parts if part) or f"sets {key}"
-    return f'      {word}: {{type: {"float" if is_number else "string"}, default: ""}}  # {meaning}'
+    limits = allowed and f"{allowed.low:g} to {allowed.high:g}"
+    meaning = "; ".join(part for part in (explain_key(key), default and f"default {default}", limits) if part)
+    return f'      {word}: {{type: {"float" if is_number else "string"}, default: ""}}  # {meaning}'.rstrip(" #")
 
 
 def _find_range(stage: Stage, key: str) -> Range | None:

@@ -31,6 +31,7 @@ from aura.core.errors import AuraError, OutageError, without_credentials
 from aura.core.paths import INSTALLED, PACKAGE, PROJECT
 from aura.evaluation.scoring import RATIOS
 from aura.serving.requests import SIGNATURE
+from aura.tracking import project
 from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
 
 # Each request waits half a minute for a server that restarts (refused connections); MLflow's default is four minutes.
@@ -38,6 +39,8 @@ from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 os.environ.setdefault(RETRIES, "4")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
+# Id of the experiment in which MLflow logs if none is named.
+DEFAULT_EXPERIMENT = "0"
 
 
 @contextmanager
@@ -60,15 +63,18 @@ def stage_run(
     name
         Name of the run, if it is not that of the stage.
     """
-    is_adopted = "MLFLOW_RUN_ID" in os.environ
     is_nested = mlflow.active_run() is not None
     open_runs = runs_folder(Path(config.workspace))
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     mlflow.set_system_metrics_sampling_interval(1)
     with _explain_outages(is_nested=is_nested):
-        if not is_adopted and not is_nested:
+        if not is_nested and not project.is_started_by_mlflow():
             connect(config)
             _choose_experiment(config)
+        elif not is_nested and _is_in_default_experiment():
+            # Without --experiment-name, mlflow run logs where the command line logs.
+            _choose_experiment(config)
+            project.move_run(mlflow.set_experiment(_experiment_name(config)).experiment_id)
         if not is_nested:
             settle_dead(open_runs, _mark_killed)
         with (
@@ -339,9 +345,19 @@ def place() -> str:
     return without_credentials(mlflow.get_tracking_uri())
 
 
+def _is_in_default_experiment() -> bool:
+    """Return whether the run that MLflow opened for this process is in its experiment ``Default``."""
+    run = mlflow.get_run(os.environ[project.RUN_ID])
+    return bool(run.info.experiment_id == DEFAULT_EXPERIMENT and run.info.lifecycle_stage == "active")
+
+
+def _experiment_name(config: Config) -> str:
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
+
+
 def _choose_experiment(config: Config) -> None:
     """Use the experiment of the environment, or else of the configuration."""
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
+    name = _experiment_name(config)
     database = mlflow.get_tracking_uri().partition("sqlite:///")[2]
     # If two processes create the tables of a new SQLite file at once, one fails.
     with FileLock(f"{database}.lock") if database else nullcontext():

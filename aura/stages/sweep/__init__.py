@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from aura.config.scope import LOGGED, PRIVATE
 from aura.config import knobs
+from aura.config.scope import LOGGED, PRIVATE
 from aura.config.stage import Stage
 from aura.core.ranges import Range
 

@@ -1,0 +1,62 @@
+"""The process that ``mlflow run`` starts: the run that MLflow opened for it, and the folder it was called in."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from aura.core.paths import PROJECT
+
+RUN_ID = "MLFLOW_RUN_ID"
+# MLflow clones a git address into such a folder, which nobody looks at again.
+CLONE = re.compile(r"tmp\w{8}")
+
+
+def is_started_by_mlflow() -> bool:
+    """Return whether ``mlflow run`` started this process."""
+    return RUN_ID in os.environ
+
+
+def work_where_called() -> Path | None:
+    """Change to the folder in which ``mlflow run ADDRESS`` was called, and return it; None if the project is no clone.
+
+    Otherwise the workspace and the detections would be lost in the clone, and the paths of the caller not be found.
+    """
+    temporary = Path(tempfile.gettempdir()).resolve()
+    is_clone = PROJECT.is_relative_to(temporary) and CLONE.fullmatch(PROJECT.relative_to(temporary).parts[0])
+    if not is_started_by_mlflow() or not is_clone:
+        return None
+    import psutil
+
+    for process in psutil.Process().parents():
+        folder = Path(process.cwd())
+        if not folder.is_relative_to(temporary / PROJECT.relative_to(temporary).parts[0]):
+            os.chdir(folder)
+            return folder
+    return None
+
+
+def discard_run() -> None:
+    """Delete the run that MLflow opened for this process, since it is not used; do nothing if there is none."""
+    run_id = os.environ.pop(RUN_ID, None)
+    if run_id is None:
+        return
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    # MLflow ends a run that is still running, and complains if it is deleted.
+    client.set_terminated(run_id, "KILLED")
+    client.delete_run(run_id)
+
+
+def move_run(experiment_id: str) -> None:
+    """Replace the run that MLflow opened for this process by one in another experiment."""
+    import mlflow
+
+    client, run_id = mlflow.MlflowClient(), os.environ[RUN_ID]
+    opened = client.get_run(run_id)
+    moved = client.create_run(experiment_id, start_time=opened.info.start_time, tags=opened.data.tags)
+    for key, value in opened.data.params.items():
+        client.log_param(moved.info.run_id, key, value)
+    discard_run()
+    os.environ[RUN_ID] = moved.info.run_id
