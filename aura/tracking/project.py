@@ -2,14 +2,19 @@
 
 import os
 import re
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
+from time import sleep
 
 from aura.core.paths import PROJECT
 
 RUN_ID = "MLFLOW_RUN_ID"
 # MLflow clones a git address into such a folder, which nobody looks at again.
 CLONE = re.compile(r"tmp\w{8}")
+# Between two looks at a run that is to end.
+POLL_S = 0.5
 
 
 def is_started_by_mlflow() -> bool:
@@ -37,15 +42,24 @@ def work_where_called() -> Path | None:
 
 
 def discard_run() -> None:
-    """Delete the run that MLflow opened for this process, since it is not used; do nothing if there is none."""
+    """Delete the run that MLflow opened for this process, since it is not used; do nothing if there is none.
+
+    ``mlflow run`` sets the status of the run after this process has ended, and fails if the run is deleted. So another
+    process waits for that.
+    """
     run_id = os.environ.pop(RUN_ID, None)
-    if run_id is None:
-        return
+    if run_id is not None:
+        silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.Popen([sys.executable, "-m", __name__, run_id], start_new_session=True, **silent)
+
+
+def delete_ended_run(run_id: str) -> None:
+    """Delete a run once its status is final."""
     import mlflow
 
     client = mlflow.MlflowClient()
-    # MLflow ends a run that is still running, and complains if it is deleted.
-    client.set_terminated(run_id, "KILLED")
+    while client.get_run(run_id).info.status == "RUNNING":
+        sleep(POLL_S)
     client.delete_run(run_id)
 
 
@@ -60,3 +74,7 @@ def move_run(experiment_id: str) -> None:
         client.log_param(moved.info.run_id, key, value)
     discard_run()
     os.environ[RUN_ID] = moved.info.run_id
+
+
+if __name__ == "__main__":
+    delete_ended_run(sys.argv[1])
