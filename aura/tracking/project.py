@@ -49,8 +49,9 @@ def discard_run() -> None:
     """
     run_id = os.environ.pop(RUN_ID, None)
     if run_id is not None:
-        silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.Popen([sys.executable, "-m", __name__, run_id], start_new_session=True, **silent)
+        null = subprocess.DEVNULL
+        command = [sys.executable, "-m", __name__, run_id]
+        subprocess.Popen(command, stdin=null, stdout=null, stderr=null, start_new_session=True)
 
 
 def delete_ended_run(run_id: str) -> None:

@@ -81,7 +81,7 @@ def test_the_ends_of_the_ranges_are_allowed(end: int) -> None:
         ("windows.step_s=soon", "windows.step_s: Value 'soon' of type 'str' could not be converted to Float"),
         ("windows.step_s=11", "windows.lengths_s.time_domain: a window of 10 s is shorter than windows.step_s (11 s)"),
         ("windows.step_s=0", "windows.step_s=0 is out of range; allowed is 0.001 to 3600"),
-        ("windows.lengths_s.entropy=60", "windows.lengths_s.entropy=60; allowed is a list of window lengths"),
+        ("windows.lengths_s.entropy=long", "windows.lengths_s.entropy=long; allowed are window lengths"),
         ("windows.lengths_s.entropy=[a]", "windows.lengths_s.entropy=['a']; allowed is a list"),
         ("+windows.lengths_s.pulse=[9]", "there is no key windows.lengths_s.pulse; allowed are: time_domain"),
         ("features.families=[pulse]", "features.families: no family is called 'pulse'; allowed are time_domain"),
@@ -144,8 +144,15 @@ def test_overrides_of_mlflow_come_as_one_word(tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert main(["train", "--cfg", "job", "--", "experiments=baseline_heart_rate", "seed=3"]) == 0
     assert yaml.safe_load(capsys.readouterr().out)["baseline"] == "heart rate"
-    assert main(["train", "--", "", "--seed", "3"]) == 2
-    assert "--seed is no parameter here; write -P overrides=" in capsys.readouterr().err
+    # A -P that MLproject does not declare comes as an option.
+    given = ["experiments=", "", "--seed", "3", "--dataset.root", "/our data"]
+    assert main(["train", "--cfg", "job", "--", *given]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert (printed["seed"], printed["dataset"]["root"]) == (3, "/our data")
+    assert main(["train", "--", "", "--seed"]) == 2
+    assert "--seed is no parameter here; write -P KEY=VALUE" in capsys.readouterr().err
+    assert main(["train", "--", "", "--sed", "3"]) == 2
+    assert "there is no key sed;" in capsys.readouterr().err
     assert main(["train", "--", "seed='3"]) == 2
 
 

@@ -11,11 +11,13 @@ import yaml
 
 import aura.stages
 from aura.cli import main
+from aura.config import knobs
 from aura.config.compose import compose
 from aura.config.disclosure import public
 from aura.config.help import read_comments
+from aura.config.mlproject import write_mlproject
 from aura.config.scope import Scope, scope_of
-from aura.config.stage import find_stages
+from aura.config.stage import Stage, find_stages
 from aura.core.paths import CONF, PROJECT
 
 MODULE = '''
@@ -163,14 +165,32 @@ def test_each_entry_point_has_help(name: str, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.startswith(f"usage: python -m aura {name} ")
 
 
-def test_the_project_of_mlflow_has_the_entry_points() -> None:
-    declared = yaml.safe_load((PROJECT / "MLproject").read_text())["entry_points"]
-    stages = find_stages()
+def test_the_project_of_mlflow_is_what_the_stages_declare() -> None:
+    assert (PROJECT / "MLproject").read_text() == write_mlproject(), "run make mlproject"
+    declared = yaml.safe_load(write_mlproject())["entry_points"]
     # szcore runs in containers only.
-    assert declared.keys() == stages.keys() - {"szcore"}
-    for name, entry in declared.items():
-        own = [word for word in entry["parameters"] if word not in ("experiment", "overrides")]
-        assert set(own) <= stages[name].words.keys()
-        # Parameters of the entry point itself come before the words that are split.
-        words = "".join(f" {word}={{{word}}}" for word in own)
-        assert entry["command"] == f"python -m aura {name}{words} -- experiments={{experiment}} {{overrides}}"
+    assert declared.keys() == find_stages().keys() - {"szcore"}
+    poincare = "Window of the Poincaré plot in seconds; default [60]"
+    assert f'      poincare_s: {{type: float, default: ""}}  # {poincare}\n' in write_mlproject()
+
+
+def test_every_listed_family_has_a_short_word() -> None:
+    listed = yaml.safe_load((CONF / "windows" / "original.yaml").read_text())["lengths_s"]
+    assert list(knobs.FAMILIES) == list(listed)
+
+
+@pytest.mark.parametrize("stage", [stage for stage in find_stages().values() if stage.knobs], ids=lambda s: s.name)
+def test_a_short_word_sets_its_key(stage: Stage) -> None:
+    config = compose()
+    for word, key in stage.knobs.items():
+        assert stage.to_overrides([f"{word}=3"])[-1] == f"{key}=3"
+        assert stage.to_overrides([f"{word}="]) == [*stage.overrides]
+        owner: object = config
+        for part in key.split("."):
+            owner = owner[part] if isinstance(owner, dict) else getattr(owner, part)
+
+
+def test_short_words_and_full_keys_hold_any_path() -> None:
+    for word in ("root=/a=b/it's, [1]", "dataset.root=/a=b/it's, [1]"):
+        assert compose(find_stages()["train"].to_overrides([word])).dataset.root == "/a=b/it's, [1]"
+    assert compose(["windows.lengths_s.poincare=30"]).windows.lengths_s["poincare"] == [30]
