@@ -137,7 +137,7 @@ def _check_words(stage: Stage, overrides: Sequence[str]) -> None:
         if "=" not in word and not word.startswith("~"):
             example = f"{next(iter(stage.words))}={word}" if stage.words else "dataset.root=/data/recordings"
             raise UsageError(f"{word!r} is not an override; write key=value, such as {example}")
-        if "=~" in word:
+        if "=~" in word or "='~" in word:
             raise UsageError(f"the shell does not expand the ~ of {word!r}; write $HOME")
 
 

@@ -82,7 +82,7 @@ def test_the_ends_of_the_ranges_are_allowed(end: int) -> None:
         ("windows.step_s=11", "windows.lengths_s.time_domain: a window of 10 s is shorter than windows.step_s (11 s)"),
         ("windows.step_s=0", "windows.step_s=0 is out of range; allowed is 0.001 to 3600"),
         ("windows.lengths_s.entropy=long", "windows.lengths_s.entropy=long; allowed are window lengths"),
-        ("windows.lengths_s.entropy=[a]", "windows.lengths_s.entropy=['a']; allowed is a list"),
+        ("windows.lengths_s.entropy=[a]", "windows.lengths_s.entropy=['a']; allowed are window lengths"),
         ("+windows.lengths_s.pulse=[9]", "there is no key windows.lengths_s.pulse; allowed are: time_domain"),
         ("features.families=[pulse]", "features.families: no family is called 'pulse'; allowed are time_domain"),
         ("features.families=[]", "features.families is empty; allowed are time_domain"),
@@ -97,7 +97,7 @@ def test_the_ends_of_the_ranges_are_allowed(end: int) -> None:
         ("prepare.max_failed_share=2", "prepare.max_failed_share=2 is out of range"),
         ("dataset.channels=EKG", "dataset.channels is a list; write dataset.channels=[...]"),
         ("dataset.root=", "dataset.root is empty"),
-        ("/data", "'/data' is not an override; write key=value, such as dataset.root=/data/recordings"),
+        ("/data", "'/data' is not an override; write key=value, such as root=/data"),
         ("dataset.root=~/x", "write $HOME"),
         ("dataset.min_seizure_s=0", "dataset.min_seizure_s=0 is out of range; allowed is 0.1 to 60"),
         (

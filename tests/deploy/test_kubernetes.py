@@ -479,7 +479,7 @@ def test_mlflow_submits_a_valid_job(submit: Callable[..., Manifest], whole: list
         (
             "train",
             {"experiment": "window_length", "overrides": "dataset=any 'dataset.root=/data/our recordings' seed=7"},
-            ["experiments=window_length", "dataset=any", "dataset.root=/data/our recordings", "seed=7"],
+            ["experiments=window_length", "dataset=any", "dataset.root='/data/our recordings'", "seed=7"],
         ),
         ("detect", {"edf": "/data/it's one.edf", "overrides": "windows.step_s=2"}, ["windows.step_s=2"]),
     ],
