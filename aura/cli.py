@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
         overrides = stage.to_overrides(_split(words))
         _check_words(stage, overrides)
     except UsageError as error:
-        return _refuse_words(stage, error)
+        return _refuse(f"{stage.name}: {error}", 2)
     return _run(stage, overrides, stages)
 
 
@@ -69,11 +69,13 @@ def entry_point() -> None:
     # The first process of a container ignores SIGTERM unless a handler is installed.
     signal.signal(signal.SIGTERM, terminate)
     try:
-        from aura.tracking.project import work_where_called
+        from aura.tracking.project import discard_run, work_where_called
 
         if folder := work_where_called():
             print(f"aura: paths are relative to {folder}, where mlflow run was called")
         code = main(sys.argv[1:])
+        # Wrong words, or a stage that logs nothing, leave no run of mlflow run behind.
+        discard_run()
         sys.stdout.flush()
     except BrokenPipeError:
         code = _end_output()
@@ -148,7 +150,7 @@ def _run(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]) ->
     try:
         configs = _compose(stage, overrides, stages)
     except UsageError as error:
-        return _refuse_words(stage, error)
+        return _refuse(f"{stage.name}: {error}", 2)
     try:
         for config in configs:
             stage.run(config)
@@ -221,14 +223,6 @@ def _end_output() -> int:
     """Write no more to a reader that has closed the output, as `head` does."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 141
-
-
-def _refuse_words(stage: Stage, error: UsageError) -> int:
-    """Refuse the words of the command line; ``mlflow run`` keeps no failed run of it."""
-    from aura.tracking.project import discard_run
-
-    discard_run()
-    return _refuse(f"{stage.name}: {error}", 2)
 
 
 def _refuse(message: str, code: int) -> int:

@@ -42,7 +42,7 @@ def work_where_called() -> Path | None:
 
 
 def discard_run() -> None:
-    """Delete the run that MLflow opened for this process, since it is not used; do nothing if there is none.
+    """Delete the run that MLflow opened for this process, unless a stage has used it.
 
     ``mlflow run`` sets the status of the run after this process has ended, and fails if the run is deleted. So another
     process waits for that.

@@ -54,7 +54,7 @@ def test_a_git_address_works_where_it_is_called(address: str, tmp_path: Path) ->
     folder.mkdir()
     # `python -m aura` of the clone, with a parameter of MLproject and one that it does not declare.
     words = (address, "-v", "served", "-e", "synthesize", "-P", "root=corpus")
-    small = ("subjects=1", "seizures_per_subject=1", "eeg_channels=1")
+    small = ("subjects=2", "seizures_per_subject=1", "eeg_channels=1")
     done = call(folder, *words, *(word for key in small for word in ("-P", f"dataset.synthesis.{key}")))
     assert done.returncode == 0, done.stderr
     assert f"paths are relative to {folder}" in done.stdout
@@ -64,6 +64,7 @@ def test_a_git_address_works_where_it_is_called(address: str, tmp_path: Path) ->
     assert refused.returncode == 1
     assert "aura prepare: there is no key roots;" in refused.stderr
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    # Neither the stage that logs nothing nor the wrong key leaves a run.
     deadline = monotonic() + WITHIN_S
     while client.search_runs(["0"]) and monotonic() < deadline:
         sleep(0.5)
@@ -72,12 +73,13 @@ def test_a_git_address_works_where_it_is_called(address: str, tmp_path: Path) ->
 
 def test_runs_are_logged_where_the_command_line_logs(address: str, tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "empty.edf").touch()
     done = call(tmp_path, address, "-v", "served", "-e", "prepare", "-P", "dataset=any", "-P", "root=corpus")
-    # The folder is empty, so the stage fails, and its run says why.
-    assert done.returncode == 1
+    # The only recording cannot be read, so the stage fails, and its run says why.
+    assert done.returncode == 1, done.stdout
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("aura")
-    assert experiment is not None
+    assert experiment is not None, done.stderr
     (run,) = client.search_runs([experiment.experiment_id])
     assert (run.info.run_name, run.info.status) == ("prepare", "FAILED")
     assert "aura.error" in run.data.tags
