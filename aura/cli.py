@@ -110,8 +110,7 @@ def _split(words: list[str]) -> list[str]:
         except ValueError as error:
             raise UsageError(f"the overrides cannot be split into words ({error})") from error
         split, more = _take_options(split)
-        # Without an experiment, MLflow leaves the value empty.
-        words = [*words[:at], *(word for word in split if word != "experiments="), *options, *more]
+        words = [*words[:at], *split, *options, *more]
     return words
 
 
@@ -176,13 +175,15 @@ def _compose(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]
     from aura.config.messages import explain_error
     from aura.core.errors import AuraError
 
-    composed: list[tuple[DictConfig, list[str]]] = []
+    composed: list[tuple[DictConfig, list[str], Mapping[str, str | None]]] = []
     # Without this variable Hydra prints its errors over several lines instead of raising them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         _call_hydra(
             [f"python -m aura {stage.name}", *overrides],
-            lambda values: composed.append((values, list(HydraConfig.get().overrides.task))),
+            lambda values: composed.append(
+                (values, list(HydraConfig.get().overrides.task), HydraConfig.get().runtime.choices)
+            ),
         )
         configs = [check_config(*values) for values in composed]
         if not stage.is_partitionable and any(config.partition is not None for config in configs):

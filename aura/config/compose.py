@@ -1,11 +1,11 @@
 """Compose a configuration from ``conf/`` and overrides, and refuse what is wrong before any work begins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import hydra
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aura.config.build import build, prefixed
@@ -35,14 +35,24 @@ def compose(overrides: Sequence[str] = ()) -> Config:
             raise InvalidInput(f"overrides holds {quote(override)}; allowed are texts such as 'seed=1'")
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            composed = hydra.compose("config", list(overrides))
+            composed = hydra.compose("config", list(overrides), return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise AuraError(explain_error(error)) from error
-    return check_config(composed, overrides)
+    own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    return check_config(own, overrides, composed.hydra.runtime.choices)
 
 
-def check_config(composed: DictConfig, overrides: Sequence[str]) -> Config:
+def check_config(composed: DictConfig, overrides: Sequence[str], choices: Mapping[str, str | None]) -> Config:
     """Turn what Hydra composed from some overrides into a checked configuration.
+
+    Parameters
+    ----------
+    composed
+        The values.
+    overrides
+        What they were composed from.
+    choices
+        Option of each group, as Hydra's ``hydra.runtime.choices`` has them.
 
     Raises
     ------
@@ -54,6 +64,7 @@ def check_config(composed: DictConfig, overrides: Sequence[str]) -> Config:
     except OmegaConfBaseException as error:
         raise AuraError(explain_error(error)) from error
     config.overrides = list(overrides)
+    config.choices = {group: option for group, option in choices.items() if option and not group.startswith("hydra/")}
     # The name of the corpus is a folder; the name of the model contains it, and is part of an address.
     check_name("dataset.name", config.dataset.name, 100)
     check_name("tracking.model_name", config.tracking.model_name, 200)

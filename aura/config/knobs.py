@@ -1,5 +1,6 @@
-"""Short words for the keys that people change most: ``n_estimators=300`` for ``model.n_estimators=300``.
+"""What the stages from prepare to sweep share: short words, the sections they use, and the parameters they log.
 
+A short word stands for a key that people change often: ``n_estimators=300`` for ``model.n_estimators=300``.
 `MLproject` declares them as parameters, so that ``mlflow run . -P n_estimators=300`` works.
 """
 
@@ -26,3 +27,18 @@ TRAIN = FEATURIZE | {
     "seed": "seed",
 }
 SWEEP = TRAIN | {"n_trials": "sweep.n_trials"}
+
+# Sections and keys that decide the output of each stage.
+PREPARE_USES = ("dataset", "detector", "quality", "prepare")
+FEATURIZE_USES = (*PREPARE_USES, "cleaning", "windows", "features")
+TRAIN_USES = (
+    *FEATURIZE_USES,
+    *("labels", "split", "train", "model", "alarms", "scoring", "serving", "tracking.champion_confidence", "seed"),
+)
+# Parameters of each run, also where they have their default values; `model` is the option, `model.*` its values.
+PREPARE_LOGS = ("dataset.name", "detector", "quality", "quality.*", "prepare.*")
+FEATURIZE_LOGS = ("dataset.name", "detector", "cleaning", "cleaning.*", "windows.*", "features", "features.engine")
+TRAIN_LOGS = (
+    *("dataset.name", "windows.step_s", "windows.lengths_s.*", "split", "split.*", "train.folds"),
+    *("train.interictal_per_ictal", "model", "model.*", "scoring.max_false_alarms_per_24h", "seed"),
+)

@@ -165,6 +165,8 @@ class Config:
     baseline: str | None = field(metadata=LOGGED)
     # Overrides of the command line.
     overrides: list[str] = field(default_factory=list, metadata=PRIVATE)
+    # Option of each group, such as random_forest of model.
+    choices: dict[str, str] = field(default_factory=dict, metadata=PRIVATE)
 
     def section(self, kind: type[Section]) -> Section:
         """Return the section that an entry point declared, by its class."""

@@ -39,6 +39,10 @@ class Stage:
         Words for other keys and groups, see `aura.config.knobs`.
     keys
         Other keys and sections that ``--help`` shows.
+    uses
+        Sections and keys that decide the output. Its run logs those that differ from the default as parameters.
+    logs
+        Groups and keys that its run always logs, see `aura.config.knobs`.
     overrides
         Overrides that come before those of the user.
     is_partitionable
@@ -57,6 +61,8 @@ class Stage:
     shorthand: tuple[str, ...] = ()
     knobs: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
     is_partitionable: bool = False
     is_measured: bool = True
@@ -71,12 +77,15 @@ class Stage:
         """Turn words of the command line into overrides of Hydra.
 
         The value of a shorthand word is quoted, so that it may hold any character. A short word without a value is left
-        out: MLflow passes parameters that were not given in this form.
+        out: MLflow passes parameters that were not given in this form. So is ``experiments=null``, the default.
         """
         return [*self.overrides, *(override for word in words if (override := self._to_override(word)) is not None)]
 
     def _to_override(self, word: str) -> str | None:
         name, is_set, value = word.partition("=")
+        if name == "experiments" and value in ("", "null"):
+            # Hydra refuses to set a group to null.
+            return None
         if is_set and not value and (name in self.words or name in self.knobs):
             return None
         if name in self.words:

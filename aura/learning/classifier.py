@@ -1,6 +1,7 @@
 """The interface of a classifier, and its use in training and in serving alike."""
 
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
@@ -93,15 +94,26 @@ def seizure_probability(model: Predictor, x: Floats | Singles) -> Floats:
 
 def _probability(model: Predictor, x: Floats | Singles, described: Bools) -> Floats:
     """Return the probability of a seizure for the rows that have a feature."""
-    if not isinstance(model, RandomForestClassifier | ExtraTreesClassifier):
+    if not is_forest(model):
         return model.predict_proba(x[described])[:, 1]
+    total = np.zeros(int(described.sum()))
+    for votes in vote(model, x[described]):
+        total += votes
+    return np.asarray(total / len(model.estimators_), dtype=np.float64)
+
+
+def is_forest(model: Predictor) -> TypeGuard[RandomForestClassifier | ExtraTreesClassifier]:
+    """Return whether a model is a forest, whose trees vote."""
+    return isinstance(model, RandomForestClassifier | ExtraTreesClassifier)
+
+
+def vote(model: RandomForestClassifier | ExtraTreesClassifier, x: Floats | Singles) -> Iterator[Floats]:
+    """Yield the (n_windows,) probabilities of each tree of a forest, for rows with a feature."""
     # As predict_proba of a forest, without its overhead per tree, which is most of the time for a single row and sets
     # warning filters, which threads share.
-    rows = np.ascontiguousarray(x, dtype=np.float32)[described]
-    total = np.zeros(len(rows))
+    rows = np.ascontiguousarray(x, dtype=np.float32)
     for tree in model.estimators_:
-        total += tree.tree_.value[:, 0, 1].take(tree.tree_.apply(rows))
-    return np.asarray(total / len(model.estimators_), dtype=np.float64)
+        yield tree.tree_.value[:, 0, 1].take(tree.tree_.apply(rows))
 
 
 def _has_features(x: Floats | Singles) -> Bools:

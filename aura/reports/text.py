@@ -5,7 +5,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from aura.evaluation.scoring import FALSE_ALARM_RATE
+from aura.core.wording import counted
+from aura.evaluation.results import Evaluation
+from aura.evaluation.scoring import FALSE_ALARM_RATE, pool
 
 
 def summarize_scores(scores: Mapping[str, float], title: str = "held-out subjects") -> str:
@@ -30,6 +32,16 @@ def summarize_scores(scores: Mapping[str, float], title: str = "held-out subject
         lines.append(f"{label:<24}{'':>30}{f'{scores[name]:.1%}'.replace('%', ' %'):>10}")
     lines.append(f"{'ROC-AUC, PR-AUC':<24}{scores['roc_auc']:>10.3f}{'':>20}{scores['pr_auc']:>10.3f}")
     return "\n".join(lines)
+
+
+def describe_scores(scores: Mapping[str, float], evaluation: Evaluation) -> str:
+    """Describe the scores of test subjects in one sentence."""
+    counts = pool(evaluation.events)
+    return (
+        f"Event F1 {scores['event_f1']:.3f} ({scores['event_f1_low']:.3f} to {scores['event_f1_high']:.3f}), "
+        f"{counts.tp} of {counted(counts.n_ref, 'seizure')} detected, {scores[f'event_{FALSE_ALARM_RATE}']:.1f} false "
+        f"alarms per 24 h of assessed time, on {counted(len(evaluation.subjects), 'test subject')}."
+    )
 
 
 def compare_with_baselines(scores: Mapping[str, float], baselines: pd.DataFrame) -> str:

@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from aura.core.series import RRSeries
-from aura.evaluation.operating_point import compute_event_curve
-from aura.evaluation.recipe import Recipe, TrainingResult
+from aura.evaluation.recipe import TrainingResult
 from aura.evaluation.results import Evaluation
 from aura.reports import figures
 from aura.reports.figures import Panel
@@ -20,14 +19,16 @@ ReadRR = Callable[[str], RRSeries]
 
 
 def draw_training(
-    result: TrainingResult, recipe: Recipe, scores: Mapping[str, float], importance: pd.DataFrame, read_rr: ReadRR
+    result: TrainingResult, curve: pd.DataFrame, scores: Mapping[str, float], importance: pd.DataFrame, read_rr: ReadRR
 ) -> dict[str, Figure]:
     """Draw the pictures of a training.
 
     Parameters
     ----------
-    result, recipe
+    result
         The training.
+    curve
+        Event scores of the test subjects over thresholds.
     scores
         Scores of the test subjects, by name.
     importance
@@ -41,7 +42,6 @@ def draw_training(
         Pictures by the name under which they are logged.
     """
     evaluation, limit = result.evaluation, result.max_false_alarms_per_24h
-    curve = compute_event_curve(evaluation.recordings, recipe.alarms, recipe.rules)
     return {
         "sensitivity_false_alarms": figures.draw_false_alarm_curve(curve, result.detector.curve, scores, limit),
         "per_subject": figures.draw_subjects(evaluation.per_subject()),

@@ -65,14 +65,15 @@ def delete_ended_run(run_id: str) -> None:
 
 
 def move_run(experiment_id: str) -> None:
-    """Replace the run that MLflow opened for this process by one in another experiment."""
+    """Replace the run that MLflow opened for this process by one in another experiment.
+
+    The stage logs its parameters itself, and those of MLproject only once.
+    """
     import mlflow
 
     client, run_id = mlflow.MlflowClient(), os.environ[RUN_ID]
     opened = client.get_run(run_id)
     moved = client.create_run(experiment_id, start_time=opened.info.start_time, tags=opened.data.tags)
-    for key, value in opened.data.params.items():
-        client.log_param(moved.info.run_id, key, value)
     discard_run()
     os.environ[RUN_ID] = moved.info.run_id
 

@@ -1,5 +1,6 @@
 """Load registered detectors, with their provenance."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,7 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
         If there is no such model, or it cannot be used.
     """
     local = Path(local_file_uri_to_path(uri))
+    uri = _find_model_of_run(uri)
     try:
         # For a folder, MLflow would ask the server for the model that was logged from it.
         folder = local if local.is_dir() else Path(mlflow.artifacts.download_artifacts(uri))
@@ -131,6 +133,15 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
             is_confirmed=is_confirmed,
         ),
     )
+
+
+def _find_model_of_run(uri: str) -> str:
+    """Return the address of the only model of a run for ``runs:/RUN/model``, whatever its name; else the address."""
+    match = re.fullmatch(r"runs:/([0-9a-f]{32})(/model)?/?", uri)
+    if match is None or not runs.exists(match[1]):
+        return uri
+    models = mlflow.get_run(match[1]).outputs.model_outputs
+    return f"models:/{models[0].model_id}" if len(models) == 1 else uri
 
 
 def _explain_missing(uri: str, error: Exception) -> AuraError:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +10,14 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from threading import Timer
+from time import time
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# The stages say themselves what they do; MLflow adds a bar per file that it reads, and an address per run.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow
 import numpy as np
@@ -19,14 +25,17 @@ import pandas as pd
 import yaml
 from filelock import FileLock
 from matplotlib.figure import Figure
+from mlflow.data.dataset import Dataset
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from aura import __version__
+from aura.config import summary
 from aura.config.disclosure import public, public_error
 from aura.config.schema import Config
-from aura.config.scope import dotted
 from aura.core.errors import AuraError, OutageError, without_credentials
 from aura.core.paths import INSTALLED, PACKAGE, PROJECT
 from aura.evaluation.scoring import RATIOS
@@ -34,6 +43,9 @@ from aura.serving.requests import SIGNATURE
 from aura.tracking import project
 from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
 
+if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+    # Else MLflow adds a line for each table that it creates.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
 # Each request waits half a minute for a server that restarts (refused connections); MLflow's default is four minutes.
 # A server that accepts a request has a minute to answer, since it may be uploading a model to an object store.
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
@@ -41,6 +53,14 @@ os.environ.setdefault(RETRIES, "4")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 # Id of the experiment in which MLflow logs if none is named.
 DEFAULT_EXPERIMENT = "0"
+# Use of the machine is logged by stages that last longer than this.
+MONITOR_AFTER_S = 60.0
+MONITOR_EVERY_S = 10.0
+DECIMALS = 4
+# Metrics that MLflow accepts in one request.
+MAX_BATCH = 1000
+# MLflow's page that compares runs opens on the metric that was logged first; here that is the score.
+UNMONITORED = ("train", "trial")
 
 
 @contextmanager
@@ -57,16 +77,15 @@ def stage_run(
     stage
         Name of the stage.
     config
-        Configuration, which is logged as dotted parameters and as a file.
+        Configuration, which is logged as a file; what matters of it, as parameters.
     parent
         Run of which this one is a child, if it is not the active run.
     name
-        Name of the run, if it is not that of the stage.
+        Name of the run, if it is not made of the stage and its settings.
     """
     is_nested = mlflow.active_run() is not None
+    name = name or summary.name_run(stage, config)
     open_runs = runs_folder(Path(config.workspace))
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
-    mlflow.set_system_metrics_sampling_interval(1)
     with _explain_outages(is_nested=is_nested):
         if not is_nested and not project.is_started_by_mlflow():
             connect(config)
@@ -79,26 +98,58 @@ def stage_run(
             settle_dead(open_runs, _mark_killed)
         with (
             ExitStack() as stack,
-            mlflow.start_run(run_name=name or stage, nested=is_nested, log_system_metrics=True) as active,
+            mlflow.start_run(run_name=name, nested=is_nested, log_system_metrics=False) as active,
         ):
             stack.enter_context(lock_run(open_runs, active.info.run_id))
+            if stage not in UNMONITORED:
+                stack.enter_context(_monitor(active.info.run_id))
             with _log_end(config):
-                _log_start(stage, config, parent=parent, name=name or stage)
+                _log_start(stage, config, parent=parent, name=name)
                 yield active
 
 
 def _log_start(stage: str, config: Config, *, parent: str | None, name: str) -> None:
     """Log tags and configuration of the active run."""
-    # The name is set again, since an adopted run has a random one. The default source is a path of this machine.
-    mlflow.set_tags({"mlflow.runName": name, "mlflow.source.name": f"aura {stage}", "aura.stage": stage, **_git_tags()})
+    tags = {
+        # The name is set again, since an adopted run has a random one.
+        "mlflow.runName": name,
+        # The default source is a path of this machine.
+        "mlflow.source.name": f"aura {stage}",
+        "mlflow.note.content": summary.describe_run(stage, config, software()),
+        "aura.stage": stage,
+        "aura.corpus": config.dataset.name,
+    }
+    if "experiments" in config.choices:
+        tags["aura.experiment"] = config.choices["experiments"]
+    if config.baseline and stage == "train":
+        tags["aura.baseline"] = config.baseline
+    mlflow.set_tags(tags | _git_tags())
     if parent is not None:
         set_parent(parent)
-    mlflow.log_params(parameters(config))
+    mlflow.log_params(summary.list_parameters(stage, config))
     mlflow.log_text(yaml.safe_dump(public(config), sort_keys=False), "config.yaml")
-    if config.baseline and stage == "train":
-        mlflow.set_tag("aura.baseline", config.baseline)
-    if config.question:
-        mlflow.set_tag("mlflow.note.content", config.question)
+
+
+def describe(stage: str, config: Config, result: str, model_id: str | None = None) -> None:
+    """Put the result before the description of the active run, and describe its model in the same words."""
+    note = {"mlflow.note.content": summary.describe_run(stage, config, software(), result)}
+    mlflow.set_tags(note)
+    if model_id is not None:
+        mlflow.MlflowClient().set_logged_model_tags(model_id, note)
+
+
+@contextmanager
+def _monitor(run_id: str) -> Iterator[None]:
+    """Log the use of the machine, if the block lasts long enough for that to matter."""
+    monitor = SystemMetricsMonitor(run_id, sampling_interval=MONITOR_EVERY_S)
+    timer = Timer(MONITOR_AFTER_S, monitor.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        monitor.finish()
 
 
 @contextmanager
@@ -116,11 +167,6 @@ def _log_end(config: Config) -> Iterator[None]:
     except KeyboardInterrupt:
         mlflow.end_run("KILLED")
         raise
-
-
-def parameters(config: Config) -> dict[str, Any]:
-    """Return the values of a configuration that are logged, by dotted key."""
-    return dict(dotted(public(config)))
 
 
 @contextmanager
@@ -251,9 +297,34 @@ def log_params(values: Mapping[str, Any]) -> None:
     mlflow.log_params(dict(values))
 
 
-def log_metrics(values: Mapping[str, float], step: int | None = None) -> None:
-    """Log metrics; NaN is logged as NaN."""
-    mlflow.log_metrics(dict(values), step=step)
+def log_metrics(
+    values: Mapping[str, float], *, step: int | None = None, model_id: str | None = None, dataset: Dataset | None = None
+) -> None:
+    """Log metrics with four decimals, which MLflow shows as they are; NaN is logged as NaN.
+
+    Parameters
+    ----------
+    values
+        Metrics by name. MLflow's page that compares runs opens on the first.
+    step
+        Step of a curve.
+    model_id, dataset
+        Model and data that they belong to; the page of the model shows them if both are given.
+    """
+    rounded = {name: round(float(value), DECIMALS) for name, value in values.items()}
+    mlflow.log_metrics(rounded, step=step, model_id=model_id, dataset=dataset)
+
+
+def log_curves(curves: Mapping[str, Mapping[int, float]]) -> None:
+    """Log curves as metrics with steps, which MLflow draws as lines; steps are whole numbers from 1."""
+    now = int(time() * 1000)
+    points = [
+        Metric(name, round(value, DECIMALS), now, step)
+        for name, curve in curves.items()
+        for step, value in curve.items()
+    ]
+    for start in range(0, len(points), MAX_BATCH):
+        mlflow.MlflowClient().log_batch(active_id(), metrics=points[start : start + MAX_BATCH])
 
 
 def log_table(frame: pd.DataFrame, file: str) -> None:
@@ -289,38 +360,55 @@ def log_figures(figures: Mapping[str, Figure]) -> None:
             mlflow.log_figure(figure, f"{name}.png", save_kwargs={"dpi": 110})
 
 
-def log_dataset(folder: Path, *, name: str, digest: str, recordings: pd.DataFrame, test_digest: str) -> None:
-    """Log the data that the model is trained and scored on."""
+def log_datasets(folder: Path, *, corpus: str, digests: Mapping[str, str]) -> dict[str, Dataset]:
+    """Log the data that a model is trained and tested on.
+
+    Parameters
+    ----------
+    folder
+        Folder of the data.
+    corpus
+        Name of the corpus.
+    digests
+        Digest of each side, by its context: ``train`` and ``test``.
+
+    Returns
+    -------
+    dict of Dataset
+        By context, for `log_metrics`.
+    """
     with warnings.catch_warnings():
         # MLflow registers its own local source twice.
         warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted in multiple ways")
         # Only the last folders: the whole path would disclose this machine.
         source = resolve_dataset_source("/".join(folder.parts[-2:]))
-    dataset = MetaDataset(source=source, name=name, digest=digest)
-    mlflow.log_input(dataset, context="training and test")
-    mlflow.log_params(
-        {
-            "data.digest": digest,
-            "data.subjects": recordings["subject"].nunique(),
-            "data.recordings": len(recordings),
-            "data.hours": round(float(recordings["duration_s"].sum() / 3600), 3),
-            "data.seizures": int(recordings["n_seizures"].sum()),
-            "test.digest": test_digest,
-        }
-    )
+    datasets = {
+        context: MetaDataset(source=source, name=f"{corpus} {context}", digest=digest)
+        for context, digest in digests.items()
+    }
+    for context, dataset in datasets.items():
+        mlflow.log_input(dataset, context=context)
+    return datasets
 
 
-def log_model(folder: Path, requirements: Sequence[str]) -> str:
+def log_model(folder: Path, requirements: Sequence[str], *, name: str) -> str:
     """Log a detector that `aura.detection.detector.SeizureDetector.save` wrote.
+
+    Parameters
+    ----------
+    folder, requirements
+        Folder of the detector, and the packages that it needs.
+    name
+        Name in words; it is also that of the artifact, so other characters than letters and digits are replaced.
 
     Returns
     -------
     str
-        Id of the logged model, for `aura.tracking.promotion.register`.
+        Id of the logged model, for `log_metrics` and `aura.tracking.promotion.register`.
     """
     example = pd.DataFrame({"t_s": np.round(np.arange(1, 13) * 0.8, 3), "rr_ms": np.full(12, 800.0)})
     info = mlflow.pyfunc.log_model(
-        name="model",
+        name=re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_"),
         loader_module="aura.serving",
         data_path=str(folder),
         code_paths=[str(PACKAGE)],

@@ -13,6 +13,8 @@ from aura.config.compose import compose
 from aura.config.disclosure import public
 from aura.config.schema import config_class
 from aura.config.scope import LOGGED, Scope, dotted, scope_of, select, undeclared
+from aura.config.stage import find_stages
+from aura.config.summary import describe_run, list_parameters, name_run
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
 from aura.reports.sweep import write_experiment
@@ -115,12 +117,13 @@ def test_how_far_a_key_reaches(key: str, scope: Scope) -> None:
     assert scope_of(Config, key) is scope
 
 
-@pytest.mark.integration
 def test_no_place_and_no_secret_is_logged() -> None:
-    from aura.tracking.runs import parameters
-
     config = compose(["dataset=any", *PRIVATE_WORDS])
-    logged = f"{yaml.safe_dump(public(config))}{parameters(config)}"
+    said = [
+        f"{list_parameters(stage, config)}{name_run(stage, config)}{describe_run(stage, config, 'aura')}"
+        for stage in find_stages()
+    ]
+    logged = f"{yaml.safe_dump(public(config))}{said}"
     assert "n_estimators" in logged
     for private in (SECRET, PLACE, "jane"):
         assert private not in logged

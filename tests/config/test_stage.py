@@ -18,6 +18,7 @@ from aura.config.help import read_comments
 from aura.config.mlproject import write_mlproject
 from aura.config.scope import Scope, scope_of
 from aura.config.stage import Stage, find_stages
+from aura.config.summary import describe_run, list_parameters, name_run
 from aura.core.paths import CONF, PROJECT
 
 MODULE = '''
@@ -104,13 +105,11 @@ def test_wrong_words_of_an_added_entry_point_are_refused(
     assert capsys.readouterr().err == f"aura greet: {says}\n"
 
 
-@pytest.mark.integration
 @pytest.mark.usefixtures("greet")
 def test_the_section_of_an_added_entry_point_is_not_logged() -> None:
-    from aura.tracking.runs import parameters
-
     config = compose(["greet.person=geheim"])
-    assert "geheim" not in f"{public(config)}{parameters(config)}"
+    said = [describe("greet", config) for describe in (list_parameters, name_run)]
+    assert "geheim" not in f"{public(config)}{said}{describe_run('greet', config, 'aura')}"
     assert scope_of(type(config), "greet.person") is Scope.PRIVATE
 
 

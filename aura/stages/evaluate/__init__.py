@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from aura.config import knobs
 from aura.config.stage import Stage
 
 
@@ -21,4 +22,6 @@ STAGE = Stage(
     shorthand=("evaluate.model", "dataset.root"),
     knobs={"dataset": "dataset"},
     keys=("scoring",),
+    uses=(*knobs.PREPARE_USES, "scoring"),
+    logs=("dataset.name", "scoring.*"),
 )

@@ -9,6 +9,8 @@ STAGE = Stage(
     module=f"{__name__}.run",
     shorthand=("dataset.root",),
     knobs=knobs.TRAIN,
+    uses=knobs.TRAIN_USES,
+    logs=("dataset.name",),
     order=150,
     keys=("train", "tracking", "seed"),
 )

@@ -26,6 +26,8 @@ STAGE = Stage(
     module=f"{__name__}.run",
     shorthand=("dataset.root",),
     knobs=knobs.SWEEP,
+    uses=(*knobs.TRAIN_USES, "sweep"),
+    logs=("dataset.name", "sweep.*", "seed"),
     order=50,
     sections={"sweep": SweepConfig},
 )

@@ -9,6 +9,8 @@ STAGE = Stage(
     module=f"{__name__}.run",
     shorthand=("dataset.root",),
     knobs=knobs.TRAIN,
+    uses=knobs.TRAIN_USES,
+    logs=knobs.TRAIN_LOGS,
     order=40,
     keys=("train", "scoring.max_false_alarms_per_24h", "tracking", "seed"),
 )

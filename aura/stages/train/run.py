@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
+from mlflow.data.dataset import Dataset
 
 from aura.assembly import (
     build_detector,
@@ -21,16 +22,19 @@ from aura.assembly import (
     is_synthetic,
     open_prepared,
 )
+from aura.config import summary
 from aura.config.schema import Config
 from aura.core.errors import AuraError
 from aura.core.provenance import Origin, Provenance
 from aura.core.wording import counted
 from aura.detection.components import build_labelling
 from aura.detection.onnx import check_exportable
+from aura.evaluation.operating_point import compute_event_curve, read_operating_point
 from aura.evaluation.recipe import Recipe, TrainingResult
 from aura.evaluation.results import Evaluation
+from aura.evaluation.scoring import FALSE_ALARM_RATE
 from aura.learning.feature_table import FeatureTable
-from aura.learning.importance import compute_importance
+from aura.learning.importance import compute_importance, compute_size_curve, draw_windows
 from aura.learning.splits import Fold
 from aura.reports import text
 from aura.reports.model_card import write_model_card
@@ -38,8 +42,12 @@ from aura.reports.training import draw_training
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import run as evaluate
 from aura.stages.featurize.run import ensure_features
-from aura.tracking import promotion, runs
+from aura.stages.train.curves import trace_false_alarms, trace_folds, trace_sizes, trace_thresholds
+from aura.tracking import promotion, runs, views
 from aura.tracking.registry import Registered
+
+# MLflow's page that compares runs opens on the metric that was logged first.
+FIRST_METRICS = ("event_f1", "event_sensitivity", "event_false_alarms_per_24h", f"event_{FALSE_ALARM_RATE}")
 
 
 def run(config: Config) -> None:
@@ -54,7 +62,7 @@ def run(config: Config) -> None:
     with runs.stage_run("train", config) as active:
         features = open_feature_table(config)
         folds = build_folds(config, features.recordings)
-        log_data(config, features, folds)
+        datasets = log_data(config, features, folds)
         with instantiate(config.compute).forest():
             result = recipe.train_and_test(
                 features,
@@ -66,30 +74,45 @@ def run(config: Config) -> None:
             )
         scores = result.evaluation.scores(seed=config.seed)
         evaluate.push_counts(result.evaluation)
-        comparison = log_result(config, result, scores)
-        outcome = register(config, result, recipe, scores, comparison, runtime)
+        comparison = log_tables(config, result, scores)
+        model_id = log_model(config, result, recipe, runtime)
+        log_scores(result, scores, datasets, model_id)
+        runs.describe("train", config, text.describe_scores(scores, result.evaluation), model_id)
+        outcome = register(config, result, scores, comparison, model_id)
         print(describe(result, scores, comparison, outcome, active.info.run_id))
         # Pictures come last, so that a failure to draw them costs nothing else.
         with _note_on_error(f"everything but pictures and pages is saved: {outcome}"):
             log_pictures(config, features, result, recipe, scores)
+        print(f"train: compare with other runs at {views.update_view('train')} (make ui)")
 
 
-def log_data(config: Config, features: FeatureTable, folds: Sequence[Fold]) -> None:
-    """Log the data that the detector is trained and tested on, before any work."""
-    tested = features.recordings[np.any([fold.test for fold in folds], axis=0)]
-    runs.log_dataset(
-        features.store.folder,
-        name=config.dataset.name,
-        digest=compute_data_digest(features.recordings, config.labels),
-        recordings=features.recordings,
-        test_digest=compute_test_digest(config, tested),
+def log_data(config: Config, features: FeatureTable, folds: Sequence[Fold]) -> dict[str, Dataset]:
+    """Log the data that the detector is trained and tested on, before any work; return it by side."""
+    recordings = features.recordings
+    trained, tested = (
+        recordings[np.any([getattr(fold, side) for fold in folds], axis=0)] for side in ("train", "test")
     )
+    digests = {
+        "train": compute_data_digest(trained, config.labels),
+        "test": compute_test_digest(config, tested),
+    }
+    runs.log_params(
+        {
+            "data.subjects": recordings["subject"].nunique(),
+            "data.recordings": len(recordings),
+            "data.hours": round(float(recordings["duration_s"].sum() / 3600), 3),
+            "data.seizures": int(recordings["n_seizures"].sum()),
+            "data.digest": compute_data_digest(recordings, config.labels),
+            "test.digest": digests["test"],
+        }
+    )
+    return runs.log_datasets(features.store.folder, corpus=config.dataset.name, digests=digests)
 
 
-def log_result(config: Config, result: TrainingResult, scores: Mapping[str, float]) -> str:
-    """Log scores and tables, and return the comparison with baselines in words."""
+def log_tables(config: Config, result: TrainingResult, scores: Mapping[str, float]) -> str:
+    """Log the scores in full and the tables, and return the comparison with baselines in words."""
     evaluation = result.evaluation
-    runs.log_metrics({**scores, **result.window_counts, "threshold": result.detector.threshold})
+    runs.log_json(scores, "scores.json")
     runs.log_json({"dataset": [config.dataset.name], **result.sides}, "split.json")
     runs.log_table(evaluation.per_subject(), "per_subject.json")
     runs.log_table(evaluation.seizures(), "seizures.json")
@@ -99,26 +122,45 @@ def log_result(config: Config, result: TrainingResult, scores: Mapping[str, floa
     return text.compare_with_baselines(scores, baselines)
 
 
+def log_model(config: Config, result: TrainingResult, recipe: Recipe, runtime: str) -> str | None:
+    """Log the model and return its id; None for personal models, since each is for one subject."""
+    if is_personal(config):
+        return None
+    detector = build_detector(config, result.detector, recipe, build_origin(config))
+    with TemporaryDirectory() as saved:
+        detector.save(Path(saved), runtime=runtime)
+        return runs.log_model(
+            Path(saved),
+            detector.requirements(runtime=runtime),
+            name=f"{config.choices['model']} {summary.name_run('train', config).removeprefix('train')}",
+        )
+
+
+def log_scores(
+    result: TrainingResult, scores: Mapping[str, float], datasets: Mapping[str, Dataset], model_id: str | None
+) -> None:
+    """Log the scores on test subjects, and those on training subjects that the threshold was chosen for."""
+    trained = result.detector
+    tested = {**scores, **result.window_counts, "threshold": trained.threshold}
+    first = {name: tested[name] for name in FIRST_METRICS}
+    runs.log_metrics(first | tested, model_id=model_id, dataset=datasets["test"])
+    chosen = read_operating_point(trained.curve, trained.threshold)
+    runs.log_metrics(
+        {f"train_event_{name}": value for name, value in chosen.items()}, model_id=model_id, dataset=datasets["train"]
+    )
+
+
 def register(
-    config: Config,
-    result: TrainingResult,
-    recipe: Recipe,
-    scores: Mapping[str, float],
-    comparison: str,
-    runtime: str,
+    config: Config, result: TrainingResult, scores: Mapping[str, float], comparison: str, model_id: str | None
 ) -> str:
-    """Log the model card and the model, register the model, and return a sentence about it."""
+    """Log the model card, register the model, and return a sentence about it."""
     origin = build_origin(config)
     card = write_model_card(
         config, scores, comparison, result.recordings, result.tested, origin=origin, keeps_limit=result.keeps_limit
     )
     runs.log_text(card, "model_card.md")
-    if is_personal(config):
+    if model_id is None:
         return "nothing is registered: each model is for one subject"
-    detector = build_detector(config, result.detector, recipe, origin)
-    with TemporaryDirectory() as saved:
-        detector.save(Path(saved), runtime=runtime)
-        model_id = runs.log_model(Path(saved), detector.requirements(runtime=runtime))
     score_again = partial(_score_again, config, result.tested)
     return promotion.register(config, model_id, card, origin, result.evaluation, result.tested, score_again)
 
@@ -138,12 +180,23 @@ def describe(result: TrainingResult, scores: Mapping[str, float], comparison: st
 def log_pictures(
     config: Config, features: FeatureTable, result: TrainingResult, recipe: Recipe, scores: Mapping[str, float]
 ) -> None:
-    """Log the pictures of a training, and the pages of the recordings with the most errors."""
+    """Log the curves and pictures of a training, and the pages of the recordings with the most errors."""
     # The first of several folds stands for the others: its model is tried on subjects that it has not seen.
     unseen = features.select(result.folds[0].test)
-    importance = compute_importance(result.by_fold[0].model, unseen, seed=config.seed)
+    drawn = draw_windows(unseen, seed=config.seed)
+    importance = compute_importance(result.by_fold[0].model, drawn, seed=config.seed)
+    curve = compute_event_curve(result.evaluation.recordings, recipe.alarms, recipe.rules)
+    runs.log_curves(
+        {
+            **trace_thresholds(result.detector.curve, "train_threshold_percent"),
+            **trace_thresholds(curve, "threshold_percent"),
+            "false_alarms_per_assessed_24h/sensitivity": trace_false_alarms(curve, result.max_false_alarms_per_24h),
+            **trace_folds(result),
+            **trace_sizes(compute_size_curve(result.by_fold[0].model, drawn)),
+        }
+    )
     corpus = open_prepared(config)
-    pictures = draw_training(result, recipe, scores, importance, read_rr=lambda recording: corpus[recording].rr)
+    pictures = draw_training(result, curve, scores, importance, read_rr=lambda recording: corpus[recording].rr)
     runs.log_figures(pictures)
     provenance = Provenance(
         f"of run {runs.active_id()}",
