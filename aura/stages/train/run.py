@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +15,7 @@ from aura.assembly import (
     build_recipe,
     choose_groups,
     compute_data_digest,
+    compute_fingerprint,
     compute_test_digest,
     is_personal,
     is_synthetic,
@@ -23,12 +23,11 @@ from aura.assembly import (
 )
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.core.provenance import Origin, Provenance
+from aura.core.provenance import Provenance
 from aura.core.wording import counted
 from aura.detection.components import build_labelling
 from aura.detection.onnx import check_exportable
 from aura.evaluation.recipe import Recipe, TrainingResult
-from aura.evaluation.results import Evaluation
 from aura.learning.feature_table import FeatureTable
 from aura.learning.importance import compute_importance
 from aura.learning.splits import Fold
@@ -38,21 +37,43 @@ from aura.reports.training import draw_training
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import run as evaluate
 from aura.stages.featurize.run import ensure_features
-from aura.tracking import promotion, runs
-from aura.tracking.registry import Registered
+from aura.stages.train import STAGE
+from aura.stages.train.registration import (
+    CARD,
+    build_origin,
+    find_finished,
+    list_annotated,
+    register,
+    report_finished,
+    run_together,
+)
+from aura.tracking import finished, promotion, runs
 
 
-def run(config: Config) -> None:
+def run(config: Config, *, registers: bool = True) -> None:
     """Train, test and register a detector on the features of this configuration.
 
-    If features are missing or outdated, featurize runs first, as a child run.
+    If features are missing or outdated, featurize runs first, as a child run. With ``tracking.register=auto``, a
+    finished run that trained the same detector is reported instead.
+
+    Parameters
+    ----------
+    config
+        Configuration.
+    registers
+        Whether the detector is registered, unless ``tracking.register=never``; the jobs of a multirun are not.
     """
+    if config.tracking.register == "auto" and (same := find_finished(config)) is not None:
+        report_finished(config, same, registers=registers)
+        return
     recipe = build_recipe(config)
     runtime = config.serving.runtime or "sklearn"
     if runtime == "onnx":
         check_exportable(instantiate(config.model))
     with runs.stage_run("train", config) as active:
         features = open_feature_table(config)
+        fingerprint = _compute_fingerprint(config, features)
+        finished.mark(fingerprint)
         folds = build_folds(config, features.recordings)
         log_data(config, features, folds)
         with instantiate(config.compute).forest():
@@ -67,11 +88,17 @@ def run(config: Config) -> None:
         scores = result.evaluation.scores(seed=config.seed)
         evaluate.push_counts(result.evaluation)
         comparison = log_result(config, result, scores)
-        outcome = register(config, result, recipe, scores, comparison, runtime)
+        candidate = log_candidate(config, result, recipe, scores, comparison, runtime, fingerprint)
+        outcome = register(config, candidate, result.tested, registers=registers)
         print(describe(result, scores, comparison, outcome, active.info.run_id))
         # Pictures come last, so that a failure to draw them costs nothing else.
         with _note_on_error(f"everything but pictures and pages is saved: {outcome}"):
             log_pictures(config, features, result, recipe, scores)
+
+
+def run_jobs(configs: Sequence[Config]) -> None:
+    """Run the jobs of a multirun, and register the best."""
+    run_together(STAGE, configs)
 
 
 def log_data(config: Config, features: FeatureTable, folds: Sequence[Fold]) -> None:
@@ -90,6 +117,7 @@ def log_result(config: Config, result: TrainingResult, scores: Mapping[str, floa
     """Log scores and tables, and return the comparison with baselines in words."""
     evaluation = result.evaluation
     runs.log_metrics({**scores, **result.window_counts, "threshold": result.detector.threshold})
+    runs.log_metrics({f"train_event_{name}": value for name, value in result.training_scores.items()})
     runs.log_json({"dataset": [config.dataset.name], **result.sides}, "split.json")
     runs.log_table(evaluation.per_subject(), "per_subject.json")
     runs.log_table(evaluation.seizures(), "seizures.json")
@@ -99,28 +127,28 @@ def log_result(config: Config, result: TrainingResult, scores: Mapping[str, floa
     return text.compare_with_baselines(scores, baselines)
 
 
-def register(
+def log_candidate(
     config: Config,
     result: TrainingResult,
     recipe: Recipe,
     scores: Mapping[str, float],
     comparison: str,
     runtime: str,
-) -> str:
-    """Log the model card and the model, register the model, and return a sentence about it."""
+    fingerprint: str,
+) -> promotion.Candidate | None:
+    """Log the model card and the model, and return what can be registered; None if each model is for one subject."""
     origin = build_origin(config)
     card = write_model_card(
         config, scores, comparison, result.recordings, result.tested, origin=origin, keeps_limit=result.keeps_limit
     )
-    runs.log_text(card, "model_card.md")
+    runs.log_text(card, CARD)
     if is_personal(config):
-        return "nothing is registered: each model is for one subject"
+        return None
     detector = build_detector(config, result.detector, recipe, origin)
     with TemporaryDirectory() as saved:
         detector.save(Path(saved), runtime=runtime)
         model_id = runs.log_model(Path(saved), detector.requirements(runtime=runtime))
-    score_again = partial(_score_again, config, result.tested)
-    return promotion.register(config, model_id, card, origin, result.evaluation, result.tested, score_again)
+    return promotion.Candidate(model_id, card, origin, result.evaluation.per_subject(), result.tested, fingerprint)
 
 
 def describe(result: TrainingResult, scores: Mapping[str, float], comparison: str, outcome: str, run_id: str) -> str:
@@ -157,11 +185,6 @@ def log_pictures(
     log_pages(corpus, result.evaluation, recipe.alarms, provenance, synthetic_data=is_synthetic(config))
 
 
-def build_origin(config: Config) -> Origin:
-    """Describe what a detector is trained on."""
-    return Origin(config.dataset.name, is_synthetic(config), runs.software(), runs.today())
-
-
 @contextmanager
 def _note_on_error(sentence: str) -> Iterator[None]:
     """Add a sentence to an error that ends the block."""
@@ -170,6 +193,11 @@ def _note_on_error(sentence: str) -> Iterator[None]:
     except BaseException as error:
         error.add_note(sentence)
         raise
+
+
+def _compute_fingerprint(config: Config, features: FeatureTable) -> str:
+    prepared = open_prepared(config).recordings
+    return compute_fingerprint(config, prepared[prepared["recording"].isin(features.recordings["recording"])])
 
 
 def open_feature_table(config: Config) -> FeatureTable:
@@ -182,7 +210,7 @@ def open_feature_table(config: Config) -> FeatureTable:
 
 def select_annotated(recordings: pd.DataFrame) -> pd.DataFrame:
     """Select the annotated recordings; a detector cannot learn from the others."""
-    annotated = recordings[recordings["annotated"]].astype({"n_seizures": "int64"}).reset_index(drop=True)
+    annotated = list_annotated(recordings)
     if not len(annotated):
         n = len(recordings)
         raise AuraError(f"no recording is annotated, of {n} that were prepared; training needs annotated seizures")
@@ -190,9 +218,3 @@ def select_annotated(recordings: pd.DataFrame) -> pd.DataFrame:
     if n_left_out:
         print(f"train: left out without annotations: {n_left_out} of {counted(len(recordings), 'recording')}")
     return annotated
-
-
-def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
-    """Score another detector on the recordings that this one was tested on."""
-    corpus = open_prepared(config)
-    return evaluate.score_corpus(config, other.detector, (corpus[name] for name in recordings["recording"]))
