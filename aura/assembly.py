@@ -4,7 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, astuple
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -284,8 +284,9 @@ def compute_fingerprint(config: Config, recordings: pd.DataFrame) -> str:
     )
 
 
+@cache
 def _digest_code() -> str:
-    """Compute a digest of the code of the package, which is part of each logged model."""
+    """Compute a digest of the code of the package, which is part of each logged model; once, since it was imported."""
     files = sorted(PACKAGE.rglob("*.py"))
     return digest([[path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")] for path in files])
 

@@ -127,7 +127,9 @@ def _register_best(jobs: Sequence[Config]) -> None:
     """
     found = [(config, same) for config in jobs if (same := find_finished(config)) is not None]
     if len(found) < len(jobs):
-        raise AuraError("a model of these runs was deleted meanwhile, so none is registered; run the stage again")
+        raise AuraError(
+            "the recordings or a model of these runs have changed meanwhile, so none is registered; run the stage again"
+        )
     keeping = [pair for pair in found if _keeps_limit(*pair)]
     config, best = max(keeping or found, key=lambda pair: pair[1].metrics["train_event_f1"])
     print(
