@@ -4,7 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, astuple
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,15 @@ from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 
 from aura.config.schema import Config
+from aura.config.scope import Scope, select
 from aura.core.errors import AuraError
 from aura.core.files import digest
 from aura.core.former_paths import former_path
+from aura.core.paths import PACKAGE
 from aura.core.provenance import Origin
 from aura.corpora.names import key_from_environment
 from aura.detection.components import BEAT_DETECTORS, build_beat_detector
-from aura.detection.detector import SeizureDetector
+from aura.detection.detector import REQUIREMENTS, SeizureDetector
 from aura.evaluation.recipe import Recipe, TrainedDetector
 from aura.features import list_features
 from aura.formats.vocabulary import Words
@@ -253,6 +255,40 @@ def compute_data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> 
     """Compute a digest of the labelled corpus: recordings, durations, seizures and task; not features or detectors."""
     facts = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
     return digest(facts.astype({"split": "object"}).where(facts.notna(), None).to_dict("list"), _name_task(labels))
+
+
+def compute_fingerprint(config: Config, recordings: pd.DataFrame) -> str:
+    """Compute a digest of all that decides a model and its promotion: settings, recordings, code and libraries.
+
+    Parameters
+    ----------
+    config
+        Configuration of the training.
+    recordings
+        Rows of the annotated recordings in the table of the prepared corpus.
+    """
+    facts = recordings[["recording", "subject", "split", "duration_s", "digest"]].sort_values("recording")
+    settings = select(type(config), asdict(config), Scope.COMPARED)
+    tracking = config.tracking
+    registration = [tracking.model_name, tracking.champion_confidence, config.baseline, is_synthetic(config)]
+    library = config.model["_target_"].partition(".")[0]
+    names = {*REQUIREMENTS, *({library} & {"lightgbm"})}
+    return digest(
+        settings,
+        registration,
+        config.serving.runtime,
+        channels_digest(config),
+        facts.astype({"split": "object"}).where(facts.notna(), None).to_dict("list"),
+        {name: version(name) for name in names},
+        _digest_code(),
+    )
+
+
+@cache
+def _digest_code() -> str:
+    """Compute a digest of the code of the package, which is part of each logged model; once, since it was imported."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return digest([[path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")] for path in files])
 
 
 def _name_task(labels: Mapping[str, Any]) -> dict[str, Any]:

@@ -151,8 +151,7 @@ def _run(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]) ->
     except UsageError as error:
         return _refuse(f"{stage.name}: {error}", 2)
     try:
-        for config in configs:
-            stage.run(config)
+        stage.run_jobs(configs)
     except BrokenPipeError:
         return _end_output()
     except (AuraError, OSError) as error:

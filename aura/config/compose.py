@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from aura.config.build import build, prefixed
 from aura.config.checks import check_components, check_dataset, check_families, check_name, check_target
 from aura.config.messages import explain_error
-from aura.config.schema import Config, config_class
+from aura.config.schema import REGISTER, Config, config_class
 from aura.core.errors import AuraError, InvalidInput, check_type, quote
 from aura.core.paths import CONF
 from aura.execution.shares import select_share
@@ -72,6 +72,8 @@ def check_config(composed: DictConfig, overrides: Sequence[str], choices: Mappin
     select_share((), config.partition)
     if config.serving.runtime not in (None, "sklearn", "onnx"):
         raise AuraError(f"serving.runtime={config.serving.runtime}; allowed are sklearn, onnx")
+    if config.tracking.register not in REGISTER:
+        raise AuraError(f"tracking.register={config.tracking.register}; allowed are {', '.join(REGISTER)}")
     check_families(config)
     check_dataset(config.dataset)
     check_components(config)

@@ -25,6 +25,7 @@ TRAIN = FEATURIZE | {
     "min_samples_leaf": "model.min_samples_leaf",
     "max_samples": "model.max_samples",
     "seed": "seed",
+    "register": "tracking.register",
 }
 SWEEP = TRAIN | {"n_trials": "sweep.n_trials"}
 

@@ -14,6 +14,8 @@ from aura.features.spec import FeatureSpec
 from aura.synthetic.synthesis import Synthesis
 
 Section = TypeVar("Section")
+# Values of tracking.register, see conf/tracking/mlflow.yaml.
+REGISTER = ("auto", "never", "always")
 
 
 @dataclass
@@ -124,11 +126,12 @@ class ServingConfig:
 
 @dataclass
 class TrackingConfig:
-    """Tracking server, experiment and name of the model, and the rule for a new champion."""
+    """Tracking server, experiment, name of the model, when it is registered, and the rule for a new champion."""
 
     uri: str = field(metadata=PRIVATE)
     experiment: str = field(metadata=LOGGED)
     model_name: str = field(metadata=REPEATED)
+    register: str = field(metadata=LOGGED)
     champion_confidence: Annotated[float, Range(0.5, 1)] = field(metadata=LOGGED)
 
 

@@ -94,16 +94,28 @@ class Stage:
             return f"{name}={_quote(value)}"
         return f"{self.knobs[name]}={value}" if name in self.knobs else word
 
-    def run(self, config: Any) -> None:
-        """Run the entry point with a checked `aura.config.schema.Config`, for the command line and other stages."""
+    def run(self, config: Any, **options: Any) -> None:
+        """Run the entry point with a checked `aura.config.schema.Config`, for the command line and other stages.
+
+        Options are those of the function ``run`` of the module.
+        """
         from aura.execution.telemetry import watch
 
         work = import_module(self.module).run
         if not self.is_measured:
-            work(config)
+            work(config, **options)
             return
         with watch(self.name, dataset=config.dataset.name if self.has_corpus else None, partition=config.partition):
-            work(config)
+            work(config, **options)
+
+    def run_jobs(self, configs: Sequence[Any]) -> None:
+        """Run the entry point once, or the jobs of a multirun: by ``run_jobs(configs)`` of the module if it has one."""
+        run_jobs = getattr(import_module(self.module), "run_jobs", None) if len(configs) > 1 else None
+        if run_jobs is not None:
+            run_jobs(configs)
+            return
+        for config in configs:
+            self.run(config)
 
 
 def _quote(value: str) -> str:

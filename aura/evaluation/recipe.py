@@ -8,7 +8,7 @@ import pandas as pd
 
 from aura.core.arrays import Bools, Floats
 from aura.detection.alarms import Alarms
-from aura.evaluation.operating_point import choose_threshold, compute_event_curve
+from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
 from aura.evaluation.results import AnnotatedRecording, Evaluation, ScoredRecording, evaluate, score_recording
 from aura.evaluation.scoring import FALSE_ALARM_RATE, EventRules
 from aura.learning.calibration import Calibration
@@ -82,6 +82,11 @@ class TrainingResult:
     def keeps_limit(self) -> bool:
         """Whether some threshold kept to the limit of false alarms on the training subjects."""
         return bool((self.detector.curve[FALSE_ALARM_RATE] <= self.max_false_alarms_per_24h).any())
+
+    @property
+    def training_scores(self) -> dict[str, float]:
+        """Event scores of the training subjects at the threshold, each predicted by a model that had not seen it."""
+        return read_operating_point(self.detector.curve, self.detector.threshold)
 
     @property
     def sides(self) -> dict[str, list[str]]:

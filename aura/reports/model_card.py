@@ -8,7 +8,8 @@ import pandas as pd
 from aura.config.schema import Config
 from aura.core.provenance import Origin
 from aura.core.wording import counted
-from aura.reports.text import summarize_scores
+from aura.evaluation.scoring import FALSE_ALARM_RATE
+from aura.reports.text import NO_BASELINE, summarize_scores
 
 # Words of the card that mark a synthetic corpus; versions registered earlier record it nowhere else.
 SYNTHETIC = "It is synthetic"
@@ -42,7 +43,7 @@ def write_model_card(
         Whether a threshold kept to the limit of false alarms on the training recordings.
     """
     parts = (
-        _describe_model(config),
+        _describe_model(config, scores),
         _describe_data(config, recordings, tested, origin),
         _describe_scores(scores, comparison),
         _describe_method(config, keeps_limit=keeps_limit),
@@ -61,12 +62,54 @@ Licence: GPL-3.0-or-later.
 """
 
 
-def _describe_model(config: Config) -> str:
-    model = config.model["_target_"].rpartition(".")[2]
-    verb = "forecasts" if "Forecasting" in config.labels["_target_"] else "detects"
-    return f"""# {config.tracking.model_name}
+def describe_model(config: Config, origin: Origin) -> str:
+    """Describe a registered model in Markdown: what it detects, in which corpus, its aliases and its use.
 
-A {model} that {verb} epileptic seizures from RR intervals, with a window every {config.windows.step_s:g} s.
+    Parameters
+    ----------
+    config
+        Configuration of the training of a version.
+    origin
+        What that version was trained on.
+    """
+    name = config.tracking.model_name
+    verb = "Forecasts" if _is_forecaster(config) else "Detects"
+    synthetic = f" {SYNTHETIC}: its scores say nothing about patients." if origin.synthetic else ""
+    return f"""{verb} epileptic seizures from RR intervals of the corpus {origin.corpus}.{synthetic}
+
+| Alias | Version |
+|---|---|
+| `champion` | used by `detect`, `live` and serving |
+| `previous` | the champion before it; `python -m aura rollback model_name={name}` makes it the champion again |
+| `challenger` | the newest version that was not better than the champion |
+
+The tag `aura.promotion` of a version says when it got its alias, after which champion, and why. Its description is its
+model card.
+
+```bash
+python -m aura detect edf=recording.edf model=models:/{name}@champion
+mlflow models serve -m models:/{name}@champion --env-manager local --port 5001
+```
+
+Input: a row per RR interval, with `t_s` (its end in seconds from the start of the recording) and `rr_ms` (its length in
+ms). Output: the probability of a seizure in each window.
+
+Research software; not a medical device.
+"""
+
+
+def _is_forecaster(config: Config) -> bool:
+    return "Forecasting" in config.labels["_target_"]
+
+
+def _describe_model(config: Config, scores: Mapping[str, float]) -> str:
+    model = config.model["_target_"].rpartition(".")[2]
+    verb = "Forecasts" if _is_forecaster(config) else "Detects"
+    # MLflow's list of versions shows the beginning of the first line.
+    return f"""F1 {scores["event_f1"]:.3f}, sensitivity {scores["event_sensitivity"]:.1%}, \
+{scores[f"event_{FALSE_ALARM_RATE}"]:.1f} false alarms per 24 h of assessed time, on test subjects.
+
+{verb} epileptic seizures from RR intervals, by a {model}, with a window every {config.windows.step_s:g} s.
 """
 
 
@@ -93,15 +136,17 @@ brackets.
 {summarize_scores(scores)}
 ```
 
-Compared with baselines on the same recordings, it
-
-```
-{comparison}
-```
+{_describe_comparison(comparison)}
 
 {_describe_latency(scores)} Of seizures in which the heart rate rose by more than 50 bpm, \
 {_describe_detected(scores, "responder")}; of the others, {_describe_detected(scores, "non_responder")}.
 """
+
+
+def _describe_comparison(comparison: str) -> str:
+    if comparison == NO_BASELINE:
+        return comparison
+    return f"Compared with baselines on the same recordings, it\n\n```\n{comparison}\n```"
 
 
 def _describe_method(config: Config, *, keeps_limit: bool) -> str:

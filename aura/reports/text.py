@@ -34,6 +34,11 @@ def summarize_scores(scores: Mapping[str, float], title: str = "held-out subject
     return "\n".join(lines)
 
 
+NO_BASELINE = (
+    "No baseline has been scored on these recordings yet. To compare: aura train experiments=baseline_heart_rate"
+)
+
+
 def describe_scores(scores: Mapping[str, float], evaluation: Evaluation) -> str:
     """Describe the scores of test subjects in one sentence."""
     counts = pool(evaluation.events)
@@ -47,10 +52,7 @@ def describe_scores(scores: Mapping[str, float], evaluation: Evaluation) -> str:
 def compare_with_baselines(scores: Mapping[str, float], baselines: pd.DataFrame) -> str:
     """Describe which baselines a detector beats: its event F1 is higher, and its false alarm rate is not."""
     if not len(baselines):
-        return (
-            "No baseline has been scored on these recordings yet. To compare: "
-            "aura train experiments=baseline_heart_rate"
-        )
+        return NO_BASELINE
     lines = []
     for row in baselines.sort_values("f1", ascending=False).to_dict("records"):
         if math.isnan(row[FALSE_ALARM_RATE]):

@@ -22,6 +22,11 @@ class Pyfunc:
     def __init__(self, detector: SeizureDetector) -> None:
         self.detector = detector
 
+    @property
+    def python_model(self) -> SeizureDetector:
+        """The detector, for ``unwrap_python_model()`` of MLflow."""
+        return self.detector
+
     def predict(
         self, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame | dict[str, list[Any]]:

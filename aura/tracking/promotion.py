@@ -1,14 +1,12 @@
 """Register versions of a model and choose the champion, which is used by default."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow.exceptions import MlflowException
 
 from aura.config.schema import Config
 from aura.core.arrays import Floats
@@ -20,7 +18,8 @@ from aura.evaluation.bootstrap import confidence_interval, score_draws
 from aura.evaluation.results import Evaluation
 from aura.evaluation.scoring import FALSE_ALARM_RATE, compute_ratio
 from aura.learning.labels import describe_task
-from aura.tracking import runs
+from aura.reports.model_card import describe_model
+from aura.tracking import runs, versions
 from aura.tracking.registry import (
     CHALLENGER,
     CHAMPION,
@@ -34,47 +33,55 @@ from aura.tracking.registry import (
 
 # Fewer subjects are too few to generalize to others.
 MIN_SUBJECTS = 5
-RATES = ("false_alarms_per_24h", FALSE_ALARM_RATE)
-# Tag of a version that waits for its alias; its value is that alias.
-PENDING = "aura.pending_alias"
 COUNTS = ("ref_events", "found", "false_alarms", "hours", "assessed_hours")
-
 
 # Scores another detector on the test recordings of a new version.
 ScoreAgain = Callable[[Registered], Evaluation]
 
 
-def register(
-    config: Config,
-    model_id: str,
-    card: str,
-    origin: Origin,
-    evaluation: Evaluation,
-    tested: pd.DataFrame,
-    score_again: ScoreAgain,
-) -> str:
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """The model of the active run, and what decides about it.
+
+    Parameters
+    ----------
+    model_id
+        Id of the logged model.
+    card
+        Model card, which becomes the description of the version.
+    origin
+        What the model was trained on.
+    per_subject
+        Scores per test subject, as `aura.evaluation.results.Evaluation.per_subject` returns them.
+    tested
+        Table of the test recordings, with ``subject`` and ``rr_digest``.
+    fingerprint
+        Digest of all that decides the model and its promotion.
+    """
+
+    model_id: str
+    card: str
+    origin: Origin
+    per_subject: pd.DataFrame
+    tested: pd.DataFrame
+    fingerprint: str
+
+
+def register(config: Config, candidate: Candidate, score_again: ScoreAgain) -> str:
     """Register the model of the active run as a new version, and set its alias.
 
-    The version is created with its card and all tags in one request, so it is complete as soon as it is visible; then
-    it gets its alias. First, versions of runs that were killed between these two steps are settled.
+    First, versions of runs that were killed during their registration are settled. Unless ``tracking.register`` is
+    ``always``, no version is created if one with the same fingerprint exists.
 
-    It becomes the champion if there is none. Otherwise its event F1 must be better in most draws of the test subjects
-    that the champion has not seen either, and its false alarm rate must keep to the limit.
+    The version becomes the champion if there is none. Otherwise its event F1 must be better in most draws of the test
+    subjects that the champion has not seen either, and its false alarm rate must keep to the limit.
 
     Parameters
     ----------
     config
         Configuration, with the name of the model, the required confidence and the limit of false alarms.
-    model_id
-        Id of the logged model.
-    card
-        Model card, the description in the registry.
-    origin
-        What the model was trained on.
-    evaluation
-        Its scores on test subjects.
-    tested
-        Table of the test recordings.
+    candidate
+        The model and its scores.
     score_again
         Scores another detector on the test recordings; called if the champion was scored on others.
 
@@ -83,102 +90,85 @@ def register(
     str
         A sentence with the alias and the reason.
     """
-    client, name = mlflow.MlflowClient(), config.tracking.model_name
-    _create_model(name)
-    _settle(name)
-    while True:
-        champion = client.get_registered_model(name).aliases.get(CHAMPION)
-        alias, reason, numbers = _decide(config, champion, evaluation, tested, score_again)
-        # Another run may have moved the alias meanwhile.
-        if client.get_registered_model(name).aliases.get(CHAMPION) == champion:
-            break
-    tags = {f"aura.{key}": str(value) for key, value in numbers.items()} | {
-        TAG_PROMOTION: f"{alias}: {reason}",
-        TAG_SYNTHETIC: str(origin.synthetic).lower(),
-        TAG_LABELS: LABELLINGS.resolve("labels", config.labels)[0],
-        TAG_BASELINE: config.baseline or "",
-        "aura.training_corpus": origin.corpus,
-    }
-    version = _create_version(name, model_id, card, tags, alias)
-    mlflow.set_tag("aura.promotion", f"version {version}, {alias}: {reason}")
-    return f"{name} version {version} is the {alias}: {reason}"
-
-
-def _create_version(name: str, model_id: str, card: str, tags: Mapping[str, str], alias: str) -> str:
-    """Create a version of a model and set its alias; return its number."""
-    client = mlflow.MlflowClient()
-    version = str(
-        client.create_model_version(
-            name,
-            f"models:/{model_id}",
-            runs.active_id(),
-            tags={**tags, PENDING: alias},
-            description=card,
-            model_id=model_id,
-        ).version
-    )
-    client.set_registered_model_alias(name, alias, version)
-    client.delete_model_version_tag(name, version, PENDING)
-    # By this tag, MLflow's page of the logged model links to the version.
-    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps([{"name": name, "version": version}])})
-    return version
-
-
-def _create_model(name: str) -> None:
-    """Create a registered model unless it exists; it may have no version yet."""
-    try:
-        mlflow.MlflowClient().create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-def _settle(name: str) -> None:
-    """Complete or withdraw the versions whose run was killed before it set their alias.
-
-    A version that has its alias only lacks the end of its registration. Any other version is withdrawn, since the
-    champion that it was compared with may have changed; its model stays in its run.
-    """
-    client = mlflow.MlflowClient()
-    aliases = client.get_registered_model(name).aliases
-    for version in client.search_model_versions(f"name = '{name}' and tags.`{PENDING}` != ''"):
-        if runs.exists(version.run_id) and client.get_run(version.run_id).info.status == "RUNNING":
-            continue
-        if str(aliases.get(version.tags[PENDING])) == str(version.version):
-            client.delete_model_version_tag(name, version.version, PENDING)
-            continue
-        client.delete_model_version(name, version.version)
-        print(
-            f"{name} version {version.version} is withdrawn: its run {version.run_id} was killed before the version "
-            f"became the {version.tags[PENDING]}; the model stays at models:/{version.model_id}"
+    name = config.tracking.model_name
+    tags = {"aura.corpus": config.dataset.name, TAG_LABELS: _name_task(config)}
+    versions.create_model(name, describe_model(config, candidate.origin), tags)
+    versions.settle(name)
+    unique = None if config.tracking.register == "always" else candidate.fingerprint
+    twin = None if unique is None else versions.find(name, unique)
+    if twin is not None:
+        version, draft = str(twin.version), None
+    else:
+        version, draft = versions.create(
+            name, candidate.model_id, unique, partial(_draft, config, candidate, score_again)
         )
+    if draft is None:
+        mlflow.set_tag("aura.promotion", f"the same model is version {version}")
+        same = mlflow.MlflowClient().get_model_version(name, version)
+        return f"{versions.describe(same)}; it is the same model, so it is not registered again"
+    mlflow.set_tag("aura.promotion", f"version {version}, {draft.alias}: {draft.reason}")
+    return f"{name} version {version} is the {draft.alias}: {draft.reason}"
 
 
-def _decide(
-    config: Config,
-    champion: str | None,
-    evaluation: Evaluation,
-    tested: pd.DataFrame,
-    score_again: ScoreAgain,
-) -> tuple[str, str, dict[str, Any]]:
-    """Compare a new version with the champion: its alias, the reason, the numbers."""
-    ours = _count_by_subject(evaluation.per_subject())
+def _draft(config: Config, candidate: Candidate, score_again: ScoreAgain, champion: str | None) -> versions.Draft:
+    """Compare the candidate with a champion, and write the version."""
+    decision = _decide(config, champion, candidate, score_again)
+    beside = {None: "", CHAMPION: f" after version {champion}", CHALLENGER: f" beside version {champion}"}
+    place = beside[decision.alias if champion else None]
+    tags = {
+        "aura.f1": f"{decision.scores['f1']:.4g}",
+        f"aura.{FALSE_ALARM_RATE}": f"{decision.scores[FALSE_ALARM_RATE]:.4g}",
+        TAG_PROMOTION: f"{versions.now()} {decision.alias}{place}: {decision.summary}",
+        TAG_SYNTHETIC: str(candidate.origin.synthetic).lower(),
+        TAG_LABELS: _name_task(config),
+        TAG_BASELINE: config.baseline or "",
+        versions.FINGERPRINT: candidate.fingerprint,
+    }
+    promotion = f"## Promotion\n\n{versions.now()} UTC, {decision.alias}{place}: {decision.reason}.\n"
+    return versions.Draft(
+        decision.alias,
+        champion,
+        decision.reason,
+        f"{candidate.card}\n{promotion}",
+        {key: value for key, value in tags.items() if value},
+    )
+
+
+def _name_task(config: Config) -> str:
+    """Return the short name of the labels, such as ``detection``."""
+    return LABELLINGS.resolve("labels", config.labels)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """The alias of a new version; the reason as a sentence and in some words; its scores."""
+
+    alias: str
+    reason: str
+    summary: str
+    scores: Mapping[str, float]
+
+
+def _decide(config: Config, champion: str | None, candidate: Candidate, score_again: ScoreAgain) -> _Decision:
+    """Compare a new version with the champion."""
+    ours = _count_by_subject(candidate.per_subject)
     total = ours.to_numpy().sum(axis=0)[None]
-    numbers: dict[str, Any] = {name: float(compute_ratio(total, name)[0]) for name in ("f1", *RATES)}
-    rate, allowed = numbers[FALSE_ALARM_RATE], config.scoring.max_false_alarms_per_24h
+    scores = {name: float(compute_ratio(total, name)[0]) for name in ("f1", FALSE_ALARM_RATE)}
+    rate, allowed = scores[FALSE_ALARM_RATE], config.scoring.max_false_alarms_per_24h
     if champion is None:
         alarms = f"it raises {rate:.1f} false alarms per 24 h of assessed time, {allowed:g} are allowed"
-        return CHAMPION, f"there was no champion; {alarms}", numbers
+        return _Decision(CHAMPION, f"there was no champion; {alarms}", f"F1 {scores['f1']:.3f}", scores)
     try:
-        theirs, note = _count_champion(config, champion, evaluation, tested, score_again)
+        theirs, note = _count_champion(config, champion, candidate, score_again)
     except _NotComparableError as error:
-        return CHALLENGER, f"not compared with the champion (version {champion}): {error}", numbers
-    alias, reason, compared = _compare(config, ours.loc[theirs.index].to_numpy(), theirs.to_numpy(), rate)
-    return alias, f"{reason} (version {champion}{note})", numbers | compared
+        reason = f"not compared with the champion (version {champion}): {error}"
+        return _Decision(CHALLENGER, reason, "not comparable", scores)
+    alias, reason, summary = _compare(config, ours.loc[theirs.index].to_numpy(), theirs.to_numpy(), rate)
+    return _Decision(alias, f"{reason} (version {champion}{note})", summary, scores)
 
 
-def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple[str, str, dict[str, float]]:
-    """Compare a new version with the champion on the same subjects: its alias, the reason, the numbers.
+def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple[str, str, str]:
+    """Compare a new version with the champion on the same subjects: its alias, the reason, and the reason in short.
 
     Parameters
     ----------
@@ -205,14 +195,8 @@ def _compare(config: Config, ours: Floats, theirs: Floats, rate: float) -> tuple
         f"difference {low:+.3f} to {high:+.3f}), with {rate:.1f} false alarms per 24 h of assessed time against "
         f"{their_rate:.1f} ({allowed:g} are allowed)"
     )
-    numbers = {
-        "champion_f1": their_f1,
-        f"champion_{FALSE_ALARM_RATE}": their_rate,
-        "f1_difference_low": low,
-        "f1_difference_high": high,
-        "share_better": share_better,
-    }
-    return CHAMPION if is_better and rate <= allowed else CHALLENGER, reason, numbers
+    alias = CHAMPION if is_better and rate <= allowed else CHALLENGER
+    return alias, reason, f"F1 {f1:.3f} against {their_f1:.3f}"
 
 
 class _NotComparableError(Exception):
@@ -220,11 +204,7 @@ class _NotComparableError(Exception):
 
 
 def _count_champion(
-    config: Config,
-    champion: str,
-    evaluation: Evaluation,
-    tested: pd.DataFrame,
-    score_again: ScoreAgain,
+    config: Config, champion: str, candidate: Candidate, score_again: ScoreAgain
 ) -> tuple[pd.DataFrame, str]:
     """Count the events of the champion for those test subjects of the new version that it has not seen.
 
@@ -240,11 +220,11 @@ def _count_champion(
     _NotComparableError
         If the two cannot be compared.
     """
-    name = config.tracking.model_name
+    name, subjects = config.tracking.model_name, sorted(candidate.per_subject["subject"])
     logged = _read_logged_counts(name, champion)
     if logged is not None:
-        _check_enough(evaluation.subjects)
-        return logged.loc[evaluation.subjects], ""
+        _check_enough(subjects)
+        return logged.loc[subjects], ""
     try:
         theirs = load(f"models:/{name}/{champion}")
     except OutageError:
@@ -253,12 +233,12 @@ def _count_champion(
         raise _NotComparableError(f"it cannot be loaded: {error}") from error
     if theirs.detector.labels and describe_task(theirs.detector.labels) != describe_task(config.labels):
         raise _NotComparableError("it was trained for another task; set tracking.model_name to another name")
-    seen = theirs.has_seen(config.dataset.name, tested)
+    seen = theirs.has_seen(config.dataset.name, candidate.tested)
     if seen is None:
         raise _NotComparableError("its training subjects are not recorded")
-    unseen = sorted(set(tested["subject"][~seen]))
+    unseen = sorted(set(candidate.tested["subject"][~seen]))
     _check_enough(unseen)
-    of_subjects = f"{len(unseen)} of {counted(len(evaluation.subjects), 'test subject')}"
+    of_subjects = f"{len(unseen)} of {counted(len(subjects), 'test subject')}"
     note = f", scored again on the {of_subjects} that it has not seen"
     return _count_by_subject(score_again(theirs).per_subject()).loc[unseen], note
 
@@ -279,12 +259,16 @@ def _read_logged_counts(name: str, champion: str) -> pd.DataFrame | None:
     digests = [client.get_run(run_id).data.params.get("test.digest") for run_id in existing]
     if len(digests) < 2 or digests[0] is None or digests[0] != digests[1]:
         return None
-    # Read as plain values: MLflow's own reader takes a subject called 00000005 for the number 5.
-    logged = mlflow.artifacts.load_dict(f"runs:/{run_ids[1]}/per_subject.json")
+    logged = read_per_subject(run_ids[1])
     # Earlier versions did not log their assessed time.
-    if "assessed_hours" not in logged["columns"]:
-        return None
-    return _count_by_subject(pd.DataFrame(logged["data"], columns=logged["columns"]))
+    return _count_by_subject(logged) if "assessed_hours" in logged else None
+
+
+def read_per_subject(run_id: str) -> pd.DataFrame:
+    """Read the scores per test subject that a run logged."""
+    # Read as plain values: MLflow's own reader takes a subject called 00000005 for the number 5.
+    logged = mlflow.artifacts.load_dict(f"runs:/{run_id}/per_subject.json")
+    return pd.DataFrame(logged["data"], columns=logged["columns"])
 
 
 def _count_by_subject(table: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from aura.core.provenance import ModelFolder, Origin, Provenance
 from aura.detection.components import LABELLINGS
 from aura.detection.detector import DETECTOR_FILE, SeizureDetector, load_detector
 from aura.reports.model_card import SYNTHETIC as SYNTHETIC_CARD
-from aura.tracking import runs
+from aura.tracking import outages, runs
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 # Tags of a version, by which the default model is chosen.
@@ -146,10 +146,11 @@ def _find_model_of_run(uri: str) -> str:
 
 def _explain_missing(uri: str, error: Exception) -> AuraError:
     """Return the error for a model that MLflow could not load."""
-    if isinstance(error, MlflowException) and runs.is_outage(error):
-        return OutageError(f"MLflow at {runs.place()} does not answer")
+    if isinstance(error, MlflowException) and outages.is_outage(error):
+        return OutageError(f"MLflow at {outages.place()} does not answer")
     return AuraError(
-        f"model={uri} is not a model of {runs.place()}: {_line(error)}; run aura train, or name the folder of a model"
+        f"model={uri} is not a model of {outages.place()}: {_line(error)}; run aura train, or name the folder of a "
+        "model"
     )
 
 
@@ -215,10 +216,10 @@ def default_address(config: Config) -> tuple[str, str]:
     }
     for reason, names in choices.items():
         if len(names) == 1:
-            return f"models:/{names[0]}@{CHAMPION}", f"{reason} at {runs.place()}"
+            return f"models:/{names[0]}@{CHAMPION}", f"{reason} at {outages.place()}"
     if not used:
         raise AuraError(
-            f"no detector is registered at {runs.place()}; run aura train, or write model= with its address"
+            f"no detector is registered at {outages.place()}; run aura train, or write model= with its address"
         )
     raise AuraError(
         f"several detectors are registered, but none for this corpus: {', '.join(sorted(used))}; write "
@@ -236,7 +237,7 @@ def _list_champions() -> list[ModelVersion]:
             if CHAMPION in model.aliases
         ]
     except MlflowException as error:
-        raise OutageError(f"the registry at {runs.place()} does not answer: {_line(error)}") from error
+        raise OutageError(f"the registry at {outages.place()} does not answer: {_line(error)}") from error
     # Versions registered earlier have no tag for baselines, but their names tell.
     return [
         version

@@ -36,21 +36,17 @@ from aura import __version__
 from aura.config import summary
 from aura.config.disclosure import public, public_error
 from aura.config.schema import Config
-from aura.core.errors import AuraError, OutageError, without_credentials
+from aura.core.errors import AuraError
 from aura.core.paths import INSTALLED, PACKAGE, PROJECT
 from aura.evaluation.scoring import RATIOS
 from aura.serving.requests import SIGNATURE
 from aura.tracking import project
 from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
+from aura.tracking.outages import RETRIES, explain_outages
 
 if "MLFLOW_LOGGING_LEVEL" not in os.environ:
     # Else MLflow adds a line for each table that it creates.
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-# Each request waits half a minute for a server that restarts (refused connections); MLflow's default is four minutes.
-# A server that accepts a request has a minute to answer, since it may be uploading a model to an object store.
-RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-os.environ.setdefault(RETRIES, "4")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
 # Id of the experiment in which MLflow logs if none is named.
 DEFAULT_EXPERIMENT = "0"
 # Use of the machine is logged by stages that last longer than this.
@@ -86,16 +82,15 @@ def stage_run(
     is_nested = mlflow.active_run() is not None
     name = name or summary.name_run(stage, config)
     open_runs = runs_folder(Path(config.workspace))
-    with _explain_outages(is_nested=is_nested):
+    with explain_outages(is_nested=is_nested):
         if not is_nested and not project.is_started_by_mlflow():
             connect(config)
-            _choose_experiment(config)
-        elif not is_nested and _is_in_default_experiment():
+            choose_experiment(config)
+        elif not is_nested and is_in_default_experiment():
             # Without --experiment-name, mlflow run logs where the command line logs.
-            _choose_experiment(config)
-            project.move_run(mlflow.set_experiment(_experiment_name(config)).experiment_id)
+            project.move_run(choose_experiment(config))
         if not is_nested:
-            settle_dead(open_runs, _mark_killed)
+            settle_killed(config)
         with (
             ExitStack() as stack,
             mlflow.start_run(run_name=name, nested=is_nested, log_system_metrics=False) as active,
@@ -215,41 +210,9 @@ def kill(run_id: str | None) -> None:
             mlflow.MlflowClient().set_terminated(run_id, "KILLED")
 
 
-@contextmanager
-def _explain_outages(*, is_nested: bool) -> Iterator[None]:
-    """Turn errors of MLflow into an OutageError; restore the retries after the outermost run."""
-    retries = os.environ[RETRIES]
-    try:
-        yield
-    except MlflowException as error:
-        text = "does not answer; run the stage again when it does"
-        if not is_outage(error):
-            text = f"reports an error: {without_credentials(_line(error))}"
-        outage = OutageError(f"MLflow at {place()} {text}")
-        for note in _collect_notes(error):
-            outage.add_note(note)
-        raise outage from error
-    finally:
-        if not is_nested:
-            os.environ[RETRIES] = retries
-
-
-def _collect_notes(error: BaseException | None) -> list[str]:
-    """Collect the notes of an error and of the errors before it, which an error at the end of a run would hide."""
-    notes: dict[str, None] = {}
-    while error is not None:
-        notes |= dict.fromkeys(getattr(error, "__notes__", ()))
-        error = error.__context__
-    return list(notes)
-
-
-def is_outage(error: MlflowException) -> bool:
-    """Return whether a server gave no answer: MLflow then raises its error while it handles one of the connection."""
-    return mlflow.get_tracking_uri().startswith("http") and isinstance(error.__context__, OSError)
-
-
-def _line(error: MlflowException) -> str:
-    return " ".join(str(error).split())
+def settle_killed(config: Config) -> None:
+    """Mark the runs of this machine and workspace whose process was killed."""
+    settle_dead(runs_folder(Path(config.workspace)), _mark_killed)
 
 
 def _mark_killed(run_id: str) -> bool:
@@ -428,12 +391,7 @@ def connect(config: Config) -> None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
-def place() -> str:
-    """Return the address of the tracking server, without user and password."""
-    return without_credentials(mlflow.get_tracking_uri())
-
-
-def _is_in_default_experiment() -> bool:
+def is_in_default_experiment() -> bool:
     """Return whether the run that MLflow opened for this process is in its experiment ``Default``."""
     run = mlflow.get_run(os.environ[project.RUN_ID])
     return bool(run.info.experiment_id == DEFAULT_EXPERIMENT and run.info.lifecycle_stage == "active")
@@ -443,8 +401,8 @@ def _experiment_name(config: Config) -> str:
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or config.tracking.experiment
 
 
-def _choose_experiment(config: Config) -> None:
-    """Use the experiment of the environment, or else of the configuration."""
+def choose_experiment(config: Config) -> str:
+    """Use the experiment of the environment, or else of the configuration, and return its id."""
     name = _experiment_name(config)
     database = mlflow.get_tracking_uri().partition("sqlite:///")[2]
     # If two processes create the tables of a new SQLite file at once, one fails.
@@ -453,7 +411,7 @@ def _choose_experiment(config: Config) -> None:
             # Store artifacts beside the database, not in the working folder.
             artifacts = Path(database).resolve().with_name("mlruns")
             mlflow.create_experiment(name, artifact_location=artifacts.as_uri())
-        mlflow.set_experiment(name)
+        return str(mlflow.set_experiment(name).experiment_id)
 
 
 @cache

@@ -16,6 +16,8 @@ SMALL_CORPUS = (
     "dataset.synthesis.eeg_channels=2",
 )
 SMALL_WORK = ("features=original", "windows.step_s=4", "model.n_estimators=20", "train.folds=2")
+# Each training is a new run, although nothing has changed.
+EACH = "tracking.register=always"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Project:
     def overrides(self) -> list[str]:
         """The overrides by which a stage finds the corpus and the workspace."""
         places = [f"dataset.root={self.corpus}", f"workspace={self.workspace}", "compute=serial"]
-        return [*SMALL_CORPUS, *SMALL_WORK, *places]
+        return [*SMALL_CORPUS, *SMALL_WORK, EACH, *places]
 
     def run(self, stage: str, *more: str) -> int:
         """Run a stage with further overrides, and return its exit code."""

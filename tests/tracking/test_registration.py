@@ -5,64 +5,57 @@ import sys
 from pathlib import Path
 
 import mlflow
-import pandas as pd
 import pytest
 
 from aura.cli import main
 from aura.config.compose import compose
 from aura.core.paths import PROJECT
 from aura.reports import figures
-from aura.tracking import promotion, registry, runs
+from aura.tracking import registry, runs, versions
 from tests.support.project import Project
-from tests.support.registry import ORIGIN, make_evaluation, refuse_to_score
+from tests.support.registry import aliases, make_evaluation, register_active
 from tests.support.runs import RunOf
 
 pytestmark = pytest.mark.integration
 
-# Before or after which request to the registry a run is killed; versions that it leaves, and those that the next
-# registration withdraws, since they had not got their alias.
+# Before or after which request to the registry a run is killed, whose version is better than the champion; versions of
+# the model that it leaves, and whether its version is the champion then.
 STEPS = {
-    ("create_registered_model", "before"): (0, 0),
-    ("create_registered_model", "after"): (0, 0),
-    ("create_model_version", "before"): (0, 0),
-    ("create_model_version", "after"): (1, 1),
-    ("set_registered_model_alias", "before"): (1, 1),
-    ("set_registered_model_alias", "after"): (1, 0),
-    ("delete_model_version_tag", "before"): (1, 0),
-    ("delete_model_version_tag", "after"): (1, 0),
+    ("create_registered_model", 1, "before"): (1, False),
+    ("create_registered_model", 1, "after"): (1, False),
+    ("create_model_version", 1, "before"): (1, False),
+    ("create_model_version", 1, "after"): (2, False),
+    ("set_registered_model_alias", 1, "before"): (2, False),
+    ("set_registered_model_alias", 1, "after"): (2, True),
+    ("set_registered_model_alias", 2, "before"): (2, True),
+    ("set_registered_model_alias", 2, "after"): (2, True),
+    ("delete_model_version_tag", 1, "before"): (2, True),
+    ("delete_model_version_tag", 1, "after"): (2, True),
+    ("set_logged_model_tags", 1, "before"): (2, True),
 }
 # A process for each step, forked, since the imports take most of the time.
 KILLED_AT = """
 import os, signal, sys
-import mlflow
+from tests.support.registry import kill_at
 from tests.tracking.test_registration import STEPS, register
 
-for step, when in STEPS:
+for request, number, when in STEPS:
     if (child := os.fork()) == 0:
-        request = getattr(mlflow.MlflowClient, step)
-
-        def killed(*given, **named):
-            if when == "after":
-                request(*given, **named)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        setattr(mlflow.MlflowClient, step, killed)
-        register(f"{step}-{when}", sys.argv[1], [0])
+        name = f"{request}-{number}-{when}"
+        register(name, sys.argv[1], 1)
+        kill_at(request, number, when)
+        register(name, sys.argv[1], 10)
     _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL, (step, when)
+    assert os.WTERMSIG(status) == signal.SIGKILL, (request, number, when)
 """
 
 
-def register(name: str, workspace: str, found: list[int]) -> str:
-    """Register a version that finds some of the seizures, by a run of its own."""
+def register(name: str, workspace: str, n_found: int) -> str:
+    """Register a version that finds some of the 20 seizures, by a run of its own."""
     words = [f"tracking.model_name={name}", "scoring.max_false_alarms_per_24h=30", f"workspace={workspace}"]
     config = compose(words)
     with runs.stage_run("train", config):
-        tested = make_evaluation(found)
-        mlflow.log_param("test.digest", "same")
-        runs.log_table(tested.per_subject(), "per_subject.json")
-        model_id = mlflow.initialize_logged_model(name="model").model_id
-        return promotion.register(config, model_id, "# Card", ORIGIN, tested, pd.DataFrame(), refuse_to_score)
+        return register_active(config, make_evaluation(list(range(n_found))))
 
 
 def test_a_run_killed_at_any_step_leaves_complete_versions_for_the_next_to_settle(
@@ -70,25 +63,26 @@ def test_a_run_killed_at_any_step_leaves_complete_versions_for_the_next_to_settl
 ) -> None:
     subprocess.run([sys.executable, "-c", KILLED_AT, str(tmp_path)], check=True, cwd=PROJECT)
     client = mlflow.MlflowClient()
-    for (step, when), (left, withdrawn) in STEPS.items():
-        name = f"{step}-{when}"
-        versions = client.search_model_versions(f"name = '{name}'")
-        assert len(versions) == left, name
-        assert all(one.description == "# Card" and "aura.promotion" in one.tags for one in versions), name
+    runs.settle_killed(compose([f"workspace={tmp_path}"]))
+    for (request, number, when), (left, is_champion) in STEPS.items():
+        name = f"{request}-{number}-{when}"
+        found = client.search_model_versions(f"name = '{name}'")
+        assert len(found) == left, name
+        assert all(one.description.startswith("Card\n") and "aura.promotion" in one.tags for one in found), name
         capsys.readouterr()
-        outcome = register(name, str(tmp_path), list(range(20)))
-        assert capsys.readouterr().out.count("is withdrawn: its run") == withdrawn, name
-        assert "is the champion" in outcome
-        assert ("event F1 1.000 against 0.095" in outcome) == (left > withdrawn), name
-        versions = client.search_model_versions(f"name = '{name}'")
-        assert len(versions) == left - withdrawn + 1, name
-        assert not any(promotion.PENDING in one.tags for one in versions), name
-        champion = client.get_model_version_by_alias(name, "champion")
-        assert str(champion.version) == max(str(one.version) for one in versions)
-        runs = mlflow.search_runs(
+        versions.settle(name)
+        assert capsys.readouterr().out.count("is withdrawn: its run") == left - 1 - is_champion, name
+        assert aliases(name) == ({"champion": "2", "previous": "1"} if is_champion else {"champion": "1"}), name
+        assert ("event F1 1.000 against 0.667" in register(name, str(tmp_path), 20)) == is_champion, name
+        found = client.search_model_versions(f"name = '{name}'")
+        newest = max(str(one.version) for one in found)
+        assert len(found) == 2 + is_champion, name
+        assert not any(versions.PENDING in one.tags for one in found), name
+        assert aliases(name) == {"champion": newest, "previous": "2" if is_champion else "1"}, name
+        logged = mlflow.search_runs(
             experiment_names=["tests"], filter_string=f"params.`tracking.model_name` = '{name}'", output_format="list"
         )
-        assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"], name
+        assert sorted(run.info.status for run in logged) == ["FINISHED", "FINISHED", "KILLED"], name
 
 
 def test_a_version_of_an_active_run_is_left_alone(tracking_uri: str) -> None:
@@ -96,11 +90,11 @@ def test_a_version_of_an_active_run_is_left_alone(tracking_uri: str) -> None:
     client = mlflow.MlflowClient()
     client.create_registered_model("at_work")
     with mlflow.start_run(nested=True) as run:
-        tags = {promotion.PENDING: "champion"}
+        tags = {versions.PENDING: "champion"}
         version = client.create_model_version("at_work", "source", run.info.run_id, tags=tags).version
-        promotion._settle("at_work")
+        versions.settle("at_work")
         assert client.get_model_version("at_work", version).tags == tags
-    promotion._settle("at_work")
+    versions.settle("at_work")
     assert not client.search_model_versions("name = 'at_work'")
 
 
@@ -133,5 +127,5 @@ def test_a_failed_figure_does_not_prevent_registration(
     assert run.info.status == "FAILED"
     version = mlflow.MlflowClient().get_model_version_by_alias(words[-1].partition("=")[2], "champion")
     assert (version.run_id, version.status) == (run.info.run_id, "READY")
-    assert version.description.startswith("# pictures-")
+    assert version.description.startswith("F1 ")
     assert registry.load(f"models:/{version.name}@champion").run_id == run.info.run_id

@@ -9,6 +9,7 @@ from aura.assembly import features_folder, open_prepared
 from aura.config.schema import Config
 from aura.integrations.graphene.messages import check_place, check_same, relative_path
 from aura.stages import main
+from aura.tracking import versions
 
 
 class Trainer:
@@ -52,16 +53,18 @@ class Trainer:
         """Run the stage main, which finds the files of all recordings, and fill in the reply."""
         config = self._config
         main.STAGE.run(config)
-        main_run = mlflow.last_active_run()
-        (run,) = mlflow.search_runs(
+        main_run = mlflow.get_run(mlflow.last_active_run().info.run_id)
+        children = mlflow.search_runs(
             [main_run.info.experiment_id],
             filter_string=f"tags.mlflow.parentRunId = '{main_run.info.run_id}' and tags.`aura.stage` = 'train'",
             output_format="list",
         )
-        versions = mlflow.search_model_versions(filter_string=f"run_id = '{run.info.run_id}'")
+        # If nothing has changed, train refers to the run that exists.
+        run = children[0] if children else mlflow.get_run(main_run.data.tags["aura.upstream.train"])
+        version = versions.find(config.tracking.model_name, run.data.tags[versions.FINGERPRINT])
         reply.state, reply.run_id = "trained", run.info.run_id
         # Models for single subjects are not registered.
-        for version in versions:
+        if version is not None:
             reply.model, reply.version = version.name, str(version.version)
         for name in ("event_f1", "event_sensitivity"):
             setattr(reply, name, run.data.metrics[name])

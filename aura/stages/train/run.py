@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +16,7 @@ from aura.assembly import (
     build_recipe,
     choose_groups,
     compute_data_digest,
+    compute_fingerprint,
     compute_test_digest,
     is_personal,
     is_synthetic,
@@ -25,13 +25,12 @@ from aura.assembly import (
 from aura.config import summary
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.core.provenance import Origin, Provenance
+from aura.core.provenance import Provenance
 from aura.core.wording import counted
 from aura.detection.components import build_labelling
 from aura.detection.onnx import check_exportable
-from aura.evaluation.operating_point import compute_event_curve, read_operating_point
+from aura.evaluation.operating_point import compute_event_curve
 from aura.evaluation.recipe import Recipe, TrainingResult
-from aura.evaluation.results import Evaluation
 from aura.evaluation.scoring import FALSE_ALARM_RATE
 from aura.learning.feature_table import FeatureTable
 from aura.learning.importance import compute_importance, compute_size_curve, draw_windows
@@ -42,25 +41,47 @@ from aura.reports.training import draw_training
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import run as evaluate
 from aura.stages.featurize.run import ensure_features
+from aura.stages.train import STAGE
 from aura.stages.train.curves import trace_false_alarms, trace_folds, trace_sizes, trace_thresholds
-from aura.tracking import promotion, runs, views
-from aura.tracking.registry import Registered
+from aura.stages.train.registration import (
+    CARD,
+    build_origin,
+    find_finished,
+    list_annotated,
+    register,
+    report_finished,
+    run_together,
+)
+from aura.tracking import finished, promotion, runs, views
 
 # MLflow's page that compares runs opens on the metric that was logged first.
 FIRST_METRICS = ("event_f1", "event_sensitivity", "event_false_alarms_per_24h", f"event_{FALSE_ALARM_RATE}")
 
 
-def run(config: Config) -> None:
+def run(config: Config, *, registers: bool = True) -> None:
     """Train, test and register a detector on the features of this configuration.
 
-    If features are missing or outdated, featurize runs first, as a child run.
+    If features are missing or outdated, featurize runs first, as a child run. With ``tracking.register=auto``, a
+    finished run that trained the same detector is reported instead.
+
+    Parameters
+    ----------
+    config
+        Configuration.
+    registers
+        Whether the detector is registered, unless ``tracking.register=never``; the jobs of a multirun are not.
     """
+    if config.tracking.register == "auto" and (same := find_finished(config)) is not None:
+        report_finished(config, same, registers=registers)
+        return
     recipe = build_recipe(config)
     runtime = config.serving.runtime or "sklearn"
     if runtime == "onnx":
         check_exportable(instantiate(config.model))
     with runs.stage_run("train", config) as active:
         features = open_feature_table(config)
+        fingerprint = _compute_fingerprint(config, features)
+        finished.mark(fingerprint)
         folds = build_folds(config, features.recordings)
         datasets = log_data(config, features, folds)
         with instantiate(config.compute).forest():
@@ -78,12 +99,18 @@ def run(config: Config) -> None:
         model_id = log_model(config, result, recipe, runtime)
         log_scores(result, scores, datasets, model_id)
         runs.describe("train", config, text.describe_scores(scores, result.evaluation), model_id)
-        outcome = register(config, result, scores, comparison, model_id)
+        candidate = log_candidate(config, result, scores, comparison, model_id, fingerprint)
+        outcome = register(config, candidate, result.tested, registers=registers)
         print(describe(result, scores, comparison, outcome, active.info.run_id))
         # Pictures come last, so that a failure to draw them costs nothing else.
         with _note_on_error(f"everything but pictures and pages is saved: {outcome}"):
             log_pictures(config, features, result, recipe, scores)
         print(f"train: compare with other runs at {views.update_view('train')} (make ui)")
+
+
+def run_jobs(configs: Sequence[Config]) -> None:
+    """Run the jobs of a multirun, and register the best."""
+    run_together(STAGE, configs)
 
 
 def log_data(config: Config, features: FeatureTable, folds: Sequence[Fold]) -> dict[str, Dataset]:
@@ -144,25 +171,27 @@ def log_scores(
     tested = {**scores, **result.window_counts, "threshold": trained.threshold}
     first = {name: tested[name] for name in FIRST_METRICS}
     runs.log_metrics(first | tested, model_id=model_id, dataset=datasets["test"])
-    chosen = read_operating_point(trained.curve, trained.threshold)
-    runs.log_metrics(
-        {f"train_event_{name}": value for name, value in chosen.items()}, model_id=model_id, dataset=datasets["train"]
-    )
+    chosen = {f"train_event_{name}": value for name, value in result.training_scores.items()}
+    runs.log_metrics(chosen, model_id=model_id, dataset=datasets["train"])
 
 
-def register(
-    config: Config, result: TrainingResult, scores: Mapping[str, float], comparison: str, model_id: str | None
-) -> str:
-    """Log the model card, register the model, and return a sentence about it."""
+def log_candidate(
+    config: Config,
+    result: TrainingResult,
+    scores: Mapping[str, float],
+    comparison: str,
+    model_id: str | None,
+    fingerprint: str,
+) -> promotion.Candidate | None:
+    """Log the model card, and return what can be registered; None if each model is for one subject."""
     origin = build_origin(config)
     card = write_model_card(
         config, scores, comparison, result.recordings, result.tested, origin=origin, keeps_limit=result.keeps_limit
     )
-    runs.log_text(card, "model_card.md")
+    runs.log_text(card, CARD)
     if model_id is None:
-        return "nothing is registered: each model is for one subject"
-    score_again = partial(_score_again, config, result.tested)
-    return promotion.register(config, model_id, card, origin, result.evaluation, result.tested, score_again)
+        return None
+    return promotion.Candidate(model_id, card, origin, result.evaluation.per_subject(), result.tested, fingerprint)
 
 
 def describe(result: TrainingResult, scores: Mapping[str, float], comparison: str, outcome: str, run_id: str) -> str:
@@ -210,11 +239,6 @@ def log_pictures(
     log_pages(corpus, result.evaluation, recipe.alarms, provenance, synthetic_data=is_synthetic(config))
 
 
-def build_origin(config: Config) -> Origin:
-    """Describe what a detector is trained on."""
-    return Origin(config.dataset.name, is_synthetic(config), runs.software(), runs.today())
-
-
 @contextmanager
 def _note_on_error(sentence: str) -> Iterator[None]:
     """Add a sentence to an error that ends the block."""
@@ -223,6 +247,11 @@ def _note_on_error(sentence: str) -> Iterator[None]:
     except BaseException as error:
         error.add_note(sentence)
         raise
+
+
+def _compute_fingerprint(config: Config, features: FeatureTable) -> str:
+    prepared = open_prepared(config).recordings
+    return compute_fingerprint(config, prepared[prepared["recording"].isin(features.recordings["recording"])])
 
 
 def open_feature_table(config: Config) -> FeatureTable:
@@ -235,7 +264,7 @@ def open_feature_table(config: Config) -> FeatureTable:
 
 def select_annotated(recordings: pd.DataFrame) -> pd.DataFrame:
     """Select the annotated recordings; a detector cannot learn from the others."""
-    annotated = recordings[recordings["annotated"]].astype({"n_seizures": "int64"}).reset_index(drop=True)
+    annotated = list_annotated(recordings)
     if not len(annotated):
         n = len(recordings)
         raise AuraError(f"no recording is annotated, of {n} that were prepared; training needs annotated seizures")
@@ -243,9 +272,3 @@ def select_annotated(recordings: pd.DataFrame) -> pd.DataFrame:
     if n_left_out:
         print(f"train: left out without annotations: {n_left_out} of {counted(len(recordings), 'recording')}")
     return annotated
-
-
-def _score_again(config: Config, recordings: pd.DataFrame, other: Registered) -> Evaluation:
-    """Score another detector on the recordings that this one was tested on."""
-    corpus = open_prepared(config)
-    return evaluate.score_corpus(config, other.detector, (corpus[name] for name in recordings["recording"]))
