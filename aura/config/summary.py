@@ -30,7 +30,7 @@ def list_parameters(stage: str, config: Config) -> dict[str, str]:
     Parameters
     ----------
     stage
-        Name of the stage; a trial of a sweep logs what a training logs.
+        Name of the stage; a trial of a sweep and a job of a multirun log what a training logs.
     config
         Configuration of the run.
     """
@@ -128,7 +128,7 @@ def _describe_overrides(stage: Stage, config: Config) -> Iterator[str]:
 
 
 def _find_stage(name: str) -> Stage | None:
-    return find_stages().get({"trial": "train"}.get(name, name))
+    return find_stages().get("train" if name in ("trial", "job") else name)
 
 
 @cache

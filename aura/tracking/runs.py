@@ -6,7 +6,7 @@ import re
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -79,8 +79,30 @@ def stage_run(
     name
         Name of the run, if it is not made of the stage and its settings.
     """
-    is_nested = mlflow.active_run() is not None
     name = name or summary.name_run(stage, config)
+    with (
+        _open_run(config, name) as active,
+        nullcontext() if stage in UNMONITORED else _monitor(active.info.run_id),
+        _log_end(config),
+    ):
+        _log_start(stage, config, parent=parent, name=name)
+        yield active
+
+
+@contextmanager
+def group_run(name: str, configs: Sequence[Config]) -> Iterator[None]:
+    """Open a run of which the runs inside it are children: the jobs of a multirun."""
+    jobs = "\n".join(f"- {summary.name_run('job', config)}" for config in configs)
+    with _open_run(configs[0], name):
+        mlflow.set_tags({"mlflow.runName": name, "aura.stage": "multirun", "mlflow.note.content": jobs} | _git_tags())
+        with _log_end(configs[0]):
+            yield
+
+
+@contextmanager
+def _open_run(config: Config, name: str) -> Iterator[mlflow.ActiveRun]:
+    """Open a run, or adopt the one that ``mlflow run`` opened; inside another run, open a child."""
+    is_nested = mlflow.active_run() is not None
     open_runs = runs_folder(Path(config.workspace))
     with explain_outages(is_nested=is_nested):
         if not is_nested and not project.is_started_by_mlflow():
@@ -92,15 +114,10 @@ def stage_run(
         if not is_nested:
             settle_killed(config)
         with (
-            ExitStack() as stack,
             mlflow.start_run(run_name=name, nested=is_nested, log_system_metrics=False) as active,
+            lock_run(open_runs, active.info.run_id),
         ):
-            stack.enter_context(lock_run(open_runs, active.info.run_id))
-            if stage not in UNMONITORED:
-                stack.enter_context(_monitor(active.info.run_id))
-            with _log_end(config):
-                _log_start(stage, config, parent=parent, name=name)
-                yield active
+            yield active
 
 
 def _log_start(stage: str, config: Config, *, parent: str | None, name: str) -> None:

@@ -103,21 +103,22 @@ def run_together(stage: Stage, configs: Sequence[Config]) -> None:
     configs
         Configuration of each job.
     """
-    for number, config in enumerate(configs):
-        try:
-            stage.run(config, registers=False)
-        except (AuraError, OSError, KeyboardInterrupt) as error:
-            error.add_note(
-                f"{number} of {counted(len(configs), 'job')} had ended well, and their runs are kept; the best is "
-                "registered once all have"
-            )
-            raise
-    by_name: dict[str, list[Config]] = {}
-    for config in configs:
-        if config.tracking.register == "auto" and not is_personal(config):
-            by_name.setdefault(config.tracking.model_name, []).append(config)
-    for jobs in by_name.values():
-        _register_best(jobs)
+    with runs.group_run(f"{stage.name} of {counted(len(configs), 'setting')}", configs):
+        for number, config in enumerate(configs):
+            try:
+                stage.run(config, registers=False)
+            except (AuraError, OSError, KeyboardInterrupt) as error:
+                error.add_note(
+                    f"{number} of {counted(len(configs), 'job')} had ended well, and their runs are kept; the best is "
+                    "registered once all have"
+                )
+                raise
+        by_name: dict[str, list[Config]] = {}
+        for config in configs:
+            if config.tracking.register == "auto" and not is_personal(config):
+                by_name.setdefault(config.tracking.model_name, []).append(config)
+        for jobs in by_name.values():
+            _register_best(jobs)
 
 
 def _register_best(jobs: Sequence[Config]) -> None:
