@@ -7,7 +7,7 @@ and an entry in ``MLproject``.
 
 import pkgutil
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -47,6 +47,9 @@ class Stage:
         Whether the entry point pushes its metrics to a Prometheus push gateway.
     has_corpus
         Whether the entry point works on the corpus of ``dataset``, which then is a label of its metrics.
+    check
+        Raises `aura.core.errors.AuraError` for a checked configuration whose files do not exist. It is called before
+        ``module`` is imported, which takes seconds, and before a run is opened.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Stage:
     is_partitionable: bool = False
     is_measured: bool = True
     has_corpus: bool = True
+    check: Callable[[Any], None] | None = None
 
     @property
     def words(self) -> dict[str, str]:
@@ -87,6 +91,8 @@ class Stage:
 
     def run(self, config: Any) -> None:
         """Run the entry point with a checked `aura.config.schema.Config`, for the command line and other stages."""
+        if self.check is not None:
+            self.check(config)
         from aura.execution.telemetry import watch
 
         work = import_module(self.module).run

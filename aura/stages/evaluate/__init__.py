@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from aura.config.stage import Stage
+from aura.stages._roots import check_root_unless_prepared
 
 
 @dataclass(frozen=True)
@@ -21,4 +22,5 @@ STAGE = Stage(
     shorthand=("evaluate.model", "dataset.root"),
     knobs={"dataset": "dataset"},
     keys=("scoring",),
+    check=check_root_unless_prepared,
 )

@@ -2,6 +2,7 @@
 
 from aura.config import knobs
 from aura.config.stage import Stage
+from aura.stages._roots import check_root
 
 STAGE = Stage(
     name="main",
@@ -11,4 +12,5 @@ STAGE = Stage(
     knobs=knobs.TRAIN,
     order=150,
     keys=("train", "tracking", "seed"),
+    check=check_root,
 )

@@ -2,6 +2,7 @@
 
 from aura.config import knobs
 from aura.config.stage import Stage
+from aura.stages._roots import check_root_unless_prepared
 
 STAGE = Stage(
     name="train",
@@ -11,4 +12,5 @@ STAGE = Stage(
     knobs=knobs.TRAIN,
     order=40,
     keys=("train", "scoring.max_false_alarms_per_24h", "tracking", "seed"),
+    check=check_root_unless_prepared,
 )
