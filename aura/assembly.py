@@ -210,6 +210,7 @@ def build_recipe(config: Config) -> "Recipe":
     training = Training(
         make_model,
         config.train.interictal_per_ictal,
+        config.train.max_windows,
         config.train.folds,
         config.train.calibrate,
         config.seed,

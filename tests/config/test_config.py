@@ -22,6 +22,7 @@ RANGES = [
     ("prepare.max_failed_share", 0, 1),
     ("train.folds", 2, 100),
     ("train.interictal_per_ictal", 0.1, 1_000_000),
+    ("train.max_windows", 1_000, 1_000_000_000),
     ("sweep.n_trials", 1, 1_000_000),
     ("scoring.tolerance_before_s", 0, 3_600),
     ("scoring.tolerance_after_s", 0, 3_600),
