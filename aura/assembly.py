@@ -7,10 +7,9 @@ from dataclasses import asdict, astuple
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 from hydra.errors import HydraException
 from hydra.utils import get_class, instantiate
 
@@ -23,21 +22,23 @@ from aura.core.paths import PACKAGE
 from aura.core.provenance import Origin
 from aura.corpora.names import key_from_environment
 from aura.detection.components import BEAT_DETECTORS, build_beat_detector
-from aura.detection.detector import REQUIREMENTS, SeizureDetector
-from aura.evaluation.recipe import Recipe, TrainedDetector
-from aura.features import list_features
-from aura.formats.vocabulary import Words
 from aura.learning import splits
-from aura.learning.classifier import Classifier
 from aura.learning.labels import describe_task
 from aura.learning.splits import Fold
-from aura.learning.training import Training, check_parameters
-from aura.processing.leads import EcgChannel
-from aura.processing.preparation import Preparation
-from aura.synthetic.corpus import MANIFEST
+from aura.synthetic.synthesis import MANIFEST
 from aura.workspace import former
 from aura.workspace.features import FeatureStore, FeatureWriter
+from aura.workspace.folders import FEATURES, PREPARED, folder_name
 from aura.workspace.prepared import PreparedCorpus, PreparedWriter
+
+# scikit-learn and SciPy take a second to import, and most stages need one part of this module.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from aura.detection.detector import SeizureDetector
+    from aura.evaluation.recipe import Recipe, TrainedDetector
+    from aura.learning.classifier import Classifier
+    from aura.processing.preparation import Preparation
 
 # Increase when the output of a stage changes its meaning; existing files are then made again.
 FORMAT = 5
@@ -81,12 +82,12 @@ def feature_writer(config: Config) -> FeatureWriter:
 
 def prepared_folder(config: Config) -> Path:
     """Return the folder of the prepared corpus of a configuration."""
-    return _folder(config, "prepared", _prepared_digest(config))
+    return _folder(config, PREPARED, _prepared_digest(config))
 
 
 def features_folder(config: Config) -> Path:
     """Return the folder of the features of a configuration."""
-    return _folder(config, "features", _features_digest(config, _prepared_digest(config)))
+    return _folder(config, FEATURES, _features_digest(config, _prepared_digest(config)))
 
 
 def channels_digest(config: Config) -> str:
@@ -102,8 +103,12 @@ def is_synthetic(config: Config) -> bool:
     )
 
 
-def build_preparation(config: Config) -> Preparation:
+def build_preparation(config: Config) -> "Preparation":
     """Build the preparation of recordings from a configuration."""
+    from aura.formats.vocabulary import Words
+    from aura.processing.leads import EcgChannel
+    from aura.processing.preparation import Preparation
+
     second = config.quality.second_detector
     return Preparation(
         channel=EcgChannel(tuple(config.dataset.channels), config.dataset.unit),
@@ -150,9 +155,8 @@ def _features_digest(config: Config, prepared: str) -> str:
 
 
 def _folder(config: Config, kind: str, settings: str) -> Path:
-    """Return the folder for a digest of settings and a root: two corpora of the same name never share a folder."""
-    root = digest(str(Path(config.dataset.root).resolve()))
-    return Path(config.workspace) / config.dataset.name / f"{kind}-{settings}-{root}"
+    """Return the folder for a digest of settings."""
+    return Path(config.workspace) / config.dataset.name / folder_name(kind, settings, Path(config.dataset.root))
 
 
 def _earlier(config: Config, folder: Path) -> tuple[Path, ...]:
@@ -172,7 +176,7 @@ def _adopted(config: Config, folder: Path) -> Path:
     if not folder.exists():
         kind = folder.name.partition("-")[0]
         key = former.prepared_digest(prepared_settings(config), Path(config.dataset.root))
-        if kind == "features":
+        if kind == FEATURES:
             key = _features_digest(config, key)
         former.rename(folder.with_name(f"{kind}-{key}"), folder)
     return folder
@@ -183,7 +187,7 @@ def _root(config: Config) -> Path | None:
     return None if config.dataset.pseudonyms else Path(config.dataset.root)
 
 
-def build_recipe(config: Config) -> Recipe:
+def build_recipe(config: Config) -> "Recipe":
     """Build the recipe that trains and scores detectors, and check the model by fitting it to a few rows.
 
     Raises
@@ -191,6 +195,10 @@ def build_recipe(config: Config) -> Recipe:
     AuraError
         If the model does not accept its parameters, or cannot be served.
     """
+    from aura.evaluation.recipe import Recipe
+    from aura.features import list_features
+    from aura.learning.training import Training, check_parameters
+
     compute = instantiate(config.compute)
     accepted = inspect.signature(get_class(config.model["_target_"])).parameters
     columns = list_features(config.feature_spec)
@@ -204,6 +212,7 @@ def build_recipe(config: Config) -> Recipe:
     training = Training(
         make_model,
         config.train.interictal_per_ictal,
+        config.train.max_windows,
         config.train.folds,
         config.train.calibrate,
         config.seed,
@@ -212,7 +221,7 @@ def build_recipe(config: Config) -> Recipe:
     return Recipe(training, instantiate(config.alarms), config.event_rules, config.scoring.max_false_alarms_per_24h)
 
 
-def build_folds(config: Config, recordings: pd.DataFrame) -> list[Fold]:
+def build_folds(config: Config, recordings: "pd.DataFrame") -> list[Fold]:
     """Build the folds of the configured split, and check that training and test sides are disjoint."""
     split = instantiate(config.split, _convert_="all")
     folds: list[Fold] = split(recordings, seed=config.seed)
@@ -230,8 +239,10 @@ def choose_groups(config: Config) -> str:
     return "recording" if is_personal(config) else "subject"
 
 
-def build_detector(config: Config, trained: TrainedDetector, recipe: Recipe, origin: Origin) -> SeizureDetector:
+def build_detector(config: Config, trained: "TrainedDetector", recipe: "Recipe", origin: Origin) -> "SeizureDetector":
     """Build the detector from a trained model, its recipe and its origin."""
+    from aura.detection.detector import SeizureDetector
+
     return SeizureDetector(
         trained.model,
         config.feature_spec,
@@ -244,14 +255,14 @@ def build_detector(config: Config, trained: TrainedDetector, recipe: Recipe, ori
     )
 
 
-def compute_test_digest(config: Config, recordings: pd.DataFrame) -> str:
+def compute_test_digest(config: Config, recordings: "pd.DataFrame") -> str:
     """Compute a digest of test recordings, task and scoring rules; equal digests mean comparable scores."""
     facts = recordings[["recording", "subject", "duration_s"]].to_dict("list")
     seizures = [[list(map(float, pair)) for pair in pairs] for pairs in recordings["seizures"]]
     return digest(facts, seizures, _name_task(config.labels), list(astuple(config.event_rules)))
 
 
-def compute_data_digest(recordings: pd.DataFrame, labels: Mapping[str, Any]) -> str:
+def compute_data_digest(recordings: "pd.DataFrame", labels: Mapping[str, Any]) -> str:
     """Compute a digest of the labelled corpus: recordings, durations, seizures and task; not features or detectors."""
     facts = recordings[["recording", "subject", "split", "duration_s", "n_seizures", "seizure_s"]]
     return digest(facts.astype({"split": "object"}).where(facts.notna(), None).to_dict("list"), _name_task(labels))
@@ -267,6 +278,8 @@ def compute_fingerprint(config: Config, recordings: pd.DataFrame) -> str:
     recordings
         Rows of the annotated recordings in the table of the prepared corpus.
     """
+    from aura.detection.detector import REQUIREMENTS
+
     facts = recordings[["recording", "subject", "split", "duration_s", "digest"]].sort_values("recording")
     settings = select(type(config), asdict(config), Scope.COMPARED)
     tracking = config.tracking

@@ -12,6 +12,8 @@ from aura.config.stage import Stage, find_stages
 from aura.execution.signals import INTERRUPTED, TERMINATED, Terminated, terminate, tidy_up
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from aura.config.schema import Config
 
 HELP = ("-h", "--help")
@@ -165,26 +167,21 @@ def _run(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]) ->
 
 def _compose(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]) -> list["Config"]:
     """Return the checked configuration of each run; none if Hydra only printed something, as with --cfg."""
-    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
-    from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from aura.config.compose import check_config
+    from aura.config.compose import compose
     from aura.config.messages import explain_error
     from aura.core.errors import AuraError
 
-    composed: list[tuple[DictConfig, list[str], Mapping[str, str | None]]] = []
     # Without this variable Hydra prints its errors over several lines instead of raising them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        _call_hydra(
-            [f"python -m aura {stage.name}", *overrides],
-            lambda values: composed.append(
-                (values, list(HydraConfig.get().overrides.task), HydraConfig.get().runtime.choices)
-            ),
-        )
-        configs = [check_config(*values) for values in composed]
+        if any(word.startswith(("-", "hydra")) for word in overrides):
+            configs = _compose_with_options(stage, overrides)
+        else:
+            # Hydra's own command line would compose the configuration twice, to look for a sweep.
+            configs = [compose(overrides)]
         if not stage.is_partitionable and any(config.partition is not None for config in configs):
             allowed = " and ".join(name for name, other in stages.items() if other.is_partitionable)
             raise AuraError(f"partition is for {allowed} alone")
@@ -194,6 +191,22 @@ def _compose(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]
         shorthand = f"; also {words}" if words and "there is no key" in message else ""
         raise UsageError(f"{message}{shorthand}") from error
     return configs
+
+
+def _compose_with_options(stage: Stage, overrides: Sequence[str]) -> list["Config"]:
+    """Have Hydra follow its own options, such as ``-m`` and ``--cfg``, and return the configuration of each run."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from aura.config.compose import check_config
+
+    composed: list[tuple[DictConfig, list[str], Mapping[str, str | None]]] = []
+    _call_hydra(
+        [f"python -m aura {stage.name}", *overrides],
+        lambda values: composed.append(
+            (values, list(HydraConfig.get().overrides.task), HydraConfig.get().runtime.choices)
+        ),
+    )
+    return [check_config(*values) for values in composed]
 
 
 def _complete(argv: Sequence[str], stages: Mapping[str, Stage]) -> int:

@@ -1,5 +1,6 @@
 """Compose a configuration from ``conf/`` and overrides, and refuse what is wrong before any work begins."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import hydra
@@ -9,7 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from aura.config.build import build, prefixed
-from aura.config.checks import check_components, check_dataset, check_families, check_name, check_target
 from aura.config.messages import explain_error
 from aura.config.schema import REGISTER, Config, config_class
 from aura.core.errors import AuraError, InvalidInput, check_type, quote
@@ -63,6 +63,9 @@ def check_config(composed: DictConfig, overrides: Sequence[str], choices: Mappin
         config = build(config_class(), composed)
     except OmegaConfBaseException as error:
         raise AuraError(explain_error(error)) from error
+    # Imported once the keys are right, so that a wrong one is refused at once.
+    from aura.config.checks import check_components, check_dataset, check_families, check_name, check_target
+
     config.overrides = list(overrides)
     config.choices = {group: option for group, option in choices.items() if option and not group.startswith("hydra/")}
     # The name of the corpus is a folder; the name of the model contains it, and is part of an address.
@@ -87,5 +90,7 @@ def check_config(composed: DictConfig, overrides: Sequence[str], choices: Mappin
             refusal = InvalidInput if isinstance(cause, InvalidInput) else AuraError
             with prefixed(f"{group}."):
                 raise refusal(str(cause)) from error
-    check_target("model", config.model, free=("random_state",))
+    # Its library takes a second to import. What conf/ holds is in order, or the first fit says so.
+    if any(re.match(r"\+*(model|experiments)\b", word) for word in overrides):
+        check_target("model", config.model, free=("random_state",))
     return config

@@ -107,6 +107,7 @@ class TrainConfig:
 
     folds: Annotated[int, Range(2, 100)]
     interictal_per_ictal: Annotated[float | None, Range(0.1, 1_000_000)]
+    max_windows: Annotated[int | None, Range(1_000, 1_000_000_000)]
     calibrate: bool
 
 

@@ -7,7 +7,7 @@ and an entry in ``MLproject``.
 
 import pkgutil
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -51,6 +51,9 @@ class Stage:
         Whether the entry point pushes its metrics to a Prometheus push gateway.
     has_corpus
         Whether the entry point works on the corpus of ``dataset``, which then is a label of its metrics.
+    check
+        Raises `aura.core.errors.AuraError` for a checked configuration whose files do not exist. It is called before
+        ``module`` is imported, which takes seconds, and before a run is opened.
     """
 
     name: str
@@ -67,6 +70,7 @@ class Stage:
     is_partitionable: bool = False
     is_measured: bool = True
     has_corpus: bool = True
+    check: Callable[[Any], None] | None = None
 
     @property
     def words(self) -> dict[str, str]:
@@ -99,6 +103,8 @@ class Stage:
 
         Options are those of the function ``run`` of the module.
         """
+        if self.check is not None:
+            self.check(config)
         from aura.execution.telemetry import watch
 
         work = import_module(self.module).run

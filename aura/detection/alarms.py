@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from aura.core.arrays import Floats
 from aura.core.errors import check_range
@@ -96,6 +95,8 @@ class Alarms:
         (n_windows,) Floats
             NaN where the probability is NaN, where most of the smoothed steps are NaN, and before the first baseline.
         """
+        import pandas as pd
+
         score = pd.Series(_trailing_mean(probability, max(round(self.smoothing_s / step_s), 1)))
         if self.baseline_s > step_s:
             before = score.rolling(round(self.baseline_s / step_s), min_periods=max(round(MIN_BASELINE_S / step_s), 1))

@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.signal import butter, sosfiltfilt
 
 from aura.core.arrays import Bools, Floats, Ints
 from aura.core.events import Event
@@ -48,6 +47,8 @@ def judge_beats(ecg: Ecg, beats_s: Floats) -> tuple[tuple[Event, ...], float]:
     alike_share : float
         Share of the beats outside of noise that are like the median beat of their epoch; NaN without beats.
     """
+    from scipy.signal import butter, sosfiltfilt
+
     n, fs_hz = len(ecg.digital), ecg.fs_hz
     band = butter(2, (BAND_HZ[0], min(BAND_HZ[1], 0.45 * fs_hz)), btype="band", fs=fs_hz, output="sos")
     settling = round(SETTLING_S * fs_hz)

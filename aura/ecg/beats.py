@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from aura.core.arrays import Bools, Floats, Ints
 from aura.core.errors import InvalidInput, RecordingError, quote
@@ -141,6 +140,8 @@ def _are_steady(beats_s: Floats, before: Ints) -> Bools:
     """Whether the intervals that begin with these beats are at most 1.2 times the median interval around them."""
     steady = np.zeros(len(before), dtype=np.bool_)
     if len(beats_s) > N_AROUND:
+        from scipy.ndimage import median_filter
+
         rr_s = np.diff(beats_s)
         inside = (before >= 0) & (before < len(rr_s))
         steady[inside] = (rr_s <= STEADY * median_filter(rr_s, N_AROUND, mode="nearest"))[before[inside]]

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from timescoring.annotations import Annotation
-from timescoring.scoring import EventScoring, SampleScoring
 
 from aura.core.arrays import Floats
 from aura.core.events import Event, unite
 from aura.core.ranges import Range, check_fields
+
+# timescoring takes a tenth of a second; the configuration needs the rules alone.
+if TYPE_CHECKING:
+    from timescoring.annotations import Annotation
 
 SAMPLE_HZ = 1
 # Sampling rate at which timescoring scores events.
@@ -126,6 +128,8 @@ def score_events(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: floa
     n_samples = int(duration_s * EVENT_HZ)
     if n_samples < 1:
         return Counts()
+    from timescoring.scoring import EventScoring
+
     parameters = EventScoring.Parameters(
         toleranceStart=rules.tolerance_before_s,
         toleranceEnd=rules.tolerance_after_s,
@@ -151,6 +155,8 @@ def score_samples(ref: Sequence[Event], hyp: Sequence[Event], *, duration_s: flo
     n_samples = int(duration_s * SAMPLE_HZ)
     if n_samples < 1:
         return Counts()
+    from timescoring.scoring import SampleScoring
+
     converted = [_convert_events(events, SAMPLE_HZ, n_samples) for events in (ref, hyp)]
     scored = SampleScoring(*converted, SAMPLE_HZ)
     return Counts(int(scored.refTrue), int(scored.tp), int(scored.fp), float(n_samples))
@@ -161,8 +167,10 @@ def pool(counts: Iterable[Counts]) -> Counts:
     return sum(counts, Counts())
 
 
-def _merge(annotation: Annotation, gap_s: float) -> Annotation:
+def _merge(annotation: "Annotation", gap_s: float) -> "Annotation":
     """Merge events that are less than ``gap_s`` apart."""
+    from timescoring.annotations import Annotation
+
     merged: list[tuple[float, float]] = []
     for onset_s, end_s in annotation.events:
         if merged and onset_s - merged[-1][1] < gap_s:
@@ -172,8 +180,10 @@ def _merge(annotation: Annotation, gap_s: float) -> Annotation:
     return Annotation(merged, annotation.fs, len(annotation.mask))
 
 
-def _convert_events(events: Sequence[Event], fs_hz: int, n_samples: int) -> Annotation:
+def _convert_events(events: Sequence[Event], fs_hz: int, n_samples: int) -> "Annotation":
     """Convert events for timescoring, whose counts need sorted, disjoint events of at least one sample."""
+    from timescoring.annotations import Annotation
+
     duration_s, step_s = n_samples / fs_hz, 1 / fs_hz
     long = [
         replace(event, onset_s=min(event.onset_s, duration_s - step_s), duration_s=max(event.duration_s, step_s))

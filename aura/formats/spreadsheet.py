@@ -5,8 +5,10 @@ https://owasp.org/www-community/attacks/CSV_Injection
 
 import csv
 import re
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 # A cell that begins with one of these signs is a formula; the wide signs count in Japanese versions. A cell begins at
 # the start of a text, and after each sign that a spreadsheet may take for a separator: the semicolon where the comma is
@@ -25,7 +27,7 @@ def as_text(text: str) -> str:
     return FORMULA.sub(r"\1'", text)
 
 
-def to_csv(frame: pd.DataFrame) -> str:
+def to_csv(frame: "pd.DataFrame") -> str:
     """Return a table as CSV. All text is quoted, as pandas would not quote a lone carriage return."""
     safe = frame.map(lambda value: as_text(value) if isinstance(value, str) else value)
     return str(safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC))

@@ -33,6 +33,9 @@ class Training:
     interictal_per_ictal
         Interictal windows to fit on, per ictal (or preictal) window; None for all. They are drawn from each recording
         in proportion to its number of interictal windows.
+    max_windows
+        Windows to fit on at most; None for no limit. Neighbouring windows are nearly alike, so a large corpus teaches
+        little more with all of them. Interictal windows are left out first, down to as many as there are ictal ones.
     n_folds
         Number of folds; each is predicted by a model fitted on the others.
     calibrate
@@ -45,6 +48,7 @@ class Training:
 
     make_model: Callable[[], Classifier]
     interictal_per_ictal: float | None
+    max_windows: int | None
     n_folds: int
     calibrate: bool
     seed: int
@@ -107,20 +111,30 @@ class Training:
     def _draw(self, table: FeatureTable) -> tuple[Singles, Ints]:
         """Draw the windows to fit on, (n_windows, n_features), and their labels."""
         labels = [table.labels(number) for number in range(len(table))]
-        n_targets = sum(int((values == TARGET).sum()) for values in labels)
-        n_interictal = sum(int((values == INTERICTAL).sum()) for values in labels)
-        share = 1.0
-        if self.interictal_per_ictal is not None and n_interictal:
-            share = min(self.interictal_per_ictal * n_targets / n_interictal, 1.0)
+        shares = self._shares(
+            sum(int((values == TARGET).sum()) for values in labels),
+            sum(int((values == INTERICTAL).sum()) for values in labels),
+        )
         parts = []
         for number, values in enumerate(labels):
             # Seeded by its name, so that the drawing does not depend on the other recordings.
             name = table.recordings["recording"].iloc[number]
             rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-            chosen = (values == TARGET) | ((values == INTERICTAL) & (rng.random(len(values)) < share))
+            share = np.select([values == TARGET, values == INTERICTAL], shares)
+            chosen = rng.random(len(values)) < share
             if chosen.any():
                 parts.append((table.read(number)[chosen], values[chosen]))
         return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+
+    def _shares(self, n_targets: int, n_interictal: int) -> tuple[float, float]:
+        """Return the shares of the target windows and of the interictal windows to fit on."""
+        of_targets, of_interictal = 1.0, 1.0
+        if self.interictal_per_ictal is not None and n_interictal:
+            of_interictal = min(self.interictal_per_ictal * n_targets / n_interictal, 1.0)
+        if self.max_windows is not None and n_targets + of_interictal * n_interictal > self.max_windows:
+            of_targets = min(self.max_windows / 2 / n_targets, 1.0) if n_targets else 1.0
+            of_interictal = min((self.max_windows - of_targets * n_targets) / n_interictal, of_interictal)
+        return of_targets, of_interictal
 
 
 def check_parameters(make_model: Callable[[], Classifier], n_features: int) -> None:

@@ -1,7 +1,7 @@
 """The outcome of every recording: prepared, or failed with a reason."""
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -38,14 +38,23 @@ class PrepareRecording:
     names: Names
     writer: PreparedWriter
 
+    def find(self, ref: RecordingRef) -> Outcome | None:
+        """Return the outcome of a recording that is unchanged since it was prepared; None if there is work to do."""
+        try:
+            row = self.writer.find(self.names.ref(ref).recording, self._digest_source(ref))
+        except (RecordingError, *UNEXPECTED):
+            # Its work will say what is wrong.
+            return None
+        return None if row is None else Outcome(row, failed=False, new=False)
+
     def __call__(self, ref: RecordingRef) -> Outcome:
         """Prepare a recording and write its file; one that cannot be used becomes a failure with its reason."""
+        # Another process may have prepared it meanwhile.
+        if (unchanged := self.find(ref)) is not None:
+            return unchanged
         named = self.names.ref(ref)
         try:
             source = self._digest_source(ref)
-            row = self.writer.find(named.recording, source)
-            if row is not None:
-                return Outcome(row, failed=False, new=False)
             prepared = self.preparation.prepare(ref)
         except RecordingError as error:
             return self._fail(ref, error)
@@ -97,11 +106,26 @@ class PrepareRecording:
         )
 
 
-def prepare_all(corpus: Corpus, work: PrepareRecording, compute: Compute) -> list[Outcome]:
-    """Prepare all recordings of a corpus; return the outcome of each, and of each file that belongs to none."""
+def find_unchanged(corpus: Corpus, work: PrepareRecording) -> dict[str, Outcome]:
+    """Return the outcomes of the recordings that are unchanged since they were prepared, by their names."""
+    found = ((ref.recording, work.find(ref)) for ref in corpus.refs)
+    return {name: outcome for name, outcome in found if outcome is not None}
+
+
+def prepare_all(
+    corpus: Corpus, work: PrepareRecording, unchanged: Mapping[str, Outcome], compute: Compute
+) -> list[Outcome]:
+    """Prepare all recordings of a corpus that have changed.
+
+    Returns
+    -------
+    list of Outcome
+        Of each recording, and of each file that belongs to none.
+    """
     on_death = partial(_build_death, names=work.names)
-    outcomes = run_all(corpus.refs, work, compute=compute, title="prepare", on_death=on_death)
-    return [*outcomes, *(_build_reject(reject, work.names) for reject in corpus.rejects)]
+    changed = [ref for ref in corpus.refs if ref.recording not in unchanged]
+    outcomes = run_all(changed, work, compute=compute, title="prepare", on_death=on_death) if changed else []
+    return [*unchanged.values(), *outcomes, *(_build_reject(reject, work.names) for reject in corpus.rejects)]
 
 
 def _build_failure(ref: RecordingRef, names: Names, error: RecordingError) -> Outcome:

@@ -29,8 +29,6 @@ EEG_SITES = (
 SLOW_LABELS = ("IBI", "BURSTS")
 FIRST_DAY = datetime(2003, 7, 21, 8, 0)
 SPACING_S = 180.0
-# File with the parameters of the corpus, in its root.
-MANIFEST = "synthesis.json"
 
 
 @dataclass(frozen=True, slots=True)

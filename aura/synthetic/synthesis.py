@@ -5,6 +5,9 @@ from typing import Annotated
 
 from aura.core.ranges import Range, check_fields
 
+# File of a synthetic corpus that holds its parameters.
+MANIFEST = "synthesis.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Synthesis:

@@ -286,6 +286,10 @@ class PreparedCorpus(Mapping[str, PreparedRecording]):
         """Return the number of recordings."""
         return len(self.rows)
 
+    def holds(self, recordings: pd.DataFrame, failures: pd.DataFrame) -> bool:
+        """Return whether these are its tables, as `recordings_table` and `failures_table` build them."""
+        return recordings.equals(self.recordings.astype(RECORDINGS)) and failures.equals(self.failures.astype(FAILURES))
+
     def _is_whole(self, recording: str) -> bool:
         meta = RecordingFiles(self.folder / RR).read_meta(recording)
         return meta is not None and bool(meta["recording"]["digest"] == self.rows[recording]["digest"])
@@ -355,8 +359,8 @@ class PreparedWriter:
 
     def write_tables(self, recordings: pd.DataFrame, failures: pd.DataFrame, *, run_id: str, channels: str) -> None:
         """Write the tables, as `recordings_table` and `failures_table` build them, after all recordings."""
-        write_table(self.folder / RECORDINGS_TABLE, recordings, {"run_id": run_id, "channels": channels})
         write_table(self.folder / FAILURES_TABLE, failures, {})
+        write_table(self.folder / RECORDINGS_TABLE, recordings, {"run_id": run_id, "channels": channels})
 
     @property
     def _files(self) -> RecordingFiles:

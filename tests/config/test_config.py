@@ -22,6 +22,7 @@ RANGES = [
     ("prepare.max_failed_share", 0, 1),
     ("train.folds", 2, 100),
     ("train.interictal_per_ictal", 0.1, 1_000_000),
+    ("train.max_windows", 1_000, 1_000_000_000),
     ("sweep.n_trials", 1, 1_000_000),
     ("scoring.tolerance_before_s", 0, 3_600),
     ("scoring.tolerance_after_s", 0, 3_600),
@@ -130,9 +131,9 @@ def test_what_is_wrong_is_one_line_that_names_the_key(
 
 
 @pytest.mark.integration
-def test_a_wrong_model_parameter_is_refused_before_any_work(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_model_parameter_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for stage in ("train", "main"):
-        assert main([stage, "model.n_estimators=many"]) == 1
+        assert main([stage, "dataset=any", f"dataset.root={tmp_path}", "model.n_estimators=many"]) == 1
         assert f"aura {stage}: model: The 'n_estimators' parameter" in capsys.readouterr().err
 
 

@@ -1,6 +1,7 @@
 """An entry point declares itself in its module, and everything else reads the declaration."""
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -193,3 +194,26 @@ def test_short_words_and_full_keys_hold_any_path() -> None:
     for word in ("root=/a=b/it's, [1]", "dataset.root=/a=b/it's, [1]"):
         assert compose(find_stages()["train"].to_overrides([word])).dataset.root == "/a=b/it's, [1]"
     assert compose(["windows.lengths_s.poincare=30"]).windows.lengths_s["poincare"] == [30]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["train", "nothing=1"], 2, "there is no key nothing"),
+        (["train", "dataset=any", "dataset.root=none"], 1, "dataset.root, which ends in 'none', is not a folder"),
+        (["prepare", "dataset=any", "dataset.root=none"], 1, "dataset.root, which ends in 'none', is not a folder"),
+        (["detect", "edf=none.edf"], 1, "edf=none.edf does not exist"),
+    ],
+)
+def test_a_wrong_key_or_path_is_refused_before_large_libraries_are_imported(
+    words: list[str], code: int, message: str, tmp_path: Path
+) -> None:
+    large = {"mlflow", "pandas", "scipy", "sklearn", "matplotlib", "bokeh", "numba"}
+    program = (
+        "import sys; from aura.cli import main; code = main(sys.argv[1:]); "
+        f"print(*{large} & set(sys.modules)); sys.exit(code)"
+    )
+    command = [sys.executable, "-c", program, *words, f"workspace={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (code, [])
+    assert message in done.stderr

@@ -1,6 +1,7 @@
 """Training on planted feature tables finds what was planted, and nothing else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class OurTree(DecisionTreeClassifier):
 
 
 FOREST = partial(RandomForestClassifier, n_estimators=30, min_samples_leaf=5, random_state=0)
-TRAINING = Training(FOREST, None, 4, calibrate=False, seed=0, n_threads=2)
+TRAINING = Training(FOREST, None, None, 4, calibrate=False, seed=0, n_threads=2)
 N_WINDOWS = 200
 
 
@@ -95,7 +96,7 @@ def test_a_feature_that_names_the_subject_does_not_help(tmp_path: Path) -> None:
 
 def test_all_windows_are_predicted_and_a_part_is_fitted_on(tmp_path: Path) -> None:
     table = planted(tmp_path, raised)
-    few = Training(FOREST, 2.0, 4, calibrate=False, seed=0, n_threads=1)
+    few = Training(FOREST, 2.0, None, 4, calibrate=False, seed=0, n_threads=1)
     _, labels = few._draw(table)
     assert (labels == TARGET).sum() == 8 * 30
     assert (labels == INTERICTAL).sum() == pytest.approx(2 * 8 * 30, rel=0.15)
@@ -107,9 +108,20 @@ def test_all_windows_are_predicted_and_a_part_is_fitted_on(tmp_path: Path) -> No
     assert set(map(tuple, alone[0])) <= set(map(tuple, both[0]))
 
 
+@pytest.mark.parametrize(
+    ("max_windows", "n_ictal", "n_interictal"), [(10_000, 240, 1360), (800, 240, 560), (300, 150, 150)]
+)
+def test_interictal_windows_are_left_out_first(
+    max_windows: int, n_ictal: int, n_interictal: int, tmp_path: Path
+) -> None:
+    _, labels = replace(TRAINING, max_windows=max_windows)._draw(planted(tmp_path, raised))
+    assert (labels == TARGET).sum() == pytest.approx(n_ictal, rel=0.1)
+    assert (labels == INTERICTAL).sum() == pytest.approx(n_interictal, rel=0.1)
+
+
 def test_calibrated_probabilities_match_the_observed_frequency(tmp_path: Path) -> None:
     table = planted(tmp_path, raised, n_subjects=16)
-    drawn = Training(FOREST, 1.0, 4, calibrate=True, seed=0, n_threads=2)
+    drawn = Training(FOREST, 1.0, None, 4, calibrate=True, seed=0, n_threads=2)
     found = drawn.out_of_fold(table, "subject")
     calibration = drawn.calibration(table, found)
     before, after = np.concatenate(found).mean(), calibration(np.concatenate(found)).mean()
@@ -117,7 +129,7 @@ def test_calibrated_probabilities_match_the_observed_frequency(tmp_path: Path) -
     assert before > 0.25
     assert after == pytest.approx(0.15, abs=0.01)
     assert np.array_equal(np.argsort(calibration(found[0]), kind="stable"), np.argsort(found[0], kind="stable"))
-    assert Training(FOREST, 1.0, 4, calibrate=False, seed=0, n_threads=2).calibration(table, found) == Calibration()
+    assert replace(drawn, calibrate=False).calibration(table, found) == Calibration()
 
 
 def test_recordings_of_a_single_subject_are_separate_groups(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from aura.corpora.layouts import bids, writable_layouts
 from aura.corpora.names import Names
 from aura.execution.executors import Serial
 from aura.formats.edf_writer import Channel, write_edf
-from aura.processing.bookkeeping import Outcome, PrepareRecording, prepare_all
+from aura.processing.bookkeeping import Outcome, PrepareRecording, find_unchanged, prepare_all
 from aura.workspace.prepared import PreparedWriter
 from tests.support.damage import WAYS
 
@@ -140,7 +140,7 @@ def at_most(seconds: int) -> Iterator[None]:
 def prepare(root: Path, folder: Path) -> list[Outcome]:
     corpus = find_recordings(root, CONFIG.dataset.layouts, "any")
     work = PrepareRecording(build_preparation(CONFIG), Names(root, None), PreparedWriter(folder))
-    return prepare_all(corpus, work, Serial())
+    return prepare_all(corpus, work, find_unchanged(corpus, work), Serial())
 
 
 def prepared(root: Path, folder: Path) -> list[Outcome]:

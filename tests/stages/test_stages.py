@@ -445,6 +445,20 @@ def test_train_uses_the_last_prepared_corpus(corpus: Path, tmp_path: Path, run_o
     assert after["data.digest"] != before["data.digest"]
 
 
+def test_prepare_opens_no_run_if_nothing_has_changed(
+    project: Project, run_of: RunOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project.run("prepare") == 0
+    run_id = run_of("prepare").info.run_id
+    table = next(project.workspace.rglob("prepared-*/recordings.parquet"))
+    written = table.read_bytes()
+    capsys.readouterr()
+    assert project.run("prepare") == 0
+    assert "(0 now, 12 unchanged)" in capsys.readouterr().out
+    assert table.read_bytes() == written
+    assert run_of("prepare").info.run_id == run_id
+
+
 def test_two_concurrent_writers_leave_a_complete_result(trained: Project, project: Project) -> None:
     assert project.run("prepare") == 0
     command = [sys.executable, "-m", "aura", "featurize", *project.overrides]

@@ -14,7 +14,7 @@ from aura.corpora.discovery import Corpus
 from aura.corpora.names import Names
 from aura.execution.run_all import run_all
 from aura.integrations.graphene.messages import RequestError, check_place, check_same, find_corpus, relative_path
-from aura.processing.bookkeeping import PrepareRecording, prepare_all
+from aura.processing.bookkeeping import PrepareRecording, find_unchanged, prepare_all
 from aura.processing.featurization import Featurization, report_death
 
 
@@ -51,7 +51,8 @@ class DataProcess:
         names = self._names
         batch = replace(self._corpus, refs=tuple(_select(request, self._corpus, names)), rejects=())
         prepared, features, compute = prepared_writer(config), feature_writer(config), instantiate(config.compute)
-        outcomes = prepare_all(batch, PrepareRecording(build_preparation(config), names, prepared), compute)
+        prepare = PrepareRecording(build_preparation(config), names, prepared)
+        outcomes = prepare_all(batch, prepare, find_unchanged(batch, prepare), compute)
         done = [outcome.row for outcome in outcomes if not outcome.failed]
         work = Featurization(config.feature_spec, prepared.folder, features)
         results = run_all(done, work, compute=compute, title="featurize", on_death=report_death)

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import pandas as pd
 
 from aura.core.arrays import Bools, Ints
 from aura.core.errors import AuraError
 from aura.core.wording import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Names listed in an error.
 N_NAMED = 5
@@ -39,11 +41,11 @@ class Split(Protocol):
     def personal(self) -> bool:
         """Whether the same person may be on both sides of a fold, with earlier and later recordings."""
 
-    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+    def __call__(self, recordings: "pd.DataFrame", *, seed: int) -> list[Fold]:
         """Split a table of recordings with the columns ``recording``, ``subject``, ``n_seizures`` and so on."""
 
 
-def check_folds(folds: Sequence[Fold], recordings: pd.DataFrame, *, personal: bool) -> None:
+def check_folds(folds: Sequence[Fold], recordings: "pd.DataFrame", *, personal: bool) -> None:
     """Raise for folds whose scores could not be trusted.
 
     Raises
@@ -82,7 +84,7 @@ def check_folds(folds: Sequence[Fold], recordings: pd.DataFrame, *, personal: bo
                 )
 
 
-def assign_folds(groups: pd.Series, n_seizures: pd.Series, *, n_folds: int, seed: int) -> Ints:
+def assign_folds(groups: "pd.Series", n_seizures: "pd.Series", *, n_folds: int, seed: int) -> Ints:
     """Assign groups of recordings to folds with similar numbers of seizures.
 
     Parameters
@@ -122,7 +124,7 @@ def assign_folds(groups: pd.Series, n_seizures: pd.Series, *, n_folds: int, seed
     return fold
 
 
-def _named(names: Sequence[str] | pd.Series) -> str:
+def _named(names: "Sequence[str] | pd.Series") -> str:
     """List the first names, and the number of the rest."""
     shown = list(names)
     return ", ".join(shown[:N_NAMED]) + (f" and {len(shown) - N_NAMED} more" if len(shown) > N_NAMED else "")

@@ -1,12 +1,15 @@
 """A split for personal models."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from aura.core.errors import AuraError, InvalidInput
 from aura.learning.splits.folds import Fold
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Recordings with seizures that the past needs: the threshold is chosen on one with a model fitted on the others.
 MIN_PAST = 2
@@ -32,7 +35,7 @@ class Personal:
         if not 0 < self.past_share < 1:
             raise InvalidInput(f"past_share={self.past_share} is out of range; allowed is above 0 and below 1")
 
-    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+    def __call__(self, recordings: "pd.DataFrame", *, seed: int) -> list[Fold]:
         """Return one fold per subject."""
         folds = []
         for subject, rows in recordings.groupby("subject", sort=True):

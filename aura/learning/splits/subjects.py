@@ -1,13 +1,16 @@
 """Splits by subject: no subject of the test side is on the training side."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from aura.core.errors import AuraError, InvalidInput, check_range
 from aura.core.wording import counted
 from aura.learning.splits.folds import Fold, assign_folds
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class BySubject:
         if not 0 < self.test_share < 1:
             raise InvalidInput(f"test_share={self.test_share} is out of range; allowed is above 0 and below 1")
 
-    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+    def __call__(self, recordings: "pd.DataFrame", *, seed: int) -> list[Fold]:
         """Return a single fold."""
         subjects = recordings.groupby("subject")["n_seizures"].sum().sort_index()
         rng = np.random.default_rng(seed)
@@ -56,7 +59,7 @@ class KFold:
         """Validate."""
         check_range("k", self.k, 2, 1000)
 
-    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+    def __call__(self, recordings: "pd.DataFrame", *, seed: int) -> list[Fold]:
         """Return k folds."""
         numbers = assign_folds(recordings["subject"], recordings["n_seizures"], n_folds=self.k, seed=seed)
         return [
@@ -73,7 +76,7 @@ class LeaveOneSubjectOut:
 
     personal = False
 
-    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+    def __call__(self, recordings: "pd.DataFrame", *, seed: int) -> list[Fold]:
         """Return one fold per subject with seizures."""
         subjects = recordings.groupby("subject")["n_seizures"].sum().sort_index()
         having, others = subjects.index[subjects > 0], subjects.index[subjects == 0]
@@ -100,7 +103,7 @@ class Official:
     test: list[str]
     personal = False
 
-    def __call__(self, recordings: pd.DataFrame, *, seed: int) -> list[Fold]:
+    def __call__(self, recordings: "pd.DataFrame", *, seed: int) -> list[Fold]:
         """Return a single fold."""
         sides = recordings["split"].astype("object")
         if sides.isna().any():

@@ -22,7 +22,6 @@ from aura.core.parquet import read_meta, write_table
 from aura.core.provenance import Provenance
 from aura.core.ranges import check_fields
 from aura.core.wording import counted
-from aura.corpora import other_files
 from aura.detection.alarms import Detections
 from aura.detection.detector import SeizureDetector
 from aura.evaluation.results import ScoredRecording, describe_alarms, evaluate
@@ -97,12 +96,8 @@ def run(config: Config) -> None:
     were prepared.
     """
     wanted = config.section(DetectConfig)
-    if wanted.edf is None:
-        raise AuraError("edf is missing; write edf=recording.edf, or edf=FOLDER")
-    if wanted.format not in FORMATS:
-        raise AuraError(f"detect.format={wanted.format}; allowed are {', '.join(FORMATS)}")
+    assert wanted.edf is not None
     edf, output = Path(wanted.edf), Path(wanted.output)
-    _check_paths(edf, output)
     with runs.stage_run("detect", config) as active:
         registered = registry.load_or_default(config, wanted.model)
         runs.log_params({"detect.run_id": registered.run_id, "detect.format": wanted.format})
@@ -204,22 +199,6 @@ def _score_annotated(config: Config, registered: Registered, results: _Results) 
         return {}
     evaluation = evaluate(results.annotated, registered.detector.alarms, config.event_rules)
     return evaluation.scores(seed=config.seed)
-
-
-def _check_paths(edf: Path, output: Path) -> None:
-    """Check input and output before a model is loaded."""
-    try:
-        if not edf.exists():
-            raise AuraError(f"edf={edf} does not exist")
-        is_file = edf.is_file()
-    except OSError as error:
-        raise AuraError(f"edf={edf} cannot be read: {error.strerror}") from error
-    if is_file and edf.suffix.lower() != ".edf":
-        advice = other_files.advice([other_files.kind_of(edf.name)])
-        hint = f"; {advice}" if advice else ""
-        raise AuraError(f"edf={edf} is not an .edf file; allowed are such a file, or a folder of them{hint}")
-    if output.exists() and not output.is_dir():
-        raise AuraError(f"output={output} is not a folder")
 
 
 def _describe_seen(config: Config, registered: Registered, recordings: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from aura.config import knobs
 from aura.config.stage import Stage
+from aura.stages._roots import check_root_unless_prepared
 
 
 @dataclass(frozen=True)
@@ -24,4 +25,5 @@ STAGE = Stage(
     keys=("scoring",),
     uses=(*knobs.PREPARE_USES, "scoring"),
     logs=("dataset.name", "scoring.*"),
+    check=check_root_unless_prepared,
 )

@@ -2,6 +2,7 @@
 
 from aura.config import knobs
 from aura.config.stage import Stage
+from aura.stages._roots import check_root_unless_prepared
 
 STAGE = Stage(
     name="featurize",
@@ -14,4 +15,5 @@ STAGE = Stage(
     order=30,
     keys=("features", "windows", "partition"),
     is_partitionable=True,
+    check=check_root_unless_prepared,
 )

@@ -2,6 +2,7 @@
 
 from aura.config import knobs
 from aura.config.stage import Stage
+from aura.stages._roots import check_root
 
 STAGE = Stage(
     name="main",
@@ -13,4 +14,5 @@ STAGE = Stage(
     logs=("dataset.name",),
     order=150,
     keys=("train", "tracking", "seed"),
+    check=check_root,
 )

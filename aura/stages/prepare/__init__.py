@@ -2,6 +2,7 @@
 
 from aura.config import knobs
 from aura.config.stage import Stage
+from aura.stages._roots import check_root
 
 STAGE = Stage(
     name="prepare",
@@ -14,4 +15,5 @@ STAGE = Stage(
     order=20,
     keys=("dataset.channels", "prepare", "partition"),
     is_partitionable=True,
+    check=check_root,
 )

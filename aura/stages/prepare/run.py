@@ -1,31 +1,29 @@
 """Detect the beats of recordings: a file of RR intervals per recording, a table of recordings, one of failures."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from aura.assembly import build_preparation, channels_digest, find_prepared, open_prepared, prepared_writer
 from aura.config.schema import Config
 from aura.core.errors import AuraError
-from aura.core.paths import CONF
 from aura.core.wording import counted
 from aura.corpora.discovery import Corpus, find_recording, find_recordings
 from aura.corpora.names import Names, key_from_environment
 from aura.corpora.other_files import advice, describe
 from aura.execution import telemetry
+from aura.execution.executors import Serial
 from aura.execution.shares import select_share
-from aura.processing.bookkeeping import PrepareRecording, prepare_all
+from aura.processing.bookkeeping import Outcome, PrepareRecording, find_unchanged, prepare_all
 from aura.processing.preparation import NO_ANNOTATIONS
 from aura.stages.prepare import STAGE
-from aura.synthetic.corpus import MANIFEST
-from aura.tracking import runs
-from aura.workspace.prepared import PreparedCorpus, failures_table, recordings_table
+from aura.tracking import project
+from aura.workspace.prepared import PreparedCorpus, PreparedWriter, failures_table, recordings_table
 
 # Number of failures, and of recordings per remark, that are printed; the tables list all.
 N_FAILURES, N_REMARKED = 20, 3
@@ -45,34 +43,65 @@ COUNTED = {
 def run(config: Config) -> None:
     """Prepare all recordings of the corpus that are new or have changed.
 
-    With a partition, only its share is prepared and no table is written; a run without partition writes the tables.
+    With a partition, only its share is prepared and no table is written; a run without partition writes the tables. If
+    there is nothing to do, the tables stay, and no run is opened.
     """
     corpus, names = _find_corpus(config)
     print(f"prepare: {_describe_corpus(corpus)}")
     if config.partition is not None:
         corpus = replace(corpus, refs=tuple(select_share(corpus.refs, config.partition)), rejects=())
     writer = prepared_writer(config)
+    work = PrepareRecording(build_preparation(config), names, writer)
+    unchanged = find_unchanged(corpus, work)
+    # A run that MLflow opened for this process is always used.
+    if not project.is_started_by_mlflow() and (tables := _find_finished(config, corpus, work, unchanged)) is not None:
+        _finish(config, writer, *tables, n_new=0)
+        return
+    from aura.tracking import runs
+
     with runs.stage_run("prepare", config) as active:
         writer.remove_partials()
-        work = PrepareRecording(build_preparation(config), names, writer)
-        outcomes = prepare_all(corpus, work, instantiate(config.compute))
-        recordings = recordings_table(outcome.row for outcome in outcomes if not outcome.failed)
-        failures = failures_table(outcome.row for outcome in outcomes if outcome.failed)
+        outcomes = prepare_all(corpus, work, unchanged, instantiate(config.compute))
+        recordings, failures = _to_tables(outcomes)
         if config.partition is None:
             writer.write_tables(recordings, failures, run_id=active.info.run_id, channels=channels_digest(config))
-        remarks = _count_remarks(recordings, wants_annotations=config.prepare.needs_subject)
-        _log(recordings, failures, remarks, len(outcomes))
-        telemetry.count(
-            recordings=len(recordings), failures=failures["reason"], recorded_s=float(recordings["duration_s"].sum())
-        )
-        summary = _summarize(recordings, failures, remarks, writer.folder, sum(outcome.new for outcome in outcomes))
-        if config.partition is not None:
-            print(summary, f"  share {config.partition}; prepare without partition writes the tables", sep="\n")
-            return
-        if refusal := _describe_refusal(recordings, failures, config.prepare.max_failed_share):
-            print(summary)
-            raise AuraError(refusal)
+        _log(recordings, failures, _count_remarks(config, recordings), len(outcomes))
+        _finish(config, writer, recordings, failures, n_new=sum(outcome.new for outcome in outcomes))
+
+
+def _find_finished(
+    config: Config, corpus: Corpus, work: PrepareRecording, unchanged: Mapping[str, Outcome]
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return the tables of recordings and failures if nothing has changed since they were written; otherwise None."""
+    if config.partition is not None or len(unchanged) < len(corpus.refs):
+        return None
+    finished = find_prepared(config)
+    tables = _to_tables(prepare_all(corpus, work, unchanged, Serial()))
+    return tables if finished is not None and finished.holds(*tables) else None
+
+
+def _to_tables(outcomes: Sequence[Outcome]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the tables of recordings and of failures."""
+    return (
+        recordings_table(outcome.row for outcome in outcomes if not outcome.failed),
+        failures_table(outcome.row for outcome in outcomes if outcome.failed),
+    )
+
+
+def _finish(
+    config: Config, writer: PreparedWriter, recordings: pd.DataFrame, failures: pd.DataFrame, *, n_new: int
+) -> None:
+    """Count and print what was prepared; raise if it is too little."""
+    telemetry.count(
+        recordings=len(recordings), failures=failures["reason"], recorded_s=float(recordings["duration_s"].sum())
+    )
+    summary = _summarize(recordings, failures, _count_remarks(config, recordings), writer.folder, n_new)
+    if config.partition is not None:
+        summary += f"\n  share {config.partition}; prepare without partition writes the tables"
     print(summary)
+    refusal = _describe_refusal(recordings, failures, config.prepare.max_failed_share)
+    if config.partition is None and refusal:
+        raise AuraError(refusal)
 
 
 def ensure_prepared(config: Config) -> PreparedCorpus:
@@ -86,7 +115,7 @@ def ensure_prepared(config: Config) -> PreparedCorpus:
 
 def _find_corpus(config: Config) -> tuple[Corpus, Names]:
     """Find the recordings of the corpus, and their names in outputs."""
-    root = _check_root(config)
+    root = Path(config.dataset.root)
     names = Names(root, key_from_environment() if config.dataset.pseudonyms else None)
     if config.dataset.edf is None:
         corpus = find_recordings(root, config.dataset.layouts, config.dataset.name)
@@ -99,25 +128,6 @@ def _find_corpus(config: Config) -> tuple[Corpus, Names]:
         raise AuraError(f"dataset.root, the folder {root.name!r}, holds no .edf file{_describe_others(corpus)}")
     _check_subjects(config, corpus)
     return corpus, names
-
-
-def _check_root(config: Config) -> Path:
-    """Return the folder of the corpus; messages leave out the rest of its path, which can name people and places."""
-    root = Path(config.dataset.root)
-    try:
-        is_folder = root.is_dir()
-        is_synthetic = is_folder and (root / MANIFEST).is_file()
-    except OSError as error:
-        message = f"dataset.root, which ends in {root.name!r}, cannot be read: {error.strerror}"
-        raise AuraError(message) from error
-    synthetic = config.dataset.synthesis is not None
-    if not is_folder:
-        default = synthetic and config.dataset.root == OmegaConf.load(CONF / "dataset" / "synthetic.yaml").root
-        hint = "run `python -m aura synthesize` to make it" if default else "give an existing folder"
-        raise AuraError(f"dataset.root, which ends in {root.name!r}, is not a folder; {hint}")
-    if synthetic and not is_synthetic:
-        raise AuraError("dataset.root holds no synthetic corpus; for your own recordings add dataset=any")
-    return root
 
 
 def _describe_others(corpus: Corpus) -> str:
@@ -229,16 +239,18 @@ def _summarize(
     return "\n".join(lines)
 
 
-def _count_remarks(recordings: pd.DataFrame, *, wants_annotations: bool) -> Counter[str]:
+def _count_remarks(config: Config, recordings: pd.DataFrame) -> Counter[str]:
     """Count the recordings with each remark; for detection, nothing is wrong with a recording without annotations."""
     remarks = Counter(code for codes in recordings["remarks"] for code in codes.split(";") if code)
-    if not wants_annotations:
+    if not config.prepare.needs_subject:
         remarks.pop(NO_ANNOTATIONS, None)
     return remarks
 
 
 def _log(recordings: pd.DataFrame, failures: pd.DataFrame, remarks: Counter[str], n_found: int) -> None:
     """Log the tables and their totals."""
+    from aura.tracking import runs
+
     reasons = Counter(failures["reason"])
     rows = [("failed", *item) for item in reasons.most_common()]
     rows += [("prepared, but", *item) for item in remarks.most_common()]

@@ -7,6 +7,7 @@ from aura.config import knobs
 from aura.config.scope import LOGGED, PRIVATE
 from aura.config.stage import Stage
 from aura.core.ranges import Range
+from aura.stages._roots import check_root_unless_prepared
 
 
 @dataclass(frozen=True)
@@ -30,4 +31,5 @@ STAGE = Stage(
     logs=("dataset.name", "sweep.*", "seed"),
     order=50,
     sections={"sweep": SweepConfig},
+    check=check_root_unless_prepared,
 )

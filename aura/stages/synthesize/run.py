@@ -13,7 +13,8 @@ from aura.core.files import read_json, write_json
 from aura.core.wording import counted
 from aura.execution import telemetry
 from aura.execution.run_all import run_all
-from aura.synthetic.corpus import MANIFEST, Plan, plan, write_subject
+from aura.synthetic.corpus import Plan, plan, write_subject
+from aura.synthetic.synthesis import MANIFEST
 
 
 def run(config: Config) -> None:

@@ -2,6 +2,7 @@
 
 from aura.config import knobs
 from aura.config.stage import Stage
+from aura.stages._roots import check_root_unless_prepared
 
 STAGE = Stage(
     name="train",
@@ -13,4 +14,5 @@ STAGE = Stage(
     logs=knobs.TRAIN_LOGS,
     order=40,
     keys=("train", "scoring.max_false_alarms_per_24h", "tracking", "seed"),
+    check=check_root_unless_prepared,
 )
