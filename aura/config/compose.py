@@ -33,12 +33,27 @@ def compose(overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         if not isinstance(override, str):
             raise InvalidInput(f"overrides holds {quote(override)}; allowed are texts such as 'seed=1'")
+    return check_config(_compose(overrides), overrides)
+
+
+def find_choices(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the option that some overrides choose for each group.
+
+    Examples
+    --------
+    >>> find_choices(["model=lightgbm"])["model"]
+    'lightgbm'
+    """
+    choices = _compose(overrides, return_hydra_config=True).hydra.runtime.choices
+    return {group: option for group, option in choices.items() if option is not None and "/" not in group}
+
+
+def _compose(overrides: Sequence[str], *, return_hydra_config: bool = False) -> DictConfig:
     try:
         with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-            composed = hydra.compose("config", list(overrides))
+            return hydra.compose("config", list(overrides), return_hydra_config=return_hydra_config)
     except (HydraException, OmegaConfBaseException) as error:
         raise AuraError(explain_error(error)) from error
-    return check_config(composed, overrides)
 
 
 def check_config(composed: DictConfig, overrides: Sequence[str]) -> Config:

@@ -25,4 +25,4 @@ TRAIN = FEATURIZE | {
     "max_samples": "model.max_samples",
     "seed": "seed",
 }
-SWEEP = TRAIN | {"n_trials": "sweep.n_trials"}
+SWEEP = TRAIN | {"n_trials": "sweep.n_trials", "sampler": "sampler", "pruner": "pruner"}

@@ -25,15 +25,18 @@ from aura.config.scope import Scope, scope_of
 from aura.core.figure_text import as_label
 from aura.core.paths import CONF
 from aura.evaluation.scoring import OBJECTIVES
-from aura.search.study import ERROR, RUN
+from aura.search.study import ERROR, RUN, is_feasible
 
 
-def best_trial(trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> FrozenTrial:
-    """Return the trial with the best objective; with several objectives, the one with the best F1."""
-    if len(objectives) == 1:
-        sign = 1 if OBJECTIVES[objectives[0]] == "maximize" else -1
-        return max(trials, key=lambda trial: (sign * trial.user_attrs[objectives[0]], -trial.number))
-    return max(trials, key=lambda trial: (trial.user_attrs["f1"], -trial.number))
+def best_trial(trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> FrozenTrial | None:
+    """Return the feasible trial with the best objective; with several objectives, the one with the best F1.
+
+    Among equals it is the first; Optuna leaves the choice to the database.
+    """
+    feasible = [trial for trial in trials if is_feasible(trial)]
+    objective = objectives[0] if len(objectives) == 1 else "f1"
+    sign = 1 if OBJECTIVES[objective] == "maximize" else -1
+    return max(feasible, key=lambda trial: (sign * trial.user_attrs[objective], -trial.number), default=None)
 
 
 def tabulate_trials(trials: Sequence[FrozenTrial]) -> pd.DataFrame:

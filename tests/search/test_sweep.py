@@ -14,13 +14,15 @@ import mlflow
 import optuna
 import pytest
 import yaml
-from optuna.trial import FixedTrial, TrialState
+from optuna.pruners import NopPruner
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.trial import TrialState
 
 from aura.config.compose import compose
-from aura.core.errors import AuraError, OutageError
+from aura.core.errors import OutageError
 from aura.core.paths import PROJECT
-from aura.search.study import SharedStudy, shared_study
-from aura.stages.sweep.run import search_space
+from aura.search.opening import Search, shared_study
+from aura.search.study import SharedStudy
 from tests.support.project import Project
 from tests.support.runs import RunOf, artifacts
 
@@ -39,69 +41,13 @@ def trained(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     return project
 
 
-def test_a_dimension_becomes_an_override() -> None:
-    found = search_space(
-        {
-            "windows.step_s": {"low": 1, "high": 9},
-            "model.max_samples": {"low": 0.1, "high": 0.5, "log": True},
-            "windows.lengths_s.entropy": {"low": 20, "high": 60, "step": 20},
-            "features": {"choices": ["original", "all"]},
-            "windows.lengths_s.poincare": {"choices": [[30], [30, 60]]},
-        }
-    )
-    values = {
-        "windows.step_s": 2,
-        "model.max_samples": 0.2,
-        "windows.lengths_s.entropy": 40,
-        "features": "all",
-        "windows.lengths_s.poincare": "[30, 60]",
-    }
-    words = found.suggest(FixedTrial(values))
-    assert words == [
-        "windows.step_s=2",
-        "model.max_samples=0.2",
-        "windows.lengths_s.entropy=[40]",
-        "features=all",
-        "windows.lengths_s.poincare=[30, 60]",
-    ]
-    config = compose(words)
-    assert config.windows.lengths_s["poincare"] == [30, 60]
-    assert "robust" in config.features.families
-
-
-@pytest.mark.parametrize(
-    ("values", "says"),
-    [
-        ({}, "sweep.space is empty: nothing to search"),
-        ({"model.k": {"low": 3}}, r"sweep\.space\.model\.k=\{'low': 3\}; allowed are"),
-        ({"model.k": {"low": 3, "high": 3}}, "low is not below high"),
-        ({"model.k": {"choices": []}}, "allowed are"),
-        ({"model.k": {"low": "a", "high": 3}}, "allowed are"),
-        # What would move who is tested, or what counts as found.
-        ({"seed": {"low": 3, "high": 9}}, "seed has to be the same in all trials"),
-        ({"split.test_share": {"low": 0.3, "high": 0.9}}, "has to be the same in all trials"),
-        ({"labels": {"choices": ["detection", "forecasting"]}}, "has to be the same in all trials"),
-        ({"scoring.max_false_alarms_per_24h": {"low": 3, "high": 9}}, "has to be the same in all trials"),
-        ({"++seed": {"low": 3, "high": 9}}, r"\+\+seed: allowed are keys and groups"),
-        ({"model.k": {"low": 0, "high": 9, "log": True}}, r"model\.k: .*low"),
-        ({"model.k": {"low": 1, "high": 9, "step": 0}}, r"model\.k: .*step"),
-        ({"features": {"choices": ["all", "orignal"]}}, "there is no orignal; allowed are all, original"),
-        ({"windows.lengths_s": {"choices": [{"entropy": [60]}]}}, "choices are words, numbers or lists"),
-    ],
-)
-def test_an_invalid_dimension_is_refused(values: dict[str, dict[str, object]], says: str) -> None:
-    with pytest.raises(AuraError, match=says):
-        search_space(values)
-
-
 def test_an_unknown_key_is_refused_before_any_trial(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert trained.run("sweep", "sweep.space={model.depth:{low:1,high:3}}") == 1
-    assert "model.depth" in capsys.readouterr().err
-    assert trained.run("sweep", SPACE, "sweep.objectives=[auc]") == 1
-    assert (
-        "sweep.objectives=['auc']; allowed are f1, sensitivity, false_alarms_per_assessed_24h"
-        in capsys.readouterr().err
-    )
+    assert "sweep.space: with model.depth=1: there is no key model.depth; allowed" in capsys.readouterr().err
+    # Also one that only some trials have.
+    depth = "model.depth:{type:int,low:1,high:3,when:{model:extra_trees}}"
+    assert trained.run("sweep", f"sweep.space={{model:{{choices:[random_forest,extra_trees]}},{depth}}}") == 1
+    assert "sweep.space: with model=extra_trees model.depth=1: there is no key" in capsys.readouterr().err
 
 
 def trials_of(name: str, url: str) -> tuple[list[optuna.trial.FrozenTrial], dict[str, str]]:
@@ -186,8 +132,18 @@ def test_a_sweep_needs_subjects_that_no_trial_sees(trained: Project, capsys: pyt
     assert "write split=by_subject or split=official" in capsys.readouterr().err
 
 
-def sketch(tmp_path: Path) -> AbstractContextManager[SharedStudy]:
-    return shared_study("sketch", f"sqlite:///{tmp_path}/s.db", ["maximize"], {"seed": "1"}, lambda trial: None, str)
+def sketch(
+    tmp_path: Path, name: str = "sketch", sampler: BaseSampler | None = None, seed: int = 1, second: str | None = None
+) -> AbstractContextManager[SharedStudy]:
+    search = Search(
+        names=[name, second or name],
+        objectives={"f1": "maximize"},
+        settings={"seed": str(seed)},
+        about={"about": "A sketch."},
+        make_sampler=lambda number: sampler or TPESampler(seed=number),
+        pruner=NopPruner(),
+    )
+    return shared_study(search, f"sqlite:///{tmp_path}/s.db", lambda trial: None, str)
 
 
 def choose(trial: optuna.Trial) -> list[str]:

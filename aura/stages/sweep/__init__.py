@@ -11,11 +11,14 @@ from aura.core.ranges import Range
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Settings of the search: number of trials, objectives, search space, and name and storage of the study."""
+    """Settings of the search: number of trials, objectives, space, first trials, and name and storage of the study."""
 
     n_trials: Annotated[int, Range(1, 1_000_000)] = field(metadata=LOGGED)
     objectives: list[str] = field(metadata=LOGGED)
     space: dict[str, Any] | None = field(metadata=LOGGED)
+    enqueue: list[Any] = field(metadata=LOGGED)
+    warm_start: str | None = field(metadata=LOGGED)
+    warm_start_trials: Annotated[int | None, Range(1, 1_000_000)] = field(metadata=LOGGED)
     study: str | None = field(metadata=LOGGED)
     storage: str | None = field(metadata=PRIVATE)
 
@@ -26,6 +29,7 @@ STAGE = Stage(
     module=f"{__name__}.run",
     shorthand=("dataset.root",),
     knobs=knobs.SWEEP,
+    keys=("sampler", "pruner"),
     order=50,
     sections={"sweep": SweepConfig},
 )
