@@ -87,10 +87,8 @@ def _queue_others(space: Space, options: SweepConfig, others: Sequence[FrozenTri
         if params not in taken:
             taken.append(params)
     n_new = shared.enqueue(taken)
-    print(
-        f"sweep: of the study {options.warm_start}, the {counted(len(taken), 'best configuration')} "
-        f"{'is' if len(taken) == 1 else 'are'} tried first ({n_new} not known to this study yet)"
-    )
+    known = f"; {len(taken) - n_new} known here already" if len(taken) > n_new else ""
+    print(f"sweep: {n_new} of the best configurations of the study {options.warm_start} queued first{known}")
     if refused:
         print(
             f"sweep: {counted(len(refused), 'configuration')} of {options.warm_start} left out, since the space "
