@@ -6,12 +6,17 @@ INSTALLED := $(VENV)/.installed
 # The demo's corpus has fewer EEG-like channels than TUH, so that it stays under 500 MB.
 DEMO := dataset.synthesis.eeg_channels=6
 UI_PORT ?= 5000
+DASHBOARD_PORT ?= 8080
+# Database of the studies of sweeps.
+STORAGE ?= sqlite:///$(or $(AURA_WORKSPACE),workspace)/sweeps.db
+# All extras but gp, whose PyTorch is large.
+LOCKED := lightgbm onnx postgresql grafana graphene dask docs dev
 
 export PATH := $(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help check quality demo test wheel damage bench dashboards mlproject docs lint ui lock files test-containers test-airflow
+.PHONY: help check quality demo test wheel damage bench dashboards mlproject docs lint ui dashboard lock files test-containers test-airflow
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -81,8 +86,13 @@ ui: $(INSTALLED)  ## open the MLflow UI on http://127.0.0.1:5000 (UI_PORT=...)
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
 		--host 127.0.0.1 --port $(UI_PORT) --workers 1
 
+dashboard: $(INSTALLED)  ## open optuna-dashboard on the sweeps, on http://127.0.0.1:8080 (DASHBOARD_PORT=..., STORAGE=...)
+	@case "$(STORAGE)" in sqlite:///*) test -f "$(STORAGE:sqlite:///%=%)" || \
+		{ echo "there is no sweep in $(STORAGE:sqlite:///%=%) yet; run python -m aura sweep, or give STORAGE=..." >&2; exit 1; } ;; esac
+	@optuna-dashboard "$(STORAGE)" --host 127.0.0.1 --port $(DASHBOARD_PORT)
+
 lock: $(INSTALLED)  ## resolve the lock files of the project, the images and Airflow
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+	uv pip compile pyproject.toml $(LOCKED:%=--extra %) --universal --python-version 3.11 --upgrade \
 		--no-emit-index-url --no-header --output-file requirements.lock
 	uv pip compile pyproject.toml --extra onnx --extra postgresql --extra dask --extra graphene --universal \
 		--python-version 3.11 --no-emit-index-url --no-header --no-annotate --constraint requirements.lock \

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HELP = ("-h", "--help")
 COMPLETION = ("-sc", "--shell-completion")
+MULTIRUN = ("-m", "--multirun")
 
 
 class UsageError(Exception):
@@ -49,6 +50,9 @@ def main(argv: Sequence[str]) -> int:
     if argv[0] in COMPLETION:
         return _complete(argv, stages)
     name, *words = argv
+    if name in MULTIRUN and words:
+        # As Hydra allows it: the option before the rest.
+        name, *words = words[0], name, *words[1:]
     if name not in stages:
         print(f"aura: there is no stage {name!r}; allowed are {', '.join(stages)}", file=sys.stderr)
         return 2
@@ -60,6 +64,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     try:
         overrides = stage.to_overrides(_split(words))
+        _check_sweeper(stage, overrides)
         _check_words(stage, overrides)
     except UsageError as error:
         return _refuse(f"{stage.name}: {error}", 2)
@@ -129,6 +134,15 @@ def _take_options(words: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             rest.append(word)
     return rest, options
+
+
+def _check_sweeper(stage: Stage, overrides: Sequence[str]) -> None:
+    """Raise UsageError with the command to use instead of Hydra's sweeper of Optuna."""
+    if any("sweeper" in word for word in overrides):
+        from aura.config.sweeper import explain_sweeper
+
+        if message := explain_sweeper(overrides[len(stage.overrides) :]):
+            raise UsageError(message)
 
 
 def _check_words(stage: Stage, overrides: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ TRAIN = FEATURIZE | {
     "seed": "seed",
     "register": "tracking.register",
 }
-SWEEP = TRAIN | {"n_trials": "sweep.n_trials"}
+SWEEP = TRAIN | {"n_trials": "sweep.n_trials", "sampler": "sampler", "pruner": "pruner"}
 
 # Sections and keys that decide the output of each stage.
 PREPARE_USES = ("dataset", "detector", "quality", "prepare")

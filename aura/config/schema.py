@@ -160,6 +160,9 @@ class Config:
     scoring: ScoringConfig = field(metadata=COMPARED)
     tracking: TrackingConfig = field(metadata=LOGGED)
     compute: dict[str, Any] = field(metadata=PRIVATE)
+    # Private, since only the run of a sweep logs them.
+    sampler: dict[str, Any] = field(metadata=PRIVATE)
+    pruner: dict[str, Any] = field(metadata=PRIVATE)
     seed: Annotated[int, Range(0, 2**32 - 1)] = field(metadata=COMPARED)
     workspace: str = field(metadata=PRIVATE)
     # See `aura.execution.shares`.

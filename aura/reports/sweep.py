@@ -24,16 +24,41 @@ from aura.config.schema import Config
 from aura.config.scope import Scope, scope_of
 from aura.core.figure_text import as_label
 from aura.core.paths import CONF
-from aura.evaluation.scoring import OBJECTIVES
-from aura.search.study import ERROR, RUN
+from aura.evaluation.scoring import FALSE_ALARM_RATE, OBJECTIVES
+from aura.reports.colours import GREY, YELLOW
+from aura.search.study import ERROR, RUN, is_feasible
+
+# What figures call the objectives, with their units. All are event scores of training subjects, out of fold.
+LABELS = {
+    "f1": "event F1",
+    "sensitivity": "sensitivity",
+    FALSE_ALARM_RATE: "false alarms per 24 h of assessed time",
+}
+# What figures call the kinds of trials, by the words of Optuna.
+KINDS = {
+    **dict.fromkeys(("Objective Value", *LABELS.values(), "Feasible", "Feasible Trial"), "complete"),
+    **dict.fromkeys(("Infeasible", "Infeasible Trial"), "complete, too many false alarms"),
+    "Best Value": "best so far",
+    "Best Trial": "Pareto front",
+}
+STAR: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 16,
+    "color": YELLOW,
+    "markeredgecolor": "black",
+    "linestyle": "none",
+}
 
 
-def best_trial(trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> FrozenTrial:
-    """Return the trial with the best objective; with several objectives, the one with the best F1."""
-    if len(objectives) == 1:
-        sign = 1 if OBJECTIVES[objectives[0]] == "maximize" else -1
-        return max(trials, key=lambda trial: (sign * trial.user_attrs[objectives[0]], -trial.number))
-    return max(trials, key=lambda trial: (trial.user_attrs["f1"], -trial.number))
+def best_trial(trials: Sequence[FrozenTrial], objectives: Sequence[str]) -> FrozenTrial | None:
+    """Return the feasible trial with the best objective; with several objectives, the one with the best F1.
+
+    Among equals it is the first; Optuna leaves the choice to the database.
+    """
+    feasible = [trial for trial in trials if is_feasible(trial)]
+    objective = objectives[0] if len(objectives) == 1 else "f1"
+    sign = 1 if OBJECTIVES[objective] == "maximize" else -1
+    return max(feasible, key=lambda trial: (sign * trial.user_attrs[objective], -trial.number), default=None)
 
 
 def tabulate_trials(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
@@ -50,22 +75,36 @@ def draw_study(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
     """Draw the figures of a study, by name; importances need three different scores, the front two objectives."""
     mpl.use("agg")
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    best = best_trial(complete, objectives)
     axes_of: dict[str, Axes] = {}
     # Optuna's plots are experimental; matplotlib warns if all trials have the same score.
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
     warnings.filterwarnings("ignore", message="Attempting to set identical low and high")
     for objective in objectives:
-        target: dict[str, Any] = {"target_name": objective}
+        target: dict[str, Any] = {"target_name": LABELS[objective]}
         scores = {trial.user_attrs[objective] for trial in complete}
         if len(objectives) > 1:
             target["target"] = lambda trial, name=objective: trial.user_attrs[name]
-        axes_of[f"history_{objective}"] = plots.plot_optimization_history(study, **target)
-        axes_of[f"parallel_coordinates_{objective}"] = plots.plot_parallel_coordinate(study, **target)
+        axes_of[f"history_{objective}"] = axes = plots.plot_optimization_history(study, **target)
+        _finish_history(axes, study, best, objective, has_folds=len(objectives) == 1)
+        axes_of[f"parallel_coordinates_{objective}"] = axes = plots.plot_parallel_coordinate(study, **target)
+        axes.set_title(f"Complete trials by {_direct(objective)}".replace("; ", "\n"), fontsize="medium")
+        _name_kinds(axes, bbox_to_anchor=(1.25, 1.0), fontsize="small")
         if len(scores) > 2:
-            evaluator = FanovaImportanceEvaluator(seed=0)
-            axes_of[f"importance_{objective}"] = plots.plot_param_importances(study, evaluator=evaluator, **target)
+            target["evaluator"] = FanovaImportanceEvaluator(seed=0)
+            axes_of[f"importance_{objective}"] = axes = plots.plot_param_importances(study, **target)
+            # Optuna's own title is on the left.
+            axes.set_title("", loc="left")
+            axes.set(title=f"Keys that decide {LABELS[objective]}", xlabel="share of its variance (fANOVA)", ylabel="")
+            if (legend := axes.get_legend()) is not None:
+                legend.remove()
     if len(objectives) == 2:
-        axes_of["pareto_front"] = plots.plot_pareto_front(study, target_names=list(objectives))
+        axes_of["pareto_front"] = axes = plots.plot_pareto_front(study, target_names=list(map(_direct, objectives)))
+        axes.set_title("Complete trials, and those that no other one beats in both scores")
+        if best is not None:
+            place = (best.user_attrs[objectives[0]], best.user_attrs[objectives[1]])
+            axes.plot(*place, label=f"best F1, trial {best.number}", **STAR)
+        _name_kinds(axes)
     figures = {}
     for name, axes in axes_of.items():
         figure = axes.figure
@@ -77,6 +116,41 @@ def draw_study(study: Study, objectives: Sequence[str]) -> dict[str, Figure]:
         figures[name] = figure
     pyplot.close("all")
     return figures
+
+
+def _finish_history(axes: Axes, study: Study, best: FrozenTrial | None, objective: str, *, has_folds: bool) -> None:
+    """Add to the history the trials stopped early, at their last score, and mark the best trial."""
+    pruned = [
+        (trial.number, trial.intermediate_values[trial.last_step])
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
+        if trial.last_step is not None and has_folds
+    ]
+    if pruned:
+        numbers, values = zip(*pruned, strict=True)
+        axes.scatter(numbers, values, marker="x", color=GREY, label="stopped early, at its last fold")
+    if any(not is_feasible(trial) for trial in study.get_trials(deepcopy=False)):
+        # Optuna draws these without a name.
+        axes.scatter([], [], color="#cccccc", label="Infeasible")
+    if best is not None:
+        axes.plot(best.number, best.user_attrs[objective], label=f"best, trial {best.number}", **STAR)
+    axes.set(title=f"Trials by {_direct(objective)}", xlabel="trial", ylabel=LABELS[objective])
+    _name_kinds(axes, bbox_to_anchor=(1.02, 1.0))
+
+
+def _name_kinds(axes: Axes, **place: Any) -> None:
+    """Draw the legend again, with words of ours for the kinds of trials that Optuna tells apart."""
+    old = axes.get_legend()
+    handles, names = axes.get_legend_handles_labels()
+    if not handles and old is not None:
+        handles = [handle for handle in old.legend_handles if handle is not None]
+        names = [text.get_text() for text in old.get_texts()]
+    if handles:
+        axes.legend(handles, [KINDS.get(name, name) for name in names], loc="upper left" if place else "best", **place)
+
+
+def _direct(objective: str) -> str:
+    """Return the name of a score and which way is better."""
+    return f"{LABELS[objective]}; {'higher' if OBJECTIVES[objective] == 'maximize' else 'lower'} is better"
 
 
 def _restyle(axes: Axes) -> None:

@@ -1,103 +1,28 @@
 """A search space over keys of a configuration, and the overrides that a trial draws from it."""
 
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from optuna.trial import BaseTrial, FixedTrial
 
 from aura.core.errors import InvalidInput
-
-RANGE, CHOICES = {"low", "high", "step", "log"}, {"choices"}
-
-
-@dataclass(frozen=True)
-class Keys:
-    """What a configuration allows for its keys.
-
-    Parameters
-    ----------
-    is_searchable
-        Whether trials may differ in a key.
-    options
-        Options of a configuration group; none for a key that is not a group.
-    holds_list
-        Whether the value of a key is a list.
-    """
-
-    is_searchable: Callable[[str], bool]
-    options: Callable[[str], Sequence[str]]
-    holds_list: Callable[[str], bool]
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """A key or group that is searched, and its possible values.
-
-    Parameters
-    ----------
-    key
-        Dotted key of the configuration, or a group.
-    values
-        ``{low, high, step, log}`` (integers if all numbers are integers), or ``{choices: [...]}``.
-    holds_list
-        Whether the key holds a list, of which a range sets the only element.
-    """
-
-    key: str
-    values: Mapping[str, Any]
-    holds_list: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise if the values are neither a range nor a list of choices."""
-        keys, name = set(self.values), f"space.{self.key}"
-        is_range = {"low", "high"} <= keys <= RANGE and all(_is_number(self.values[end]) for end in ("low", "high"))
-        is_choice = keys == CHOICES and isinstance(self.values["choices"], list) and self.values["choices"]
-        if not (is_range or is_choice):
-            raise InvalidInput(
-                f"{name}={dict(self.values)}; allowed are {{low: 1, high: 9}}, with step or log: true, "
-                "and {choices: [...]}"
-            )
-        if is_range and not self.values["low"] < self.values["high"]:
-            raise InvalidInput(f"{name}: low is not below high")
-        if is_choice and any(isinstance(choice, dict) for choice in self.values["choices"]):
-            raise InvalidInput(f"{name}: choices are words, numbers or lists")
-        try:
-            self.suggest(FixedTrial({self.key: self.example}))
-        except ValueError as error:
-            raise InvalidInput(f"{name}: {error}") from error
-
-    def suggest(self, trial: BaseTrial) -> str:
-        """Let a trial choose a value, and return the override that sets it."""
-        values = dict(self.values)
-        if "choices" in values:
-            # Optuna stores plain values only; a list becomes its text.
-            choice = trial.suggest_categorical(self.key, [_to_word(choice) for choice in values["choices"]])
-            return f"{self.key}={choice}"
-        number: float
-        if all(isinstance(value, int) for value in values.values()):
-            number = trial.suggest_int(self.key, **values)
-        else:
-            number = trial.suggest_float(self.key, **values)
-        return f"{self.key}=[{number}]" if self.holds_list else f"{self.key}={number}"
-
-    @property
-    def example(self) -> Any:
-        """The first choice, or the lowest value."""
-        return _to_word(self.values["choices"][0]) if "choices" in self.values else self.values["low"]
+from aura.search.dimension import Dimension, Keys, read_dimension
 
 
 @dataclass(frozen=True)
 class Space:
-    """The dimensions of a search."""
+    """The dimensions of a search; conditions are on dimensions before."""
 
     dimensions: tuple[Dimension, ...]
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Mapping[str, Any]] | None, keys: Keys) -> "Space":
-        """Build the space from ``{key: {low, high, ...} or {choices: [...]}}``.
+    def from_mapping(cls, values: Mapping[str, Any] | None, keys: Keys) -> "Space":
+        """Build the space from ``{key: {type: int, low: 1, high: 9}, ...}``.
+
+        The words are Optuna's: ``type`` (float, int, categorical), ``low``, ``high``, ``step``, ``log``, ``choices``.
+        Without ``type``, whole numbers make an int, and choices a categorical. A key with ``when: {model: NAME}``
+        exists only in trials that drew this choice of an earlier key.
 
         Raises
         ------
@@ -109,36 +34,90 @@ class Space:
                 "space is empty: nothing to search; choose an experiment that has one, such as "
                 "experiments=window_length, or write sweep.space={...}"
             )
-        return cls(tuple(_dimension(key, dimension, keys) for key, dimension in values.items()))
-
-    def example(self) -> dict[str, Any]:
-        """Return a value for each key."""
-        return {dimension.key: dimension.example for dimension in self.dimensions}
+        dimensions: dict[str, Dimension] = {}
+        for key, words in values.items():
+            dimensions[key] = read_dimension(key, words, keys, dimensions)
+        space = cls(tuple(dimensions.values()))
+        # Raises if a condition can never be met.
+        list(space.examples())
+        return space
 
     def suggest(self, trial: BaseTrial) -> list[str]:
-        """Let a trial choose a value for each key, and return the overrides."""
-        return [dimension.suggest(trial) for dimension in self.dimensions]
+        """Let a trial choose a value for each key that it has, and return the overrides."""
+        params: dict[str, Any] = {}
+        for dimension in self.dimensions:
+            if dimension.exists(params):
+                params[dimension.key] = dimension.draw(trial)
+        return [
+            dimension.to_override(params[dimension.key]) for dimension in self.dimensions if dimension.key in params
+        ]
 
+    def find(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of a trial that has some values of the configuration, in the order of the space.
 
-def _dimension(key: str, values: Mapping[str, Any], keys: Keys) -> Dimension:
-    """Build a dimension; raise if the configuration does not let trials differ in it."""
-    if not re.fullmatch(r"[a-z]\w*(\.\w+)*", key):
-        raise InvalidInput(f"space.{key}: allowed are keys and groups of the configuration, such as model")
-    if not keys.is_searchable(key):
-        raise InvalidInput(f"space.{key}: {key} has to be the same in all trials of a sweep")
-    dimension = Dimension(key, values, keys.holds_list(key))
-    options = keys.options(key)
-    # Checked here, since otherwise the sweep would fail at the first trial that draws the unknown option.
-    for choice in values.get("choices", ()) if options else ():
-        if choice not in options:
-            raise InvalidInput(f"space.{key}: there is no {choice}; allowed are {', '.join(options)}")
-    return dimension
+        Raises
+        ------
+        InvalidInput
+            If a key is not in the space, does not exist beside the others, or has a value that is not allowed.
+        """
+        params: dict[str, Any] = {}
+        for dimension in self.dimensions:
+            if dimension.key in values:
+                if not dimension.exists(params):
+                    needed = " and ".join(f"{key}={' or '.join(some)}" for key, some in dimension.when.items())
+                    raise InvalidInput(f"{dimension.key} exists only with {needed}")
+                params[dimension.key] = dimension.find(values[dimension.key])
+        for key in values:
+            if key not in params:
+                allowed = ", ".join(dimension.key for dimension in self.dimensions)
+                raise InvalidInput(f"{key} is not searched; allowed are {allowed}")
+        return params
 
+    def find_all(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of the trial that has some values, which may name keys that the trial has not.
 
-def _to_word(choice: Any) -> str:
-    """Write a choice as on the command line."""
-    return json.dumps(choice) if not isinstance(choice, str) else choice
+        Raises
+        ------
+        InvalidInput
+            If a key of the trial has no value, or a value that is not allowed.
+        """
+        params: dict[str, Any] = {}
+        for dimension in self.dimensions:
+            if dimension.exists(params):
+                if dimension.key not in values:
+                    raise InvalidInput(f"{dimension.key} has no value")
+                params[dimension.key] = dimension.find(values[dimension.key])
+        return params
 
+    def examples(self) -> Iterator[list[str]]:
+        """Yield overrides of trials that together have every key.
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        Raises
+        ------
+        InvalidInput
+            If a key exists in no trial, since its conditions exclude each other.
+        """
+        seen: list[dict[str, Any]] = []
+        for dimension in self.dimensions:
+            wanted = self._conditions(dimension)
+            params: dict[str, Any] = {}
+            for other in self.dimensions:
+                if other.exists(params):
+                    params[other.key] = wanted.get(other.key, other.example)
+            if dimension.key not in params:
+                raise InvalidInput(f"space.{dimension.key}.when: its conditions exclude each other")
+            if params not in seen:
+                seen.append(params)
+                yield self.suggest(FixedTrial(params))
+
+    def grid(self) -> dict[str, list[Any]]:
+        """Return all values of each key; raise InvalidInput if they are infinitely many."""
+        return {dimension.key: dimension.list_values() for dimension in self.dimensions}
+
+    def _conditions(self, dimension: Dimension) -> dict[str, str]:
+        """Return a value of each dimension that another one needs, for itself and for those that it needs."""
+        wanted: dict[str, str] = {}
+        for other in self.dimensions:
+            if other.key in dimension.when:
+                wanted |= self._conditions(other) | {other.key: dimension.when[other.key][0]}
+        return wanted

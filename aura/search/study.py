@@ -17,25 +17,24 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, OptunaError, TrialPruned, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from aura.core.errors import AuraError, InvalidInput, OutageError, without_credentials
-from aura.search.lock import Lock, make_lock
+from aura.core.errors import AuraError, InvalidInput, OutageError
+from aura.search.grid import Grid
+from aura.search.lock import Lock
 
 # Seconds between the heartbeats of a trial; after two missed ones its process counts as killed.
 HEARTBEAT_S = int(os.environ.get("AURA_SWEEP_HEARTBEAT_S", "60"))
 MAX_RETRIES = 2
-# Trials before the first one may be stopped early.
-N_STARTUP = 5
 POLL_S = 2.0
-# Attributes of a study; the first two are also in databases of earlier releases.
+# Attributes of a study.
 PARENT, SETTINGS = "mlflow_parent_run_id", "made_of"
 # Attributes of a trial. BEGUN holds the trial's own number, since a retried trial inherits its attributes.
 RUN, ERROR, REPEATS, BEGUN = "mlflow_run_id", "error", "repeats", "begun"
@@ -50,79 +49,6 @@ class StudyError(InvalidInput):
     """The database of a study cannot be used, or its study was begun with other settings."""
 
 
-@contextmanager
-def shared_study(
-    name: str,
-    url: str,
-    directions: Sequence[Direction],
-    settings: Mapping[str, str],
-    on_killed: Callable[[FrozenTrial], None],
-    describe_error: DescribeError,
-) -> Iterator["SharedStudy"]:
-    """Open a study for this process and all others that work on it.
-
-    Parameters
-    ----------
-    name
-        Name of the study; processes that use the same name share it.
-    url
-        Address of the database, for SQLAlchemy.
-    directions
-        ``maximize`` or ``minimize`` for each value of a trial.
-    settings
-        All settings that decide what a trial scores, by key.
-    on_killed
-        Called with each trial whose process was killed, after the trial was queued again.
-    describe_error
-        Describes an error for the database, without private values.
-
-    Raises
-    ------
-    StudyError
-        If the database cannot be used, or the study was begun with other settings.
-    """
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    retry = _make_retry()
-
-    def retry_killed(study: Study, trial: FrozenTrial) -> None:
-        retry(study, trial)
-        on_killed(trial)
-
-    try:
-        try:
-            # Two processes that create the schema at the same time would both fail.
-            with make_lock(url, "schema"), _without_warnings():
-                storage = RDBStorage(
-                    url,
-                    heartbeat_interval=HEARTBEAT_S,
-                    grace_period=2 * HEARTBEAT_S,
-                    heartbeat_stale_trial_callback=retry_killed,
-                )
-        except ModuleNotFoundError as error:
-            raise StudyError(f"storage: {error}; pip install 'aura-ecg[postgresql]'") from error
-        try:
-            study = _open(storage, name, directions)
-            yield SharedStudy(storage, study, make_lock(url, name), settings, describe_error)
-        finally:
-            storage.remove_session()
-            storage.engine.dispose()
-    except (SQLAlchemyError, OptunaError) as error:
-        raise StudyError(f"storage: {without_credentials(' '.join(str(error).split()))[:300]}") from error
-
-
-def _open(storage: RDBStorage, name: str, directions: Sequence[Direction]) -> Study:
-    with _without_warnings():
-        return optuna.create_study(
-            storage=storage,
-            study_name=name,
-            directions=list(directions),
-            # Without a seed: with the same seed, all processes would try the same parameters.
-            sampler=optuna.samplers.TPESampler(constant_liar=True),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=N_STARTUP),
-            load_if_exists=True,
-        )
-
-
 class SharedStudy:
     """A study, and the lock with which its processes take turns at choosing.
 
@@ -132,26 +58,47 @@ class SharedStudy:
         The study and its database.
     lock
         Lock of all processes of the study.
-    settings, describe_error
-        As for `shared_study`.
+    describe_error
+        Describes an error for the database, without private values.
     """
 
-    def __init__(
-        self, storage: RDBStorage, study: Study, lock: Lock, settings: Mapping[str, str], describe_error: DescribeError
-    ) -> None:
+    def __init__(self, storage: RDBStorage, study: Study, lock: Lock, describe_error: DescribeError) -> None:
         self._storage, self.study, self.lock, self._describe_error = storage, study, lock, describe_error
-        self._retry = _make_retry()
-        with lock:
-            stored = study.user_attrs.get(SETTINGS)
-            if stored is None:
-                study.set_user_attr(SETTINGS, dict(settings))
-        if stored is not None and stored != settings:
-            keys = sorted(key for key in stored.keys() | settings.keys() if stored.get(key) != settings.get(key))
-            changes = "; ".join(f"{key} was {stored.get(key)}, is {settings.get(key)}"[:200] for key in keys[:3])
+        self._retry = make_retry()
+
+    def enqueue(self, configurations: Sequence[Mapping[str, Any]]) -> int:
+        """Queue trials with some parameters, unless the study has them already; return how many were queued.
+
+        The sampler chooses parameters that are not given.
+        """
+        with self.lock:
+            before = len(self.study.get_trials(deepcopy=False))
+            for params in configurations:
+                self.study.enqueue_trial(dict(params), skip_if_exists=True)
+            return len(self.study.get_trials(deepcopy=False)) - before
+
+    def rank_other(self, name: str) -> list[FrozenTrial]:
+        """Return the feasible completed trials of another study in the same database, the best first.
+
+        With several objectives these are the trials of its Pareto front.
+
+        Raises
+        ------
+        StudyError
+            If there is no such study.
+        """
+        others = sorted(other.study_name for other in self._storage.get_all_studies())
+        if name not in others or name == self.study.study_name:
+            others.remove(self.study.study_name)
             raise StudyError(
-                f"study={study.study_name} was begun with other settings, and its trials cannot be compared with "
-                f"these: {changes}; choose another name"
+                f"warm_start={name}: no other study has this name; there are {', '.join(others) or 'none'}"
             )
+        other = optuna.load_study(study_name=name, storage=self._storage)
+        if len(other.directions) > 1:
+            return other.best_trials
+        trials = [trial for trial in other.get_trials(states=(TrialState.COMPLETE,)) if is_feasible(trial)]
+        sign = -1 if other.direction == StudyDirection.MAXIMIZE else 1
+        return sorted(trials, key=lambda trial: (sign * trial.values[0], trial.number))
 
     def finished(self) -> list[FrozenTrial]:
         """Return the trials that completed, were stopped early, or failed by their own parameters."""
@@ -170,13 +117,13 @@ class SharedStudy:
             Returns the values of a trial. It raises TrialPruned to stop early, and AuraError if the parameters are
             not allowed.
         n_trials
-            Number of finished trials of the whole study.
+            Number of finished trials of the whole study; a grid ends before, after its last combination.
         """
         while True:
             choice = None
             with self.lock:
                 running = self._running()
-                if len(self.finished()) + len(running) < n_trials:
+                if len(self.finished()) + len(running) < n_trials and not self._is_grid_begun():
                     choice = self._choose(suggest)
             if choice is not None:
                 with self._heartbeat(choice[0]):
@@ -186,9 +133,13 @@ class SharedStudy:
             else:
                 return
 
+    def _is_grid_begun(self) -> bool:
+        """Return whether a grid has nothing left to begin."""
+        return isinstance(self.study.sampler, Grid) and self.study.sampler.is_begun(self.study)
+
     def _running(self) -> list[FrozenTrial]:
         """Return the running trials, after queueing those again whose process was killed."""
-        with _without_warnings():
+        with without_warnings():
             optuna.storages.fail_stale_trials(self.study)
         running = self.study.get_trials(states=(TrialState.RUNNING,))
         # This process holds the lock, so a trial that has not begun was left by one that was killed while choosing.
@@ -200,7 +151,7 @@ class SharedStudy:
 
     def _choose(self, suggest: Suggest) -> tuple[Trial, list[str], FrozenTrial | None]:
         """Return the next trial, its overrides, and an earlier trial with the same parameters."""
-        with _without_warnings():
+        with without_warnings():
             trial = self.study.ask()
         self._storage.record_heartbeat(trial._trial_id)
         trial.set_user_attr(BEGUN, trial.number)
@@ -228,7 +179,8 @@ class SharedStudy:
             trial.set_user_attr(ERROR, self._describe_error(error))
             print(f"sweep: trial {trial.number} failed: {error}")
             state = TrialState.FAIL
-        self.study.tell(trial, values, state, skip_if_finished=True)
+        with without_warnings():
+            self.study.tell(trial, values, state, skip_if_finished=True)
 
     def _wait_for(self, twin: FrozenTrial) -> FrozenTrial | None:
         """Wait for the end of a trial; return None if it was killed, so that there is no result to copy."""
@@ -277,6 +229,20 @@ class SharedStudy:
             thread.join()
 
 
+def set_constraint(trial: Trial, name: str, excess: float) -> None:
+    """Set how far a trial is above a limit; at most 0 means that it is feasible.
+
+    A trial that is tried again has the constraints of its first try, which Optuna does not replace.
+    """
+    if name not in trial.constraints:
+        trial.set_constraint(name, excess)
+
+
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Return whether a trial keeps all limits."""
+    return all(excess <= 0 for excess in trial.constraints.values())
+
+
 def _is_valid(trial: FrozenTrial) -> bool:
     """Whether a trial has, or will have, a result of its own."""
     return trial.state in (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED) or ERROR in trial.user_attrs
@@ -288,6 +254,8 @@ def _copy_result(trial: Trial, twin: FrozenTrial) -> Sequence[float]:
     for key, value in twin.user_attrs.items():
         if key != BEGUN:
             trial.set_user_attr(key, value)
+    for name, excess in twin.constraints.items():
+        set_constraint(trial, name, excess)
     trial.set_user_attr(REPEATS, twin.number)
     if twin.state == TrialState.PRUNED:
         raise TrialPruned
@@ -297,16 +265,18 @@ def _copy_result(trial: Trial, twin: FrozenTrial) -> Sequence[float]:
     return values
 
 
-def _make_retry() -> RetryHeartbeatStaleTrialCallback:
+def make_retry() -> RetryHeartbeatStaleTrialCallback:
     """Make the function that queues a trial again, with its parameters, at most `MAX_RETRIES` times."""
-    with _without_warnings():
+    with without_warnings():
         return RetryHeartbeatStaleTrialCallback(max_retry=MAX_RETRIES)
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Hide that parts of Optuna are experimental, and that only ``optimize`` would send heartbeats."""
+def without_warnings() -> Iterator[None]:
+    """Hide that parts of Optuna are experimental, and what is documented beside the samplers of ``conf/``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        # Only ``optimize`` would send heartbeats.
         warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used with")
+        warnings.filterwarnings("ignore", message="Constraints have been set, but CmaEsSampler will not use them")
         yield

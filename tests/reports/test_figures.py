@@ -10,11 +10,13 @@ import optuna
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from optuna.trial import TrialState
 
 from aura.core.events import Event
 from aura.core.figure_text import LONGEST
 from aura.core.series import RRSeries
 from aura.evaluation.results import ScoredRecording
+from aura.evaluation.scoring import FALSE_ALARM_RATE, OBJECTIVES
 from aura.reports import figures
 from aura.reports import sweep as sweep_reports
 
@@ -98,6 +100,53 @@ def test_choices_of_a_sweep_are_drawn_literally() -> None:
         )
     drawn = texts(sweep_reports.draw_study(study, ["f1"])["parallel_coordinates_f1"])
     assert {"p$1_$_0", "plain", "model.word", "model.number"} <= set(drawn)
+
+
+def small_study(objectives: list[str]) -> optuna.Study:
+    """A study whose trial 1 is best, 2 has too many false alarms, and 3 was stopped early."""
+    study = optuna.create_study(directions=[OBJECTIVES[name] for name in objectives])
+    space = {"model.number": optuna.distributions.FloatDistribution(0, 1)}
+    for number, (f1, rate) in enumerate([(0.4, 3.0), (0.6, 20.0), (0.8, 30.0), (0.1, 0.0)]):
+        scores = {"f1": f1, "sensitivity": f1, FALSE_ALARM_RATE: rate}
+        values = [scores[name] for name in objectives]
+        if number < 3:
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params={"model.number": f1},
+                    distributions=space,
+                    values=values,
+                    user_attrs=scores,
+                    constraints={FALSE_ALARM_RATE: rate - 24},
+                )
+            )
+        elif len(objectives) == 1:
+            study.add_trial(optuna.trial.create_trial(state=TrialState.PRUNED, intermediate_values={0: f1}, value=f1))
+    return study
+
+
+def test_figures_of_a_sweep_say_which_way_is_better_and_tell_kinds_of_trials_apart() -> None:
+    history = texts(sweep_reports.draw_study(small_study(["f1"]), ["f1"])["history_f1"])
+    kinds = {"complete", "complete, too many false alarms", "stopped early, at its last fold", "best, trial 1"}
+    assert {"Trials by event F1; higher is better", "event F1", "trial", "best so far", *kinds} <= set(history)
+
+
+def test_figures_of_two_objectives_name_both_with_their_units() -> None:
+    objectives = ["sensitivity", FALSE_ALARM_RATE]
+    figures_of = sweep_reports.draw_study(small_study(objectives), objectives)
+    rate = "false alarms per 24 h of assessed time"
+    assert f"Trials by {rate}; lower is better" in texts(figures_of[f"history_{FALSE_ALARM_RATE}"])
+    front = texts(figures_of["pareto_front"])
+    assert {"sensitivity; higher is better", f"{rate}; lower is better", "Pareto front", "best F1, trial 1"} <= set(
+        front
+    )
+
+
+def test_the_best_trial_keeps_the_limit_of_false_alarms() -> None:
+    trials = small_study(["f1"]).get_trials(states=(TrialState.COMPLETE,))
+    best = sweep_reports.best_trial(trials, ["f1"])
+    assert best is not None
+    assert best.number == 1
+    assert sweep_reports.best_trial(trials[2:], ["f1"]) is None
 
 
 def test_figures_with_any_name_are_logged(tracking_uri: str) -> None:

@@ -1,4 +1,4 @@
-"""A search that goes on whatever happens to the processes that do it."""
+"""A sweep as users run it: shared, resumed, killed."""
 
 import os
 import shutil
@@ -7,20 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import mlflow
 import optuna
 import pytest
 import yaml
-from optuna.trial import FixedTrial, TrialState
+from optuna.trial import TrialState
 
 from aura.config.compose import compose
-from aura.core.errors import AuraError, OutageError
 from aura.core.paths import PROJECT
-from aura.search.study import SharedStudy, shared_study
-from aura.stages.sweep.run import search_space
 from tests.support.project import Project
 from tests.support.runs import RunOf, artifacts
 
@@ -39,69 +35,13 @@ def trained(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     return project
 
 
-def test_a_dimension_becomes_an_override() -> None:
-    found = search_space(
-        {
-            "windows.step_s": {"low": 1, "high": 9},
-            "model.max_samples": {"low": 0.1, "high": 0.5, "log": True},
-            "windows.lengths_s.entropy": {"low": 20, "high": 60, "step": 20},
-            "features": {"choices": ["original", "all"]},
-            "windows.lengths_s.poincare": {"choices": [[30], [30, 60]]},
-        }
-    )
-    values = {
-        "windows.step_s": 2,
-        "model.max_samples": 0.2,
-        "windows.lengths_s.entropy": 40,
-        "features": "all",
-        "windows.lengths_s.poincare": "[30, 60]",
-    }
-    words = found.suggest(FixedTrial(values))
-    assert words == [
-        "windows.step_s=2",
-        "model.max_samples=0.2",
-        "windows.lengths_s.entropy=[40]",
-        "features=all",
-        "windows.lengths_s.poincare=[30, 60]",
-    ]
-    config = compose(words)
-    assert config.windows.lengths_s["poincare"] == [30, 60]
-    assert "robust" in config.features.families
-
-
-@pytest.mark.parametrize(
-    ("values", "says"),
-    [
-        ({}, "sweep.space is empty: nothing to search"),
-        ({"model.k": {"low": 3}}, r"sweep\.space\.model\.k=\{'low': 3\}; allowed are"),
-        ({"model.k": {"low": 3, "high": 3}}, "low is not below high"),
-        ({"model.k": {"choices": []}}, "allowed are"),
-        ({"model.k": {"low": "a", "high": 3}}, "allowed are"),
-        # What would move who is tested, or what counts as found.
-        ({"seed": {"low": 3, "high": 9}}, "seed has to be the same in all trials"),
-        ({"split.test_share": {"low": 0.3, "high": 0.9}}, "has to be the same in all trials"),
-        ({"labels": {"choices": ["detection", "forecasting"]}}, "has to be the same in all trials"),
-        ({"scoring.max_false_alarms_per_24h": {"low": 3, "high": 9}}, "has to be the same in all trials"),
-        ({"++seed": {"low": 3, "high": 9}}, r"\+\+seed: allowed are keys and groups"),
-        ({"model.k": {"low": 0, "high": 9, "log": True}}, r"model\.k: .*low"),
-        ({"model.k": {"low": 1, "high": 9, "step": 0}}, r"model\.k: .*step"),
-        ({"features": {"choices": ["all", "orignal"]}}, "there is no orignal; allowed are all, original"),
-        ({"windows.lengths_s": {"choices": [{"entropy": [60]}]}}, "choices are words, numbers or lists"),
-    ],
-)
-def test_an_invalid_dimension_is_refused(values: dict[str, dict[str, object]], says: str) -> None:
-    with pytest.raises(AuraError, match=says):
-        search_space(values)
-
-
 def test_an_unknown_key_is_refused_before_any_trial(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert trained.run("sweep", "sweep.space={model.depth:{low:1,high:3}}") == 1
-    assert "model.depth" in capsys.readouterr().err
-    assert trained.run("sweep", SPACE, "sweep.objectives=[auc]") == 1
-    assert (
-        "sweep.objectives=['auc']; allowed are f1, sensitivity, false_alarms_per_assessed_24h"
-        in capsys.readouterr().err
-    )
+    assert "sweep.space: with model.depth=1: there is no key model.depth; allowed" in capsys.readouterr().err
+    # Also one that only some trials have.
+    depth = "model.depth:{type:int,low:1,high:3,when:{model:extra_trees}}"
+    assert trained.run("sweep", f"sweep.space={{model:{{choices:[random_forest,extra_trees]}},{depth}}}") == 1
+    assert "sweep.space: with model=extra_trees model.depth=1: there is no key" in capsys.readouterr().err
 
 
 def trials_of(name: str, url: str) -> tuple[list[optuna.trial.FrozenTrial], dict[str, str]]:
@@ -186,103 +126,48 @@ def test_a_sweep_needs_subjects_that_no_trial_sees(trained: Project, capsys: pyt
     assert "write split=by_subject or split=official" in capsys.readouterr().err
 
 
-def sketch(tmp_path: Path) -> AbstractContextManager[SharedStudy]:
-    return shared_study("sketch", f"sqlite:///{tmp_path}/s.db", ["maximize"], {"seed": "1"}, lambda trial: None, str)
-
-
-def choose(trial: optuna.Trial) -> list[str]:
-    return [str(trial.suggest_float("x", 0, 1))]
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OutageError("away"), OSError(28, "No space left on device")])
-def test_an_interrupted_trial_is_tried_again(tmp_path: Path, error: BaseException) -> None:
-    tried: list[list[str]] = []
-
-    def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
-        tried.append(words)
-        if len(tried) == 2:
-            raise error
-        return [float(words[0])]
-
-    with sketch(tmp_path) as shared, pytest.raises(type(error)):
-        shared.work(choose, attempt, 3)
-    with sketch(tmp_path) as shared:
-        shared.work(choose, attempt, 3)
-        assert len(shared.finished()) == 3
-    assert tried[2] == tried[1]
-    assert len(tried) == 4
-
-
-def test_a_trial_that_runs_out_of_memory_every_time_fails(tmp_path: Path) -> None:
-    def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
-        if trial.number == 0 or trial.params == first[0]:
-            first.append(dict(trial.params))
-            raise MemoryError
-        return [1.0]
-
-    first: list[dict[str, object]] = []
-    for _ in range(3):
-        with sketch(tmp_path) as shared, pytest.raises(MemoryError):
-            shared.work(choose, attempt, 3)
-    with sketch(tmp_path) as shared:
-        shared.work(choose, attempt, 3)
-        (refused,) = [t for t in shared.finished() if t.state == TrialState.FAIL]
-    assert refused.params == first[0]
-    assert refused.user_attrs["error"].startswith("MemoryError in each of 3 tries")
-
-
-def test_a_trial_whose_process_is_killed_while_choosing_is_queued_again(tmp_path: Path) -> None:
-    with sketch(tmp_path) as shared:
-        # As by a process that was killed before it could say that it is alive.
-        shared.study.enqueue_trial({"x": 0.125})
-        with pytest.warns(UserWarning, match="Heartbeat"):
-            shared.study.ask()
-    with sketch(tmp_path) as shared:
-        shared.work(choose, lambda trial, words: [float(words[0])], 2)
-        assert 0.125 in [t.value for t in shared.finished()]
-
-
-def test_a_process_that_slept_continues_after_another_took_its_trial(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_without_a_trial_that_keeps_the_limit_of_false_alarms_nothing_is_trained(
+    trained: Project,
+    run_of: RunOf,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
-        if trial.number == 0:
-            shared.study.tell(0, state=TrialState.FAIL)
-            trial.set_user_attr("f1", 1.0)
-        return [1.0]
-
-    with sketch(tmp_path) as shared:
-        shared.work(choose, attempt, 2)
-        assert len(shared.finished()) == 2
-    assert "trial 0 belongs to another process now" in capsys.readouterr().out
-
-
-def test_a_repeated_trial_copies_the_result(tmp_path: Path) -> None:
-    tried = []
-
-    def attempt(trial: optuna.Trial, words: list[str]) -> list[float]:
-        tried.append(words[0])
-        if words[0] == "c":
-            raise optuna.TrialPruned
-        return [ord(words[0])]
-
-    with sketch(tmp_path) as shared:
-        shared.work(lambda trial: [trial.suggest_categorical("x", ["a", "b", "c"])], attempt, 20)
-        assert len(shared.finished()) == 20
-        assert all(t.value == ord(t.params["x"]) for t in shared.finished() if t.state == TrialState.COMPLETE)
-    assert sorted(tried) == ["a", "b", "c"]
+    # As of a model that raises false alarms at every threshold.
+    monkeypatch.setattr("aura.stages.sweep.run.choose_threshold", lambda curve, limit: float(curve["threshold"].min()))
+    words = (SPACE, *FAST, f"sweep.storage=sqlite:///{tmp_path}/s.db", "sweep.n_trials=2", "pruner=none")
+    assert trained.run("sweep", *words, "tracking.model_name=swept") == 1
+    said = capsys.readouterr().err
+    assert "aura sweep: none of 2 trials keeps to 24 false alarms per 24 h of assessed time: the fewest are " in said
+    parent = run_of("sweep").info
+    # What was found is kept.
+    assert {"trials.json", "history_f1.png"} <= artifacts(parent.run_id)
+    assert not children(parent.run_id, "train")
 
 
-def test_processes_that_share_a_study_do_exactly_n_trials(tmp_path: Path) -> None:
-    code = (
-        "import sys, time\nfrom pathlib import Path\nfrom tests.search.test_sweep import sketch, choose\n"
-        "def attempt(trial, words):\n    time.sleep(0.05)\n    return [float(words[0])]\n"
-        "with sketch(Path(sys.argv[1])) as shared:\n    shared.work(choose, attempt, 20)\n"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT) for _ in range(3)]
-    assert [process.wait() for process in processes] == [0, 0, 0]
-    with sketch(tmp_path) as shared:
-        assert len(shared.study.trials) == len(shared.finished()) == 20
+def test_the_best_configurations_of_another_study_are_tried_first(
+    trained: Project, run_of: RunOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    words = (*FAST, f"sweep.storage={url}", "tracking.model_name=swept", "sampler=random", "pruner=none")
+    wide = "sweep.space={model.max_samples:{type:float,low:0.2,high:0.9}}"
+    known = "sweep.enqueue=[{model.max_samples:0.8},default]"
+    assert trained.run("sweep", wide, *words, known, "sweep.n_trials=3", "sweep.study=first") == 0
+    assert run_of("sweep").data.params["sampler._target_"] == "optuna.samplers.RandomSampler"
+    assert "sweep: 2 known configurations queued first" in capsys.readouterr().out
+    first, attributes = trials_of("first", url)
+    # The configuration without a search has 0.3.
+    assert [trial.params["model.max_samples"] for trial in first][:2] == [0.8, 0.3]
+    assert attributes["corpus"] == "synthetic"
+
+    narrow = "sweep.space={model.max_samples:{type:float,low:0.2,high:0.7}}"
+    warm = ("sweep.warm_start=first", "sweep.warm_start_trials=null", "sweep.enqueue=[]")
+    assert trained.run("sweep", narrow, *words, *warm, "sweep.n_trials=2", "sweep.study=second") == 0
+    said = capsys.readouterr().out
+    taken = [trial.params["model.max_samples"] for trial in first if trial.params["model.max_samples"] <= 0.7]
+    assert f"sweep: {len(taken)} of the best configurations of the study first queued first\n" in said
+    assert "of first left out, since the space differs: model.max_samples=0.8; allowed is 0.2 to 0.7" in said
+    assert trials_of("second", url)[0][0].params["model.max_samples"] in taken
 
 
 def test_two_objectives_give_a_pareto_front(trained: Project, run_of: RunOf, tmp_path: Path) -> None:
@@ -314,9 +199,12 @@ def test_an_unreachable_storage_gives_one_line(trained: Project, capsys: pytest.
 
 
 @pytest.fixture
-def postgresql(database: str) -> str:
+def storage(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database of the test's own, by its address."""
-    return database.replace("postgresql://", "postgresql+psycopg://")
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path}/shared.db"
+    address: str = request.getfixturevalue("database")
+    return address.replace("postgresql://", "postgresql+psycopg://")
 
 
 def wait(what: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
@@ -327,14 +215,15 @@ def wait(what: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_two_processes_share_a_study_and_one_is_killed(
-    trained: Project, postgresql: str, monkeypatch: pytest.MonkeyPatch
+    trained: Project, kind: str, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With kill -9 in the midst of a trial: no trial is lost, none is done twice, and one run has them all."""
     monkeypatch.setenv("AURA_SWEEP_HEARTBEAT_S", "3")
-    words = [SPACE, f"sweep.storage='{postgresql}'", "sweep.study=shared", "sweep.n_trials=6"]
+    words = [SPACE, f"sweep.storage='{storage}'", "sweep.study=shared", "sweep.n_trials=6"]
     # Enough trees for a trial to take a while.
-    more = ["model.n_estimators=60", "tracking.model_name=shared", "split.test_share=0.4"]
+    more = ["model.n_estimators=60", f"tracking.model_name=shared-{kind}", "split.test_share=0.4"]
     command = [sys.executable, "-m", "aura", "sweep", *trained.overrides, *words, *more]
     one, other = (
         subprocess.Popen(
@@ -344,7 +233,7 @@ def test_two_processes_share_a_study_and_one_is_killed(
     )
 
     def both_at_work() -> bool:
-        running = [t for t in trials_of("shared", postgresql)[0] if t.state == TrialState.RUNNING]
+        running = [t for t in trials_of("shared", storage)[0] if t.state == TrialState.RUNNING]
         return sum("mlflow_run_id" in t.user_attrs for t in running) == 2
 
     try:
@@ -360,7 +249,7 @@ def test_two_processes_share_a_study_and_one_is_killed(
                 process.wait()
             if process.stderr is not None:
                 process.stderr.close()
-    trials, attributes = trials_of("shared", postgresql)
+    trials, attributes = trials_of("shared", storage)
     done = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     (killed,) = [t for t in trials if t.state == TrialState.FAIL]
     assert len(done) == 6

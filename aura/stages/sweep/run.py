@@ -1,10 +1,9 @@
 """Search configurations: score each on the training subjects, and test the best once on the other subjects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 from hydra.utils import instantiate
@@ -24,21 +23,22 @@ from aura.assembly import (
 from aura.config.compose import compose
 from aura.config.disclosure import public_error
 from aura.config.schema import Config
-from aura.config.scope import Scope, dotted, scope_of, select
+from aura.config.scope import Scope, dotted, select
 from aura.core.arrays import Floats
 from aura.core.errors import AuraError, InvalidInput
-from aura.core.files import digest
-from aura.core.paths import CONF
 from aura.core.wording import counted
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
 from aura.evaluation.results import ScoredRecording
-from aura.evaluation.scoring import FALSE_ALARM_RATE, OBJECTIVES, RATIOS
+from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS
 from aura.learning.feature_table import FeatureTable
 from aura.reports.sweep import best_trial, draw_study, tabulate_trials, write_experiment
-from aura.search.space import Keys, Space
-from aura.search.study import PARENT, RUN, SharedStudy, StudyError, shared_study
+from aura.search.opening import shared_study
+from aura.search.space import Space
+from aura.search.study import PARENT, RUN, SharedStudy, StudyError, set_constraint
 from aura.stages.prepare.run import ensure_prepared
 from aura.stages.sweep import SweepConfig
+from aura.stages.sweep.first import queue_first, read_known
+from aura.stages.sweep.setup import check_search, locate_storage, plan_search, search_space
 from aura.stages.train import STAGE as TRAIN
 from aura.stages.train import run as train
 from aura.tracking import runs
@@ -58,43 +58,26 @@ def run(config: Config) -> None:
         raise InvalidInput(f"sweep.{error}") from error
 
 
-def search_space(values: Mapping[str, Mapping[str, Any]] | None) -> Space:
-    """Build the space that ``sweep.space`` declares; raise unless trials may differ in each of its keys."""
-    # Trials may differ in the detector, but not in the test subjects, their recordings or the scoring.
-    keys = Keys(
-        is_searchable=lambda key: scope_of(Config, key) >= Scope.SEARCHED,
-        options=lambda key: sorted(path.stem for path in (CONF / key).glob("*.yaml")),
-        holds_list=lambda key: key.startswith("windows.lengths_s."),
-    )
-    try:
-        return Space.from_mapping(values, keys)
-    except InvalidInput as error:
-        raise InvalidInput(f"sweep.{error}") from error
-
-
 def _sweep(config: Config) -> None:
     """Run trials, then let one process report."""
     options = config.section(SweepConfig)
     space = search_space(options.space)
-    _check(config, space)
+    check_search(config, space)
+    _check_keys(config, space)
+    known = read_known(config, space)
     with runs.stage_run("sweep", config) as active:
         with FileLock(_lock(config, prepared_folder(config))):
             corpus = ensure_prepared(config)
         settings = _settings(config, corpus)
-        name = options.study or f"sweep-{digest(settings)}"
-        folder = Path(config.workspace) / config.dataset.name
-        url = options.storage or f"sqlite:///{folder.resolve() / 'sweeps.db'}"
-        directions = [OBJECTIVES[objective] for objective in options.objectives]
-        with shared_study(
-            name, url, directions, settings, _mark_killed, partial(public_error, config=config)
-        ) as shared:
+        search = plan_search(config, space, settings)
+        describe_error = partial(public_error, config=config)
+        with shared_study(search, locate_storage(config), _mark_killed, describe_error) as shared:
+            name = shared.study.study_name
+            runs.log_params({"study": name, **dict(dotted({"sampler": config.sampler, "pruner": config.pruner}))})
             parent = _parent(shared, active.info.run_id)
             print(f"sweep: study {name}, {len(shared.finished())} of {counted(options.n_trials, 'trial')} done")
-            shared.work(
-                space.suggest,
-                partial(_attempt, config, parent, settings["data.digest"]),
-                options.n_trials,
-            )
+            queue_first(config, space, known, shared)
+            shared.work(space.suggest, partial(_attempt, config, parent, settings["data.digest"]), options.n_trials)
             # One process reports; the others skip the report.
             with shared.lock:
                 if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
@@ -102,13 +85,13 @@ def _sweep(config: Config) -> None:
                     shared.study.set_user_attr(REPORTED, len(shared.finished()))
 
 
-def _check(config: Config, space: Space) -> None:
-    """Raise before any trial if an objective or a key of the space does not exist."""
-    options = config.section(SweepConfig)
-    unknown = [objective for objective in options.objectives if objective not in OBJECTIVES]
-    if unknown or not options.objectives:
-        raise AuraError(f"sweep.objectives={options.objectives}; allowed are {', '.join(OBJECTIVES)}")
-    compose([*config.overrides, *space.suggest(FixedTrial(space.example()))])
+def _check_keys(config: Config, space: Space) -> None:
+    """Raise before any trial if the configuration does not have a key of the space."""
+    for words in space.examples():
+        try:
+            compose([*config.overrides, *words])
+        except AuraError as error:
+            raise AuraError(f"sweep.space: with {' '.join(words)}: {error}") from error
 
 
 def _mark_killed(trial: FrozenTrial) -> None:
@@ -163,6 +146,8 @@ def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list
             runs.log_metrics({f"train_event_{name}": value for name, value in scores.items()})
             for name, value in scores.items():
                 trial.set_user_attr(name, value)
+            excess = scores[FALSE_ALARM_RATE] - config.scoring.max_false_alarms_per_24h
+            set_constraint(trial, FALSE_ALARM_RATE, excess)
     if scores is None:
         print(f"sweep: trial {trial.number} was stopped early; {' '.join(words)}")
         raise TrialPruned
@@ -217,15 +202,25 @@ def _lock(config: Config, folder: Path) -> Path:
 def _report(config: Config, shared: SharedStudy, parent: str) -> None:
     """Log figures, the table of trials and the best configuration; train and test a detector with it."""
     options = config.section(SweepConfig)
-    complete = [t for t in shared.finished() if t.state == TrialState.COMPLETE]
+    trials = shared.finished()
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if not complete:
-        errors = {str(t.user_attrs.get("error")) for t in shared.finished()}
+        errors = {str(trial.user_attrs.get("error")) for trial in trials}
         raise AuraError(f"no trial ended with a score: {'; '.join(sorted(errors))}")
-    best: FrozenTrial = best_trial(complete, options.objectives)
+    with runs.resumed(parent):
+        runs.log_table(tabulate_trials(trials), "trials.json")
+        runs.log_figures(draw_study(shared.study, options.objectives))
+    best = best_trial(complete, options.objectives)
+    if best is None:
+        limit = config.scoring.max_false_alarms_per_24h
+        rates = [(trial.user_attrs[FALSE_ALARM_RATE], trial.number) for trial in complete]
+        raise AuraError(
+            f"none of {counted(len(complete), 'trial')} keeps to {limit:g} false alarms per 24 h of assessed time: the "
+            f"fewest are {min(rates)[0]:.1f}, in trial {min(rates)[1]}; search other settings, or allow more by "
+            "scoring.max_false_alarms_per_24h"
+        )
     words = search_space(options.space).suggest(FixedTrial(best.params))
     with runs.resumed(parent):
-        runs.log_table(tabulate_trials(shared.finished()), "trials.json")
-        runs.log_figures(draw_study(shared.study, options.objectives))
         runs.log_text(write_experiment(config.overrides, words, best), "best.yaml")
         runs.log_metrics(
             {f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS if name in best.user_attrs}
