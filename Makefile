@@ -82,7 +82,8 @@ files: $(INSTALLED)
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	python -m aura.integrations.graphene.protolint
 
-ui: $(INSTALLED)  ## open the MLflow UI on http://127.0.0.1:5000 (UI_PORT=...)
+ui: $(INSTALLED)  ## serve the MLflow UI, and print the address of the training runs (UI_PORT=...)
+	@UI_PORT=$(UI_PORT) python -m aura.tracking.views
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
 		--host 127.0.0.1 --port $(UI_PORT) --workers 1
 

@@ -268,7 +268,7 @@ def compute_data_digest(recordings: "pd.DataFrame", labels: Mapping[str, Any]) -
     return digest(facts.astype({"split": "object"}).where(facts.notna(), None).to_dict("list"), _name_task(labels))
 
 
-def compute_fingerprint(config: Config, recordings: pd.DataFrame) -> str:
+def compute_fingerprint(config: Config, recordings: "pd.DataFrame") -> str:
     """Compute a digest of all that decides a model and its promotion: settings, recordings, code and libraries.
 
     Parameters

@@ -26,7 +26,7 @@ from aura.core.wording import counted
 from aura.formats.edf_writer import Channel, write_edf
 from aura.formats.tse import write_tse
 from aura.reports.text import summarize_scores
-from aura.tracking import registry
+from aura.tracking import registry, views
 
 REAL_ECG = ("dataset=any", "dataset.name=real_ecg", "dataset.root=data/real_ecg")
 SERVER_STARTS_WITHIN_S = 120
@@ -121,10 +121,10 @@ champion: {name} version {version.version}, run {version.run_id}, on the synthet
 {summarize_scores(scores)}
 
 next steps (with .venv/bin on the PATH: source .venv/bin/activate):
-  compare runs   make ui
+  compare runs   make ui, then open {views.get_address(client.get_run(str(version.run_id)).info.experiment_id)}
   detect         python -m aura detect edf=recording.edf     (writes annotations, and a page to review them)
   serve          mlflow models serve -m {model} --env-manager local --port 5001
-  change         mlflow run . -e train --env-manager local --experiment-name aura -P overrides="model.n_estimators=300"
+  change         mlflow run . -e train --env-manager local --experiment-name aura -P n_estimators=300
   your own data  python -m aura main dataset=any dataset.name=ours dataset.root=/path/to/recordings
                  registers aura-seizure-detector-ours, for detect model=models:/aura-seizure-detector-ours@champion"""
     )

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from aura.core.errors import OutageError
 from aura.execution import telemetry
 from aura.execution.executors import Compute, Serial
+from aura.execution.progress import show_progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,7 +52,7 @@ def run_all(
     """
     results: dict[int, Result] = {}
     with (
-        tqdm(total=len(items), desc=title, unit="recording", dynamic_ncols=True, disable=None) as bar,
+        show_progress(title=title, unit="recording", total=len(items)) as bar,
         telemetry.queue(lambda: len(items) - len(results)),
     ):
         # In this process an item is done as soon as it is submitted.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from tqdm import tqdm
 
 from aura.core.arrays import Floats, Ints, Singles
 from aura.core.errors import AuraError, InvalidInput
+from aura.execution.progress import show_progress
 from aura.learning.calibration import Calibration, log_odds
 from aura.learning.classifier import Classifier, fit_classifier, seizure_probability
 from aura.learning.classifier_file import check_class, check_types
@@ -84,7 +84,7 @@ class Training:
         recordings = table.recordings
         folds = assign_folds(recordings[groups], recordings["n_seizures"], n_folds=self.n_folds, seed=self.seed)
         out: dict[int, Floats] = {}
-        for fold in tqdm(range(self.n_folds), desc="train", unit="fold", dynamic_ncols=True):
+        for fold in show_progress(range(self.n_folds), title="train", unit="fold"):
             model = self.fit(table.select(folds != fold))
             numbers = np.flatnonzero(folds == fold).tolist()
             probabilities = self.predict(model, table.select(folds == fold))

@@ -10,7 +10,7 @@ from aura.detection.alarms import Alarms, Detections
 from aura.evaluation.results import Evaluation, ScoredRecording, describe_alarms
 from aura.reports import page
 from aura.reports.page_content import Recording, describe_doubt
-from aura.tracking import runs
+from aura.tracking import logs
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
 # Number of recordings whose pages are logged.
@@ -53,7 +53,7 @@ def log_pages(
                 synthetic_data=synthetic_data,
             )
             path.write_text(html, encoding="utf-8")
-            runs.log_files([path], "pages")
+            logs.log_files([path], "pages")
 
 
 def draw_page(

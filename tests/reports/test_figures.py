@@ -152,9 +152,9 @@ def test_the_best_trial_keeps_the_limit_of_false_alarms() -> None:
 def test_figures_with_any_name_are_logged(tracking_uri: str) -> None:
     import mlflow
 
-    from aura.tracking import runs
+    from aura.tracking import logs
 
     with mlflow.start_run() as run:
-        runs.log_figures({"per_subject": per_subject(list(DRAWN)), "worst": timeline("王 $1_$_0")})
+        logs.log_figures({"per_subject": per_subject(list(DRAWN)), "worst": timeline("王 $1_$_0")})
     logged = mlflow.MlflowClient().list_artifacts(run.info.run_id)
     assert sorted(file.path for file in logged) == ["per_subject.png", "worst.png"]

@@ -17,7 +17,7 @@ from aura.core.provenance import Origin
 from aura.detection.alarms import Alarms
 from aura.evaluation.results import Evaluation, ScoredRecording, evaluate
 from aura.evaluation.scoring import EventRules
-from aura.tracking import promotion, registry, runs
+from aura.tracking import logs, promotion, registry
 
 ALARMS = Alarms(smoothing_s=0, baseline_s=0, baseline_quantile=0.9, release=1, min_duration_s=0, refractory_s=0)
 SEIZURE = Event(1000.0, 40.0)
@@ -70,7 +70,7 @@ def refuse_to_score(other: registry.Registered) -> Evaluation:
 def register_active(config: Config, evaluation: Evaluation, fingerprint: str | None = None) -> str:
     """Register the model of the active run, which is another model than any before unless a fingerprint is given."""
     mlflow.log_param("test.digest", "same")
-    runs.log_table(evaluation.per_subject(), "per_subject.json")
+    logs.log_table(evaluation.per_subject(), "per_subject.json")
     with TemporaryDirectory() as folder:
         Path(folder, "MLmodel").write_text("flavors: {}\n")
         model_id = mlflow.initialize_logged_model(name="model").model_id

@@ -13,7 +13,7 @@ import pytest
 
 from aura.config.compose import compose
 from aura.core.errors import OutageError
-from aura.tracking import registry, runs
+from aura.tracking import logs, registry, runs
 from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
 from tests.support.project import Project
 
@@ -54,7 +54,7 @@ def test_waiting_for_a_server_takes_half_a_minute_by_default() -> None:
 def leave(uri: str) -> None:
     """Have the server gone, as far as this process can tell, and log something."""
     mlflow.set_tracking_uri(uri)
-    runs.log_metrics({"roc_auc": 0.5})
+    logs.log_metrics({"roc_auc": 0.5})
 
 
 def test_a_stage_waits_once_for_a_server_that_dies(

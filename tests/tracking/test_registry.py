@@ -8,7 +8,7 @@ import pytest
 
 from aura.cli import main
 from aura.core.errors import AuraError
-from aura.tracking import promotion, registry, runs
+from aura.tracking import logs, promotion, registry
 from tests.support.project import Project
 from tests.support.registry import make_evaluation, register_version
 from tests.support.runs import RunOf
@@ -69,7 +69,7 @@ def test_a_champion_without_assessed_time_is_scored_again(tracking_uri: str) -> 
     mlflow.set_experiment("tests")
     with mlflow.start_run(nested=True) as run:
         mlflow.log_param("test.digest", "same")
-        runs.log_table(make_evaluation([0, 1]).per_subject().drop(columns="assessed_hours"), "per_subject.json")
+        logs.log_table(make_evaluation([0, 1]).per_subject().drop(columns="assessed_hours"), "per_subject.json")
     client = mlflow.MlflowClient()
     client.create_registered_model("earlier")
     version = client.create_model_version("earlier", "source", run.info.run_id).version

@@ -7,7 +7,7 @@ import mlflow
 import pytest
 
 from aura.config.compose import compose
-from aura.tracking import runs, views
+from aura.tracking import logs, runs, views
 from tests.support.project import Project
 from tests.support.runs import RunOf
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 def log(overrides: list[str], f1: float) -> str:
     """Log a training with one score, and return the address of the view."""
     with runs.stage_run("train", compose(overrides)):
-        runs.log_metrics({"event_f1": f1})
+        logs.log_metrics({"event_f1": f1})
         return views.update_view("train")
 
 

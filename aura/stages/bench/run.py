@@ -29,7 +29,7 @@ from aura.core.wording import counted
 from aura.stages import synthesize
 from aura.stages.bench import BenchConfig
 from aura.synthetic.corpus import plan
-from aura.tracking import runs
+from aura.tracking import logs, runs
 
 EXPERIMENT = "aura-benchmarks"
 # Arguments that a stage needs beside the common ones.
@@ -69,7 +69,7 @@ def run(config: Config) -> None:
         report, costs = folder / "report.html", folder / "report.csv"
         report.write_text(draw_report(tables), encoding="utf-8")
         costs.write_text(tables.csv(), encoding="utf-8")
-        runs.log_files([report, costs])
+        logs.log_files([report, costs])
         print(
             f"bench: {counted(len(tables.costs), 'measurement')} of {counted(len(tables.setups), 'setup')} in "
             f"{report}, also as {costs.name}"

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from aura.assembly import is_synthetic, open_prepared
 from aura.config.build import prefixed
@@ -26,6 +25,7 @@ from aura.detection.alarms import Detections
 from aura.detection.detector import SeizureDetector
 from aura.evaluation.results import ScoredRecording, describe_alarms, evaluate
 from aura.execution import telemetry
+from aura.execution.progress import show_progress
 from aura.formats.detections import FORMATS, sidecar, write_detections
 from aura.processing.preparation import NO_ANNOTATIONS
 from aura.reports.page import draw_index
@@ -35,7 +35,7 @@ from aura.stages import prepare
 from aura.stages._pages import draw_page
 from aura.stages.detect import DetectConfig
 from aura.stages.evaluate.run import score_prepared
-from aura.tracking import registry, runs
+from aura.tracking import logs, registry, runs
 from aura.tracking.registry import Registered
 from aura.workspace.prepared import PreparedRecording
 
@@ -100,8 +100,8 @@ def run(config: Config) -> None:
     edf, output = Path(wanted.edf), Path(wanted.output)
     with runs.stage_run("detect", config) as active:
         registered = registry.load_or_default(config, wanted.model)
-        runs.log_params({"detect.run_id": registered.run_id, "detect.format": wanted.format})
-        runs.log_json(registered.provenance.to_dict(), "provenance.json")
+        logs.log_params({"detect.run_id": registered.run_id, "detect.format": wanted.format})
+        logs.log_json(registered.provenance.to_dict(), "provenance.json")
         config = _adopt_preparation(config, registered.detector, edf)
         prepare.STAGE.run(config)
         results = detect(config, registered, output, FORMATS[wanted.format])
@@ -116,7 +116,7 @@ def detect(config: Config, registered: Registered, output: Path, suffix: str) ->
     provenance = registered.provenance
     corpus, synthetic_data = open_prepared(config), is_synthetic(config)
     rows, annotated = [], []
-    for name in tqdm(corpus, desc="detect", unit="recording", dynamic_ncols=True):
+    for name in show_progress(corpus, title="detect", unit="recording"):
         recording = corpus[name]
         scored = score_prepared(config, registered.detector, recording)
         detections = describe_alarms(registered.detector.alarms, scored)
@@ -149,11 +149,11 @@ def log_results(results: _Results, scores: Mapping[str, float], output: Path) ->
     """Log pages, tables, numbers and scores."""
     table, failures = results.table, results.failures
     pages = [f"{recording}.html" for recording in table["recording"].head(N_LOGGED)]
-    runs.log_files([output / file for file in ("index.html", *pages)])
-    runs.log_table(table, "detections.json")
-    runs.log_table(failures, "failures.json")
+    logs.log_files([output / file for file in ("index.html", *pages)])
+    logs.log_table(table, "detections.json")
+    logs.log_table(failures, "failures.json")
     telemetry.count(recordings=len(table), recorded_s=3600 * results.hours, alarms=results.n_seizures)
-    runs.log_metrics(
+    logs.log_metrics(
         {
             "recordings": len(table),
             "failures": len(failures),

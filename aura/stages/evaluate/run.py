@@ -19,7 +19,7 @@ from aura.reports import figures, text
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import EvaluateConfig
 from aura.stages.prepare.run import ensure_prepared
-from aura.tracking import registry, runs
+from aura.tracking import logs, registry, runs
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
 
@@ -35,7 +35,7 @@ def run(config: Config) -> None:
         registered = registry.load(model, runtime=config.serving.runtime)
         _check_task(config, registered)
         corpus = ensure_prepared(config)
-        runs.log_upstream({"prepare": corpus.run_id})
+        logs.log_upstream({"prepare": corpus.run_id})
         recordings = _select_unseen(config, registered, _select_annotated(config, corpus))
         evaluation = score_corpus(config, registered.detector, (corpus[name] for name in recordings["recording"]))
         scores = evaluation.scores(seed=config.seed)
@@ -66,14 +66,14 @@ def log_evaluation(
     config: Config, registered: registry.Registered, evaluation: Evaluation, scores: Mapping[str, float]
 ) -> None:
     """Log scores, tables and pictures of an evaluation."""
-    runs.log_metrics({**scores, "threshold": registered.detector.threshold})
-    runs.log_params({"evaluated.model": registered.name, "evaluated.run_id": registered.run_id})
-    runs.log_json(registered.provenance.to_dict(), "provenance.json")
-    runs.log_table(evaluation.per_subject(), "per_subject.json")
-    runs.log_table(evaluation.seizures(), "seizures.json")
+    logs.log_metrics({**scores, "threshold": registered.detector.threshold})
+    logs.log_params({"evaluated.model": registered.name, "evaluated.run_id": registered.run_id})
+    logs.log_json(registered.provenance.to_dict(), "provenance.json")
+    logs.log_table(evaluation.per_subject(), "per_subject.json")
+    logs.log_table(evaluation.seizures(), "seizures.json")
     curve = compute_event_curve(evaluation.recordings, registered.detector.alarms, evaluation.rules)
     limit = config.scoring.max_false_alarms_per_24h
-    runs.log_figures(
+    logs.log_figures(
         {
             "sensitivity_false_alarms": figures.draw_false_alarm_curve(curve, curve.iloc[:0], scores, limit),
             "per_subject": figures.draw_subjects(evaluation.per_subject()),
@@ -154,7 +154,7 @@ def _select_unseen(config: Config, registered: registry.Registered, recordings: 
             f"evaluate: the training subjects of {registered.name} are not recorded; if some of these subjects are "
             "among them, the scores are too good"
         )
-        runs.log_params({"evaluated.unseen": "unknown"})
+        logs.log_params({"evaluated.unseen": "unknown"})
         return recordings
     if seen.any():
         n_seen = recordings["subject"][seen].nunique()

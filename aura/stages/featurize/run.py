@@ -13,7 +13,7 @@ from aura.execution.shares import select_share
 from aura.processing.featurization import Featurization, report_death
 from aura.stages.featurize import STAGE
 from aura.stages.prepare.run import ensure_prepared
-from aura.tracking import runs
+from aura.tracking import logs, runs
 from aura.workspace.features import ANNOTATED, FeatureStore, recordings_table, summary_table
 from aura.workspace.prepared import PreparedCorpus
 
@@ -27,7 +27,7 @@ def run(config: Config) -> None:
     writer, is_whole = feature_writer(config), config.partition is None
     with runs.stage_run("featurize", config) as active:
         corpus = _open_prepared(config)
-        runs.log_upstream({"prepare": corpus.run_id})
+        logs.log_upstream({"prepare": corpus.run_id})
         writer.remove_partials()
         rows = select_share(list(corpus.rows.values()), config.partition)
         work = Featurization(config.feature_spec, corpus.folder, writer)
@@ -42,7 +42,7 @@ def run(config: Config) -> None:
         telemetry.count(recordings=len(table), failures=failures["reason"], recorded_s=recorded_s, windows=n_windows)
         if is_whole:
             writer.write_failures(failures)
-        runs.log_table(failures, "failures.json")
+        logs.log_table(failures, "failures.json")
         # A share is empty if there are more shares than recordings.
         if rows and not len(table):
             raise AuraError("no features were computed; every recording killed its worker process")
@@ -80,9 +80,9 @@ def _open_prepared(config: Config) -> PreparedCorpus:
 
 def _log(table: pd.DataFrame, summaries: pd.DataFrame, *, n_failures: int) -> None:
     """Log the table of windows and the totals."""
-    runs.log_table(summaries.drop(columns=["digest", *ANNOTATED]), "windows.json")
+    logs.log_table(summaries.drop(columns=["digest", *ANNOTATED]), "windows.json")
     shares = ("missing_share", "coverage", "corrected") if len(table) else ()
-    runs.log_metrics(
+    logs.log_metrics(
         {
             "recordings": len(table),
             "failures": n_failures,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from aura.assembly import is_synthetic
 from aura.config.schema import Config
@@ -35,10 +34,11 @@ from aura.detection.detector import SeizureDetector
 from aura.ecg.envelope import compute_envelope
 from aura.evaluation.results import describe_alarms
 from aura.execution import telemetry
+from aura.execution.progress import show_progress
 from aura.stages.evaluate.run import score_prepared
 from aura.stages.importing import DatabaseConfig
 from aura.stages.prepare.run import ensure_prepared
-from aura.tracking import registry, runs
+from aura.tracking import logs, registry, runs
 from aura.tracking.registry import Registered
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
 
@@ -71,13 +71,13 @@ def run(config: Config) -> None:
     with runs.stage_run("import", config), connect(url) as connection:
         migrate(connection)
         corpus = ensure_prepared(config)
-        runs.log_upstream({"prepare": corpus.run_id})
-        runs.log_params({"import.ecg": options.ecg})
+        logs.log_upstream({"prepare": corpus.run_id})
+        logs.log_params({"import.ecg": options.ecg})
         imported_detector = None
         if options.model is not None:
             registered = registry.load(options.model, runtime=config.serving.runtime)
-            runs.log_params({"import.model": registered.name, "import.run_id": registered.run_id})
-            runs.log_json(registered.provenance.to_dict(), "provenance.json")
+            logs.log_params({"import.model": registered.name, "import.run_id": registered.run_id})
+            logs.log_json(registered.provenance.to_dict(), "provenance.json")
             imported_detector = _ImportedDetector(registered.detector, _write_model(connection, registered))
         outcomes = list(_Import(config, connection, corpus, imported_detector).run())
         _write_failures(connection, config.dataset.name, corpus.failures)
@@ -85,7 +85,7 @@ def run(config: Config) -> None:
         counts = pd.Series([outcome.state for outcome in outcomes]).value_counts()
         n_rows = sum(outcome.n_beats for outcome in outcomes)
         numbers = {state: int(counts.get(state, 0)) for state in ("imported", "unchanged", "failed")}
-        runs.log_metrics({**numbers, "beats": n_rows})
+        logs.log_metrics({**numbers, "beats": n_rows})
         telemetry.count(
             recordings=numbers["imported"] + numbers["unchanged"],
             failures=[outcome.reason for outcome in outcomes if outcome.state == "failed"],
@@ -139,7 +139,7 @@ class _Import:
 
     def run(self) -> Iterator[_Outcome]:
         """Import all recordings; a recording that another process is importing comes last."""
-        with tqdm(total=len(self.corpus), desc="import", unit="recording", dynamic_ncols=True) as progress:
+        with show_progress(title="import", unit="recording", total=len(self.corpus)) as progress:
             later = list[str]()
             for wait, names in ((False, self.corpus), (True, later)):
                 for name in names:

@@ -22,7 +22,7 @@ from aura.execution.shares import select_share
 from aura.processing.bookkeeping import Outcome, PrepareRecording, find_unchanged, prepare_all
 from aura.processing.preparation import NO_ANNOTATIONS
 from aura.stages.prepare import STAGE
-from aura.tracking import project
+from aura.tracking import logs, project
 from aura.workspace.prepared import PreparedCorpus, PreparedWriter, failures_table, recordings_table
 
 # Number of failures, and of recordings per remark, that are printed; the tables list all.
@@ -249,16 +249,14 @@ def _count_remarks(config: Config, recordings: pd.DataFrame) -> Counter[str]:
 
 def _log(recordings: pd.DataFrame, failures: pd.DataFrame, remarks: Counter[str], n_found: int) -> None:
     """Log the tables and their totals."""
-    from aura.tracking import runs
-
     reasons = Counter(failures["reason"])
     rows = [("failed", *item) for item in reasons.most_common()]
     rows += [("prepared, but", *item) for item in remarks.most_common()]
-    runs.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
+    logs.log_table(pd.DataFrame(rows, columns=["what", "code", "recordings"]), "summary.json")
     # Texts of annotations can name people.
-    runs.log_table(recordings.drop(columns=["rr_digest", "digest", "unknown"]), "recordings.json")
-    runs.log_table(failures, "failures.json")
-    runs.log_metrics(
+    logs.log_table(recordings.drop(columns=["rr_digest", "digest", "unknown"]), "recordings.json")
+    logs.log_table(failures, "failures.json")
+    logs.log_metrics(
         {
             "found": n_found,
             "recordings": len(recordings),

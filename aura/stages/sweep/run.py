@@ -41,7 +41,7 @@ from aura.stages.sweep.first import queue_first, read_known
 from aura.stages.sweep.setup import check_search, locate_storage, plan_search, search_space
 from aura.stages.train import STAGE as TRAIN
 from aura.stages.train import run as train
-from aura.tracking import runs
+from aura.tracking import logs, runs
 from aura.workspace.prepared import PreparedCorpus
 
 REPORTED = "reported_trials"
@@ -73,7 +73,7 @@ def _sweep(config: Config) -> None:
         describe_error = partial(public_error, config=config)
         with shared_study(search, locate_storage(config), _mark_killed, describe_error) as shared:
             name = shared.study.study_name
-            runs.log_params({"study": name, **dict(dotted({"sampler": config.sampler, "pruner": config.pruner}))})
+            logs.log_params({"study": name, **dict(dotted({"sampler": config.sampler, "pruner": config.pruner}))})
             parent = _parent(shared, active.info.run_id)
             print(f"sweep: study {name}, {len(shared.finished())} of {counted(options.n_trials, 'trial')} done")
             queue_first(config, space, known, shared)
@@ -143,7 +143,7 @@ def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list
         trial.set_user_attr(RUN, active.info.run_id)
         scores = _out_of_fold(trial_config, trial, corpus, prunable=len(options.objectives) == 1)
         if scores is not None:
-            runs.log_metrics({f"train_event_{name}": value for name, value in scores.items()})
+            logs.log_metrics({f"train_event_{name}": value for name, value in scores.items()})
             for name, value in scores.items():
                 trial.set_user_attr(name, value)
             excess = scores[FALSE_ALARM_RATE] - config.scoring.max_false_alarms_per_24h
@@ -178,7 +178,7 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
         scored.extend(recipe.score(part, probabilities))
         curve = compute_event_curve(scored, recipe.alarms, recipe.rules)
         scores = read_operating_point(curve, choose_threshold(curve, recipe.max_false_alarms_per_24h))
-        runs.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
+        logs.log_metrics({"fold_event_f1": scores["f1"]}, step=fold)
         # Pruning after the last fold would save nothing.
         if prunable and fold < config.train.folds - 1:
             trial.report(scores[config.section(SweepConfig).objectives[0]], fold)
@@ -208,8 +208,8 @@ def _report(config: Config, shared: SharedStudy, parent: str) -> None:
         errors = {str(trial.user_attrs.get("error")) for trial in trials}
         raise AuraError(f"no trial ended with a score: {'; '.join(sorted(errors))}")
     with runs.resumed(parent):
-        runs.log_table(tabulate_trials(trials), "trials.json")
-        runs.log_figures(draw_study(shared.study, options.objectives))
+        logs.log_table(tabulate_trials(trials), "trials.json")
+        logs.log_figures(draw_study(shared.study, options.objectives))
     best = best_trial(complete, options.objectives)
     if best is None:
         limit = config.scoring.max_false_alarms_per_24h
@@ -221,8 +221,8 @@ def _report(config: Config, shared: SharedStudy, parent: str) -> None:
         )
     words = search_space(options.space).suggest(FixedTrial(best.params))
     with runs.resumed(parent):
-        runs.log_text(write_experiment(config.overrides, words, best), "best.yaml")
-        runs.log_metrics(
+        logs.log_text(write_experiment(config.overrides, words, best), "best.yaml")
+        logs.log_metrics(
             {f"best_train_event_{name}": best.user_attrs[name] for name in RATIOS if name in best.user_attrs}
         )
         print(f"sweep: the best trial is {best.number}: {' '.join(words)}")

@@ -16,7 +16,7 @@ from aura.evaluation.results import Evaluation
 from aura.evaluation.scoring import FALSE_ALARM_RATE
 from aura.reports import text
 from aura.stages.evaluate import run as evaluate
-from aura.tracking import finished, project, promotion, runs
+from aura.tracking import finished, logs, project, promotion, runs
 from aura.tracking.finished import FinishedRun
 from aura.tracking.registry import Registered
 
@@ -37,7 +37,7 @@ def report_finished(config: Config, same: FinishedRun, *, registers: bool) -> No
     """Print what a finished run has found and registered, and register its model if it is not registered yet."""
     outcome = register_finished(config, same) if registers else f"the model is models:/{same.model_id}"
     if mlflow.active_run() is not None:
-        runs.log_upstream({"train": same.run_id})
+        logs.log_upstream({"train": same.run_id})
     else:
         # The run that mlflow run opened is not needed.
         project.discard_run()

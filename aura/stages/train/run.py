@@ -52,7 +52,7 @@ from aura.stages.train.registration import (
     report_finished,
     run_together,
 )
-from aura.tracking import finished, promotion, runs, views
+from aura.tracking import finished, logs, promotion, runs, views
 
 # MLflow's page that compares runs opens on the metric that was logged first.
 FIRST_METRICS = ("event_f1", "event_sensitivity", "event_false_alarms_per_24h", f"event_{FALSE_ALARM_RATE}")
@@ -123,7 +123,7 @@ def log_data(config: Config, features: FeatureTable, folds: Sequence[Fold]) -> d
         "train": compute_data_digest(trained, config.labels),
         "test": compute_test_digest(config, tested),
     }
-    runs.log_params(
+    logs.log_params(
         {
             "data.subjects": recordings["subject"].nunique(),
             "data.recordings": len(recordings),
@@ -133,19 +133,19 @@ def log_data(config: Config, features: FeatureTable, folds: Sequence[Fold]) -> d
             "test.digest": digests["test"],
         }
     )
-    return runs.log_datasets(features.store.folder, corpus=config.dataset.name, digests=digests)
+    return logs.log_datasets(features.store.folder, corpus=config.dataset.name, digests=digests)
 
 
 def log_tables(config: Config, result: TrainingResult, scores: Mapping[str, float]) -> str:
     """Log the scores in full and the tables, and return the comparison with baselines in words."""
     evaluation = result.evaluation
-    runs.log_json(scores, "scores.json")
-    runs.log_json({"dataset": [config.dataset.name], **result.sides}, "split.json")
-    runs.log_table(evaluation.per_subject(), "per_subject.json")
-    runs.log_table(evaluation.seizures(), "seizures.json")
-    runs.log_table(result.training_curve, "training_curve.json")
+    logs.log_json(scores, "scores.json")
+    logs.log_json({"dataset": [config.dataset.name], **result.sides}, "split.json")
+    logs.log_table(evaluation.per_subject(), "per_subject.json")
+    logs.log_table(evaluation.seizures(), "seizures.json")
+    logs.log_table(result.training_curve, "training_curve.json")
     baselines = runs.find_baselines(compute_test_digest(config, result.tested))
-    runs.log_table(baselines, "baselines.json")
+    logs.log_table(baselines, "baselines.json")
     return text.compare_with_baselines(scores, baselines)
 
 
@@ -156,7 +156,7 @@ def log_model(config: Config, result: TrainingResult, recipe: Recipe, runtime: s
     detector = build_detector(config, result.detector, recipe, build_origin(config))
     with TemporaryDirectory() as saved:
         detector.save(Path(saved), runtime=runtime)
-        return runs.log_model(
+        return logs.log_model(
             Path(saved),
             detector.requirements(runtime=runtime),
             name=f"{config.choices['model']} {summary.name_run('train', config).removeprefix('train')}",
@@ -170,9 +170,9 @@ def log_scores(
     trained = result.detector
     tested = {**scores, **result.window_counts, "threshold": trained.threshold}
     first = {name: tested[name] for name in FIRST_METRICS}
-    runs.log_metrics(first | tested, model_id=model_id, dataset=datasets["test"])
+    logs.log_metrics(first | tested, model_id=model_id, dataset=datasets["test"])
     chosen = {f"train_event_{name}": value for name, value in result.training_scores.items()}
-    runs.log_metrics(chosen, model_id=model_id, dataset=datasets["train"])
+    logs.log_metrics(chosen, model_id=model_id, dataset=datasets["train"])
 
 
 def log_candidate(
@@ -188,7 +188,7 @@ def log_candidate(
     card = write_model_card(
         config, scores, comparison, result.recordings, result.tested, origin=origin, keeps_limit=result.keeps_limit
     )
-    runs.log_text(card, CARD)
+    logs.log_text(card, CARD)
     if model_id is None:
         return None
     return promotion.Candidate(model_id, card, origin, result.evaluation.per_subject(), result.tested, fingerprint)
@@ -215,7 +215,7 @@ def log_pictures(
     drawn = draw_windows(unseen, seed=config.seed)
     importance = compute_importance(result.by_fold[0].model, drawn, seed=config.seed)
     curve = compute_event_curve(result.evaluation.recordings, recipe.alarms, recipe.rules)
-    runs.log_curves(
+    logs.log_curves(
         {
             **trace_thresholds(result.detector.curve, "train_threshold_percent"),
             **trace_thresholds(curve, "threshold_percent"),
@@ -226,7 +226,7 @@ def log_pictures(
     )
     corpus = open_prepared(config)
     pictures = draw_training(result, curve, scores, importance, read_rr=lambda recording: corpus[recording].rr)
-    runs.log_figures(pictures)
+    logs.log_figures(pictures)
     provenance = Provenance(
         f"of run {runs.active_id()}",
         "",
@@ -257,7 +257,7 @@ def _compute_fingerprint(config: Config, features: FeatureTable) -> str:
 def open_feature_table(config: Config) -> FeatureTable:
     """Open the features of the annotated recordings; where they are missing or outdated, featurize runs first."""
     store = ensure_features(config)
-    runs.log_upstream({"prepare": store.prepare_run_id, "featurize": store.run_id})
+    logs.log_upstream({"prepare": store.prepare_run_id, "featurize": store.run_id})
     recordings = select_annotated(store.recordings)
     return FeatureTable(store, recordings, config.windows.step_s, build_labelling("labels", config.labels))
 
