@@ -1,10 +1,12 @@
 """The command line: ``aura STAGE [key=value ...]``, or ``python -m aura``. It finds the stage and calls it."""
 
+import json
 import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aura import __version__
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     from aura.config.schema import Config
 
 HELP = ("-h", "--help")
+CONFIG_DIR = ("-cd", "--config-dir")
+# Key of Hydra that holds further folders of configuration files.
+SEARCH_PATH = "hydra.searchpath"
 COMPLETION = ("-sc", "--shell-completion")
-MULTIRUN = ("-m", "--multirun")
 
 
 class UsageError(Exception):
@@ -49,10 +53,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if argv[0] in COMPLETION:
         return _complete(argv, stages)
-    name, *words = argv
-    if name in MULTIRUN and words:
-        # As Hydra allows it: the option before the rest.
-        name, *words = words[0], name, *words[1:]
+    name, *words = _put_stage_first(argv, stages)
     if name not in stages:
         print(f"aura: there is no stage {name!r}; allowed are {', '.join(stages)}", file=sys.stderr)
         return 2
@@ -63,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
         print(describe_stage(stage))
         return 0
     try:
-        overrides = stage.to_overrides(_split(words))
+        overrides = stage.to_overrides(_add_folders(_split(words)))
         _check_sweeper(stage, overrides)
         _check_words(stage, overrides)
     except UsageError as error:
@@ -103,6 +104,31 @@ stages:
 python -m aura STAGE --help explains the keys of a stage, --cfg job prints the configuration.
 python -m aura --version prints the version.
 Tab completion in bash: eval "$(aura -sc install=bash)"; then aura STAGE key..."""
+
+
+def _put_stage_first(argv: Sequence[str], stages: Mapping[str, Stage]) -> list[str]:
+    """Move options of Hydra that come before the stage, such as ``-m``, behind it."""
+    first = next((number for number, word in enumerate(argv) if word in stages), 0)
+    options = argv[:first] if argv[0].startswith("-") else []
+    return [*argv[len(options) :], *options]
+
+
+def _add_folders(words: Sequence[str]) -> list[str]:
+    """Turn ``--config-dir FOLDER`` into an override, so that it holds for each configuration of a sweep too."""
+    rest, folders = [], []
+    iterator = iter(words)
+    for word in iterator:
+        option, is_set, folder = word.partition("=")
+        if option not in CONFIG_DIR:
+            rest.append(word)
+            continue
+        folder = folder if is_set else next(iterator, "")
+        if not Path(folder).is_dir():
+            raise UsageError(f"{option} {folder}: there is no such folder")
+        folders.append(f"file://{Path(folder).resolve()}")
+    if len(folders) > 1:
+        raise UsageError("--config-dir names one folder")
+    return [*rest, f"{SEARCH_PATH}={json.dumps(folders)}"] if folders else rest
 
 
 def _split(words: list[str]) -> list[str]:
@@ -191,7 +217,7 @@ def _compose(stage: Stage, overrides: Sequence[str], stages: Mapping[str, Stage]
     # Without this variable Hydra prints its errors over several lines instead of raising them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        if any(word.startswith(("-", "hydra")) for word in overrides):
+        if any(word.startswith(("-", "hydra")) and not word.startswith(SEARCH_PATH) for word in overrides):
             configs = _compose_with_options(stage, overrides)
         else:
             # Hydra's own command line would compose the configuration twice, to look for a sweep.
@@ -213,11 +239,18 @@ def _compose_with_options(stage: Stage, overrides: Sequence[str]) -> list["Confi
 
     from aura.config.compose import check_config
 
+    # Hydra's own command line accepts its options and the overrides in blocks only.
+    folders = [word for word in overrides if word.startswith(SEARCH_PATH)]
+    named = [
+        option
+        for word in folders
+        for option in ("--config-dir", json.loads(word.partition("=")[2])[0].removeprefix("file://"))
+    ]
     composed: list[tuple[DictConfig, list[str], Mapping[str, str | None]]] = []
     _call_hydra(
-        [f"python -m aura {stage.name}", *overrides],
+        [f"python -m aura {stage.name}", *named, *(word for word in overrides if word not in folders)],
         lambda values: composed.append(
-            (values, list(HydraConfig.get().overrides.task), HydraConfig.get().runtime.choices)
+            (values, [*HydraConfig.get().overrides.task, *folders], HydraConfig.get().runtime.choices)
         ),
     )
     return [check_config(*values) for values in composed]

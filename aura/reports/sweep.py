@@ -10,6 +10,7 @@ import optuna.visualization.matplotlib as plots
 import pandas as pd
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -187,7 +188,7 @@ def write_experiment(overrides: Sequence[str], words: Sequence[str], best: Froze
         value = override.value() if override.key_or_group == "experiments" else None
         names = value if isinstance(value, list) else [value] if value else []
         for name in names:
-            content = yaml.safe_load((CONF / "experiments" / f"{name}.yaml").read_text(encoding="utf-8"))
+            content = _read_experiment(str(name), parsed)
             defaults += [line for line in content.pop("defaults", []) if all(_is_repeated(_group(key)) for key in line)]
             for key, setting in content.items():
                 _add(values, key, setting)
@@ -207,6 +208,15 @@ def write_experiment(overrides: Sequence[str], words: Sequence[str], best: Froze
     )
     text: str = yaml.safe_dump(experiment, sort_keys=False)
     return f"# @package _global_\n{text}"
+
+
+def _read_experiment(name: str, parsed: Sequence[Override]) -> dict[str, Any]:
+    """Read an experiment of the project, or of the folders that ``--config-dir`` names."""
+    named: list[Any] = [override.value() for override in parsed if override.key_or_group == "hydra.searchpath"]
+    folders = [CONF, *(Path(str(address).removeprefix("file://")) for addresses in named for address in addresses)]
+    file = next(file for folder in folders if (file := folder / "experiments" / f"{name}.yaml").is_file())
+    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return content
 
 
 def _add(values: dict[str, Any], key: str, value: Any) -> None:
