@@ -19,23 +19,24 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 WITHIN_S = 60
 
 
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """Serve the project as a bare repository."""
-    bare, copy = tmp_path / "served" / "aura.git", copy_checkout(tmp_path / "copy")
+@pytest.fixture(params=["", "#projects/aura"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Serve the project, or a repository that has it in a folder, as a bare repository."""
+    bare, repository = tmp_path / "served" / "aura.git", tmp_path / "copy"
+    copy = copy_checkout(repository / request.param.removeprefix("#"))
     for name in ("MLproject", "conda.yaml"):
         shutil.copy(PROJECT / name, copy)
     who = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     for words in (["init", "-b", "served"], ["add", "."], [*who, "commit", "-m", "test"]):
-        subprocess.run(["git", *words], cwd=copy, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["git", "clone", "--quiet", "--bare", copy, bare], check=True)
+        subprocess.run(["git", *words], cwd=repository, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["git", "clone", "--quiet", "--bare", repository, bare], check=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = ["git", "daemon", f"--base-path={bare.parent}", "--export-all", "--listen=127.0.0.1", f"--port={port}"]
     daemon = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        yield f"git://127.0.0.1:{port}/aura.git"
+        yield f"git://127.0.0.1:{port}/aura.git{request.param}"
     finally:
         daemon.terminate()
         daemon.wait()
