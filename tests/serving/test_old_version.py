@@ -110,4 +110,4 @@ def test_an_old_version_is_evaluated_and_new_versions_are_compared_with_it(
     client.set_registered_model_alias("old", "previous", "1")
     assert main(["rollback", "model_name=old"]) == 0
     assert capsys.readouterr().out.startswith("rollback: old version 1 is the champion again; version 2 was")
-    assert client.get_model_version("old", "1").tags["aura.promotion"].endswith("champion after version 2: rollback")
+    assert client.get_model_version("old", "1").tags["aura.promotion"].endswith(" after version 2: rollback")
