@@ -52,11 +52,12 @@ def write_model_card(
     return "\n".join(parts)
 
 
+# A line per paragraph: MLflow breaks lines where the text does.
 LIMITS = """## Limits
 
-Research software; not a medical device, not for diagnosis or for alarms that anyone relies on. Seizures that do not
-change the heart rate cannot be detected from it. The model was not tested on other sensors, ages or diseases than those
-of the corpus.
+Research software; not a medical device, not for diagnosis or for alarms that anyone relies on. Seizures that do not \
+change the heart rate cannot be detected from it. The model was not tested on other sensors, ages or diseases than \
+those of the corpus.
 
 Licence: GPL-3.0-or-later.
 """
@@ -77,22 +78,20 @@ def describe_model(config: Config, origin: Origin) -> str:
     synthetic = f" {SYNTHETIC}: its scores say nothing about patients." if origin.synthetic else ""
     return f"""{verb} epileptic seizures from RR intervals of the corpus {origin.corpus}.{synthetic}
 
-| Alias | Version |
-|---|---|
-| `champion` | used by `detect`, `live` and serving |
-| `previous` | the champion before it; `python -m aura rollback model_name={name}` makes it the champion again |
-| `challenger` | the newest version that was not better than the champion |
+- `champion` is used by `detect`, `live` and serving.
+- `previous` is the champion before it. `python -m aura rollback model_name={name}` makes it the champion again.
+- `challenger` is the newest version that did not become the champion.
 
-The tag `aura.promotion` of a version says when it got its alias, after which champion, and why. Its description is its
-model card.
+The tag `aura.promotion` of a version says when it got its alias, after which champion, and why. The description of a \
+version is its model card.
 
 ```bash
 python -m aura detect edf=recording.edf model=models:/{name}@champion
 mlflow models serve -m models:/{name}@champion --env-manager local --port 5001
 ```
 
-Input: a row per RR interval, with `t_s` (its end in seconds from the start of the recording) and `rr_ms` (its length in
-ms). Output: the probability of a seizure in each window.
+Input: a row per RR interval, with `t_s` (its end in seconds from the start of the recording) and `rr_ms` (its length \
+in ms). Output: the probability of a seizure in each window.
 
 Research software; not a medical device.
 """
@@ -106,7 +105,7 @@ def _describe_model(config: Config, scores: Mapping[str, float]) -> str:
     model = config.model["_target_"].rpartition(".")[2]
     verb = "Forecasts" if _is_forecaster(config) else "Detects"
     # MLflow's list of versions shows the beginning of the first line.
-    return f"""F1 {scores["event_f1"]:.3f}, sensitivity {scores["event_sensitivity"]:.1%}, \
+    return f"""F1 {scores["event_f1"]:.3f}, sensitivity {100 * scores["event_sensitivity"]:.1f} %, \
 {scores[f"event_{FALSE_ALARM_RATE}"]:.1f} false alarms per 24 h of assessed time, on test subjects.
 
 {verb} epileptic seizures from RR intervals, by a {model}, with a window every {config.windows.step_s:g} s.
@@ -129,7 +128,7 @@ Tested on {counted(tested["subject"].nunique(), "subject")} with {counted(tested
 def _describe_scores(scores: Mapping[str, float], comparison: str) -> str:
     return f"""## Scores
 
-SzCORE rules unless the configuration changes them; counts are pooled over recordings; 95 % intervals over subjects in
+SzCORE rules unless the configuration changes them; counts are pooled over recordings; 95 % intervals over subjects in \
 brackets.
 
 ```

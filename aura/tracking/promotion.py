@@ -114,22 +114,22 @@ def _draft(config: Config, candidate: Candidate, score_again: ScoreAgain, champi
     """Compare the candidate with a champion, and write the version."""
     decision = _decide(config, champion, candidate, score_again)
     beside = {None: "", CHAMPION: f" after version {champion}", CHALLENGER: f" beside version {champion}"}
-    place = beside[decision.alias if champion else None]
+    got = f"{decision.alias} {versions.now()}{beside[decision.alias if champion else None]}"
     tags = {
         "aura.f1": f"{decision.scores['f1']:.4g}",
-        f"aura.{FALSE_ALARM_RATE}": f"{decision.scores[FALSE_ALARM_RATE]:.4g}",
-        TAG_PROMOTION: f"{versions.now()} {decision.alias}{place}: {decision.summary}",
+        "aura.false_alarms": f"{decision.scores[FALSE_ALARM_RATE]:.4g} per 24 h",
+        TAG_PROMOTION: f"{got}: {decision.summary}",
         TAG_SYNTHETIC: str(candidate.origin.synthetic).lower(),
         TAG_LABELS: _name_task(config),
         TAG_BASELINE: config.baseline or "",
         versions.FINGERPRINT: candidate.fingerprint,
     }
-    promotion = f"## Promotion\n\n{versions.now()} UTC, {decision.alias}{place}: {decision.reason}.\n"
+    summary, _, details = candidate.card.partition("\n\n")
     return versions.Draft(
         decision.alias,
         champion,
         decision.reason,
-        f"{candidate.card}\n{promotion}",
+        f"{summary}\n\nRegistered as {got}: {decision.reason}.\n\n{details}",
         {key: value for key, value in tags.items() if value},
     )
 

@@ -216,7 +216,7 @@ def rollback(name: str) -> str:
     # A champion that cannot be loaded would stop detect and serving.
     load(f"models:/{name}/{previous}")
     former = f"version {champion}" if champion else "none"
-    entry = f"{now()} {CHAMPION} after {former}: rollback"
+    entry = f"{CHAMPION} {now()} after {former}: rollback"
     client.set_model_version_tag(name, previous, ROLLBACK, json.dumps({"entry": entry, "champion": champion}))
     client.set_registered_model_alias(name, CHAMPION, previous)
     return _end_rollback(client.get_model_version(name, previous))
@@ -228,8 +228,8 @@ def write_history(entry: str, earlier: str | None) -> str:
 
 
 def now() -> str:
-    """Return the present minute in UTC."""
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+    """Return the present minute in UTC, for tags and descriptions."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _find_champion(name: str) -> str | None:

@@ -18,8 +18,10 @@ import pandas as pd
 import pytest
 
 from aura.cli import main
+from aura.demo import post, serve_model
 from aura.serving.pyfunc import Pyfunc
 from aura.tracking.registry import load
+from tests.support.project import Project
 from tests.support.real_ecg import write_real
 
 pytestmark = pytest.mark.integration
@@ -80,3 +82,32 @@ def test_an_old_version_is_loaded_by_current_code(registered: str, tmp_path: Pat
     words = [f"edf={tmp_path / 'a.edf'}", f"model={registered}", f"output={tmp_path}", f"workspace={tmp_path / 'w'}"]
     assert main(["detect", *words, "compute=serial"]) == 0
     assert (tmp_path / "a.tse_bi").is_file()
+
+
+def test_an_old_version_is_served_over_http(registered: str, tmp_path: Path) -> None:
+    known = json.loads((tmp_path / "model" / "answers.json").read_text())
+    with serve_model(registered) as url:
+        status, answer = post(url, {"inputs": {"t_s": known["t_s"], "rr_ms": known["rr_ms"]}})
+    assert status == 200, answer
+    got = np.array([row["probability"] for row in answer["predictions"]], dtype=np.float64)
+    assert np.allclose(got, np.array(known["probability"], dtype=np.float64), rtol=1e-9, equal_nan=True)
+
+
+def test_an_old_version_is_evaluated_and_new_versions_are_compared_with_it(
+    registered: str, trained: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained.run("evaluate", f"model={registered}") == 0
+    said = capsys.readouterr().out
+    assert "evaluate: the training subjects of old version 1 are not recorded" in said
+    assert "evaluate: old version 1 on 6 subjects of synthetic" in said
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias("old", "champion", "1")
+    assert trained.run("train", "tracking.model_name=old") == 0
+    says = "old version 2 is the challenger: not compared with the champion (version 1): its training subjects are not"
+    assert says in capsys.readouterr().out
+    # It can become the champion again after another one.
+    client.set_registered_model_alias("old", "champion", "2")
+    client.set_registered_model_alias("old", "previous", "1")
+    assert main(["rollback", "model_name=old"]) == 0
+    assert capsys.readouterr().out.startswith("rollback: old version 1 is the champion again; version 2 was")
+    assert client.get_model_version("old", "1").tags["aura.promotion"].endswith(" after version 2: rollback")

@@ -68,7 +68,10 @@ def test_a_run_killed_at_any_step_leaves_complete_versions_for_the_next_to_settl
         name = f"{request}-{number}-{when}"
         found = client.search_model_versions(f"name = '{name}'")
         assert len(found) == left, name
-        assert all(one.description.startswith("Card\n") and "aura.promotion" in one.tags for one in found), name
+        assert all(
+            one.description.startswith("Card\n\nRegistered as champion ") and "aura.promotion" in one.tags
+            for one in found
+        ), name
         capsys.readouterr()
         versions.settle(name)
         assert capsys.readouterr().out.count("is withdrawn: its run") == left - 1 - is_champion, name

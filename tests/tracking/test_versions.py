@@ -93,9 +93,9 @@ def test_a_rollback_makes_the_previous_champion_the_champion_and_a_second_one_un
     assert said == "rollback: back version 1 is the champion again; version 2 was the champion before\n"
     assert aliases("back") == {"champion": "1", "previous": "2"}
     history = mlflow.MlflowClient().get_model_version("back", "1").tags["aura.promotion"].split("; ")
-    times = r"[-\d]{10} [:\d]{5}"
-    assert re.fullmatch(f"{times} champion after version 2: rollback", history[0])
-    assert re.fullmatch(f"{times} champion: F1 0.095", history[1])
+    times = r"champion [-\d]{10} [:\d]{5} UTC"
+    assert re.fullmatch(f"{times} after version 2: rollback", history[0])
+    assert re.fullmatch(f"{times}: F1 0.095", history[1])
     assert main(["rollback", "model_name=back"]) == 0
     assert aliases("back") == {"champion": "2", "previous": "1"}
 

@@ -127,8 +127,7 @@ def run(stage: str, *own: str, params: Mapping[str, Any], without: str | None = 
     Raises
     ------
     AirflowFailException
-        If a setting is wrong, so that a retry would fail too, or if a version was registered, so that a retry would
-        register another one.
+        If a setting is wrong, so that a retry would fail too, or if a version was registered, which is complete.
     AirflowException
         If the stage failed or was interrupted.
     """
