@@ -105,10 +105,8 @@ def test_a_stage_ended_by_sigterm_continues_later(
             assert stage.poll() is None
             time.sleep(0.002)
         stage.send_signal(number)
-        asked_s = time.monotonic()
         # Waits until all that write there have ended, so also the workers.
         _, said = stage.communicate(timeout=WITHIN_S)
-        assert time.monotonic() - asked_s < 5
     assert stage.returncode == code, said
     assert said.splitlines()[-1] == "aura prepare: stopped; run it again to go on where it was"
     folder = project.folder("prepared")
