@@ -1,10 +1,20 @@
 """Train registers each model once, and of several only the best."""
 
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import mlflow
 import pytest
 
 from aura import assembly
 from aura.cli import main
+from aura.core.paths import PROJECT
 from tests.support.project import Project
 from tests.support.registry import aliases
 from tests.support.runs import RunOf
@@ -31,28 +41,34 @@ def versions_of(name: str) -> list[str]:
 
 
 def test_an_unchanged_training_is_found_and_not_repeated(
-    trained: Project, run_of: RunOf, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    trained: Project,
+    project: Project,
+    run_of: RunOf,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # A copy, since main writes the tables again.
+    shutil.copytree(trained.workspace, project.workspace)
     words = (TINY, "tracking.model_name=once", AUTO)
-    assert trained.run("train", *words) == 0
+    assert project.run("train", *words) == 0
     scores = capsys.readouterr().out.split("\n\n")[1]
     assert scores.startswith("held-out subjects")
     (run,) = runs_of("once")
     for stage in ("train", "main"):
-        assert trained.run(stage, *words) == 0
+        assert project.run(stage, *words) == 0
         said = capsys.readouterr().out
         assert f"train: nothing is trained: run {run.info.run_id} of " in said
         assert f"\n\n{scores}\n\nonce version 1 is the champion: models:/once/1\n" in said
         assert len(runs_of("once")) == 1
     assert run_of("main").data.tags["aura.upstream.train"] == run.info.run_id
     # What decides the model or its promotion counts; the number of workers does not.
-    assert trained.run("train", *words, "compute=processes", "compute.workers=1") == 0
+    assert project.run("train", *words, "compute=processes", "compute.workers=1") == 0
     assert len(runs_of("once")) == 1
     for number, word in enumerate(("seed=43", "tracking.champion_confidence=0.8"), start=2):
-        assert trained.run("train", *words, word) == 0
+        assert project.run("train", *words, word) == 0
         assert len(runs_of("once")) == number
     monkeypatch.setattr(assembly, "_digest_code", lambda: "other code")
-    assert trained.run("train", *words) == 0
+    assert project.run("train", *words) == 0
     assert versions_of("once") == ["1", "2", "3", "4"]
 
 
@@ -130,9 +146,7 @@ def test_a_multirun_whose_last_job_fails_says_what_is_done(
     assert versions_of("half") == []
 
 
-def test_a_sweep_registers_its_best_trial_once(
-    trained: Project, project: Project, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sweep_registers_its_best_trial_once(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     space = "sweep.space={model.max_depth:{choices:[4]}}"
     words = (space, "sweep.n_trials=1", TINY, "tracking.model_name=searched", AUTO)
     assert project.run("sweep", *words) == 0
@@ -143,3 +157,28 @@ def test_a_sweep_registers_its_best_trial_once(
     said = capsys.readouterr().out
     assert versions_of("searched") == ["1"]
     assert "nothing is trained" in said
+
+
+def test_mlflow_run_of_an_unchanged_training_keeps_no_run(trained: Project) -> None:
+    words = [*trained.overrides, TINY, "tracking.model_name=by_mlflow", "tracking.register=auto"]
+    assert main(["train", *words]) == 0
+    (run,) = runs_of("by_mlflow")
+    command = [sys.executable, "-m", "mlflow", "run", ".", "-e", "train", "--env-manager", "local"]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment.pop("MLFLOW_EXPERIMENT_ID", None)
+    done = subprocess.run(
+        [*command, "--experiment-name", "tests", "-P", f"overrides={shlex.join(words)}"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"train: nothing is trained: run {run.info.run_id} of " in done.stdout
+    (opened,) = re.findall(r"Run \(ID '(\w+)'\) succeeded", done.stderr)
+    deadline = time.monotonic() + 60
+    while mlflow.get_run(opened).info.lifecycle_stage == "active":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert len(runs_of("by_mlflow")) == 1
