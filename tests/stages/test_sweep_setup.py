@@ -12,6 +12,8 @@ from hydra.utils import get_object
 from optuna.trial import FixedTrial
 
 from aura.config.compose import compose
+from aura.config.help import describe_stage
+from aura.config.stage import find_stages
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
 from aura.search.space import Space
@@ -107,6 +109,13 @@ PRUNERS = {
     "hyperband": optuna.pruners.HyperbandPruner,
     "none": optuna.pruners.NopPruner,
 }
+
+
+def test_help_explains_the_keys_of_the_default_sampler_and_pruner() -> None:
+    text = describe_stage(find_stages()["sweep"])
+    assert "  sampler.n_startup_trials=10    Trials drawn at random before the model is used\n" in text
+    assert "  pruner.n_startup_trials=5      Trials that must complete before one is stopped\n" in text
+    assert "_target_" not in text
 
 
 def plan(*overrides: str, space: dict[str, Any] | None = None) -> Any:
