@@ -25,6 +25,7 @@ def run_all(
     compute: Compute,
     title: str,
     on_death: Callable[[Item], Result],
+    unit: str = "recording",
 ) -> list[Result]:
     """Call ``work`` on every item.
 
@@ -43,6 +44,8 @@ def run_all(
         Title of the progress bar.
     on_death
         Returns the result of an item that kills its worker.
+    unit
+        What an item is, for the progress bar.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def run_all(
     """
     results: dict[int, Result] = {}
     with (
-        tqdm(total=len(items), desc=title, unit="recording", dynamic_ncols=True, disable=None) as bar,
+        tqdm(total=len(items), desc=title, unit=unit, dynamic_ncols=True, disable=None) as bar,
         telemetry.queue(lambda: len(items) - len(results)),
     ):
         # In this process an item is done as soon as it is submitted.

@@ -19,6 +19,7 @@ from aura.core.paths import CONF
 from aura.search.space import Space
 from aura.stages.sweep.first import read_known
 from aura.stages.sweep.setup import check_search, find_experiment, plan_search, search_space
+from aura.stages.sweep.spread import localize
 
 DEPTH = {"model.max_depth": {"type": "int", "low": 4, "high": 24, "step": 4}}
 
@@ -252,3 +253,11 @@ def test_a_known_configuration_outside_of_the_space_is_refused(entry: str, says:
     with pytest.raises(AuraError) as error:
         known(search_space(DEPTH), f"sweep.enqueue=[{entry}]")
     assert str(error.value) == says
+
+
+def test_a_worker_gets_the_same_folders_and_works_by_itself() -> None:
+    given = ["compute=dask", "compute.workers=2", "seed=3", "workspace=some where", "dataset.root=data"]
+    config = compose(localize(compose(given)))
+    assert config.compute["_target_"] == "aura.execution.executors.Serial"
+    assert (config.workspace, config.dataset.root) == (str(Path("some where").resolve()), str(Path("data").resolve()))
+    assert config.seed == 3
