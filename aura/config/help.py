@@ -85,9 +85,9 @@ def _list_options(group: str) -> list[str]:
 
 
 def _list_keys(name: str) -> list[str]:
-    """Return a key itself, or the keys of a section."""
+    """Return a key itself, or the keys of a section; the class of a group is chosen by its option."""
     defaults = _defaults()
-    below = [key for key in defaults if key.startswith(f"{name}.")]
+    below = [key for key in defaults if key.startswith(f"{name}.") and not key.endswith("._target_")]
     return below or [name]
 
 
@@ -119,7 +119,9 @@ def _load_option(group: Path, option: str) -> dict[str, Any]:
 
 def _comments() -> dict[str, str]:
     comments = read_comments(CONF / "config.yaml")
-    for path in sorted(CONF.glob("*/*.yaml")):
+    default = [CONF / group / f"{option}.yaml" for group, option in _chosen_options().items()]
+    # First the options that are the default, since others may give a key another meaning.
+    for path in [*default, *sorted(CONF.glob("*/*.yaml"))]:
         for key, comment in read_comments(path).items():
             comments.setdefault(f"{path.parent.name}.{key}", comment)
     return comments

@@ -93,9 +93,9 @@ class Stage:
         if is_set and not value and (name in self.words or name in self.knobs):
             return None
         if name in self.words:
-            return f"{self.words[name]}={_quote(value)}"
+            return f"{self.words[name]}={quote_for_hydra(value)}"
         if name in self.shorthand and value != "null" and not value.startswith(("'", '"', "$")):
-            return f"{name}={_quote(value)}"
+            return f"{name}={quote_for_hydra(value)}"
         return f"{self.knobs[name]}={value}" if name in self.knobs else word
 
     def run(self, config: Any, **options: Any) -> None:
@@ -124,8 +124,8 @@ class Stage:
             self.run(config)
 
 
-def _quote(value: str) -> str:
-    """Quote a text for Hydra."""
+def quote_for_hydra(value: str) -> str:
+    """Quote a text as a value of an override of Hydra, which may then hold any character."""
     # Backslashes escape only before a quote and at the end.
     return "'" + re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value) + "'"
 

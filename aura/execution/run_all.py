@@ -26,6 +26,7 @@ def run_all(
     compute: Compute,
     title: str,
     on_death: Callable[[Item], Result],
+    unit: str = "recording",
 ) -> list[Result]:
     """Call ``work`` on every item.
 
@@ -44,6 +45,8 @@ def run_all(
         Title of the progress bar.
     on_death
         Returns the result of an item that kills its worker.
+    unit
+        What an item is, for the progress bar.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def run_all(
     """
     results: dict[int, Result] = {}
     with (
-        show_progress(title=title, unit="recording", total=len(items)) as bar,
+        show_progress(title=title, unit=unit, total=len(items)) as bar,
         telemetry.queue(lambda: len(items) - len(results)),
     ):
         # In this process an item is done as soon as it is submitted.

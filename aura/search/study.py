@@ -105,7 +105,7 @@ class SharedStudy:
         done = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
         return [trial for trial in done if trial.state != TrialState.FAIL or ERROR in trial.user_attrs]
 
-    def work(self, suggest: Suggest, attempt: Attempt, n_trials: int) -> None:
+    def work(self, suggest: Suggest, attempt: Attempt, n_trials: int, *, only_one: bool = False) -> None:
         """Do trials until ``n_trials`` of the study have finished, including those of other processes.
 
         Parameters
@@ -118,6 +118,8 @@ class SharedStudy:
             not allowed.
         n_trials
             Number of finished trials of the whole study; a grid ends before, after its last combination.
+        only_one
+            Whether to return after the first trial of this process.
         """
         while True:
             choice = None
@@ -128,6 +130,8 @@ class SharedStudy:
             if choice is not None:
                 with self._heartbeat(choice[0]):
                     self._try(*choice, attempt)
+                if only_one:
+                    return
             elif running:
                 time.sleep(POLL_S)
             else:

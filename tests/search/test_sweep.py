@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mlflow
 import optuna
+import psutil
 import pytest
 import yaml
 from optuna.trial import TrialState
@@ -265,3 +266,56 @@ def test_two_processes_share_a_study_and_one_is_killed(
     assert runs[killed.user_attrs["mlflow_run_id"]].info.status == "KILLED"
     assert len(children(parent, "train")) == 1
     assert mlflow.get_run(parent).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_trials_are_spread_over_a_dask_cluster_and_a_worker_is_killed(
+    trained: Project, kind: str, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("AURA_SWEEP_HEARTBEAT_S", "5")
+    words = [SPACE, f"sweep.storage='{storage}'", "sweep.study=spread", "sweep.n_trials=6", "sampler=random"]
+    more = ["model.n_estimators=200", "tracking.model_name=spread", "compute=dask", "compute.workers=2", "pruner=none"]
+    given = [word for word in trained.overrides if not word.startswith("compute")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aura", "sweep", *given, *words, *more],
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+    def both_at_work() -> bool:
+        running = [t for t in trials_of("spread", storage)[0] if t.state == TrialState.RUNNING]
+        return sum("mlflow_run_id" in t.user_attrs for t in running) == 2
+
+    try:
+        wait(both_at_work, process)
+        workers = [
+            child for child in psutil.Process(process.pid).children() if any("spawn_main" in w for w in child.cmdline())
+        ]
+        assert len(workers) == 2
+        workers[0].kill()
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors.decode()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+    trials, attributes = trials_of("spread", storage)
+    done = [t for t in trials if t.state == TrialState.COMPLETE]
+    assert len(done) == len({str(t.params) for t in done}) == 6
+    failed = [t for t in trials if t.state == TrialState.FAIL]
+    assert failed
+    # On a slow machine a trial that is alive can be silent too long as well; each is tried again once.
+    assert sorted(t.system_attrs["failed_trial"] for t in done if "failed_trial" in t.system_attrs) == [
+        t.number for t in failed
+    ]
+    assert len(trials) == 6 + len(failed)
+    parent = attributes["mlflow_parent_run_id"]
+    runs = {run.info.run_id: run for run in children(parent, "trial")}
+    assert {t.user_attrs["mlflow_run_id"] for t in done} <= runs.keys()
+    assert all(run.info.status in ("FINISHED", "KILLED") for run in runs.values())
+    assert len(children(parent, "train")) == 1

@@ -12,11 +12,14 @@ from hydra.utils import get_object
 from optuna.trial import FixedTrial
 
 from aura.config.compose import compose
+from aura.config.help import describe_stage
+from aura.config.stage import find_stages
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
 from aura.search.space import Space
 from aura.stages.sweep.first import read_known
 from aura.stages.sweep.setup import check_search, find_experiment, plan_search, search_space
+from aura.stages.sweep.spread import localize
 
 DEPTH = {"model.max_depth": {"type": "int", "low": 4, "high": 24, "step": 4}}
 
@@ -107,6 +110,13 @@ PRUNERS = {
     "hyperband": optuna.pruners.HyperbandPruner,
     "none": optuna.pruners.NopPruner,
 }
+
+
+def test_help_explains_the_keys_of_the_default_sampler_and_pruner() -> None:
+    text = describe_stage(find_stages()["sweep"])
+    assert "  sampler.n_startup_trials=10    Trials drawn at random before the model is used\n" in text
+    assert "  pruner.n_startup_trials=5      Trials that must complete before one is stopped\n" in text
+    assert "_target_" not in text
 
 
 def plan(*overrides: str, space: dict[str, Any] | None = None) -> Any:
@@ -243,3 +253,11 @@ def test_a_known_configuration_outside_of_the_space_is_refused(entry: str, says:
     with pytest.raises(AuraError) as error:
         known(search_space(DEPTH), f"sweep.enqueue=[{entry}]")
     assert str(error.value) == says
+
+
+def test_a_worker_gets_the_same_folders_and_works_by_itself() -> None:
+    given = ["compute=dask", "compute.workers=2", "seed=3", "workspace=some where", "dataset.root=data"]
+    config = compose(localize(compose(given)))
+    assert config.compute["_target_"] == "aura.execution.executors.Serial"
+    assert (config.workspace, config.dataset.root) == (str(Path("some where").resolve()), str(Path("data").resolve()))
+    assert config.seed == 3

@@ -1,7 +1,7 @@
 """Search configurations: score each on the training subjects, and test the best once on the other subjects."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from aura.core.wording import counted
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
 from aura.evaluation.results import ScoredRecording
 from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS
+from aura.execution.dask import Dask
 from aura.learning.feature_table import FeatureTable
 from aura.reports.sweep import best_trial, draw_study, tabulate_trials, write_experiment
 from aura.search.opening import shared_study
@@ -39,9 +40,11 @@ from aura.stages.prepare.run import ensure_prepared
 from aura.stages.sweep import SweepConfig
 from aura.stages.sweep.first import queue_first, read_known
 from aura.stages.sweep.setup import check_search, locate_storage, plan_search, search_space
+from aura.stages.sweep.spread import localize, spread_trials
 from aura.stages.train import STAGE as TRAIN
 from aura.stages.train import run as train
 from aura.tracking import logs, runs
+from aura.tracking.workers import find_server, logging_to
 from aura.workspace.prepared import PreparedCorpus
 
 REPORTED = "reported_trials"
@@ -77,12 +80,39 @@ def _sweep(config: Config) -> None:
             parent = _parent(shared, active.info.run_id)
             print(f"sweep: study {name}, {len(shared.finished())} of {counted(options.n_trials, 'trial')} done")
             queue_first(config, space, known, shared)
+            compute = instantiate(config.compute)
+            if isinstance(compute, Dask):
+                task = _Task(localize(config), settings, locate_storage(config), parent, find_server())
+                spread_trials(task.do_trial, shared, options.n_trials, compute)
             shared.work(space.suggest, partial(_attempt, config, parent, settings["data.digest"]), options.n_trials)
             # One process reports; the others skip the report.
             with shared.lock:
                 if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
                     _report(config, shared, parent)
                     shared.study.set_user_attr(REPORTED, len(shared.finished()))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A trial for a worker of a cluster: what it needs to join the study and to log a child run of the sweep."""
+
+    overrides: list[str]
+    settings: dict[str, str]
+    url: str
+    parent: str
+    server: dict[str, str]
+
+    def do_trial(self) -> None:
+        """Do one trial, or none if the study has all."""
+        config = compose(self.overrides)
+        space = search_space(config.section(SweepConfig).space)
+        search = plan_search(config, space, self.settings)
+        describe_error = partial(public_error, config=config)
+        attempt = partial(_attempt, config, self.parent, self.settings["data.digest"])
+        with logging_to(self.server):
+            runs.connect(config)
+            with shared_study(search, self.url, _mark_killed, describe_error) as shared:
+                shared.work(space.suggest, attempt, config.section(SweepConfig).n_trials, only_one=True)
 
 
 def _check_keys(config: Config, space: Space) -> None:
