@@ -3,7 +3,6 @@
 from typing import Any, Protocol
 
 import numpy as np
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from aura.core.arrays import Bools, Floats, Ints, Singles
 from aura.core.errors import AuraError
@@ -93,6 +92,9 @@ def seizure_probability(model: Predictor, x: Floats | Singles) -> Floats:
 
 def _probability(model: Predictor, x: Floats | Singles, described: Bools) -> Floats:
     """Return the probability of a seizure for the rows that have a feature."""
+    # Imported where a model exists: it takes most of a second, and much of Aura only names this module.
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
     if not isinstance(model, RandomForestClassifier | ExtraTreesClassifier):
         return model.predict_proba(x[described])[:, 1]
     # As predict_proba of a forest, without its overhead per tree, which is most of the time for a single row and sets

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score
 
 from aura.learning.classifier import Classifier, seizure_probability
 from aura.learning.feature_table import FeatureTable
@@ -33,6 +32,8 @@ def compute_importance(model: Classifier, table: FeatureTable, *, seed: int) -> 
         One row per feature, sorted by importance: ``feature``; ``importance``, the mean loss of average precision; and
         ``spread``, its standard deviation over shuffles.
     """
+    from sklearn.metrics import average_precision_score
+
     rng = np.random.default_rng(seed)
     labels = [table.labels(number) for number in range(len(table))]
     counts = {label: max(sum(int((values == label).sum()) for values in labels), 1) for label in (TARGET, INTERICTAL)}

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import yaml
 from filelock import FileLock
-from matplotlib.figure import Figure
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
@@ -33,6 +32,9 @@ from aura.evaluation.scoring import RATIOS
 from aura.serving.requests import SIGNATURE
 from aura.tracking import project
 from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Each request waits half a minute for a server that restarts (refused connections); MLflow's default is four minutes.
 # A server that accepts a request has a minute to answer, since it may be uploading a model to an object store.
@@ -280,7 +282,7 @@ def log_files(paths: Sequence[Path], folder: str | None = None) -> None:
         mlflow.log_artifact(str(path), folder)
 
 
-def log_figures(figures: Mapping[str, Figure]) -> None:
+def log_figures(figures: "Mapping[str, Figure]") -> None:
     """Log pictures by name, at the top level: the view that compares runs does not show folders."""
     with warnings.catch_warnings():
         # Characters that the font lacks are drawn as boxes; the tables have the names in full.

@@ -20,7 +20,7 @@ from aura.config.compose import compose
 from aura.core.errors import AuraError, OutageError
 from aura.core.paths import PROJECT
 from aura.search.study import SharedStudy, shared_study
-from aura.stages.sweep.run import search_space
+from aura.stages.sweep.run import build_trial_recipe, search_space
 from tests.support.project import Project
 from tests.support.runs import RunOf, artifacts
 
@@ -67,6 +67,17 @@ def test_a_dimension_becomes_an_override() -> None:
     config = compose(words)
     assert config.windows.lengths_s["poincare"] == [30, 60]
     assert "robust" in config.features.families
+
+
+@pytest.mark.parametrize(
+    ("of_sweep", "of_train", "limit"),
+    [("2000", "9000", 2000), ("9000", "2000", 2000), ("null", "9000", 9000), ("null", "null", None)],
+)
+def test_a_trial_is_fitted_on_as_many_windows_as_the_lower_limit_allows(
+    of_sweep: str, of_train: str, limit: int | None
+) -> None:
+    config = compose([f"sweep.max_windows={of_sweep}", f"train.max_windows={of_train}", "model.n_estimators=2"])
+    assert build_trial_recipe(config).training.max_windows == limit
 
 
 @pytest.mark.parametrize(

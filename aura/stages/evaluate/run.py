@@ -15,7 +15,7 @@ from aura.evaluation.results import AnnotatedRecording, Evaluation, ScoredRecord
 from aura.execution import telemetry
 from aura.features import extract_features
 from aura.learning.labels import describe_task
-from aura.reports import figures, text
+from aura.reports import text
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import EvaluateConfig
 from aura.stages.prepare.run import ensure_prepared
@@ -67,6 +67,9 @@ def log_evaluation(
 ) -> None:
     """Log scores, tables and pictures of an evaluation."""
     runs.log_metrics({**scores, "threshold": registered.detector.threshold})
+    # Local, since detect uses this module and draws no such pictures.
+    from aura.reports import figures
+
     runs.log_params({"evaluated.model": registered.name, "evaluated.run_id": registered.run_id})
     runs.log_json(registered.provenance.to_dict(), "provenance.json")
     runs.log_table(evaluation.per_subject(), "per_subject.json")

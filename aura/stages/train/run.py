@@ -26,7 +26,6 @@ from aura.core.errors import AuraError
 from aura.core.provenance import Origin, Provenance
 from aura.core.wording import counted
 from aura.detection.components import build_labelling
-from aura.detection.onnx import check_exportable
 from aura.evaluation.recipe import Recipe, TrainingResult
 from aura.evaluation.results import Evaluation
 from aura.learning.feature_table import FeatureTable
@@ -34,7 +33,6 @@ from aura.learning.importance import compute_importance
 from aura.learning.splits import Fold
 from aura.reports import text
 from aura.reports.model_card import write_model_card
-from aura.reports.training import draw_training
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import run as evaluate
 from aura.stages.featurize.run import ensure_features
@@ -50,6 +48,8 @@ def run(config: Config) -> None:
     recipe = build_recipe(config)
     runtime = config.serving.runtime or "sklearn"
     if runtime == "onnx":
+        from aura.detection.onnx import check_exportable
+
         check_exportable(instantiate(config.model))
     with runs.stage_run("train", config) as active:
         features = open_feature_table(config)
@@ -139,6 +139,8 @@ def log_pictures(
     config: Config, features: FeatureTable, result: TrainingResult, recipe: Recipe, scores: Mapping[str, float]
 ) -> None:
     """Log the pictures of a training, and the pages of the recordings with the most errors."""
+    from aura.reports.training import draw_training
+
     # The first of several folds stands for the others: its model is tried on subjects that it has not seen.
     unseen = features.select(result.folds[0].test)
     importance = compute_importance(result.by_fold[0].model, unseen, seed=config.seed)
