@@ -56,6 +56,7 @@ damage: $(INSTALLED)  ## prepare 5000 damaged corpora instead of 300 (about 4 mi
 	AURA_DAMAGED_CORPORA=5000 python -m pytest tests/processing/test_damage.py
 
 bench: $(INSTALLED)  ## after make demo: measure time and memory of the stages (about two hours, 10 GB of disk)
+	python -m benchmarks.commands
 	python -m benchmarks.prepare
 	python -m benchmarks.features
 	python -m benchmarks.sweep

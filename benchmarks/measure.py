@@ -26,24 +26,24 @@ class Cost:
     peak_mib: float
 
 
-def run(command: Sequence[str], env: dict[str, str] | None = None) -> Cost:
-    """Run a command to its end, and return its cost.
+def run(
+    command: Sequence[str], env: dict[str, str] | None = None, *, folder: Path = PROJECT, exit_code: int = 0
+) -> Cost:
+    """Run a command in a folder to its end, and return its cost.
 
     Raises
     ------
     RuntimeError
-        If the command fails; the message holds the end of its output.
+        If the command ends with another code; the message holds the end of its output.
     """
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=PROJECT, env={**os.environ, **(env or {})}, stdout=output, stderr=output
-        )
+        process = subprocess.Popen(command, cwd=folder, env={**os.environ, **(env or {})}, stdout=output, stderr=output)
         # The CPU time includes children that the process has waited for; the memory is that of the largest process.
         _, status, usage = os.wait4(process.pid, 0)
         wall_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        if process.returncode != exit_code:
             output.seek(0)
             raise RuntimeError(f"{command} ended with {process.returncode}: {output.read().decode()[-2000:]}")
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)

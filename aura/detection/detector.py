@@ -14,7 +14,6 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
-import skops.io
 
 from aura.core.arrays import Floats
 from aura.core.errors import AuraError, InvalidInput, check_number, check_type, quote
@@ -22,11 +21,9 @@ from aura.core.provenance import Origin
 from aura.core.series import RRSeries
 from aura.detection.alarms import Alarms, Detections
 from aura.detection.detector_file import RUNTIMES, DetectorFile
-from aura.detection.onnx import export_onnx, load_onnx
 from aura.features import CONTEXT_COLUMNS, FeatureSpec, extract_features, list_features
 from aura.learning.calibration import Calibration
 from aura.learning.classifier import Predictor, seizure_probability
-from aura.learning.classifier_file import load_classifier
 
 MODEL_FILE, ONNX_FILE, DETECTOR_FILE = "model.skops", "model.onnx", "detector.json"
 # Packages that a server of a detector needs; the whole of Aura needs more.
@@ -186,11 +183,15 @@ class SeizureDetector:
         AuraError
             If the classifier cannot be written in ONNX.
         """
+        import skops.io
+
         path = _check_path(folder)
         _check_runtime(runtime)
         path.mkdir(parents=True, exist_ok=True)
         skops.io.dump(self.model, path / MODEL_FILE)
         if runtime == "onnx":
+            from aura.detection.onnx import export_onnx
+
             (path / ONNX_FILE).write_bytes(export_onnx(self.model, self.spec))
         DetectorFile(
             self.spec,
@@ -302,6 +303,10 @@ def first_interval_onset_s(rr: RRSeries) -> float:
 
 def _load_model(folder: Path, spec: FeatureSpec, runtime: str) -> Predictor:
     """Load the classifier for a runtime."""
+    # skops imports all of scikit-learn, which takes two seconds.
+    from aura.detection.onnx import export_onnx, load_onnx
+    from aura.learning.classifier_file import load_classifier
+
     n_features = len(list_features(spec))
     if runtime == "onnx" and (folder / ONNX_FILE).exists():
         return load_onnx((folder / ONNX_FILE).read_bytes(), n_features=n_features)

@@ -8,7 +8,6 @@ from itertools import accumulate
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from aura.core.arrays import Floats, Ints
 from aura.core.events import Event
@@ -283,6 +282,8 @@ class Evaluation:
         is_target = np.concatenate([r.labels for r in self.recordings])[used] == TARGET
         if not is_target.any() or is_target.all():
             return {"roc_auc": float("nan"), "pr_auc": float("nan")}
+        from sklearn.metrics import average_precision_score, roc_auc_score
+
         return {
             "roc_auc": float(roc_auc_score(is_target, probability[used])),
             "pr_auc": float(average_precision_score(is_target, probability[used])),

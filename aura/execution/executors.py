@@ -75,23 +75,61 @@ class Processes:
 
     @contextmanager
     def executor(self) -> Iterator[Executor]:
-        """Open a pool of processes."""
-        # Spawned, not forked: a fork of a process with threads can hang.
-        context = multiprocessing.get_context("spawn")
-        executor = ProcessPoolExecutor(self.n_workers, mp_context=context, initializer=_start_worker)
+        """Open a pool of processes; inside `kept_workers`, the pool of before, unless it broke."""
+        executor = _take_kept(self.n_workers) or _start_pool(self.n_workers)
         try:
             yield executor
+            if _kept is not None:
+                _kept[self.n_workers] = executor
         except KeyboardInterrupt:
             # After Ctrl-C the items at work are not waited for; the next run does them again.
             for process in multiprocessing.active_children():
                 process.kill()
             raise
         finally:
-            executor.shutdown(cancel_futures=True)
+            if _kept is None or executor not in _kept.values():
+                executor.shutdown(cancel_futures=True)
 
     def forest(self) -> AbstractContextManager[Any]:
         """Leave joblib as it is: trees are grown by threads, which share the data."""
         return nullcontext()
+
+
+# Pools that wait for their next use, by number of workers; None outside of `kept_workers`.
+_kept: dict[int, ProcessPoolExecutor] | None = None
+
+
+@contextmanager
+def kept_workers() -> Iterator[None]:
+    """Keep the processes of `Processes` from one use to the next: they take seconds to import their libraries."""
+    global _kept
+    assert _kept is None
+    _kept = {}
+    try:
+        yield
+    finally:
+        pools, _kept = _kept, None
+        for pool in pools.values():
+            pool.shutdown(cancel_futures=True)
+
+
+def _take_kept(n_workers: int) -> ProcessPoolExecutor | None:
+    """Take a pool that was kept; None if there is none, or it is broken."""
+    pool = _kept.pop(n_workers, None) if _kept else None
+    if pool is None:
+        return None
+    try:
+        pool.submit(os.getpid)
+    except BrokenExecutor:
+        pool.shutdown()
+        return None
+    return pool
+
+
+def _start_pool(n_workers: int) -> ProcessPoolExecutor:
+    # Spawned, not forked: a fork of a process with threads can hang.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(n_workers, mp_context=context, initializer=_start_worker)
 
 
 class _Immediate(Executor):

@@ -1,15 +1,17 @@
 """The interface of a classifier, and its use in training and in serving alike."""
 
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import numpy as np
-from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from aura.core.arrays import Bools, Floats, Ints, Singles
 from aura.core.errors import AuraError
 from aura.core.wording import counted
 from aura.learning.labels import LEFT_OUT, TARGET
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 
 class Predictor(Protocol):
@@ -102,12 +104,15 @@ def _probability(model: Predictor, x: Floats | Singles, described: Bools) -> Flo
     return np.asarray(total / len(model.estimators_), dtype=np.float64)
 
 
-def is_forest(model: Predictor) -> TypeGuard[RandomForestClassifier | ExtraTreesClassifier]:
+def is_forest(model: Predictor) -> "TypeGuard[RandomForestClassifier | ExtraTreesClassifier]":
     """Return whether a model is a forest, whose trees vote."""
+    # Imported where a model exists: it takes most of a second, and much of Aura only names this module.
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+
     return isinstance(model, RandomForestClassifier | ExtraTreesClassifier)
 
 
-def vote(model: RandomForestClassifier | ExtraTreesClassifier, x: Floats | Singles) -> Iterator[Floats]:
+def vote(model: "RandomForestClassifier | ExtraTreesClassifier", x: Floats | Singles) -> Iterator[Floats]:
     """Yield the (n_windows,) probabilities of each tree of a forest, for rows with a feature."""
     # As predict_proba of a forest, without its overhead per tree, which is most of the time for a single row and sets
     # warning filters, which threads share.

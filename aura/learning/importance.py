@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score
 
 from aura.core.arrays import Bools, Floats, Singles
 from aura.learning.classifier import Classifier, is_forest, seizure_probability, vote
@@ -74,6 +73,8 @@ def compute_importance(model: Classifier, drawn: DrawnWindows, *, seed: int) -> 
         One row per feature, sorted by importance: ``feature``; ``importance``, the mean loss of average precision; and
         ``spread``, its standard deviation over shuffles.
     """
+    from sklearn.metrics import average_precision_score
+
     rng = np.random.default_rng(seed)
     x, is_target = drawn.x, drawn.is_target
     whole = average_precision_score(is_target, seizure_probability(model, x))
@@ -99,6 +100,8 @@ def compute_size_curve(model: Classifier, drawn: DrawnWindows) -> pd.DataFrame:
     DataFrame
         A row per number of trees, doubling: ``trees`` and ``average_precision``. Empty if the model is no forest.
     """
+    from sklearn.metrics import average_precision_score
+
     rows = []
     if is_forest(model):
         total, n_trees = np.zeros(len(drawn.x)), len(model.estimators_)

@@ -6,14 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from aura.core.arrays import Floats, Ints, Singles
 from aura.core.errors import AuraError, InvalidInput
 from aura.execution.progress import show_progress
 from aura.learning.calibration import Calibration, log_odds
 from aura.learning.classifier import Classifier, fit_classifier, seizure_probability
-from aura.learning.classifier_file import check_class, check_types
 from aura.learning.feature_table import FeatureTable
 from aura.learning.labels import INTERICTAL, LEFT_OUT, TARGET
 from aura.learning.splits import assign_folds
@@ -95,6 +93,8 @@ class Training:
 
     def calibration(self, table: FeatureTable, probabilities: Sequence[Floats]) -> Calibration:
         """Fit the calibration to out-of-fold probabilities, recording by recording."""
+        from sklearn.linear_model import LogisticRegression
+
         if not self.calibrate:
             return Calibration()
         probability = np.concatenate(probabilities)
@@ -145,6 +145,8 @@ def check_parameters(make_model: Callable[[], Classifier], n_features: int) -> N
     AuraError
         With the message of the library, or the reason why the model cannot be served.
     """
+    from aura.learning.classifier_file import check_class, check_types
+
     x = np.tile(np.array([0.0, 1.0], dtype=np.float32), (256, n_features)).reshape(512, n_features)
     x[::7, 1:] = np.nan
     try:

@@ -8,7 +8,6 @@ from aura.core.provenance import Provenance
 from aura.core.recordings import Ecg
 from aura.detection.alarms import Alarms, Detections
 from aura.evaluation.results import Evaluation, ScoredRecording, describe_alarms
-from aura.reports import page
 from aura.reports.page_content import Recording, describe_doubt
 from aura.tracking import logs
 from aura.workspace.prepared import PreparedCorpus, PreparedRecording
@@ -79,6 +78,9 @@ def draw_page(
     synthetic_data
         Whether the recording is synthetic.
     """
+    # Bokeh takes half a second, and train needs it only once it has a result.
+    from aura.reports import page
+
     normal_share = recording.row["normal_share"]
     return page.draw_page(
         Recording(

@@ -5,12 +5,11 @@ import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from mlflow.data.dataset import Dataset
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
@@ -19,6 +18,9 @@ from mlflow.entities import Metric
 from aura.core.paths import PACKAGE
 from aura.serving.requests import SIGNATURE
 from aura.tracking import runs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # MLflow shows metrics as they are.
 DECIMALS = 4
@@ -90,7 +92,7 @@ def log_files(paths: Sequence[Path], folder: str | None = None) -> None:
         mlflow.log_artifact(str(path), folder)
 
 
-def log_figures(figures: Mapping[str, Figure]) -> None:
+def log_figures(figures: "Mapping[str, Figure]") -> None:
     """Log pictures by name, at the top level: the view that compares runs does not show folders."""
     with warnings.catch_warnings():
         # Characters that the font lacks are drawn as boxes; the tables have the names in full.

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from threading import Timer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # The stages say themselves what they do; MLflow adds a bar per file that it reads, and an address per run.
@@ -21,7 +21,6 @@ import pandas as pd
 import yaml
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
-from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from aura import __version__
 from aura.config import summary
@@ -33,6 +32,9 @@ from aura.evaluation.scoring import RATIOS
 from aura.tracking import project
 from aura.tracking.open_runs import lock_run, runs_folder, settle_dead
 from aura.tracking.outages import RETRIES, explain_outages
+
+if TYPE_CHECKING:
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 if "MLFLOW_LOGGING_LEVEL" not in os.environ:
     # Else MLflow adds a line for each table that it creates.
@@ -140,15 +142,25 @@ def describe(stage: str, config: Config, result: str, model_id: str | None = Non
 @contextmanager
 def _monitor(run_id: str) -> Iterator[None]:
     """Log the use of the machine, if the block lasts long enough for that to matter."""
-    monitor = SystemMetricsMonitor(run_id, sampling_interval=MONITOR_EVERY_S)
-    timer = Timer(MONITOR_AFTER_S, monitor.start)
+    started: list[SystemMetricsMonitor] = []
+
+    def start() -> None:
+        # Imported when it is needed, as few stages last so long.
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        started.append(SystemMetricsMonitor(run_id, sampling_interval=MONITOR_EVERY_S))
+        started[0].start()
+
+    timer = Timer(MONITOR_AFTER_S, start)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        monitor.finish()
+        timer.join()
+        for monitor in started:
+            monitor.finish()
 
 
 @contextmanager

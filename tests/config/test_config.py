@@ -23,6 +23,7 @@ RANGES = [
     ("train.folds", 2, 100),
     ("train.interictal_per_ictal", 0.1, 1_000_000),
     ("train.max_windows", 1_000, 1_000_000_000),
+    ("sweep.max_windows", 1_000, 1_000_000_000),
     ("sweep.n_trials", 1, 1_000_000),
     ("scoring.tolerance_before_s", 0, 3_600),
     ("scoring.tolerance_after_s", 0, 3_600),

@@ -70,7 +70,7 @@ def test_what_cannot_be_written_is_refused(model: Classifier) -> None:
 
 def test_train_refuses_it_before_it_begins(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:
     runs = mlflow.search_runs(search_all_experiments=True)
-    assert main(["train", "serving.runtime=onnx", "model=lightgbm"]) == 1
+    assert trained.run("train", "serving.runtime=onnx", "model=lightgbm") == 1
     assert "LGBMClassifier cannot be written in ONNX" in capsys.readouterr().err
     assert len(mlflow.search_runs(search_all_experiments=True)) == len(runs)
 

@@ -12,7 +12,7 @@ import pytest
 
 from aura.core.errors import AuraError
 from aura.execution.dask import Dask
-from aura.execution.executors import Compute, Processes, Serial
+from aura.execution.executors import Compute, Processes, Serial, kept_workers
 from aura.execution.run_all import run_all
 
 DASK = Dask(workers=2)
@@ -117,6 +117,25 @@ def test_kill_9_of_a_worker_from_outside_loses_nothing(compute: Compute, tmp_pat
 def test_an_error_ends_the_work_and_is_raised(compute: Compute) -> None:
     with pytest.raises(OSError, match="No space left on device"):
         run_all(range(5), fail, compute=compute, title="", on_death=lost)
+
+
+def pid(number: int) -> int:
+    return os.getpid()
+
+
+@pytest.mark.slow
+def test_workers_are_kept_for_the_next_work_unless_one_died() -> None:
+    compute = Processes(1)
+    work = partial(run_all, compute=compute, title="pids")
+    with kept_workers():
+        first, second = (work([1, 2], pid, on_death=pid) for _ in range(2))
+        assert len({*first, *second}) == 1
+        assert work([3], square_or_die, on_death=lambda _: -1) == [-1]
+        third = work([1, 2], pid, on_death=pid)
+        assert len({*third}) == 1
+        assert not {*third} & {*first}
+    assert not any(psutil.pid_exists(worker) for worker in (*first, *third))
+    assert len({*work([1], pid, on_death=pid), *work([1], pid, on_death=pid)}) == 2
 
 
 def test_an_invalid_number_of_processes_is_refused() -> None:

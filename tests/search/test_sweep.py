@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from aura.config.compose import compose
 from aura.core.paths import PROJECT
+from aura.stages.sweep.run import build_trial_recipe
 from tests.support.project import Project
 from tests.support.runs import RunOf, artifacts
 
@@ -34,6 +35,17 @@ def trained(trained: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     project = Project(trained.corpus, tmp_path_factory.mktemp("swept"))
     shutil.copytree(trained.workspace, project.workspace, dirs_exist_ok=True)
     return project
+
+
+@pytest.mark.parametrize(
+    ("of_sweep", "of_train", "limit"),
+    [("2000", "9000", 2000), ("9000", "2000", 2000), ("null", "9000", 9000), ("null", "null", None)],
+)
+def test_a_trial_is_fitted_on_as_many_windows_as_the_lower_limit_allows(
+    of_sweep: str, of_train: str, limit: int | None
+) -> None:
+    config = compose([f"sweep.max_windows={of_sweep}", f"train.max_windows={of_train}", "model.n_estimators=2"])
+    assert build_trial_recipe(config).training.max_windows == limit
 
 
 def test_an_unknown_key_is_refused_before_any_trial(trained: Project, capsys: pytest.CaptureFixture[str]) -> None:

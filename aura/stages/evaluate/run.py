@@ -15,7 +15,7 @@ from aura.evaluation.results import AnnotatedRecording, Evaluation, ScoredRecord
 from aura.execution import telemetry
 from aura.features import extract_features
 from aura.learning.labels import describe_task
-from aura.reports import figures, text
+from aura.reports import text
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import EvaluateConfig
 from aura.stages.prepare.run import ensure_prepared
@@ -66,6 +66,9 @@ def log_evaluation(
     config: Config, registered: registry.Registered, evaluation: Evaluation, scores: Mapping[str, float]
 ) -> None:
     """Log scores, tables and pictures of an evaluation."""
+    # Local, since detect uses this module and draws no such pictures.
+    from aura.reports import figures
+
     logs.log_metrics({**scores, "threshold": registered.detector.threshold})
     logs.log_params({"evaluated.model": registered.name, "evaluated.run_id": registered.run_id})
     logs.log_json(registered.provenance.to_dict(), "provenance.json")

@@ -61,7 +61,9 @@ def run(config: Config) -> None:
 
     with runs.stage_run("prepare", config) as active:
         writer.remove_partials()
-        outcomes = prepare_all(corpus, work, unchanged, instantiate(config.compute))
+        # A process takes seconds to start. If a single recording kills this one, no other is lost.
+        compute = Serial() if len(corpus.refs) == 1 else instantiate(config.compute)
+        outcomes = prepare_all(corpus, work, unchanged, compute)
         recordings, failures = _to_tables(outcomes)
         if config.partition is None:
             writer.write_tables(recordings, failures, run_id=active.info.run_id, channels=channels_digest(config))

@@ -15,6 +15,7 @@ class SweepConfig:
     """Settings of the search: number of trials, objectives, space, first trials, and name and storage of the study."""
 
     n_trials: Annotated[int, Range(1, 1_000_000)] = field(metadata=LOGGED)
+    max_windows: Annotated[int | None, Range(1_000, 1_000_000_000)] = field(metadata=LOGGED)
     objectives: list[str] = field(metadata=LOGGED)
     space: dict[str, Any] | None = field(metadata=LOGGED)
     enqueue: list[Any] = field(metadata=LOGGED)

@@ -1,7 +1,7 @@
 """Search configurations: score each on the training subjects, and test the best once on the other subjects."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,9 +28,11 @@ from aura.core.arrays import Floats
 from aura.core.errors import AuraError, InvalidInput
 from aura.core.wording import counted
 from aura.evaluation.operating_point import choose_threshold, compute_event_curve, read_operating_point
+from aura.evaluation.recipe import Recipe
 from aura.evaluation.results import ScoredRecording
 from aura.evaluation.scoring import FALSE_ALARM_RATE, RATIOS
 from aura.execution.dask import Dask
+from aura.execution.executors import kept_workers
 from aura.learning.feature_table import FeatureTable
 from aura.reports.sweep import best_trial, draw_study, tabulate_trials, write_experiment
 from aura.search.opening import shared_study
@@ -84,7 +86,9 @@ def _sweep(config: Config) -> None:
             if isinstance(compute, Dask):
                 task = _Task(localize(config), settings, locate_storage(config), parent, find_server())
                 spread_trials(task.do_trial, shared, options.n_trials, compute)
-            shared.work(space.suggest, partial(_attempt, config, parent, settings["data.digest"]), options.n_trials)
+            attempt = partial(_attempt, config, parent, settings["data.digest"])
+            with kept_workers():
+                shared.work(space.suggest, attempt, options.n_trials)
             # One process reports; the others skip the report.
             with shared.lock:
                 if shared.study.user_attrs.get(REPORTED) != len(shared.finished()):
@@ -138,8 +142,11 @@ def _settings(config: Config, corpus: PreparedCorpus) -> dict[str, str]:
         raise AuraError("a sweep needs test subjects that no trial uses; write split=by_subject or split=official")
     test_subjects = sorted(set(recordings["subject"][folds[0].test]))
     compared = dotted(select(Config, asdict(config), Scope.COMPARED))
+    # Without a limit, studies of earlier versions go on.
+    limit = {} if options.max_windows is None else {"sweep.max_windows": str(options.max_windows)}
     return {
         **{key: str(value) for key, value in compared},
+        **limit,
         "sweep.objectives": str(options.objectives),
         "sweep.space": str(options.space),
         # As a digest, since they hold the corpus's own subject ids.
@@ -190,7 +197,7 @@ def _attempt(config: Config, parent: str, corpus: str, trial: Trial, words: list
 
 def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -> dict[str, float] | None:
     """Return the out-of-fold event scores of the training subjects at the operating point; None if pruned."""
-    recipe = build_recipe(config)
+    recipe = build_trial_recipe(config)
     with FileLock(_lock(config, prepared_folder(config))):
         ensure_prepared(config)
     with FileLock(_lock(config, features_folder(config))):
@@ -221,6 +228,13 @@ def _out_of_fold(config: Config, trial: Trial, corpus: str, *, prunable: bool) -
         except TrialPruned:
             return None
     return read_operating_point(curve, choose_threshold(curve, recipe.max_false_alarms_per_24h))
+
+
+def build_trial_recipe(config: Config) -> Recipe:
+    """Build the recipe of a trial, which is fitted on fewer windows than the best configuration in the end."""
+    recipe, most = build_recipe(config), config.section(SweepConfig).max_windows
+    limits = [limit for limit in (recipe.training.max_windows, most) if limit is not None]
+    return replace(recipe, training=replace(recipe.training, max_windows=min(limits, default=None)))
 
 
 def _lock(config: Config, folder: Path) -> Path:

@@ -28,7 +28,6 @@ from aura.core.errors import AuraError
 from aura.core.provenance import Provenance
 from aura.core.wording import counted
 from aura.detection.components import build_labelling
-from aura.detection.onnx import check_exportable
 from aura.evaluation.operating_point import compute_event_curve
 from aura.evaluation.recipe import Recipe, TrainingResult
 from aura.evaluation.scoring import FALSE_ALARM_RATE
@@ -37,7 +36,6 @@ from aura.learning.importance import compute_importance, compute_size_curve, dra
 from aura.learning.splits import Fold
 from aura.reports import text
 from aura.reports.model_card import write_model_card
-from aura.reports.training import draw_training
 from aura.stages._pages import log_pages
 from aura.stages.evaluate import run as evaluate
 from aura.stages.featurize.run import ensure_features
@@ -77,6 +75,8 @@ def run(config: Config, *, registers: bool = True) -> None:
     recipe = build_recipe(config)
     runtime = config.serving.runtime or "sklearn"
     if runtime == "onnx":
+        from aura.detection.onnx import check_exportable
+
         check_exportable(instantiate(config.model))
     with runs.stage_run("train", config) as active:
         features = open_feature_table(config)
@@ -210,6 +210,8 @@ def log_pictures(
     config: Config, features: FeatureTable, result: TrainingResult, recipe: Recipe, scores: Mapping[str, float]
 ) -> None:
     """Log the curves and pictures of a training, and the pages of the recordings with the most errors."""
+    from aura.reports.training import draw_training
+
     # The first of several folds stands for the others: its model is tried on subjects that it has not seen.
     unseen = features.select(result.folds[0].test)
     drawn = draw_windows(unseen, seed=config.seed)
