@@ -93,6 +93,8 @@ def register(config: Config, candidate: Candidate, score_again: ScoreAgain) -> s
     name = config.tracking.model_name
     tags = {"aura.corpus": config.dataset.name, TAG_LABELS: _name_task(config)}
     versions.create_model(name, describe_model(config, candidate.origin), tags)
+    # Runs that were killed since this one began are marked first, since nothing else tells that they are not at work.
+    runs.settle_killed(config)
     versions.settle(name)
     unique = None if config.tracking.register == "always" else candidate.fingerprint
     twin = None if unique is None else versions.find(name, unique)

@@ -1,5 +1,6 @@
 """A run that ends early leaves no version without its card and tags, and no report costs a model."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,28 @@ def test_a_run_killed_at_any_step_leaves_complete_versions_for_the_next_to_settl
             experiment_names=["tests"], filter_string=f"params.`tracking.model_name` = '{name}'", output_format="list"
         )
         assert sorted(run.info.status for run in logged) == ["FINISHED", "FINISHED", "KILLED"], name
+
+
+def test_a_run_that_was_killed_meanwhile_is_not_waited_for(
+    tracking_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(versions, "WAIT_S", 0.0)
+    config = compose(["tracking.model_name=meanwhile", f"workspace={tmp_path}"])
+    code = """
+import sys
+from tests.support.registry import kill_at
+from tests.tracking.test_registration import register
+
+kill_at("create_model_version", 1, "after")
+register("meanwhile", sys.argv[1], 1)
+"""
+    with runs.stage_run("train", config):
+        killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, cwd=PROJECT)
+        assert killed.returncode == -signal.SIGKILL
+        assert "meanwhile version 2 is the champion" in register_active(config, make_evaluation([0]))
+    said = capsys.readouterr().out
+    assert "meanwhile version 1 is withdrawn" in said
+    assert "has had no alias" not in said
 
 
 def test_a_version_of_an_active_run_is_left_alone(tracking_uri: str) -> None:
