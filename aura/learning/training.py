@@ -32,8 +32,8 @@ class Training:
         Interictal windows to fit on, per ictal (or preictal) window; None for all. They are drawn from each recording
         in proportion to its number of interictal windows.
     max_windows
-        Windows to fit on at most; None for no limit. Neighbouring windows are nearly alike, so a large corpus teaches
-        little more with all of them. Interictal windows are left out first, down to as many as there are ictal ones.
+        Windows to fit on at most; None for no limit. Neighbouring windows are nearly alike. Ictal and interictal
+        windows are thinned alike.
     n_folds
         Number of folds; each is predicted by a model fitted on the others.
     calibrate
@@ -128,13 +128,14 @@ class Training:
 
     def _shares(self, n_targets: int, n_interictal: int) -> tuple[float, float]:
         """Return the shares of the target windows and of the interictal windows to fit on."""
-        of_targets, of_interictal = 1.0, 1.0
+        of_interictal = 1.0
         if self.interictal_per_ictal is not None and n_interictal:
             of_interictal = min(self.interictal_per_ictal * n_targets / n_interictal, 1.0)
-        if self.max_windows is not None and n_targets + of_interictal * n_interictal > self.max_windows:
-            of_targets = min(self.max_windows / 2 / n_targets, 1.0) if n_targets else 1.0
-            of_interictal = min((self.max_windows - of_targets * n_targets) / n_interictal, of_interictal)
-        return of_targets, of_interictal
+        n_windows = n_targets + of_interictal * n_interictal
+        # Both are thinned alike. Otherwise the models of the folds, which choose the threshold, would see another share
+        # of ictal windows than the model of all subjects, which has as many windows of more seizures.
+        thinned = 1.0 if self.max_windows is None else min(self.max_windows / max(n_windows, 1), 1.0)
+        return thinned, thinned * of_interictal
 
 
 def check_parameters(make_model: Callable[[], Classifier], n_features: int) -> None:

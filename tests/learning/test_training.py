@@ -109,14 +109,14 @@ def test_all_windows_are_predicted_and_a_part_is_fitted_on(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("max_windows", "n_ictal", "n_interictal"), [(10_000, 240, 1360), (800, 240, 560), (300, 150, 150)]
+    ("max_windows", "n_ictal", "n_interictal"), [(10_000, 240, 1360), (800, 120, 680), (400, 60, 340)]
 )
-def test_interictal_windows_are_left_out_first(
+def test_ictal_and_interictal_windows_are_thinned_alike(
     max_windows: int, n_ictal: int, n_interictal: int, tmp_path: Path
 ) -> None:
     _, labels = replace(TRAINING, max_windows=max_windows)._draw(planted(tmp_path, raised))
-    assert (labels == TARGET).sum() == pytest.approx(n_ictal, rel=0.1)
-    assert (labels == INTERICTAL).sum() == pytest.approx(n_interictal, rel=0.1)
+    assert (labels == TARGET).sum() == pytest.approx(n_ictal, rel=0.3)
+    assert (labels == INTERICTAL).sum() == pytest.approx(n_interictal, rel=0.15)
 
 
 def test_calibrated_probabilities_match_the_observed_frequency(tmp_path: Path) -> None:

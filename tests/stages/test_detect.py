@@ -120,7 +120,7 @@ def test_doubtful_heartbeats_are_reported_and_the_lead_of_the_beats_is_shown(
         shown[recording.name] = recording.ecg
         return draw_page(recording)
 
-    monkeypatch.setattr("aura.stages._pages.page.draw_page", kept)
+    monkeypatch.setattr("aura.reports.page.draw_page", kept)
     rng = np.random.default_rng(5)
     beats_s = steady_beats(75, 0.5, 299.5)
     clean_mv = place_beats(beats_s, 300)
