@@ -34,7 +34,8 @@ PREPARE_USES = ("dataset", "detector", "quality", "prepare")
 FEATURIZE_USES = (*PREPARE_USES, "cleaning", "windows", "features")
 TRAIN_USES = (
     *FEATURIZE_USES,
-    *("labels", "split", "train", "model", "alarms", "scoring", "serving", "tracking.champion_confidence", "seed"),
+    *("labels", "split", "train", "model", "alarms", "scoring", "serving", "seed"),
+    *("tracking.model_name", "tracking.champion_confidence"),
 )
 # Parameters of each run, also where they have their default values; `model` is the option, `model.*` its values.
 PREPARE_LOGS = ("dataset.name", "detector", "quality", "quality.*", "prepare.*")

@@ -100,7 +100,7 @@ def format_value(value: Any) -> str:
         return ", ".join(map(format_value, value))
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value).removesuffix(".0")
 
 
 def describe_setting(key: str, value: Any) -> str:
@@ -110,7 +110,8 @@ def describe_setting(key: str, value: Any) -> str:
     unit = next((unit for suffix, unit in UNITS.items() if ending.endswith(suffix)), "")
     if ending == name and unit:
         name = name[: name.rindex("_")]
-    return f"{name} {format_value(value)}{unit}"
+    number = f"{value:.3g}" if isinstance(value, float) else format_value(value)
+    return f"{name} {number}{unit}"
 
 
 def _describe_overrides(stage: Stage, config: Config) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Log to the active run: parameters, metrics, curves, tables, files, data and models."""
 
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -22,8 +23,6 @@ from aura.tracking import runs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# MLflow shows metrics as they are.
-DECIMALS = 4
 # Metrics that MLflow accepts in one request.
 MAX_BATCH = 1000
 
@@ -41,7 +40,7 @@ def log_params(values: Mapping[str, Any]) -> None:
 def log_metrics(
     values: Mapping[str, float], *, step: int | None = None, model_id: str | None = None, dataset: Dataset | None = None
 ) -> None:
-    """Log metrics with four decimals, which MLflow shows as they are; NaN is logged as NaN.
+    """Log metrics with four decimals, since MLflow shows them as they are; NaN is logged as NaN.
 
     Parameters
     ----------
@@ -52,15 +51,21 @@ def log_metrics(
     model_id, dataset
         Model and data that they belong to; the page of the model shows them if both are given.
     """
-    rounded = {name: round(float(value), DECIMALS) for name, value in values.items()}
+    rounded = {name: _round(value) for name, value in values.items()}
     mlflow.log_metrics(rounded, step=step, model_id=model_id, dataset=dataset)
+
+
+def _round(value: float) -> float:
+    """Round to four decimals, or to four digits if the value is small."""
+    value = float(value)
+    return round(value, 4) if abs(value) >= 0.1 or math.isnan(value) else float(f"{value:.4g}")
 
 
 def log_curves(curves: Mapping[str, Mapping[int, float]]) -> None:
     """Log curves as metrics with steps, which MLflow draws as lines; steps are whole numbers from 1."""
     now = int(time() * 1000)
     points = [
-        Metric(name, round(value, DECIMALS), now, step)
+        Metric(name, _round(value), now, int(step))
         for name, curve in curves.items()
         for step, value in curve.items()
     ]

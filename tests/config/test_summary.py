@@ -84,6 +84,7 @@ def test_what_stages_declare_exists() -> None:
         ("cleaning.low_ms", 300.0, "low 300 ms"),
         ("model.max_features", "sqrt", "max_features sqrt"),
         ("train.calibrate", False, "calibrate false"),
+        ("model.max_samples", 0.3713875606379008, "max_samples 0.371"),
     ],
 )
 def test_a_setting_in_words(key: str, value: object, words: str) -> None:

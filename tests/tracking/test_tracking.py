@@ -90,7 +90,7 @@ def test_the_logged_configuration_is_complete_except_for_paths(trained: Project,
         config["dataset"].pop(key)
     config["tracking"].pop("uri")
     config["sweep"].pop("storage")
-    for key in ("workspace", "overrides", "choices", "compute", "evaluate"):
+    for key in ("sampler", "pruner", "workspace", "overrides", "choices", "compute", "evaluate"):
         config.pop(key)
     for stage in ("detect", "live", "database", "export", "dump", "restore", "bench"):
         config.pop(stage)
@@ -119,8 +119,8 @@ def test_the_use_of_the_machine_is_logged_in_long_stages(trained: Project, monke
             time.sleep(0.1)
 
 
-def test_main_is_one_run_with_three_children(trained: Project, run_of: RunOf) -> None:
-    assert trained.run("main") == 0
+def test_main_is_one_run_with_three_children(project: Project, run_of: RunOf) -> None:
+    assert project.run("main") == 0
     parent = run_of("main")
     for stage in ("prepare", "featurize", "train"):
         assert run_of(stage).data.tags["mlflow.parentRunId"] == parent.info.run_id
