@@ -82,8 +82,8 @@ def test_an_invalid_dimension_is_refused(values: dict[str, dict[str, object]], s
 def test_spaces_of_experiments_are_valid_and_write_their_types(path: Path) -> None:
     space = yaml.safe_load(path.read_text()).get("sweep", {}).get("space", {})
     assert all("type" in words for words in space.values())
-    if space:
-        assert search_space(space).dimensions
+    for words in search_space(space).examples() if space else ():
+        compose([f"experiments={path.stem}", *words])
 
 
 @pytest.mark.parametrize(
