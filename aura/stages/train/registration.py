@@ -16,7 +16,7 @@ from aura.evaluation.results import Evaluation
 from aura.evaluation.scoring import FALSE_ALARM_RATE
 from aura.reports import text
 from aura.stages.evaluate import run as evaluate
-from aura.tracking import finished, logs, project, promotion, runs
+from aura.tracking import finished, logs, promotion, runs
 from aura.tracking.finished import FinishedRun
 from aura.tracking.registry import Registered
 
@@ -38,9 +38,6 @@ def report_finished(config: Config, same: FinishedRun, *, registers: bool) -> No
     outcome = register_finished(config, same) if registers else f"the model is models:/{same.model_id}"
     if mlflow.active_run() is not None:
         logs.log_upstream({"train": same.run_id})
-    else:
-        # The run that mlflow run opened is not needed.
-        project.discard_run()
     print(
         f"train: nothing is trained: run {same.run_id} of {same.date} has the same settings, recordings and code; "
         f"register=always trains again\n\n{text.summarize_scores(same.metrics)}\n\n{outcome}"
