@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from aura.core.errors import AuraError
 from aura.core.paths import CONF
 from aura.synthetic.synthesis import MANIFEST
-from aura.workspace.folders import has_prepared
 
 if TYPE_CHECKING:
     from aura.config.schema import Config
@@ -35,6 +34,8 @@ def check_root(config: "Config") -> None:
 
 def check_root_unless_prepared(config: "Config") -> None:
     """Raise as `check_root`, unless the workspace holds prepared recordings of this folder, which are enough."""
+    from aura.workspace.folders import has_prepared
+
     if not has_prepared(Path(config.workspace) / config.dataset.name, Path(config.dataset.root)):
         check_root(config)
 
