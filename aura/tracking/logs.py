@@ -65,9 +65,7 @@ def log_curves(curves: Mapping[str, Mapping[int, float]]) -> None:
     """Log curves as metrics with steps, which MLflow draws as lines; steps are whole numbers from 1."""
     now = int(time() * 1000)
     points = [
-        Metric(name, _round(value), now, int(step))
-        for name, curve in curves.items()
-        for step, value in curve.items()
+        Metric(name, _round(value), now, int(step)) for name, curve in curves.items() for step, value in curve.items()
     ]
     for start in range(0, len(points), MAX_BATCH):
         mlflow.MlflowClient().log_batch(runs.active_id(), metrics=points[start : start + MAX_BATCH])
