@@ -8,6 +8,7 @@ and an entry in ``MLproject``.
 import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -103,16 +104,14 @@ class Stage:
 
         Options are those of the function ``run`` of the module.
         """
-        if self.check is not None:
-            self.check(config)
         from aura.execution.telemetry import watch
 
-        work = import_module(self.module).run
-        if not self.is_measured:
-            work(config, **options)
-            return
-        with watch(self.name, dataset=config.dataset.name if self.has_corpus else None, partition=config.partition):
-            work(config, **options)
+        dataset = config.dataset.name if self.has_corpus else None
+        # What the check refuses is a failure of the stage for Prometheus too, such as a disk that is not mounted.
+        with watch(self.name, dataset=dataset, partition=config.partition) if self.is_measured else nullcontext():
+            if self.check is not None:
+                self.check(config)
+            import_module(self.module).run(config, **options)
 
     def run_jobs(self, configs: Sequence[Any]) -> None:
         """Run the entry point once, or the jobs of a multirun: by ``run_jobs(configs)`` of the module if it has one."""

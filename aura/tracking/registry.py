@@ -101,10 +101,9 @@ def load(uri: str, *, runtime: str | None = None) -> Registered:
         If there is no such model, or it cannot be used.
     """
     local = Path(local_file_uri_to_path(uri))
-    uri = _find_model_of_run(uri)
     try:
         # For a folder, MLflow would ask the server for the model that was logged from it.
-        folder = local if local.is_dir() else Path(mlflow.artifacts.download_artifacts(uri))
+        folder = local if local.is_dir() else Path(mlflow.artifacts.download_artifacts(_find_model_of_run(uri)))
     except (MlflowException, OSError) as error:
         raise _explain_missing(uri, error) from error
     if not list(folder.glob(f"data/*/{DETECTOR_FILE}")):

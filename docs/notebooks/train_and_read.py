@@ -41,7 +41,7 @@ assert main(["main", *settings]) == 0
 import mlflow
 
 runs = mlflow.search_runs(experiment_names=["aura"])
-run = runs[runs["tags.mlflow.runName"] == "train"].iloc[0]
+run = runs[runs["tags.aura.stage"] == "train"].iloc[0]
 for metric in ("event_sensitivity", "event_precision", "event_f1", "event_false_alarms_per_assessed_24h", "threshold"):
     print(f"{metric:40} {run[f'metrics.{metric}']:.3f}")
 

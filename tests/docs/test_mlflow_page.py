@@ -16,7 +16,7 @@ from tests.support.project import Project
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 PAGE = PROJECT / "docs" / "mlflow.md"
-BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```(bash|sh|python)\n(.*?)```", re.DOTALL)
 
 
 def run_block(kind: str, code: str, small: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -54,8 +54,7 @@ def test_the_ten_commands_do_what_the_page_says(trained: Project, project: Proje
         r"training runs: http://127.0.0.1:5000/#/experiments/\d+/runs\?workflowType=machine_learning", look.stdout
     )
     assert "train · n_estimators 50" in search.stdout
-    assert "probability" in (checkout / "answer.json").read_text()
-    assert predict.stderr.count("Traceback") == 0
+    assert '"probability"' in predict.stdout
     assert "Alarms(" in unwrap.stdout
     assert (checkout / "image" / "Dockerfile").is_file()
     assert image.returncode == 0

@@ -49,9 +49,10 @@ def test_stages_and_overrides_are_accepted(words: list[str]) -> None:
         compose(plain)
         return
     # Several runs, by one choice each.
-    ((key, choices),) = [word.split("=") for word in plain]
+    fixed = [word for word in plain if "," not in word]
+    ((key, choices),) = [word.split("=") for word in plain if "," in word]
     for choice in choices.split(","):
-        compose([f"{key}={choice}"])
+        compose([*fixed, f"{key}={choice}"])
 
 
 @pytest.mark.parametrize("words", commands("mlflow", "run"), ids=" ".join)

@@ -30,9 +30,9 @@ if sys.argv[1] == "build":
 """
 
 
-def run_documented(command: str, folder: Path, which: int = 0, path: str = "") -> str:
-    """Run an ``mlflow models`` command of the docs in a folder, and return its output."""
-    words = commands("mlflow", "models", command)[which]
+def run_documented(command: str, folder: Path, word: str = MODEL, path: str = "") -> str:
+    """Run an ``mlflow models`` command of the docs that holds a word in a folder, and return its output."""
+    words = next(words for words in commands("mlflow", "models", command) if word in words)
     environment = {
         **os.environ,
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -49,9 +49,9 @@ def test_predict_answers_csv_and_json_files_alike(trained: Project, tmp_path: Pa
     rr = read_rr(trained)[["t_s", "rr_ms"]]
     rr.to_csv(tmp_path / "intervals.csv", index=False)
     (tmp_path / "intervals.json").write_text(json.dumps({"dataframe_split": rr.to_dict("split", index=False)}))
-    run_documented("predict", tmp_path, 0)
+    run_documented("predict", tmp_path, "csv")
     of_csv = json.loads((tmp_path / "probabilities.json").read_text())["predictions"]
-    of_json = json.loads(run_documented("predict", tmp_path, 1))["predictions"]
+    of_json = json.loads(run_documented("predict", tmp_path, "json"))["predictions"]
     expected = mlflow.pyfunc.load_model(MODEL).predict(rr)
     for rows in (of_csv, of_json):
         assert [row["t_s"] for row in rows] == expected["t_s"].tolist()

@@ -101,8 +101,10 @@ def _finish(
     if config.partition is not None:
         summary += f"\n  share {config.partition}; prepare without partition writes the tables"
     print(summary)
-    refusal = _describe_refusal(recordings, failures, config.prepare.max_failed_share)
-    if config.partition is None and refusal:
+    # A share may be empty; the run without partition judges the whole.
+    if config.partition is None and (
+        refusal := _describe_refusal(recordings, failures, config.prepare.max_failed_share)
+    ):
         raise AuraError(refusal)
 
 
