@@ -208,7 +208,8 @@ def test_each_size_and_number_of_workers_is_a_run(place: Path, tracking_uri: str
         assert "failed" in said
         assert "0 failed" in said
     one, two = ([r.data.metrics["memory_peak_bytes"] for r in runs if r.data.params["workers"] == n] for n in "12")
-    assert min(two) > 1.3 * max(one)
+    # A program that a stage starts, such as git, is counted too if it runs as memory is read, so the least is compared.
+    assert min(two) > 1.3 * min(one)
     # Of the user's own experiments none has got a run, and of their runs none is ours.
     names = {one.name for one in mlflow.search_experiments()}
     assert names == {"Default", "tests", "aura-benchmarks"}
