@@ -70,7 +70,6 @@ def test_a_stage_waits_once_for_a_server_that_dies(
         return request(method, url, max_retries, *more, **named)
 
     monkeypatch.setattr(mlflow.utils.rest_utils, "_get_http_response_with_retries", counted)
-    monkeypatch.setattr(mlflow.system_metrics.system_metrics_monitor.SystemMetricsMonitor, "start", lambda _: None)
     try:
         with (
             pytest.raises(OutageError, match=f"MLflow at {gone} does not answer; run the stage again when it does"),
